@@ -1,0 +1,48 @@
+using System.Runtime.InteropServices;
+
+namespace Poller.Epoll;
+
+// struct epoll_event has two layouts: the kernel packs it on x86-64 alone, so that 32-bit programs there share it (EPOLL_PACKED in
+// linux/eventpoll.h); everywhere else the 64-bit data is aligned.
+
+[StructLayout(LayoutKind.Sequential, Pack = 1)]
+internal struct PackedEpollEvent
+{
+    public uint Events;
+    public ulong Data;
+}
+
+[StructLayout(LayoutKind.Sequential)]
+internal struct AlignedEpollEvent
+{
+    public uint Events;
+    public ulong Data;
+}
+
+/// <summary>The array one wait fills, in the layout of this machine, where the collector does not move it.</summary>
+internal readonly struct EpollEventBuffer(int capacity)
+{
+    internal static readonly bool IsPacked = RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.X86;
+
+    private readonly byte[] _bytes = GC.AllocateArray<byte>(capacity * Stride, pinned: true);
+
+    public int Capacity => _bytes.Length / Stride;
+
+    public ref byte Memory => ref MemoryMarshal.GetArrayDataReference(_bytes);
+
+    public (uint Events, ulong Data) this[int index]
+    {
+        get
+        {
+            if (IsPacked)
+            {
+                PackedEpollEvent packed = MemoryMarshal.Read<PackedEpollEvent>(_bytes.AsSpan(index * Stride));
+                return (packed.Events, packed.Data);
+            }
+            AlignedEpollEvent aligned = MemoryMarshal.Read<AlignedEpollEvent>(_bytes.AsSpan(index * Stride));
+            return (aligned.Events, aligned.Data);
+        }
+    }
+
+    private static unsafe int Stride => IsPacked ? sizeof(PackedEpollEvent) : sizeof(AlignedEpollEvent);
+}

@@ -1,0 +1,188 @@
+using Poller.Abstractions;
+
+namespace Poller.Epoll;
+
+// The twin of Go's runtime/netpoll_epoll.go.
+//
+// Every descriptor is registered once, for both directions, edge-triggered. The wake-up is an eventfd under PollToken.Wakeup. It is
+// level-triggered and only a poll that may block reads it, so that a non-blocking poll sees a Break and leaves it where it is.
+
+/// <summary>The Linux poller: edge-triggered epoll(7), woken by an eventfd(2).</summary>
+/// <remarks>
+/// Time-outs count in nanoseconds where the kernel has epoll_pwait2(2) (Linux 5.11), else in milliseconds, rounded up.
+/// Threads and ownership are those of <see cref="INetpoll"/>.
+/// </remarks>
+public sealed class EpollNetpoll : INetpoll
+{
+    private const int InitialCapacity = 128;
+    private const long NanosecondsPerMillisecond = 1_000_000;
+
+    // Constant after Init.
+    private SafeFd? _epoll;
+    private SafeFd? _wakeup;
+
+    // Atomic: 1 from the Break that wrote the eventfd until the poll that read it. Later Breaks find 1 and have nothing to do.
+    private int _breakPending;
+
+    // Touched only by the thread that polls.
+    private EpollEventBuffer _buffer = new(InitialCapacity);
+    private bool _hasPwait2 = true;
+
+    /// <inheritdoc/>
+    public string Name => EpollNetpollFactory.BackendName;
+
+    /// <inheritdoc/>
+    public PollTrigger Trigger => PollTrigger.Edge;
+
+    /// <summary>For the tests: whether time-outs go through epoll_pwait2 still.</summary>
+    internal bool HasPwait2 { get => _hasPwait2; set => _hasPwait2 = value; }
+
+    /// <summary>For the tests: how many events one wait has room for.</summary>
+    internal int Capacity => _buffer.Capacity;
+
+    /// <inheritdoc/>
+    public void Init()
+    {
+        if (_epoll is not null) throw new InvalidOperationException("epoll: Init was called before; a poller is initialised once.");
+        SafeFd epoll = LibC.epoll_create1(LibC.EPOLL_CLOEXEC);
+        if (epoll.IsInvalid) throw LastError("epoll_create1");
+        SafeFd wakeup = LibC.eventfd(0, LibC.EFD_CLOEXEC | LibC.EFD_NONBLOCK);
+        if (wakeup.IsInvalid)
+        {
+            NetpollException error = LastError("eventfd");
+            epoll.Dispose();
+            throw error;
+        }
+        int errno = LibC.Control(epoll, LibC.EPOLL_CTL_ADD, wakeup.DangerousGetHandle(), LibC.EPOLLIN, PollToken.Wakeup.Value);
+        if (errno != 0)
+        {
+            wakeup.Dispose();
+            epoll.Dispose();
+            throw new NetpollException("epoll_ctl add the wake-up eventfd", errno);
+        }
+        _wakeup = wakeup;
+        _epoll = epoll;
+    }
+
+    /// <inheritdoc/>
+    public int Open(nint fd, PollToken token)
+    {
+        if (token == PollToken.Wakeup) throw new ArgumentException($"token {token} is the poller's own; any other value was expected.", nameof(token));
+
+        // EPOLLPRI beside Go's four: tcp_recvmsg stops short at an urgent byte with more behind it, and a reader that takes a short
+        // read for "drained" has to know (see ReadHangup).
+        const uint Interest = LibC.EPOLLIN | LibC.EPOLLOUT | LibC.EPOLLRDHUP | LibC.EPOLLPRI | LibC.EPOLLET;
+        return LibC.Control(Initialised(_epoll), LibC.EPOLL_CTL_ADD, fd, Interest, token.Value);
+    }
+
+    /// <inheritdoc/>
+    public int Close(nint fd, PollToken token) => LibC.Control(Initialised(_epoll), LibC.EPOLL_CTL_DEL, fd, 0, 0);
+
+    /// <inheritdoc/>
+    public int Arm(nint fd, PollToken token, PollMode mode) =>
+        throw new NotSupportedException($"arm fd {fd} ({mode}): epoll is edge-triggered here, Open has registered both directions for good.");
+
+    /// <inheritdoc/>
+    public int Poll(Span<PollEvent> events, long delay)
+    {
+        if (events.IsEmpty) throw new ArgumentException("events is empty; room for at least one event was expected.", nameof(events));
+        SafeFd epoll = Initialised(_epoll);
+        int written = PollOnce(epoll, events, delay, out bool crowdedOut);
+
+        // A non-blocking poll leaves the wake-up in the kernel's list, at its end. Where it took the only room, the next look finds
+        // what stands before it.
+        return crowdedOut ? PollOnce(epoll, events, delay, out _) : written;
+    }
+
+    /// <inheritdoc/>
+    public void Break()
+    {
+        SafeFd wakeup = Initialised(_wakeup);
+        if (Interlocked.CompareExchange(ref _breakPending, 1, 0) == 0) LibC.Signal(wakeup);
+    }
+
+    /// <summary>Frees the kernel objects once no call uses them. A blocked <see cref="Poll"/> is not ended: <see cref="Break"/> it first.</summary>
+    public void Dispose()
+    {
+        _wakeup?.Dispose();
+        _epoll?.Dispose();
+    }
+
+    private int PollOnce(SafeFd epoll, Span<PollEvent> events, long delay, out bool crowdedOut)
+    {
+        crowdedOut = false;
+        int room = Math.Min(events.Length, _buffer.Capacity);
+        int ready = Wait(epoll, room, delay);
+        int written = 0;
+        bool woken = false;
+        for (int i = 0; i < ready; i++)
+        {
+            (uint mask, ulong data) = _buffer[i];
+            if (data == PollToken.Wakeup.Value) woken = true;
+            else if (ToReadiness(mask) is not PollReadiness.None and var readiness) events[written++] = new PollEvent(new PollToken(data), readiness);
+        }
+
+        // The edges that found no room are still in the kernel's list: let the next wait take more of them.
+        if (ready == _buffer.Capacity) _buffer = new EpollEventBuffer(_buffer.Capacity * 2);
+
+        if (woken && delay != 0)
+        {
+            // Read, then clear: a Break between the two finds 1 and adds nothing, rightly, as this poll is on its way out to its caller.
+            LibC.Drain(Initialised(_wakeup));
+            Volatile.Write(ref _breakPending, 0);
+        }
+        else crowdedOut = woken && ready == room && written == 0;
+        return written;
+    }
+
+    private int Wait(SafeFd epoll, int room, long delay)
+    {
+        while (true)
+        {
+            int ready;
+            if (delay <= 0)
+            {
+                ready = LibC.Wait(epoll, ref _buffer.Memory, room, delay < 0 ? -1 : 0);
+            }
+            else if (_hasPwait2)
+            {
+                ready = LibC.Wait2(epoll, ref _buffer.Memory, room, delay);
+                if (ready == -LibC.ENOSYS || ready == -LibC.EPERM)
+                {
+                    // EPERM: container sandboxes older than the call answer it for a number they do not know.
+                    _hasPwait2 = false;
+                    continue;
+                }
+            }
+            else
+            {
+                ready = LibC.Wait(epoll, ref _buffer.Memory, room, ToMilliseconds(delay));
+            }
+
+            if (ready >= 0) return ready;
+            if (ready != -LibC.EINTR) throw new NetpollException("epoll_wait", -ready);
+
+            // epoll_wait is never restarted after a signal handler (signal(7)). With a time-out the caller computes what is left of it.
+            if (delay > 0) return 0;
+        }
+    }
+
+    /// <summary>Rounded up: a poll that returned early would find its timer not yet due and spin.</summary>
+    internal static int ToMilliseconds(long delay) =>
+        (int)Math.Min(delay / NanosecondsPerMillisecond + (delay % NanosecondsPerMillisecond == 0 ? 0 : 1), int.MaxValue);
+
+    internal static PollReadiness ToReadiness(uint mask)
+    {
+        PollReadiness readiness = PollReadiness.None;
+        if ((mask & (LibC.EPOLLIN | LibC.EPOLLRDHUP | LibC.EPOLLPRI | LibC.EPOLLHUP | LibC.EPOLLERR)) != 0) readiness |= PollReadiness.Readable;
+        if ((mask & (LibC.EPOLLOUT | LibC.EPOLLHUP | LibC.EPOLLERR)) != 0) readiness |= PollReadiness.Writable;
+        if ((mask & (LibC.EPOLLRDHUP | LibC.EPOLLPRI | LibC.EPOLLHUP | LibC.EPOLLERR)) != 0) readiness |= PollReadiness.ReadHangup;
+        if (mask == LibC.EPOLLERR) readiness |= PollReadiness.Error;
+        return readiness;
+    }
+
+    private static SafeFd Initialised(SafeFd? handle) =>
+        handle ?? throw new InvalidOperationException("epoll: the poller is not initialised; Init was expected to be called first.");
+
+    private static NetpollException LastError(string operation) => new(operation, System.Runtime.InteropServices.Marshal.GetLastPInvokeError());
+}

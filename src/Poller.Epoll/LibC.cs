@@ -1,0 +1,125 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+using Poller.Abstractions;
+
+namespace Poller.Epoll;
+
+/// <summary>A descriptor of the poller's own, closed once, when no call is inside it any more.</summary>
+internal sealed partial class SafeFd() : SafeHandleMinusOneIsInvalid(ownsHandle: true)
+{
+    // close(2) is not repeated after EINTR: on Linux the descriptor is gone by then, and its number may be someone else's.
+    protected override bool ReleaseHandle() => close((int)handle) == 0;
+
+    [LibraryImport("libc")]
+    private static partial int close(int fd);
+}
+
+/// <summary>
+/// epoll(7) and eventfd(2) as the C library has them. What is public returns the result, or the errno below zero, as the kernel does.
+/// </summary>
+internal static unsafe partial class LibC
+{
+    public const int EPOLL_CLOEXEC = 0x80000;
+    public const int EPOLL_CTL_ADD = 1;
+    public const int EPOLL_CTL_DEL = 2;
+    public const uint EPOLLIN = 0x001;
+    public const uint EPOLLPRI = 0x002;
+    public const uint EPOLLOUT = 0x004;
+    public const uint EPOLLERR = 0x008;
+    public const uint EPOLLHUP = 0x010;
+    public const uint EPOLLRDHUP = 0x2000;
+    public const uint EPOLLET = 1u << 31;
+    public const int EFD_CLOEXEC = 0x80000;
+    public const int EFD_NONBLOCK = 0x800;
+
+    public const int EPERM = 1;
+    public const int EINTR = 4;
+    public const int EAGAIN = 11;
+    public const int ENOSYS = 38;
+
+    // The same number on every architecture: Linux numbers its calls alike since 5.1.
+    private const nint SYS_epoll_pwait2 = 441;
+
+    private const string Library = "libc";
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial SafeFd epoll_create1(int flags);
+
+    [LibraryImport(Library, SetLastError = true)]
+    public static partial SafeFd eventfd(uint initval, int flags);
+
+    /// <summary>epoll_ctl(2). Returns 0 or the errno, above zero.</summary>
+    public static int Control(SafeFd epoll, int operation, nint fd, uint events, ulong data)
+    {
+        PackedEpollEvent packed = new() { Events = events, Data = data };
+        AlignedEpollEvent aligned = new() { Events = events, Data = data };
+        void* change = EpollEventBuffer.IsPacked ? &packed : &aligned;
+        return epoll_ctl(epoll, operation, (int)fd, change) == 0 ? 0 : Marshal.GetLastPInvokeError();
+    }
+
+    /// <summary>epoll_wait(2), the time-out in ms; -1 blocks.</summary>
+    public static int Wait(SafeFd epoll, ref byte events, int room, int timeout)
+    {
+        fixed (byte* e = &events) return Result(epoll_wait(epoll, e, room, timeout));
+    }
+
+    /// <summary>epoll_pwait2(2), the time-out in ns. Called by number, as C libraries older than the kernel have no name for it.</summary>
+    public static int Wait2(SafeFd epoll, ref byte events, int room, long timeout)
+    {
+        const long NanosecondsPerSecond = 1_000_000_000;
+        Timespec timespec = new() { Seconds = timeout / NanosecondsPerSecond, Nanoseconds = timeout % NanosecondsPerSecond };
+        fixed (byte* e = &events) return Result((int)syscall(SYS_epoll_pwait2, epoll, e, room, &timespec, 0, 0));
+    }
+
+    /// <summary>Makes an eventfd readable.</summary>
+    public static void Signal(SafeFd eventfd)
+    {
+        ulong one = 1;
+        while (write(eventfd, &one, sizeof(ulong)) < 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno == EINTR) continue;
+            if (errno == EAGAIN) return; // The counter is full, and so the eventfd readable.
+            throw new NetpollException("write the wake-up eventfd", errno);
+        }
+    }
+
+    /// <summary>Makes an eventfd unreadable.</summary>
+    public static void Drain(SafeFd eventfd)
+    {
+        ulong count;
+        while (read(eventfd, &count, sizeof(ulong)) < 0)
+        {
+            int errno = Marshal.GetLastPInvokeError();
+            if (errno == EINTR) continue;
+            if (errno == EAGAIN) return;
+            throw new NetpollException("read the wake-up eventfd", errno);
+        }
+        Debug.Assert(count > 0, "an eventfd that is read without an error had been signalled");
+    }
+
+    private static int Result(int result) => result >= 0 ? result : -Marshal.GetLastPInvokeError();
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Timespec
+    {
+        public long Seconds;
+        public long Nanoseconds;
+    }
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int epoll_ctl(SafeFd epfd, int op, int fd, void* ev);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int epoll_wait(SafeFd epfd, void* events, int maxevents, int timeout);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial nint syscall(nint number, SafeFd epfd, void* events, nint maxevents, void* timeout, nint sigmask, nint sigsetsize);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial nint write(SafeFd fd, void* buffer, nint count);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial nint read(SafeFd fd, void* buffer, nint count);
+}
