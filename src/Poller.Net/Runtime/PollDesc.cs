@@ -1,0 +1,222 @@
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// The twin of pollDesc in Go's runtime/netpoll.go: the state machine of one open descriptor.
+//
+// Each side, read and write, is in one of four states, changed by compare-and-swap alone:
+//
+//   Nil    -> Ready           readiness, nobody waiting
+//   Ready  -> Nil             a waiter consumes it; Reset before an operation; Open
+//   Nil    -> Wait -> Parked  a waiter announces itself, re-checks closing and deadline, parks
+//   Wait, Parked -> Ready     readiness; a parked waiter becomes runnable
+//   Wait, Parked -> Nil       deadline, close or cancellation; a parked waiter becomes runnable and re-checks why
+//
+// Publish first, then look. Closing, an expired deadline or a cancellation is published before the side is unblocked; a waiter announces
+// itself (Wait) before it checks for them. Each half is a locked instruction between a write and a read, so one of the two sees the other,
+// and no wake-up is lost.
+//
+// The flags and the sequence number share one word, so that an event of the descriptor's last life can set none of them.
+// A PollDesc is never freed but recycled: a stale event that is past the check of the sequence number finds an object, and all it
+// can do there is wake a waiter that then finds nothing.
+
+/// <summary>Why a descriptor cannot be waited for. In the order of precedence.</summary>
+internal enum PollError
+{
+    None,
+    Closing,
+    Timeout,
+    NotPollable,
+}
+
+/// <summary>What became of a waiter that wanted to park.</summary>
+internal enum PollPark
+{
+    /// <summary>It is parked, and may be running elsewhere by now.</summary>
+    Parked,
+
+    /// <summary>The side is ready; the readiness is consumed.</summary>
+    Ready,
+
+    /// <summary>It is not to wait: a deadline, a close or a cancellation came first. <see cref="PollDesc.Check"/> says which.</summary>
+    Unblocked,
+}
+
+/// <summary>One open descriptor as the poller sees it. One waiter a side, which FdMutex sees to; all else is safe from any thread.</summary>
+internal sealed class PollDesc(uint slot)
+{
+    private const int Nil = 0;
+    private const int Ready = 1;
+    private const int Wait = 2;
+    private const int Parked = 3;
+
+    private const ulong ClosingFlag = 1;
+    private const ulong ReadExpired = 2;
+    private const ulong WriteExpired = 4;
+    private const ulong EventError = 8;
+    private const ulong Hangup = 16;
+    private const int SequenceShift = 32;
+
+    private struct Side
+    {
+        // Atomic.
+        public int State;
+
+        // Written by the waiter before Wait -> Parked, read by whoever moves the side out of Parked.
+        public PollWaiter? Waiter;
+
+        // Guarded by the lock of the loop's PollTimers. Deadline 0 is none; TimerIndex is where in the heap the side's timer stands, plus one.
+        public long Deadline;
+        public int TimerIndex;
+    }
+
+    // Constant from Open to Free.
+    private nint _fd;
+
+    // Atomic: sequence:32 flags:32.
+    private ulong _info;
+
+    private Side _read;
+    private Side _write;
+
+    /// <summary>Where the PollCache keeps it.</summary>
+    public uint Slot { get; } = slot;
+
+    public nint Fd => _fd;
+
+    /// <summary>What the descriptor is registered under, for as long as it is open.</summary>
+    public PollToken Token => new(Slot, (uint)(Volatile.Read(ref _info) >> SequenceShift));
+
+    /// <summary>Whether an end, an error or urgent data was reported: a short read no longer means that the socket is drained.</summary>
+    public bool HangupSeen => (Volatile.Read(ref _info) & Hangup) != 0;
+
+    /// <summary>Begins the life of a descriptor. The desc is the caller's alone.</summary>
+    public void Open(nint fd)
+    {
+        _fd = fd;
+        Volatile.Write(ref _read.State, Nil);
+        Volatile.Write(ref _write.State, Nil);
+    }
+
+    /// <summary>Ends it: every event and flag of this life is void from here on.</summary>
+    public void Free()
+    {
+        _read.Waiter = null;
+        _write.Waiter = null;
+        uint sequence = (uint)(Volatile.Read(ref _info) >> SequenceShift) + 1;
+        Volatile.Write(ref _info, (ulong)sequence << SequenceShift);
+    }
+
+    /// <summary>Why <paramref name="mode"/> cannot be waited for: closing, then deadline, then not pollable (reads only).</summary>
+    public PollError Check(PollMode mode)
+    {
+        ulong info = Volatile.Read(ref _info);
+        if ((info & (ClosingFlag | ReadExpired | WriteExpired | EventError)) == 0) return PollError.None;
+        if ((info & ClosingFlag) != 0) return PollError.Closing;
+        if ((info & (mode == PollMode.Read ? ReadExpired : WriteExpired)) != 0) return PollError.Timeout;
+        return mode == PollMode.Read && (info & EventError) != 0 ? PollError.NotPollable : PollError.None;
+    }
+
+    /// <summary>
+    /// Prepares an operation: forgets the readiness that earlier ones left. The operation is to be tried before the wait, or an edge is lost.
+    /// </summary>
+    public PollError Reset(PollMode mode)
+    {
+        PollError error = Check(mode);
+        if (error == PollError.None) Volatile.Write(ref SideOf(mode).State, Nil);
+        return error;
+    }
+
+    /// <summary>Waits for readiness: consumes it where it is there, parks the waiter where it is not.</summary>
+    public PollPark Park(PollMode mode, PollWaiter waiter)
+    {
+        ref Side side = ref SideOf(mode);
+        while (true)
+        {
+            if (Interlocked.CompareExchange(ref side.State, Nil, Ready) == Ready) return PollPark.Ready;
+            int old = Interlocked.CompareExchange(ref side.State, Wait, Nil);
+            if (old == Nil) break;
+            if (old != Ready) throw new InvalidOperationException($"fd {_fd}: a second waiter came to the {mode} side; one was expected (state {old}).");
+        }
+
+        // Announced; now look. Pairs with Evict, Expire and Unblock, which publish before they unblock.
+        if (Check(mode) == PollError.None && !waiter.IsCanceled)
+        {
+            side.Waiter = waiter;
+            if (Interlocked.CompareExchange(ref side.State, Parked, Wait) == Wait) return PollPark.Parked;
+        }
+        return Consume(mode) ? PollPark.Ready : PollPark.Unblocked;
+    }
+
+    /// <summary>Ends a wait, for a waiter that was made runnable: true when by readiness.</summary>
+    public bool Consume(PollMode mode)
+    {
+        ref Side side = ref SideOf(mode);
+        side.Waiter = null;
+        int old = Interlocked.Exchange(ref side.State, Nil);
+        if (old == Parked) throw new InvalidOperationException($"fd {_fd}: the {mode} side was parked and its waiter ran all the same.");
+        return old == Ready;
+    }
+
+    /// <summary>Takes in what a poll found. Returns who is runnable now; an event of another life is dropped.</summary>
+    public void Notify(PollEvent found, out PollWaiter? reader, out PollWaiter? writer)
+    {
+        reader = writer = null;
+        PollReadiness readiness = found.Readiness;
+        while (true)
+        {
+            ulong info = Volatile.Read(ref _info);
+            if ((uint)(info >> SequenceShift) != found.Token.Sequence) return;
+
+            // The hang-up stays: its edge comes once. It is set before the side is ready, so that whoever consumes that readiness knows.
+            ulong next = (readiness & PollReadiness.ReadHangup) != 0 ? info | Hangup : info;
+            next = (readiness & PollReadiness.Error) != 0 ? next | EventError : next & ~EventError;
+            if (next == info || Interlocked.CompareExchange(ref _info, next, info) == info) break;
+        }
+        if ((readiness & PollReadiness.Readable) != 0) reader = Unblock(PollMode.Read, Ready);
+        if ((readiness & PollReadiness.Writable) != 0) writer = Unblock(PollMode.Write, Ready);
+    }
+
+    /// <summary>Closes: no wait begins any more, and those that last end. Returns who is runnable. Under the timers' lock.</summary>
+    public void Evict(out PollWaiter? reader, out PollWaiter? writer)
+    {
+        Interlocked.Or(ref _info, ClosingFlag);
+        reader = Unblock(PollMode.Read, Nil);
+        writer = Unblock(PollMode.Write, Nil);
+    }
+
+    /// <summary>Marks the deadline of one direction as passed, and ends its wait. Returns who is runnable. Under the timers' lock.</summary>
+    public PollWaiter? Expire(PollMode mode)
+    {
+        Interlocked.Or(ref _info, mode == PollMode.Read ? ReadExpired : WriteExpired);
+        return Unblock(mode, Nil);
+    }
+
+    /// <summary>Takes back <see cref="Expire"/>: the deadline was moved or cleared. Under the timers' lock.</summary>
+    public void Unexpire(PollMode mode) => Interlocked.And(ref _info, ~(mode == PollMode.Read ? ReadExpired : WriteExpired));
+
+    /// <summary>Ends the wait of a waiter that was cancelled, which is published on the waiter itself. Returns it when it is runnable.</summary>
+    public PollWaiter? Cancel(PollMode mode) => Unblock(mode, Nil);
+
+    /// <summary>The deadline of one direction, in ns of the loop's clock; 0 is none. Under the timers' lock.</summary>
+    public ref long DeadlineOf(PollMode mode) => ref SideOf(mode).Deadline;
+
+    /// <summary>Where the direction's timer stands in the heap, plus one; 0 is nowhere. Under the timers' lock.</summary>
+    public ref int TimerIndexOf(PollMode mode) => ref SideOf(mode).TimerIndex;
+
+    private PollWaiter? Unblock(PollMode mode, int to)
+    {
+        ref Side side = ref SideOf(mode);
+        while (true)
+        {
+            int old = Volatile.Read(ref side.State);
+            if (old == Ready) return null; // Readiness outlives a deadline and a close.
+            if (old == Nil && to == Nil) return null;
+
+            // A waiter that has only announced itself finds the new state when it wants to park.
+            if (Interlocked.CompareExchange(ref side.State, to, old) == old) return old == Parked ? side.Waiter : null;
+        }
+    }
+
+    private ref Side SideOf(PollMode mode) => ref mode == PollMode.Read ? ref _read : ref _write;
+}

@@ -1,0 +1,187 @@
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// The deadlines of one loop. One lock guards them and the heap of their timers, so a timer cannot be stale: what Go's rseq and wseq
+// are for does not arise.
+//
+// Timers are lazy. A side has at most one; a later deadline only stores its value, a cleared one leaves the timer where it is, and
+// the timer looks when it fires: still due, moved, or gone. So a deadline that each read prolongs costs a store.
+
+/// <summary>The deadlines of one loop. Safe from any thread.</summary>
+internal sealed class PollTimers(TimeProvider clock)
+{
+    private struct Timer
+    {
+        public long When;
+        public PollDesc Desc;
+        public PollMode Mode;
+    }
+
+    /// <summary>No timer.</summary>
+    public const long Never = long.MaxValue;
+
+    private readonly Lock _lock = new();
+
+    // Guarded by the lock.
+    private Timer[] _heap = [];
+    private int _count;
+
+    // Written under the lock, read without: when the earliest timer fires.
+    private long _next = Never;
+
+    private readonly long _nanosecondsPerTick = 1_000_000_000 % clock.TimestampFrequency == 0 ? 1_000_000_000 / clock.TimestampFrequency : 0;
+
+    /// <summary>The time, in ns since an unknown start; above 0.</summary>
+    public long Now
+    {
+        get
+        {
+            long timestamp = clock.GetTimestamp();
+            return 1 + (_nanosecondsPerTick != 0
+                ? timestamp * _nanosecondsPerTick
+                : (long)((Int128)timestamp * 1_000_000_000 / clock.TimestampFrequency));
+        }
+    }
+
+    /// <summary>When the earliest timer fires, in ns of <see cref="Now"/>, or <see cref="Never"/>.</summary>
+    public long Next => Volatile.Read(ref _next);
+
+    /// <summary>
+    /// Sets the deadlines that <paramref name="mode"/> names to <paramref name="when"/> (ns of <see cref="Now"/>; 0 clears). One that is
+    /// not ahead expires at once: the waiters it ends are returned.
+    /// </summary>
+    public void Set(PollDesc desc, PollMode mode, long when, out PollWaiter? reader, out PollWaiter? writer)
+    {
+        reader = writer = null;
+        lock (_lock)
+        {
+            if (desc.Check(PollMode.Read) == PollError.Closing) return;
+            if ((mode & PollMode.Read) != 0) reader = Set(desc, PollMode.Read, when);
+            if ((mode & PollMode.Write) != 0) writer = Set(desc, PollMode.Write, when);
+        }
+    }
+
+    /// <summary>Expires what is due at <paramref name="now"/>. Returns the waiters it ends, linked.</summary>
+    public PollWaiter? Expire(long now)
+    {
+        if (Next > now) return null;
+        PollWaiter? runnable = null;
+        lock (_lock)
+        {
+            while (_count > 0 && _heap[0].When <= now)
+            {
+                PollDesc desc = _heap[0].Desc;
+                PollMode mode = _heap[0].Mode;
+                long deadline = desc.DeadlineOf(mode);
+                if (deadline > now)
+                {
+                    _heap[0].When = deadline;
+                    SiftDown(0);
+                    continue;
+                }
+                Remove(desc, mode);
+                if (deadline != 0 && desc.Expire(mode) is { } waiter)
+                {
+                    waiter.Next = runnable;
+                    runnable = waiter;
+                }
+            }
+            Volatile.Write(ref _next, _count > 0 ? _heap[0].When : Never);
+        }
+        return runnable;
+    }
+
+    /// <summary>Closes a desc: its deadlines are gone and its waits end. Returns who is runnable. A second call finds nothing to do.</summary>
+    public void Evict(PollDesc desc, out PollWaiter? reader, out PollWaiter? writer)
+    {
+        lock (_lock)
+        {
+            desc.Evict(out reader, out writer);
+            Drop(desc, PollMode.Read);
+            Drop(desc, PollMode.Write);
+            Volatile.Write(ref _next, _count > 0 ? _heap[0].When : Never);
+        }
+    }
+
+    private PollWaiter? Set(PollDesc desc, PollMode mode, long when)
+    {
+        desc.DeadlineOf(mode) = when;
+        if (when != 0 && when <= Now) return desc.Expire(mode);
+        desc.Unexpire(mode);
+        if (when == 0) return null;
+
+        int index = desc.TimerIndexOf(mode) - 1;
+        if (index < 0) Add(desc, mode, when);
+        else if (when < _heap[index].When)
+        {
+            _heap[index].When = when;
+            SiftUp(index);
+        }
+        Volatile.Write(ref _next, _heap[0].When);
+        return null;
+    }
+
+    private void Drop(PollDesc desc, PollMode mode)
+    {
+        desc.DeadlineOf(mode) = 0;
+        if (desc.TimerIndexOf(mode) != 0) Remove(desc, mode);
+    }
+
+    private void Add(PollDesc desc, PollMode mode, long when)
+    {
+        if (_count == _heap.Length) Array.Resize(ref _heap, Math.Max(16, _count * 2));
+        Place(_count++, new Timer { When = when, Desc = desc, Mode = mode });
+        SiftUp(_count - 1);
+    }
+
+    private void Remove(PollDesc desc, PollMode mode)
+    {
+        int index = desc.TimerIndexOf(mode) - 1;
+        desc.TimerIndexOf(mode) = 0;
+        Timer last = _heap[--_count];
+        _heap[_count] = default;
+        if (index == _count) return;
+        Place(index, last);
+        SiftUp(index);
+        SiftDown(last.Desc.TimerIndexOf(last.Mode) - 1);
+    }
+
+    // A heap of four children a node is half as deep as one of two, and a node's children share a cache line or two.
+    private void SiftUp(int index)
+    {
+        Timer timer = _heap[index];
+        while (index > 0)
+        {
+            int parent = (index - 1) / 4;
+            if (_heap[parent].When <= timer.When) break;
+            Place(index, _heap[parent]);
+            index = parent;
+        }
+        Place(index, timer);
+    }
+
+    private void SiftDown(int index)
+    {
+        Timer timer = _heap[index];
+        while (true)
+        {
+            int first = 4 * index + 1;
+            int least = -1;
+            for (int child = first; child < first + 4 && child < _count; child++)
+            {
+                if (least < 0 || _heap[child].When < _heap[least].When) least = child;
+            }
+            if (least < 0 || _heap[least].When >= timer.When) break;
+            Place(index, _heap[least]);
+            index = least;
+        }
+        Place(index, timer);
+    }
+
+    private void Place(int index, Timer timer)
+    {
+        _heap[index] = timer;
+        timer.Desc.TimerIndexOf(timer.Mode) = index + 1;
+    }
+}
