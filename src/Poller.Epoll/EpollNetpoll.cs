@@ -128,8 +128,10 @@ public sealed class EpollNetpoll : INetpoll
         if (woken && delay != 0)
         {
             // Read, then clear: a Break between the two finds 1 and adds nothing, rightly, as this poll is on its way out to its caller.
+            // The caller must then see what was stored before that Break, so nothing it loads may overtake the clearing: a full fence, as
+            // in the Break. A release store alone loses one wake-up in some millions on x64.
             LibC.Drain(Initialised(_wakeup));
-            Volatile.Write(ref _breakPending, 0);
+            Interlocked.Exchange(ref _breakPending, 0);
         }
         else crowdedOut = woken && ready == room && written == 0;
         return written;

@@ -44,6 +44,14 @@ internal sealed class PollTimers(TimeProvider clock)
         }
     }
 
+    /// <summary>The time <paramref name="span"/> from now; what is not ahead is the past.</summary>
+    public long After(TimeSpan span)
+    {
+        if (span <= TimeSpan.Zero) return 1;
+        long now = Now;
+        return span.Ticks < (Never - now) / TimeSpan.NanosecondsPerTick ? now + span.Ticks * TimeSpan.NanosecondsPerTick : Never - 1;
+    }
+
     /// <summary>When the earliest timer fires, in ns of <see cref="Now"/>, or <see cref="Never"/>.</summary>
     public long Next => Volatile.Read(ref _next);
 

@@ -36,17 +36,18 @@ internal sealed class ReadyBatch
         }
     }
 
-    /// <summary>Puts a waiter into the batch that <see cref="Publish"/> will open.</summary>
-    public void Add(PollWaiter waiter)
+    /// <summary>Puts a waiter into the batch that <see cref="Publish"/> will open. False when the batch is full.</summary>
+    public bool TryAdd(PollWaiter waiter)
     {
         if (_filled == _items.Length)
         {
-            if (_filled == MaxCount) throw new InvalidOperationException($"a batch holds at most {MaxCount} waiters.");
+            if (_filled == MaxCount) return false;
             PollWaiter?[] larger = new PollWaiter?[Math.Min(_filled * 2, MaxCount)];
             Array.Copy(_items, larger, _filled);
             Volatile.Write(ref _items, larger);
         }
         _items[_filled++] = waiter;
+        return true;
     }
 
     /// <summary>Opens the batch to the claimers. Returns how many it holds.</summary>

@@ -1,0 +1,184 @@
+using System.Net.Sockets;
+using System.Net;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+/// <summary>
+/// A stream-oriented network connection: the twin of Go's <c>net.Conn</c>, and an ordinary <see cref="Stream"/>.
+/// </summary>
+/// <remarks>
+/// <para>
+/// Threads: every member is safe from any thread. One read and one write are under way at a time; others queue behind them, and a write is never
+/// interleaved with another. <see cref="Stream.Dispose()"/> ends what waits and does not wait for it; the descriptor is closed when the last operation has left it.
+/// </para>
+/// <para>
+/// Deadlines are absolute points in time for each direction, and hold for operations under way as for later ones, until they are moved or
+/// cleared. An operation that meets one fails with <see cref="NetOpException.IsTimeout"/> and leaves the connection usable; of a write
+/// it is then not known how much was sent.
+/// </para>
+/// <para>
+/// Errors: <see cref="NetOpException"/> for what the system refused, for a deadline and for a close during the operation;
+/// <see cref="ObjectDisposedException"/> after a close; <see cref="OperationCanceledException"/> for a token.
+/// </para>
+/// <para>A <see cref="ValueTask"/> returned here is awaited once, as every ValueTask is.</para>
+/// </remarks>
+public abstract class Conn : Stream
+{
+    private readonly NetFd _fd;
+    private volatile bool _closed;
+
+    private protected Conn(NetFd fd) => _fd = fd;
+
+    /// <summary>The address on this side.</summary>
+    /// <exception cref="ObjectDisposedException">The connection was closed before anyone asked.</exception>
+    public EndPoint LocalEndPoint => _fd.LocalEndPoint;
+
+    /// <summary>The peer's address.</summary>
+    /// <exception cref="ObjectDisposedException">The connection was closed before anyone asked.</exception>
+    public EndPoint RemoteEndPoint => _fd.RemoteEndPoint;
+
+    /// <summary>True until the connection is closed on this side.</summary>
+    public override bool CanRead => !_closed;
+
+    /// <summary>True until the connection is closed on this side.</summary>
+    public override bool CanWrite => !_closed;
+
+    /// <summary>False.</summary>
+    public override bool CanSeek => false;
+
+    /// <summary>True.</summary>
+    public override bool CanTimeout => true;
+
+    /// <summary>Not supported.</summary>
+    public override long Length => throw NotSeekable();
+
+    /// <summary>Not supported.</summary>
+    public override long Position { get => throw NotSeekable(); set => throw NotSeekable(); }
+
+    /// <summary>
+    /// How long a read may take, in ms, or <see cref="Timeout.Infinite"/>: each read, blocking or async, moves the read deadline that far ahead as it begins.
+    /// </summary>
+    public override int ReadTimeout { get => _fd.ReadTimeout; set => _fd.ReadTimeout = value; }
+
+    /// <summary>
+    /// How long a write may take, in ms, or <see cref="Timeout.Infinite"/>: each write, blocking or async, moves the write deadline that far ahead as it begins.
+    /// </summary>
+    public override int WriteTimeout { get => _fd.WriteTimeout; set => _fd.WriteTimeout = value; }
+
+    /// <summary>Sets both deadlines. Null, or the default value, clears; a time that is past ends what waits at once.</summary>
+    public void SetDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.ReadWrite, deadline, "set deadline");
+
+    /// <summary>Sets the read deadline; see <see cref="SetDeadline"/>.</summary>
+    public void SetReadDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Read, deadline, "set read deadline");
+
+    /// <summary>Sets the write deadline; see <see cref="SetDeadline"/>.</summary>
+    public void SetWriteDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Write, deadline, "set write deadline");
+
+    /// <summary>Ends the reading side: reads return 0 from here on (shutdown(2), SHUT_RD).</summary>
+    public void CloseRead() => _fd.Shutdown(SocketShutdown.Receive, "close read");
+
+    /// <summary>Ends the writing side: the peer reads 0 after what was sent (shutdown(2), SHUT_WR). Half close.</summary>
+    public void CloseWrite() => _fd.Shutdown(SocketShutdown.Send, "close write");
+
+    /// <summary>
+    /// Waits until a read has something to return, holding no buffer meanwhile. True for bytes, false when the peer has ended.
+    /// </summary>
+    public ValueTask<bool> WaitToReadAsync(CancellationToken cancellationToken = default) => _fd.WaitToReadAsync(cancellationToken);
+
+    /// <summary>The blocking form of <see cref="WaitToReadAsync"/>.</summary>
+    public bool WaitToRead() => _fd.Run(PollMode.Read, PollOpKind.WaitToRead, default) != 0;
+
+    /// <summary>
+    /// Reads what there is, at least one byte; 0 when the peer has ended. An empty buffer waits until there is something to read and returns 0.
+    /// </summary>
+    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => _fd.ReadAsync(buffer, cancellationToken);
+
+    /// <inheritdoc/>
+    public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        return _fd.ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+    }
+
+    /// <summary>The blocking form of <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>.</summary>
+    public override int Read(Span<byte> buffer) => _fd.Run(PollMode.Read, PollOpKind.Read, buffer);
+
+    /// <inheritdoc cref="Read(Span{byte})"/>
+    public override int Read(byte[] buffer, int offset, int count)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        return Read(buffer.AsSpan(offset, count));
+    }
+
+    /// <summary>Reads one byte; -1 when the peer has ended.</summary>
+    public override int ReadByte()
+    {
+        byte value = 0;
+        return Read(new Span<byte>(ref value)) == 0 ? -1 : value;
+    }
+
+    /// <summary>Sends all of <paramref name="buffer"/>.</summary>
+    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) => _fd.WriteAsync(buffer, cancellationToken);
+
+    /// <inheritdoc/>
+    public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        return _fd.WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
+    }
+
+    /// <summary>The blocking form of <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</summary>
+    public override void Write(ReadOnlySpan<byte> buffer) => _fd.Write(buffer);
+
+    /// <inheritdoc cref="Write(ReadOnlySpan{byte})"/>
+    public override void Write(byte[] buffer, int offset, int count)
+    {
+        ValidateBufferArguments(buffer, offset, count);
+        Write(buffer.AsSpan(offset, count));
+    }
+
+    /// <summary>Sends one byte.</summary>
+    public override void WriteByte(byte value) => Write(new ReadOnlySpan<byte>(in value));
+
+    /// <inheritdoc/>
+    public override IAsyncResult BeginRead(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
+        TaskToAsyncResult.Begin(ReadAsync(buffer, offset, count, CancellationToken.None), callback, state);
+
+    /// <inheritdoc/>
+    public override int EndRead(IAsyncResult asyncResult) => TaskToAsyncResult.End<int>(asyncResult);
+
+    /// <inheritdoc/>
+    public override IAsyncResult BeginWrite(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
+        TaskToAsyncResult.Begin(WriteAsync(buffer, offset, count, CancellationToken.None), callback, state);
+
+    /// <inheritdoc/>
+    public override void EndWrite(IAsyncResult asyncResult) => TaskToAsyncResult.End(asyncResult);
+
+    /// <summary>Does nothing: what is written is sent at once.</summary>
+    public override void Flush() { }
+
+    /// <summary>Does nothing: what is written is sent at once.</summary>
+    public override Task FlushAsync(CancellationToken cancellationToken) =>
+        cancellationToken.IsCancellationRequested ? Task.FromCanceled(cancellationToken) : Task.CompletedTask;
+
+    /// <summary>Not supported.</summary>
+    public override long Seek(long offset, SeekOrigin origin) => throw NotSeekable();
+
+    /// <summary>Not supported.</summary>
+    public override void SetLength(long value) => throw NotSeekable();
+
+    /// <inheritdoc/>
+    protected override void Dispose(bool disposing)
+    {
+        // Unreachable, it is closed by the descriptor's own finalizer.
+        if (disposing)
+        {
+            _closed = true;
+            _fd.Dispose();
+        }
+        base.Dispose(disposing);
+    }
+
+    private static NotSupportedException NotSeekable() => new("a network connection has no position or length.");
+}

@@ -1,0 +1,31 @@
+using System.Net;
+
+namespace Poller.Net;
+
+/// <summary>A listener for stream-oriented connections: the twin of Go's <c>net.Listener</c>. Safe from any thread; accepts queue.</summary>
+public abstract class ConnListener : IDisposable
+{
+    private protected ConnListener() { }
+
+    /// <summary>The address it listens on, with the real port.</summary>
+    /// <exception cref="ObjectDisposedException">It was closed before anyone asked.</exception>
+    public abstract EndPoint LocalEndPoint { get; }
+
+    /// <summary>
+    /// Takes the next connection. When descriptors or memory run short it waits, 5 ms and then twice as long up to 1 s, and goes on
+    /// when they are back; that is logged once.
+    /// </summary>
+    /// <exception cref="NetOpException">A deadline passed, the listener was closed meanwhile, or the system refused.</exception>
+    /// <exception cref="ObjectDisposedException">The listener was closed before.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public abstract ValueTask<Conn> AcceptAsync(CancellationToken cancellationToken = default);
+
+    /// <summary>The blocking form of <see cref="AcceptAsync"/>.</summary>
+    public abstract Conn Accept();
+
+    /// <summary>Sets the deadline of accepts. Null, or the default value, clears; a time that is past ends those that wait at once.</summary>
+    public abstract void SetDeadline(DateTimeOffset? deadline);
+
+    /// <summary>Closes it: accepts that wait end. Connections that were accepted live on.</summary>
+    public abstract void Dispose();
+}

@@ -1,0 +1,415 @@
+using System.Runtime.InteropServices;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// The twin of Go's internal/poll/fd_unix.go: the operations on a descriptor.
+//
+// Each one takes the lock of its side, prepares the side, tries the system call, and waits where that would block: EINTR again, EAGAIN
+// wait, again. The lock holds a reference; Close sets the closed bit, ends the waits, and whoever drops the last reference unregisters
+// and closes the descriptor. So a descriptor is closed once, and its number cannot be someone else's while a call uses it.
+//
+// After a short read of a stream the socket is drained: what comes next comes with an edge. The next read then neither forgets the edge
+// that may have come since (it skips Reset) nor tries a read that would fail, but waits at once.
+
+/// <summary>An open descriptor in a poller. Safe from any thread: one operation a direction at a time, others queue.</summary>
+internal abstract class PollFd : IDisposable
+{
+    private const int MaxChunk = 1 << 30;
+
+    // Constant after Init.
+    private readonly bool _isStream;
+    private PollLoop? _loop;
+    private PollDesc? _desc;
+
+    // Atomic.
+    private FdMutex _mutex;
+    private PollOp? _readOp;
+    private PollOp? _writeOp;
+
+    // Guarded by the read lock.
+    private bool _drained;
+
+    // Deadlines that each operation starts anew, in ms. One that is set during an operation holds for the next.
+    private int _readTimeout = Timeout.Infinite;
+    private int _writeTimeout = Timeout.Infinite;
+
+    /// <summary>Takes over a descriptor that is non-blocking.</summary>
+    protected PollFd(ISocketApi api, nint fd, bool isStream)
+    {
+        Api = api;
+        Fd = fd;
+        _isStream = isStream;
+    }
+
+    /// <summary>Closes a descriptor whose owner lost it.</summary>
+    ~PollFd() => Close();
+
+    protected ISocketApi Api { get; }
+
+    protected nint Fd { get; }
+
+    public int ReadTimeout { get => _readTimeout; set => SetTimeout(ref _readTimeout, value, PollMode.Read); }
+
+    public int WriteTimeout { get => _writeTimeout; set => SetTimeout(ref _writeTimeout, value, PollMode.Write); }
+
+    private PollDesc Desc => _desc ?? throw new InvalidOperationException($"fd {Fd} is not in a poller; Init was expected to be called first.");
+
+    private PollLoop Loop => _loop ?? throw new InvalidOperationException($"fd {Fd} is not in a poller; Init was expected to be called first.");
+
+    /// <summary>Registers the descriptor with a loop, for life. When that fails it is closed.</summary>
+    public void Init(PollLoop loop)
+    {
+        try
+        {
+            _desc = loop.Open(Fd);
+            _loop = loop;
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Closes: no operation begins any more, those that wait end, and the last one out closes the descriptor.</summary>
+    public void Dispose()
+    {
+        GC.SuppressFinalize(this);
+        Close();
+    }
+
+    /// <summary>Sets the deadlines that <paramref name="mode"/> names; null clears.</summary>
+    public void SetDeadline(PollMode mode, DateTimeOffset? deadline, string operation)
+    {
+        if (!Incref()) throw new ObjectDisposedException(GetType().Name, $"{operation}: the connection is closed.");
+        try
+        {
+            PollTimers timers = Loop.Timers;
+            Loop.SetDeadline(Desc, mode, deadline is { } when ? timers.After(when - Loop.Clock.GetUtcNow()) : 0);
+        }
+        finally
+        {
+            Decref();
+        }
+    }
+
+    public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token)
+    {
+        PollOp? op = Begin(PollMode.Read, PollOpKind.Read, buffer, token, out int result, out Exception? error);
+        return op is not null ? new ValueTask<int>(op, op.Version)
+            : error is not null ? ValueTask.FromException<int>(error)
+            : result == PollResult.Queued ? RunQueuedAsync(PollMode.Read, PollOpKind.Read, buffer, token)
+            : new ValueTask<int>(result);
+    }
+
+    public ValueTask<bool> WaitToReadAsync(CancellationToken token)
+    {
+        PollOp? op = Begin(PollMode.Read, PollOpKind.WaitToRead, default, token, out int result, out Exception? error);
+        return op is not null ? new ValueTask<bool>(op, op.Version)
+            : error is not null ? ValueTask.FromException<bool>(error)
+            : result == PollResult.Queued ? Queued(token)
+            : new ValueTask<bool>(result != 0);
+
+        async ValueTask<bool> Queued(CancellationToken token) =>
+            await RunQueuedAsync(PollMode.Read, PollOpKind.WaitToRead, default, token).ConfigureAwait(false) != 0;
+    }
+
+    public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token)
+    {
+        // Only ever read from: one field of the operation serves both directions.
+        Memory<byte> bytes = MemoryMarshal.AsMemory(buffer);
+        PollOp? op = Begin(PollMode.Write, PollOpKind.Write, bytes, token, out int result, out Exception? error);
+        return op is not null ? new ValueTask(op, op.Version)
+            : error is not null ? ValueTask.FromException(error)
+            : result == PollResult.Queued ? new ValueTask(RunQueuedAsync(PollMode.Write, PollOpKind.Write, bytes, token).AsTask())
+            : ValueTask.CompletedTask;
+    }
+
+    /// <summary>The blocking form of every kind of operation. Returns what it came to.</summary>
+    public int Run(PollMode mode, PollOpKind kind, Span<byte> buffer)
+    {
+        if (!Lock(mode)) throw Disposed(kind);
+        try
+        {
+            int done = 0;
+            int result = Prepare(mode);
+            if (result == 0) result = Attempt(kind, buffer, ref done);
+            while (result == -Errno.EAGAIN)
+            {
+                bool ready = ThreadWaiter.Wait(Loop, Desc, mode);
+                if (ready && mode == PollMode.Read) _drained = false;
+                result = ready ? 0 : Check(mode);
+                if (result == 0) result = Attempt(kind, buffer, ref done);
+            }
+            return result >= 0 ? result : throw Failed(kind, result);
+        }
+        finally
+        {
+            Unlock(mode);
+        }
+    }
+
+    /// <summary>The blocking form of <see cref="WriteAsync"/>.</summary>
+    public void Write(ReadOnlySpan<byte> buffer) =>
+        Run(PollMode.Write, PollOpKind.Write, MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(buffer), buffer.Length)); // Only ever read from.
+
+    /// <summary>Waits for a side whose lock the caller holds, after a call of his own came back with EAGAIN.</summary>
+    public ValueTask WaitReadyAsync(PollMode mode, CancellationToken token)
+    {
+        PollOp op = Interlocked.Exchange(ref OpOf(mode), null) ?? new PollOp(this, mode);
+        op.Start(PollOpKind.WaitReady, default, 0, token);
+        return new ValueTask(op, op.Version);
+    }
+
+    /// <summary>The blocking form of <see cref="WaitReadyAsync"/>.</summary>
+    public void WaitReady(PollMode mode)
+    {
+        while (!ThreadWaiter.Wait(Loop, Desc, mode))
+        {
+            if (Check(mode) is int result and not 0) throw Failed(PollOpKind.WaitReady, result);
+        }
+    }
+
+    /// <summary>
+    /// Prepares an operation: starts its time-out and forgets old readiness. The operation is to be tried next. 0, or why it cannot begin.
+    /// </summary>
+    public int Prepare(PollMode mode)
+    {
+        int timeout = mode == PollMode.Read ? _readTimeout : _writeTimeout;
+        if (timeout > 0) Loop.SetDeadline(Desc, mode, Loop.Timers.After(TimeSpan.FromMilliseconds(timeout)));
+        return PollResult.Of(mode == PollMode.Read && _drained ? Desc.Check(mode) : Desc.Reset(mode));
+    }
+
+    /// <summary>Tries an operation whose lock is held. EAGAIN (below 0) when it has to wait.</summary>
+    public int Attempt(PollOpKind kind, Span<byte> buffer, ref int done)
+    {
+        switch (kind)
+        {
+            case PollOpKind.Read: return Receive(buffer);
+            case PollOpKind.WaitToRead: return Peek();
+            case PollOpKind.Write: return Send(buffer, ref done);
+            default: throw new ArgumentOutOfRangeException(nameof(kind), kind, "an operation that makes a system call was expected.");
+        }
+    }
+
+    /// <summary>Why nothing can wait in a side now, or 0.</summary>
+    public int Check(PollMode mode) => PollResult.Of(Desc.Check(mode));
+
+    public PollPark Park(PollMode mode, PollOp op)
+    {
+        PollPark park = Loop.Park(Desc, mode, op);
+        if (park == PollPark.Ready && mode == PollMode.Read) _drained = false;
+        return park;
+    }
+
+    public bool Consume(PollMode mode)
+    {
+        bool ready = Desc.Consume(mode);
+        if (ready && mode == PollMode.Read) _drained = false;
+        return ready;
+    }
+
+    /// <summary>Ends the wait of an operation that was cancelled.</summary>
+    public void Cancel(PollMode mode) => Loop.Schedule(Desc.Cancel(mode));
+
+    /// <summary>Takes the lock of a side. False when the descriptor is closed.</summary>
+    public ValueTask<bool> LockAsync(PollMode mode, CancellationToken token) => _mutex.TryLock(mode) switch
+    {
+        FdLock.Acquired => new ValueTask<bool>(true),
+        FdLock.Closed => new ValueTask<bool>(false),
+        _ => WaitForLockAsync(mode, token),
+    };
+
+    /// <summary>Takes the lock of a side, blocking the thread. False when the descriptor is closed.</summary>
+    public bool Lock(PollMode mode) => _mutex.Lock(mode);
+
+    public void Unlock(PollMode mode)
+    {
+        if (_mutex.Unlock(mode)) Destroy();
+    }
+
+    public void Return(PollMode mode, PollOp op) => Volatile.Write(ref OpOf(mode), op);
+
+    /// <summary>The exception for an operation that came to <paramref name="result"/>. Called while the descriptor is open, where that is possible.</summary>
+    public abstract Exception Failed(PollOpKind kind, int result);
+
+    /// <summary>The exception for an operation on a descriptor that was closed before.</summary>
+    public abstract Exception Disposed(PollOpKind kind);
+
+    /// <summary>How long the deadline of a side leaves, for a wait that is not the poller's.</summary>
+    protected TimeSpan Left(PollMode mode)
+    {
+        long deadline = Volatile.Read(ref Desc.DeadlineOf(mode));
+        return deadline == 0 ? TimeSpan.MaxValue : new TimeSpan(Math.Max(0, deadline - Loop.Timers.Now) / TimeSpan.NanosecondsPerTick);
+    }
+
+    /// <summary>Takes a reference for an operation without a lock. False when the descriptor is closed.</summary>
+    protected bool Incref() => _mutex.Incref();
+
+    /// <summary>False when it was closed before.</summary>
+    protected virtual bool Close()
+    {
+        if (!_mutex.IncrefAndClose()) return false;
+        if (_desc is not null) Loop.Evict(_desc);
+        Decref();
+        return true;
+    }
+
+    protected void Decref()
+    {
+        if (_mutex.Decref()) Destroy();
+    }
+
+    // Exactly one of them: an operation that waits, an error, a result.
+    private PollOp? Begin(PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token, out int result, out Exception? error)
+    {
+        error = null;
+        result = 0;
+        if (token.IsCancellationRequested)
+        {
+            error = new OperationCanceledException(token);
+            return null;
+        }
+        switch (_mutex.TryLock(mode))
+        {
+            case FdLock.Acquired: return BeginLocked(mode, kind, buffer, token, out result, out error);
+            case FdLock.Queued: result = PollResult.Queued; return null;
+            default: error = Disposed(kind); return null;
+        }
+    }
+
+    private PollOp? BeginLocked(PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token, out int result, out Exception? error)
+    {
+        error = null;
+        int done = 0;
+        bool waits = false;
+        try
+        {
+            result = Prepare(mode);
+            if (result == 0) result = Attempt(kind, buffer.Span, ref done);
+            waits = result == -Errno.EAGAIN;
+            if (!waits)
+            {
+                if (result < 0) error = Failed(kind, result);
+                return null;
+            }
+        }
+        finally
+        {
+            if (!waits) Unlock(mode);
+        }
+        PollOp op = Interlocked.Exchange(ref OpOf(mode), null) ?? new PollOp(this, mode);
+        op.Start(kind, buffer, done, token);
+        return op;
+    }
+
+    // For a caller that is counted as waiting for the lock.
+    private async ValueTask<int> RunQueuedAsync(PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token)
+    {
+        if (!await WaitForLockAsync(mode, token).ConfigureAwait(false)) throw Failed(kind, PollResult.Closing);
+        PollOp? op = BeginLocked(mode, kind, buffer, token, out int result, out Exception? error);
+        return op is not null ? await new ValueTask<int>(op, op.Version).ConfigureAwait(false) : error is null ? result : throw error;
+    }
+
+    private async ValueTask<bool> WaitForLockAsync(PollMode mode, CancellationToken token)
+    {
+        SemaphoreSlim permits = _mutex.Semaphore(mode);
+        FdLock outcome;
+        do
+        {
+            try
+            {
+                await permits.WaitAsync(token).ConfigureAwait(false);
+            }
+            catch (OperationCanceledException)
+            {
+                await LeaveQueueAsync(mode, permits).ConfigureAwait(false);
+                throw;
+            }
+            outcome = _mutex.TryLock(mode);
+        }
+        while (outcome == FdLock.Queued);
+        return outcome == FdLock.Acquired;
+    }
+
+    private async ValueTask LeaveQueueAsync(PollMode mode, SemaphoreSlim permits)
+    {
+        while (!_mutex.TryLeaveQueue(mode))
+        {
+            // The permit that is on its way lets one of the queue try. Whoever takes it has to try, or the others wait at a free lock.
+            await permits.WaitAsync().ConfigureAwait(false);
+            FdLock outcome = _mutex.TryLock(mode);
+            if (outcome == FdLock.Acquired) Unlock(mode);
+            if (outcome != FdLock.Queued) return;
+        }
+    }
+
+    private int Receive(Span<byte> buffer)
+    {
+        if (IsDrained()) return -Errno.EAGAIN;
+        if (buffer.IsEmpty) return Math.Min(Peek(), 0);
+        if (buffer.Length > MaxChunk) buffer = buffer[..MaxChunk];
+        int result;
+        do
+        {
+            result = Api.Receive(Fd, buffer);
+        }
+        while (result == -Errno.EINTR);
+        _drained = _isStream && result > 0 && result < buffer.Length;
+        return result;
+    }
+
+    // 1 for bytes, 0 for the end.
+    private int Peek()
+    {
+        if (IsDrained()) return -Errno.EAGAIN;
+        Span<byte> one = stackalloc byte[1];
+        int result;
+        do
+        {
+            result = Api.Peek(Fd, one);
+        }
+        while (result == -Errno.EINTR);
+        return result;
+    }
+
+    // A hang-up's edge comes once, and may have come with the bytes that the short read took.
+    private bool IsDrained()
+    {
+        if (_drained && Desc.HangupSeen) _drained = false;
+        return _drained;
+    }
+
+    private int Send(ReadOnlySpan<byte> buffer, ref int done)
+    {
+        while (done < buffer.Length)
+        {
+            int result = Api.Send(Fd, buffer.Slice(done, Math.Min(buffer.Length - done, MaxChunk)));
+            if (result >= 0) done += result;
+            else if (result != -Errno.EINTR) return result;
+        }
+        return done;
+    }
+
+    private void SetTimeout(ref int timeout, int value, PollMode mode)
+    {
+        if (value is not Timeout.Infinite and <= 0)
+        {
+            throw new ArgumentOutOfRangeException(nameof(value), value, "a time-out in ms above 0, or Timeout.Infinite, was expected.");
+        }
+        Volatile.Write(ref timeout, value);
+        if (value == Timeout.Infinite) SetDeadline(mode, null, "set time-out");
+    }
+
+    private ref PollOp? OpOf(PollMode mode) => ref mode == PollMode.Read ? ref _readOp : ref _writeOp;
+
+    private void Destroy()
+    {
+        if (_desc is not null) Loop.Close(_desc);
+        int result = Api.Close(Fd);
+
+        // close(2) frees the descriptor whatever it returns; EBADF says that someone else had closed it.
+        if (result == -Errno.EBADF) _loop?.Report($"close fd {Fd}", new NetpollException($"close fd {Fd}", Errno.EBADF, "it was closed elsewhere"));
+    }
+}

@@ -1,0 +1,158 @@
+using System.Threading.Tasks.Sources;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+/// <summary>What an operation does once its side is ready.</summary>
+internal enum PollOpKind
+{
+    /// <summary>Takes bytes.</summary>
+    Read,
+
+    /// <summary>Looks whether there are bytes, and leaves them.</summary>
+    WaitToRead,
+
+    /// <summary>Sends all of its bytes.</summary>
+    Write,
+
+    /// <summary>Nothing: whoever waits holds the lock and goes on himself.</summary>
+    WaitReady,
+}
+
+// An operation that waits. It is the waiter in the side of the PollDesc and the source of the ValueTask in one, and each side of a
+// descriptor keeps one for the next time: waiting allocates nothing.
+//
+// It runs to its end, or to its next wait, on a loop or the pool. The order at the end guards the next operation: first the registration
+// is gone (Dispose waits for a callback that runs), then the lock is given back, and only then the awaiter goes on.
+
+/// <summary>An async operation of a <see cref="PollFd"/>, reused. Owned by whoever holds the lock of its side, and then by the awaiter.</summary>
+internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskSource<int>, IValueTaskSource<bool>, IValueTaskSource
+{
+    private ManualResetValueTaskSourceCore<int> _core;
+
+    // Set for each operation.
+    private PollOpKind _kind;
+    private Memory<byte> _buffer;
+    private int _done;
+    private CancellationToken _token;
+    private CancellationTokenRegistration _registration;
+
+    public short Version => _core.Version;
+
+    /// <summary>Begins an operation that found its side not ready. <paramref name="done"/> is how many bytes it has moved already.</summary>
+    public void Start(PollOpKind kind, Memory<byte> buffer, int done, CancellationToken token)
+    {
+        _kind = kind;
+        _buffer = buffer;
+        _done = done;
+        if (token.CanBeCanceled)
+        {
+            _token = token;
+            _registration = token.UnsafeRegister(static op => ((PollOp)op!).OnCanceled(), this);
+        }
+        Go(parkFirst: true);
+    }
+
+    public override void Execute()
+    {
+        bool ready = fd.Consume(mode);
+        if (ready) Go(parkFirst: false);
+        else if (WhyNot() is int result and not 0) Complete(result);
+        else Go(parkFirst: true);
+    }
+
+    internal override bool TryWakeThread() => false;
+
+    public ValueTaskSourceStatus GetStatus(short token) => _core.GetStatus(token);
+
+    public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _core.OnCompleted(continuation, state, token, flags);
+
+    public int GetResult(short token)
+    {
+        bool completed = _core.GetStatus(token) != ValueTaskSourceStatus.Pending; // Throws for a token that was used before.
+        try
+        {
+            return _core.GetResult(token);
+        }
+        finally
+        {
+            if (completed)
+            {
+                _core.Reset();
+                fd.Return(mode, this);
+            }
+        }
+    }
+
+    bool IValueTaskSource<bool>.GetResult(short token) => GetResult(token) != 0;
+
+    void IValueTaskSource.GetResult(short token) => GetResult(token);
+
+    private void Go(bool parkFirst)
+    {
+        while (true)
+        {
+            if (!parkFirst)
+            {
+                int result = _kind == PollOpKind.WaitReady ? 0 : fd.Attempt(_kind, _buffer.Span, ref _done);
+                if (result != -Errno.EAGAIN)
+                {
+                    Complete(result);
+                    return;
+                }
+            }
+            PollPark park;
+            try
+            {
+                park = fd.Park(mode, this);
+            }
+            catch (NetpollException e)
+            {
+                Complete(0, e);
+                return;
+            }
+            switch (park)
+            {
+                case PollPark.Parked:
+                    return; // It may run elsewhere by now.
+                case PollPark.Ready:
+                    parkFirst = false;
+                    break;
+                default:
+                    int reason = WhyNot();
+                    if (reason != 0)
+                    {
+                        Complete(reason);
+                        return;
+                    }
+                    break; // A deadline that was moved meanwhile.
+            }
+        }
+    }
+
+    private int WhyNot() => IsCanceled ? PollResult.Canceled : fd.Check(mode);
+
+    private void OnCanceled()
+    {
+        SetCanceled(true);
+        fd.Cancel(mode);
+    }
+
+    private void Complete(int result, Exception? error = null)
+    {
+        CancellationToken token = _token;
+        _registration.Dispose();
+        _registration = default;
+        _token = default;
+        _buffer = default;
+        SetCanceled(false);
+
+        // Made under the lock: it names addresses that a closed descriptor no longer tells.
+        if (result == PollResult.Canceled) error = new OperationCanceledException(token);
+        else if (result < 0) error = fd.Failed(_kind, result);
+        if (_kind != PollOpKind.WaitReady) fd.Unlock(mode);
+        if (error is null) _core.SetResult(result);
+        else _core.SetException(error);
+    }
+}

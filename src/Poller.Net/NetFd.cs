@@ -1,0 +1,204 @@
+using System.Net.Sockets;
+using System.Net;
+using System.Runtime.CompilerServices;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// The twin of netFD in Go's net/fd_unix.go and net/fd_posix.go: a descriptor that knows its network and addresses.
+
+/// <summary>A socket of the net layer.</summary>
+internal class NetFd : PollFd
+{
+    // A sockaddr_in6, the longest there is here.
+    private const int MaxAddress = 28;
+
+    [InlineArray(MaxAddress)]
+    private struct AddressBytes
+    {
+        private byte _first;
+    }
+
+    // Written before the descriptor is anyone else's. As accept(2) gives it; decoded when someone asks.
+    private AddressBytes _peer;
+    private readonly byte _peerLength;
+
+    // Made on first use; the same whoever makes it.
+    private IPEndPoint? _local;
+    private IPEndPoint? _remote;
+
+    public NetFd(ISocketApi api, nint fd, string network, IPEndPoint? remote = null)
+        : base(api, fd, isStream: true)
+    {
+        Network = network;
+        _remote = remote;
+    }
+
+    /// <summary>A descriptor that was accepted, with the peer's address as the system wrote it.</summary>
+    public NetFd(ISocketApi api, nint fd, string network, ReadOnlySpan<byte> peer)
+        : this(api, fd, network)
+    {
+        if (peer.Length > MaxAddress) return; // Asked of the system when needed.
+        peer.CopyTo(_peer);
+        _peerLength = (byte)peer.Length;
+    }
+
+    public string Network { get; }
+
+    /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone asked.</exception>
+    public IPEndPoint LocalEndPoint => LocalOrNull ?? throw new ObjectDisposedException(nameof(Conn), "local address: the connection was closed before it was asked.");
+
+    /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone asked.</exception>
+    public IPEndPoint RemoteEndPoint => RemoteOrNull ?? throw new ObjectDisposedException(nameof(Conn), "remote address: the connection was closed before it was asked.");
+
+    private IPEndPoint? LocalOrNull => _local ??= Name(remote: false);
+
+    private IPEndPoint? RemoteOrNull => _remote ??= _peerLength > 0 ? Decode(((ReadOnlySpan<byte>)_peer)[.._peerLength]) : Name(remote: true);
+
+    /// <summary>A new socket with Go's defaults for a connection.</summary>
+    public static nint NewSocket(ISocketApi api, string operation, string network, AddressFamily family, IPEndPoint? local, IPEndPoint? remote)
+    {
+        int fd = api.Socket(family, SocketType.Stream, ProtocolType.Tcp);
+        if (fd < 0) throw Refused(operation, network, local, remote, fd);
+        try
+        {
+            Set(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1);
+            Set(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, 1);
+            Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
+            Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
+            Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 9);
+        }
+        catch
+        {
+            api.Close(fd);
+            throw;
+        }
+        return fd;
+
+        void Set(SocketOptionLevel level, SocketOptionName name, int value)
+        {
+            int result = api.SetOption(fd, level, name, value);
+            if (result < 0) throw Refused(operation, network, local, remote, result);
+        }
+    }
+
+    /// <summary>Connects; the descriptor is closed when that fails. The twin of netFD.connect.</summary>
+    public static async ValueTask<NetFd> ConnectAsync(Netpoller poller, ISocketApi api, string network, IPEndPoint remote, bool blocking, CancellationToken token)
+    {
+        NetFd fd = new(api, NewSocket(api, "dial", network, remote.AddressFamily, null, remote), network, remote);
+        try
+        {
+            // Before it is registered: epoll reports a socket that is not connected as hung up.
+            int result = api.Connect(fd.Fd, remote.Serialize().Buffer.Span[..remote.Serialize().Size]);
+            bool pending = result is -Errno.EINPROGRESS or -Errno.EINTR or -Errno.EALREADY;
+            if (result < 0 && !pending) throw fd.Refused("dial", result);
+            fd.Init(poller.NextLoop());
+            if (pending) await fd.ConnectedAsync(blocking, token).ConfigureAwait(false);
+            return fd;
+        }
+        catch
+        {
+            fd.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Whether a dial has met itself: TCP joins the two ends where the port dialed was chosen for the dialer (Go issue 2690).</summary>
+    public bool IsSelfConnected => LocalEndPoint.Equals(RemoteEndPoint);
+
+    public void Shutdown(SocketShutdown how, string operation)
+    {
+        if (!Incref()) throw Disposed(operation);
+        try
+        {
+            int result = Api.Shutdown(Fd, how);
+            if (result < 0) throw Refused(operation, result);
+        }
+        finally
+        {
+            Decref();
+        }
+    }
+
+    public override Exception Failed(PollOpKind kind, int result) => Failed(NameOf(kind), result);
+
+    public override Exception Disposed(PollOpKind kind) => Disposed(NameOf(kind));
+
+    protected Exception Failed(string operation, int result) => result switch
+    {
+        PollResult.Closing => NetOpException.Closed(operation, Network, LocalOrNull, RemoteOrNull),
+        PollResult.Timeout => NetOpException.Timeout(operation, Network, LocalOrNull, RemoteOrNull),
+        PollResult.NotPollable => new NotSupportedException($"{operation} {Network}: the descriptor cannot be polled; a socket was expected."),
+        _ => Refused(operation, result),
+    };
+
+    protected ObjectDisposedException Disposed(string operation) => new(ObjectName, $"{operation} {Network}: closed before the operation.");
+
+    /// <summary>What the user knows the descriptor by.</summary>
+    protected virtual string ObjectName => nameof(TcpConn);
+
+    protected virtual string NameOf(PollOpKind kind) => kind switch
+    {
+        PollOpKind.Read => "read",
+        PollOpKind.WaitToRead => "wait to read",
+        PollOpKind.Write => "write",
+        PollOpKind.WaitReady => "dial",
+        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "an operation was expected."),
+    };
+
+    protected static NetOpException Refused(string operation, string network, IPEndPoint? local, IPEndPoint? remote, int result) =>
+        NetOpException.Refused(operation, network, local, remote, new SocketException((int)Errno.ToSocketError(-result)));
+
+    private NetOpException Refused(string operation, int result) => Refused(operation, Network, LocalOrNull, RemoteOrNull, result);
+
+    private async ValueTask ConnectedAsync(bool blocking, CancellationToken token)
+    {
+        bool locked = blocking ? Lock(PollMode.Write) : await LockAsync(PollMode.Write, token).ConfigureAwait(false);
+        if (!locked) throw Disposed("dial");
+        try
+        {
+            while (true)
+            {
+                if (blocking) WaitReady(PollMode.Write);
+                else await WaitReadyAsync(PollMode.Write, token).ConfigureAwait(false);
+
+                // Readiness to write can be spurious: that the peer has a name is the proof.
+                int result = Api.TakeError(Fd);
+                if (result == 0) result = Api.PeerName(Fd, default, out _);
+                if (result is 0 or -Errno.EISCONN) return;
+                if (result is not (-Errno.EINPROGRESS or -Errno.EALREADY or -Errno.EINTR or -Errno.ENOTCONN)) throw Refused("dial", result);
+            }
+        }
+        finally
+        {
+            Unlock(PollMode.Write);
+        }
+    }
+
+    private IPEndPoint? Name(bool remote)
+    {
+        if (!Incref()) return null;
+        try
+        {
+            Span<byte> address = stackalloc byte[MaxAddress];
+            int result = remote ? Api.PeerName(Fd, address, out int length) : Api.LocalName(Fd, address, out length);
+            return result < 0 ? null : Decode(address[..length]);
+        }
+        finally
+        {
+            Decref();
+        }
+    }
+
+    private static IPEndPoint Decode(ReadOnlySpan<byte> bytes)
+    {
+        // The BCL lays a SocketAddress out as the system does, the family first.
+        AddressFamily family = bytes.Length >= MaxAddress ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork;
+        SocketAddress address = new(family, bytes.Length);
+        bytes.CopyTo(address.Buffer.Span);
+        IPEndPoint endPoint = (IPEndPoint)new IPEndPoint(family == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, 0).Create(address);
+
+        // An IPv4 peer of a dual-stack socket goes by its own address, as in Go.
+        return endPoint.Address.IsIPv4MappedToIPv6 ? new IPEndPoint(endPoint.Address.MapToIPv4(), endPoint.Port) : endPoint;
+    }
+}

@@ -1,0 +1,138 @@
+using System.Net.Sockets;
+using System.Net;
+using Microsoft.Extensions.Logging;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+/// <summary>A socket that listens. What it accepts inherits its options (tcp(7)): they are set once, here.</summary>
+internal sealed partial class NetListenFd : NetFd
+{
+    private static readonly TimeSpan MinPause = TimeSpan.FromMilliseconds(5);
+    private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(1);
+
+    // Constant.
+    private readonly Netpoller _poller;
+    private readonly ILogger _logger;
+
+    // Released by Close, for a pause that no poll would end.
+    private readonly SemaphoreSlim _closed = new(0);
+
+    // Guarded by the read lock. A shortage lasts from the first refusal until nobody is left to accept.
+    private bool _short;
+
+    private NetListenFd(Netpoller poller, ISocketApi api, nint fd, string network)
+        : base(api, fd, network)
+    {
+        _poller = poller;
+        _logger = poller.LoggerFactory.CreateLogger<TcpConnListener>();
+    }
+
+    protected override string ObjectName => nameof(TcpConnListener);
+
+    public static NetListenFd Listen(Netpoller poller, ISocketApi api, string network, IPEndPoint local, bool dualStack)
+    {
+        nint fd = NewSocket(api, "listen", network, local.AddressFamily, local, null);
+        NetListenFd? listener = null;
+        try
+        {
+            if (local.AddressFamily == AddressFamily.InterNetworkV6) Check(api.SetOption(fd, SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, dualStack ? 0 : 1));
+            Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, 1));
+            SocketAddress address = local.Serialize();
+            Check(api.Bind(fd, address.Buffer.Span[..address.Size]));
+            Check(api.Listen(fd, api.MaxBacklog));
+            listener = new NetListenFd(poller, api, fd, network);
+            listener.Init(poller.NextLoop());
+            return listener;
+        }
+        catch when (listener is null)
+        {
+            api.Close(fd);
+            throw;
+        }
+
+        void Check(int result)
+        {
+            if (result < 0) throw Refused("listen", network, local, null, result);
+        }
+    }
+
+    /// <summary>Takes the next connection. The twin of FD.Accept in internal/poll, and of the back-off in net/http's Serve.</summary>
+    public async ValueTask<NetFd> AcceptAsync(bool blocking, CancellationToken token)
+    {
+        token.ThrowIfCancellationRequested();
+        bool locked = blocking ? Lock(PollMode.Read) : await LockAsync(PollMode.Read, token).ConfigureAwait(false);
+        if (!locked) throw Disposed("accept");
+        try
+        {
+            int ready = Prepare(PollMode.Read);
+            if (ready < 0) throw Failed("accept", ready);
+            TimeSpan pause = TimeSpan.Zero;
+            while (true)
+            {
+                int result = Accept(out NetFd? accepted);
+                switch (-result)
+                {
+                    case Errno.EINTR:
+                    case Errno.ECONNABORTED: // It was closed while it waited in the queue; the next one has not been.
+                        break;
+                    case Errno.EAGAIN:
+                        _short = false;
+                        if (blocking) WaitReady(PollMode.Read);
+                        else await WaitReadyAsync(PollMode.Read, token).ConfigureAwait(false);
+                        break;
+                    case Errno.EMFILE:
+                    case Errno.ENFILE:
+                    case Errno.ENOBUFS:
+                    case Errno.ENOMEM:
+                        // Nothing tells when descriptors are back, and the queue gives no edge for who is in it already.
+                        NoteShortage(-result);
+                        pause = pause == TimeSpan.Zero ? MinPause : pause * 2 < MaxPause ? pause * 2 : MaxPause;
+                        TimeSpan left = Left(PollMode.Read);
+                        TimeSpan bounded = left < pause ? left : pause;
+                        if (blocking) _closed.Wait(bounded, token);
+                        else await _closed.WaitAsync(bounded, token).ConfigureAwait(false);
+                        if (Check(PollMode.Read) is int reason and not 0) throw Failed("accept", reason);
+                        break;
+                    default:
+                        return accepted ?? throw Failed("accept", result);
+                }
+            }
+        }
+        finally
+        {
+            Unlock(PollMode.Read);
+        }
+    }
+
+    protected override bool Close()
+    {
+        if (!base.Close()) return false;
+        _closed.Release();
+        return true;
+    }
+
+    protected override string NameOf(PollOpKind kind) => "accept";
+
+    private int Accept(out NetFd? accepted)
+    {
+        accepted = null;
+        Span<byte> peer = stackalloc byte[128];
+        int result = Api.Accept(Fd, peer, out int length);
+        if (result < 0) return result;
+        accepted = new NetFd(Api, result, Network, peer[..length]);
+        accepted.Init(_poller.NextLoop());
+        return 0;
+    }
+
+    private void NoteShortage(int errno)
+    {
+        if (_short) return;
+        _short = true;
+        LogShortage(_logger, Network, LocalEndPoint, new SocketException((int)Errno.ToSocketError(errno)).Message);
+    }
+
+    [LoggerMessage(EventId = 2, Level = LogLevel.Warning,
+        Message = "accept {Network} {LocalEndPoint}: {Reason}. New connections wait; it tries again after 5 ms, and then after twice as long, up to 1 s.")]
+    private static partial void LogShortage(ILogger logger, string network, IPEndPoint localEndPoint, string reason);
+}

@@ -1,0 +1,58 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+
+namespace Poller.Net;
+
+/// <summary>
+/// A network operation failed: the twin of Go's <c>net.OpError</c>. The message names the operation, the network and both addresses.
+/// </summary>
+public sealed class NetOpException : IOException
+{
+    private NetOpException(string operation, string network, EndPoint? local, EndPoint? remote, string reason, Exception? inner)
+        : base(Describe(operation, network, local, remote, reason), inner)
+    {
+        Operation = operation;
+        Network = network;
+        LocalEndPoint = local;
+        RemoteEndPoint = remote;
+    }
+
+    /// <summary>What failed: <c>read</c>, <c>write</c>, <c>accept</c>, <c>dial</c>, <c>listen</c>, …</summary>
+    public string Operation { get; }
+
+    /// <summary>The network's name, as <c>tcp</c>.</summary>
+    public string Network { get; }
+
+    /// <summary>The address on this side, where it is known.</summary>
+    public EndPoint? LocalEndPoint { get; }
+
+    /// <summary>The address on the peer's side, where it is known; what was to be reached, for a dial.</summary>
+    public EndPoint? RemoteEndPoint { get; }
+
+    /// <summary>The error as System.Net.Sockets numbers it; <see cref="SocketError.TimedOut"/> for a deadline too.</summary>
+    public SocketError SocketErrorCode { get; private init; }
+
+    /// <summary>A deadline or time-out set on the connection has passed. The connection stays usable.</summary>
+    public bool IsTimeout { get; private init; }
+
+    /// <summary>The connection, or its poller, was closed on this side during the operation.</summary>
+    public bool IsClosed { get; private init; }
+
+    internal static NetOpException Refused(string operation, string network, EndPoint? local, EndPoint? remote, SocketException inner) =>
+        new(operation, network, local, remote, inner.Message, inner) { SocketErrorCode = inner.SocketErrorCode };
+
+    internal static NetOpException Timeout(string operation, string network, EndPoint? local, EndPoint? remote) =>
+        new(operation, network, local, remote, "the deadline passed", new TimeoutException("The deadline passed.")) { SocketErrorCode = SocketError.TimedOut, IsTimeout = true };
+
+    internal static NetOpException Closed(string operation, string network, EndPoint? local, EndPoint? remote) =>
+        new(operation, network, local, remote, "closed on this side during the operation", null) { SocketErrorCode = SocketError.OperationAborted, IsClosed = true };
+
+    private static string Describe(string operation, string network, EndPoint? local, EndPoint? remote, string reason)
+    {
+        StringBuilder text = new StringBuilder(operation).Append(' ').Append(network);
+        if (local is not null || remote is not null) text.Append(' ').Append(local);
+        if (remote is not null) text.Append(local is null ? "" : "->").Append(remote);
+        return text.Append(": ").Append(reason).ToString();
+    }
+}

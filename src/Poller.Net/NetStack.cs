@@ -1,0 +1,108 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Poller.Net;
+
+/// <summary>The net package over one poller: listens and dials by Go's network names. Safe from any thread.</summary>
+/// <remarks>
+/// Networks: <c>tcp</c>, and <c>tcp4</c> and <c>tcp6</c> for one address family. Addresses: <c>host:port</c>, the host a name, an IPv4 address or an IPv6 address in
+/// brackets, the port a number. The poller is not owned: it is disposed by whoever made it, after the connections.
+/// </remarks>
+public sealed class NetStack
+{
+    private readonly Netpoller _poller;
+    private readonly ISocketApi _api;
+
+    /// <summary>A net layer over <paramref name="poller"/>.</summary>
+    /// <exception cref="PlatformNotSupportedException">There are no socket calls for this system yet.</exception>
+    public NetStack(Netpoller poller)
+    {
+        ArgumentNullException.ThrowIfNull(poller);
+        if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException("the net layer has socket calls for Linux only; this system is another.");
+        _poller = poller;
+        _api = LinuxSocketApi.Instance;
+    }
+
+    /// <summary>
+    /// Listens on <paramref name="address"/>. No host, as in <c>:8888</c>, is every address of the machine, IPv4 and IPv6, or the one family the
+    /// network names. A name is looked up, and an IPv4 address of it preferred. Port 0 lets the system choose.
+    /// </summary>
+    /// <exception cref="ArgumentException">The network is not known.</exception>
+    /// <exception cref="FormatException">The address is not host:port.</exception>
+    /// <exception cref="NetOpException">The system refused, or does not know the name.</exception>
+    public ConnListener Listen(string network, string address)
+    {
+        NetAddress parsed = NetAddress.Parse(network, address);
+        return Listen(network, parsed.ForListen(), dualStack: parsed is { Family: AddressFamily.Unspecified, Host: "" or "::" });
+    }
+
+    /// <summary>Listens on one address. <see cref="IPAddress.IPv6Any"/> is IPv6 alone; for both families use <see cref="Listen(string, string)"/> with no host.</summary>
+    /// <exception cref="NetOpException">The system refused.</exception>
+    public TcpConnListener ListenTcp(IPEndPoint local)
+    {
+        ArgumentNullException.ThrowIfNull(local);
+        return Listen("tcp", local, dualStack: false);
+    }
+
+    /// <summary>
+    /// Connects to <paramref name="address"/>. The addresses of a name are tried in turn, and the error is the first one's. No host is this machine.
+    /// </summary>
+    /// <exception cref="ArgumentException">The network is not known.</exception>
+    /// <exception cref="FormatException">The address is not host:port.</exception>
+    /// <exception cref="NetOpException">The system or the peer refused, or the name is not known.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public async ValueTask<Conn> DialAsync(string network, string address, CancellationToken cancellationToken = default) =>
+        await DialAsync(NetAddress.Parse(network, address), blocking: false, cancellationToken).ConfigureAwait(false);
+
+    /// <summary>The blocking form of <see cref="DialAsync(string, string, CancellationToken)"/>.</summary>
+    public Conn Dial(string network, string address) => Blocking.Result(DialAsync(NetAddress.Parse(network, address), blocking: true, CancellationToken.None));
+
+    /// <summary>Connects to one address.</summary>
+    /// <exception cref="NetOpException">The system or the peer refused.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public ValueTask<TcpConn> DialTcpAsync(IPEndPoint remote, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(remote);
+        return DialAsync("tcp", remote, blocking: false, cancellationToken);
+    }
+
+    /// <summary>The blocking form of <see cref="DialTcpAsync"/>.</summary>
+    public TcpConn DialTcp(IPEndPoint remote)
+    {
+        ArgumentNullException.ThrowIfNull(remote);
+        return Blocking.Result(DialAsync("tcp", remote, blocking: true, CancellationToken.None));
+    }
+
+    private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) => new(NetListenFd.Listen(_poller, _api, network, local, dualStack));
+
+    private async ValueTask<TcpConn> DialAsync(NetAddress address, bool blocking, CancellationToken token)
+    {
+        NetOpException? first = null;
+        foreach (IPEndPoint remote in await address.ForDialAsync(blocking, token).ConfigureAwait(false))
+        {
+            try
+            {
+                return await DialAsync(address.Network, remote, blocking, token).ConfigureAwait(false);
+            }
+            catch (NetOpException e)
+            {
+                first ??= e;
+            }
+        }
+        throw first!;
+    }
+
+    private async ValueTask<TcpConn> DialAsync(string network, IPEndPoint remote, bool blocking, CancellationToken token)
+    {
+        // Connecting to port 0 is refused by no system that answers it in words one understands.
+        if (remote.Port == 0) throw new FormatException($"address \"{remote}\": a port from 1 to 65535 was expected to dial.");
+        token.ThrowIfCancellationRequested();
+        const int SelfConnects = 2;
+        for (int attempt = 0; ; attempt++)
+        {
+            NetFd fd = await NetFd.ConnectAsync(_poller, _api, network, remote, blocking, token).ConfigureAwait(false);
+            if (attempt == SelfConnects || !fd.IsSelfConnected) return new TcpConn(fd);
+            fd.Dispose();
+        }
+    }
+}

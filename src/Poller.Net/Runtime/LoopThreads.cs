@@ -1,0 +1,129 @@
+namespace Poller.Net;
+
+// The leader and the followers of one loop. A thread leads, helps, runs on as a deposed leader in a handler that blocks, or is idle.
+//
+// All but the idle are active, and at most _max are. The leader runs waiters in place only while fewer are, and helpers are started
+// only where they leave one place: so whenever the leader is stuck there is a place for its successor. A leader that has
+// taken the last place queues its batch to the thread pool, and cannot get stuck.
+
+/// <summary>The threads of one loop. Safe from any thread.</summary>
+internal sealed class LoopThreads(PollLoop loop, string name)
+{
+    private enum Role
+    {
+        None,
+        Lead,
+        Help,
+    }
+
+    private sealed class Follower
+    {
+        // Guarded by the lock on the follower.
+        public Role Role;
+        public uint Term;
+    }
+
+    [ThreadStatic]
+    private static PollLoop? t_loop;
+
+    [ThreadStatic]
+    private static uint t_term;
+
+    // Constant.
+    private readonly int _max = Math.Max(16, 4 * Environment.ProcessorCount);
+    private readonly int _maxIdle = Math.Max(2, Environment.ProcessorCount);
+
+    private readonly Lock _lock = new();
+
+    // Guarded by the lock; the count is read without, where a stale one does no harm.
+    private readonly Stack<Follower> _idle = new();
+    private int _active;
+
+    // Written by the first thread, the same for all of them: the context of a thread that has run nothing.
+    private ExecutionContext? _clean;
+
+    /// <summary>The loop whose thread this is, or null.</summary>
+    public static PollLoop? LoopOfThisThread => t_loop;
+
+    /// <summary>The term this thread leads or led.</summary>
+    public static uint TermOfThisThread => t_term;
+
+    public bool CanPromote => Volatile.Read(ref _active) < _max;
+
+    /// <summary>Asked by the leader. Nobody but a promotion, which ends its term, takes the last place while it runs.</summary>
+    public bool MayRunInPlace => Volatile.Read(ref _active) < _max;
+
+    /// <summary>Has a follower lead <paramref name="term"/>.</summary>
+    public void StartLeader(uint term)
+    {
+        lock (_lock) _active++;
+        Start(Role.Lead, term);
+    }
+
+    /// <summary>Has a follower help, unless that would take the place of the leader's successor, or more than the processors.</summary>
+    public void TryStartHelper()
+    {
+        lock (_lock)
+        {
+            if (_active + 1 >= _max) return;
+            _active++;
+        }
+        Start(Role.Help, 0);
+    }
+
+    /// <summary>Takes back what a continuation left on the thread, as the thread pool does after each of its work items.</summary>
+    public void ResetThread()
+    {
+        if (SynchronizationContext.Current is not null) SynchronizationContext.SetSynchronizationContext(null);
+        if (ExecutionContext.Capture() != _clean) ExecutionContext.Restore(_clean!);
+    }
+
+    private void Start(Role role, uint term)
+    {
+        Follower? follower;
+        lock (_lock) _idle.TryPop(out follower);
+        if (follower is null)
+        {
+            new Thread(() => Serve(new Follower { Role = role, Term = term })) { IsBackground = true, Name = name }.UnsafeStart();
+            return;
+        }
+        lock (follower)
+        {
+            follower.Role = role;
+            follower.Term = term;
+            Monitor.Pulse(follower);
+        }
+    }
+
+    private void Serve(Follower self)
+    {
+        t_loop = loop;
+        _clean ??= ExecutionContext.Capture();
+        do
+        {
+            Role role;
+            lock (self)
+            {
+                while (self.Role == Role.None) Monitor.Wait(self);
+                role = self.Role;
+                self.Role = Role.None;
+                t_term = role == Role.Lead ? self.Term : uint.MaxValue;
+            }
+            if (role == Role.Lead) loop.LeadTerm(self.Term);
+            else loop.Help();
+        }
+        while (Retire(self));
+    }
+
+    // False when there are enough idle threads without this one.
+    private bool Retire(Follower self)
+    {
+        lock (_lock)
+        {
+            _active--;
+            if (_idle.Count >= _maxIdle || loop.IsStopping) return false;
+            _idle.Push(self);
+            return true;
+        }
+    }
+}

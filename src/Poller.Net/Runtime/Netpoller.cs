@@ -1,0 +1,147 @@
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Abstractions;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+/// <summary>
+/// The runtime between a backend and the connections: polls, keeps the deadlines and runs what is ready. The twin of the network
+/// poller in Go's runtime; a program makes one and hands it to <see cref="NetStack"/>.
+/// </summary>
+/// <remarks>
+/// Safe from any thread. Kernel objects and threads are made on first use, and its threads do not keep a process alive. What it serves must be closed by
+/// its owners; <see cref="Dispose"/> only ends the waits.
+/// </remarks>
+public sealed partial class Netpoller : IDisposable
+{
+    private const int MaxLoops = 1024;
+
+    // Constant.
+    private readonly INetpollFactory _backend;
+    private readonly ILogger? _logger;
+
+    private readonly Lock _lock = new();
+
+    // Guarded by the lock; the loops are read without, once they are there.
+    private PollLoop[]? _loops;
+    private bool _disposed;
+
+    // Atomic.
+    private uint _turn;
+
+    /// <summary>Makes a poller over a backend.</summary>
+    /// <param name="backend">Makes one <see cref="INetpoll"/> for each loop.</param>
+    /// <param name="options">How it works; null is the defaults.</param>
+    /// <exception cref="PlatformNotSupportedException">The backend does not work on this machine; the message says why.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    public Netpoller(INetpollFactory backend, NetpollerOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(backend);
+        options ??= new NetpollerOptions();
+        if (options.Loops is < 1 or > MaxLoops) throw new ArgumentOutOfRangeException(nameof(options), options.Loops, $"Loops: 1 to {MaxLoops} was expected.");
+        if (!Enum.IsDefined(options.Dispatch)) throw new ArgumentOutOfRangeException(nameof(options), options.Dispatch, "Dispatch: Adaptive, Inline or ThreadPool was expected.");
+        if (!backend.IsSupported(out string? reason)) throw new PlatformNotSupportedException($"{backend.Name}: {reason}");
+
+        _backend = backend;
+        Dispatch = options.Dispatch;
+        LoopCount = options.Loops;
+        TimeProvider = options.TimeProvider;
+        LoggerFactory = options.LoggerFactory ?? NullLoggerFactory.Instance;
+        _logger = options.LoggerFactory?.CreateLogger<Netpoller>();
+    }
+
+    /// <summary>The backend's name, as <c>epoll</c>.</summary>
+    public string Backend => _backend.Name;
+
+    /// <summary>Where continuations run.</summary>
+    public NetpollDispatch Dispatch { get; }
+
+    /// <summary>How many loops there are.</summary>
+    public int LoopCount { get; }
+
+    /// <summary>The clock that deadlines count by.</summary>
+    public TimeProvider TimeProvider { get; }
+
+    /// <summary>What it has done so far.</summary>
+    public NetpollerStatistics Statistics
+    {
+        get
+        {
+            NetpollerStatistics sum = default;
+            foreach (PollLoop loop in Volatile.Read(ref _loops) ?? [])
+            {
+                NetpollerStatistics one = loop.Statistics;
+                sum = new(sum.Polls + one.Polls, sum.Events + one.Events, sum.Breaks + one.Breaks, sum.Promotions + one.Promotions);
+            }
+            return sum;
+        }
+    }
+
+    internal ILoggerFactory LoggerFactory { get; }
+
+    internal PollLoop[] Loops => Volatile.Read(ref _loops) ?? Init();
+
+    internal Sysmon? Sysmon { get; private set; }
+
+    /// <summary>
+    /// Stops polling and frees the kernel objects. Operations that wait end as if their connections were closed. Does not wait for handlers that
+    /// run, and may be called from one.
+    /// </summary>
+    public void Dispose()
+    {
+        lock (_lock)
+        {
+            if (_disposed) return;
+            _disposed = true;
+        }
+        foreach (PollLoop loop in _loops ?? []) loop.Stop();
+        Sysmon?.Stop();
+    }
+
+    /// <summary>The loop for the next descriptor.</summary>
+    internal PollLoop NextLoop()
+    {
+        PollLoop[] loops = Loops;
+        return loops.Length == 1 ? loops[0] : loops[(Interlocked.Increment(ref _turn) - 1) % (uint)loops.Length];
+    }
+
+    /// <summary>Takes an error that no caller can be told.</summary>
+    internal void Report(string operation, Exception exception)
+    {
+        if (_logger is not null) LogUntold(_logger, operation, exception);
+        else Console.Error.WriteLine($"poller: {operation}: {exception}");
+    }
+
+    private PollLoop[] Init()
+    {
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            if (_loops is not null) return _loops;
+
+            List<INetpoll> pollers = [];
+            try
+            {
+                for (int i = 0; i < LoopCount; i++)
+                {
+                    pollers.Add(_backend.Create());
+                    pollers[i].Init();
+                }
+            }
+            catch
+            {
+                pollers.ForEach(static poller => poller.Dispose());
+                throw;
+            }
+            PollLoop[] loops = [.. pollers.Select((poller, i) => new PollLoop(this, poller, i))];
+            if (Dispatch == NetpollDispatch.Adaptive) Sysmon = new Sysmon(loops);
+            Volatile.Write(ref _loops, loops);
+        }
+        foreach (PollLoop loop in _loops) loop.Start();
+        Sysmon?.Start();
+        return _loops;
+    }
+
+    [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "{Operation}: failed where nobody awaits it; the loop goes on.")]
+    private static partial void LogUntold(ILogger logger, string operation, Exception exception);
+}

@@ -1,0 +1,406 @@
+using System.Diagnostics;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// The twin of netpoll and findrunnable in Go's runtime: one poller, its descriptors, its deadlines and what is ready.
+//
+// One thread at a time leads. It polls, fills the batch and, unless dispatch is ThreadPool, runs the batch in place. What it is about
+// stands in one word, term:31 polling:1:
+//
+//   term, polling -> term, running    by the leader, when the batch is published
+//   term, running -> term, polling    by the leader, when the batch is claimed to the end
+//   term, running -> term + 1, running  by the monitor or by the leader itself (hand-off): a follower leads from here on
+//
+// Only the thread whose term it is fills the batch, and only while polling; it cannot be deposed then. A deposed leader learns of it
+// after the waiter it runs, and retires.
+
+/// <summary>One loop of a <see cref="Netpoller"/>.</summary>
+internal sealed class PollLoop
+{
+    private const int InitialEvents = 128;
+    private const int MaxEvents = 1 << 16;
+    private const uint Polling = 1;
+
+    // Constant.
+    private readonly Netpoller _owner;
+    private readonly INetpoll _poll;
+    private readonly LoopThreads _threads;
+    private readonly ITimer? _timer;
+
+    // Atomic.
+    private uint _lead;
+    private PollWaiter? _injected;
+    private int _stopping;
+
+    // Until when the leader sleeps in a poll, in ns of the timers' clock; 0 while it is awake. Written by the leader. Pairs with whoever
+    // publishes work (an injected waiter, an earlier deadline, stopping): they write theirs and then read this, the leader writes this
+    // and then reads theirs, each with a full fence between. So the leader sees the work or is broken out of its sleep.
+    private long _sleepUntil;
+
+    // Written by the leader of the time and by helpers; the counts are for the monitor and the statistics.
+    private uint _progress;
+    private long _polls;
+    private long _eventCount;
+    private long _breaks;
+    private long _promotions;
+
+    // Touched by the leader alone.
+    private PollEvent[] _events = new PollEvent[InitialEvents];
+
+    public PollLoop(Netpoller owner, INetpoll poll, int index)
+    {
+        _owner = owner;
+        _poll = poll;
+        Timers = new PollTimers(owner.TimeProvider);
+        _threads = new LoopThreads(this, $"poller {poll.Name} {index}");
+
+        // A clock of one's own, as a test's, moves by itself: a poll's time-out knows nothing of it, a timer of that clock does.
+        if (owner.TimeProvider != TimeProvider.System)
+        {
+            _timer = owner.TimeProvider.CreateTimer(static loop => ((PollLoop)loop!).Wake(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        }
+    }
+
+    public PollCache Cache { get; } = new();
+
+    public PollTimers Timers { get; }
+
+    public ReadyBatch Batch { get; } = new();
+
+    public TimeProvider Clock => _owner.TimeProvider;
+
+    public NetpollDispatch Dispatch => _owner.Dispatch;
+
+    public bool IsStopping => Volatile.Read(ref _stopping) != 0;
+
+    /// <summary>Term and what the leader is about. While its low bit is set the leader polls.</summary>
+    public uint Lead => Volatile.Read(ref _lead);
+
+    /// <summary>Changes with each waiter that was run in place.</summary>
+    public uint Progress => Volatile.Read(ref _progress);
+
+    public NetpollerStatistics Statistics => new(Volatile.Read(ref _polls), Volatile.Read(ref _eventCount), Volatile.Read(ref _breaks), Volatile.Read(ref _promotions));
+
+    public static bool IsPolling(uint lead) => (lead & Polling) != 0;
+
+    /// <summary>Starts the first leader.</summary>
+    public void Start() => _threads.StartLeader(0);
+
+    /// <summary>Registers a descriptor. The caller owns it still.</summary>
+    public PollDesc Open(nint fd)
+    {
+        PollDesc desc = Cache.Alloc(fd);
+        int errno;
+        try
+        {
+            // Stop publishes that it stops and then evicts every desc there is: this one is among them, or is turned away here.
+            Interlocked.MemoryBarrier();
+            ObjectDisposedException.ThrowIf(IsStopping, typeof(Netpoller));
+            errno = _poll.Open(fd, desc.Token);
+        }
+        catch
+        {
+            Cache.Free(desc);
+            throw;
+        }
+        if (errno == 0) return desc;
+        Cache.Free(desc);
+        throw new NetpollException($"{_poll.Name} open fd {fd}", errno, errno switch
+        {
+            Errno.EPERM => "the descriptor cannot be polled, as a regular file or a directory; a socket, a pipe, a terminal or the like was expected",
+            Errno.EBADF => "an open descriptor was expected",
+            Errno.EEXIST => "the descriptor is in the poller already; each is opened once",
+            _ => null,
+        });
+    }
+
+    /// <summary>Ends the waits of a desc, and all that would begin.</summary>
+    public void Evict(PollDesc desc)
+    {
+        Timers.Evict(desc, out PollWaiter? reader, out PollWaiter? writer);
+        Schedule(reader);
+        Schedule(writer);
+    }
+
+    /// <summary>Unregisters an evicted descriptor that nobody uses any more. It is to be closed after this, not before.</summary>
+    public void Close(PollDesc desc)
+    {
+        try
+        {
+            int errno = _poll.Close(desc.Fd, desc.Token);
+            if (errno != 0) Report($"{_poll.Name} close fd {desc.Fd}", new NetpollException("unregister", errno, "it was closed elsewhere before it left the poller"));
+        }
+        catch (ObjectDisposedException) when (IsStopping)
+        {
+            // The kernel object is gone, and all that was registered with it.
+        }
+        finally
+        {
+            Cache.Free(desc);
+        }
+    }
+
+    /// <summary>Takes an error that no caller can be told.</summary>
+    public void Report(string operation, Exception exception) => _owner.Report(operation, exception);
+
+    /// <summary>Sets the deadlines that <paramref name="mode"/> names, in ns of the timers' clock; 0 clears.</summary>
+    public void SetDeadline(PollDesc desc, PollMode mode, long when)
+    {
+        Timers.Set(desc, mode, when, out PollWaiter? reader, out PollWaiter? writer);
+        Schedule(reader);
+        Schedule(writer);
+
+        // Leaving the timers' lock is not a full fence; the leader must not be seen awake by a read that was done before.
+        Interlocked.MemoryBarrier();
+        if (Timers.Next < Volatile.Read(ref _sleepUntil)) Break();
+    }
+
+    /// <summary>Parks a waiter; <see cref="PollDesc.Park"/>.</summary>
+    public PollPark Park(PollDesc desc, PollMode mode, PollWaiter waiter)
+    {
+        if (_poll.Trigger == PollTrigger.Level)
+        {
+            // Before the announcement: what it reports in between, the waiter finds as Ready.
+            int errno = _poll.Arm(desc.Fd, desc.Token, mode);
+            if (errno != 0) throw new NetpollException($"{_poll.Name} arm fd {desc.Fd}", errno);
+        }
+        return desc.Park(mode, waiter);
+    }
+
+    /// <summary>Lets a waiter run that was made runnable outside of a poll. Never on the caller's stack.</summary>
+    public void Schedule(PollWaiter? waiter)
+    {
+        if (waiter is null || waiter.TryWakeThread()) return;
+        if (Dispatch == NetpollDispatch.ThreadPool || IsStopping)
+        {
+            Queue(waiter);
+            return;
+        }
+        PollWaiter? head = Volatile.Read(ref _injected);
+        while (true)
+        {
+            waiter.Next = head;
+            PollWaiter? seen = Interlocked.CompareExchange(ref _injected, waiter, head);
+            if (seen == head) break;
+            head = seen;
+        }
+        if (Volatile.Read(ref _sleepUntil) != 0) Break();
+
+        // Stop took what was injected before; what comes after it goes to the pool.
+        if (IsStopping) QueueInjected();
+    }
+
+    /// <summary>Ends the loop: every wait ends as by a close. Does not wait for handlers that run.</summary>
+    public void Stop()
+    {
+        if (Interlocked.Exchange(ref _stopping, 1) != 0) return;
+        foreach (PollDesc desc in Cache.Snapshot()) Evict(desc);
+        QueueInjected();
+        Wake();
+    }
+
+    /// <summary>Leads for as long as the term is the caller's.</summary>
+    public void LeadTerm(uint term)
+    {
+        uint running = term << 1;
+        while (true)
+        {
+            if (!RunBatch(term)) return;
+
+            // A leader that was deposed while it ran the last waiter finds the word changed.
+            if (Interlocked.CompareExchange(ref _lead, running | Polling, running) != running) return;
+            if (IsStopping)
+            {
+                QueueInjected();
+                _timer?.Dispose();
+                _poll.Dispose();
+                return;
+            }
+            int ready = FillBatch();
+            if (Dispatch == NetpollDispatch.ThreadPool)
+            {
+                Volatile.Write(ref _lead, running);
+            }
+            else
+            {
+                // A full fence, between publishing that the leader runs and looking whether the monitor sleeps.
+                Interlocked.Exchange(ref _lead, running);
+                if (ready > 0) _owner.Sysmon?.Notice();
+            }
+        }
+    }
+
+    /// <summary>Runs what is left of the batch, as a helper of the leader.</summary>
+    public void Help()
+    {
+        while (Batch.TryClaim(out PollWaiter? waiter)) Run(waiter);
+    }
+
+    /// <summary>Has a follower lead in place of the leader that runs in <paramref name="lead"/>. False when that one is not stuck any more.</summary>
+    public bool TryPromote(uint lead)
+    {
+        Debug.Assert(!IsPolling(lead));
+        if (!_threads.CanPromote || Interlocked.CompareExchange(ref _lead, lead + 2, lead) != lead) return false;
+        Interlocked.Increment(ref _promotions);
+        _threads.StartLeader((lead + 2) >> 1);
+        return true;
+    }
+
+    /// <summary>Wakes a follower to share the batch, where one more thread is allowed.</summary>
+    public void WakeHelper() => _threads.TryStartHelper();
+
+    /// <summary>Before a thread of this loop blocks in a call of this library: it must not lead on.</summary>
+    public void HandOff()
+    {
+        if (Dispatch == NetpollDispatch.Inline)
+        {
+            throw new InvalidOperationException("a blocking call on the loop's own thread would wait for itself: with inline dispatch, await the call's async form.");
+        }
+        uint lead = Lead;
+        if (LoopThreads.TermOfThisThread == lead >> 1 && !IsPolling(lead)) TryPromote(lead);
+    }
+
+    // Returns false when the term has ended.
+    private bool RunBatch(uint term)
+    {
+        while (Batch.TryClaim(out PollWaiter? waiter))
+        {
+            // The leader runs in place only while another thread could take its place; else it would be the last that polls.
+            if (_threads.MayRunInPlace) Run(waiter);
+            else Queue(waiter);
+            if (Volatile.Read(ref _lead) >> 1 != term) return false;
+        }
+        return true;
+    }
+
+    private void Run(PollWaiter waiter)
+    {
+        try
+        {
+            waiter.Execute();
+        }
+#pragma warning disable CA1031 // Whatever a continuation throws, the other connections of the loop go on.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Report("continuation", e);
+        }
+        _threads.ResetThread();
+        Volatile.Write(ref _progress, _progress + 1); // A helper's count may be lost; that it changes is what matters.
+    }
+
+    private int FillBatch()
+    {
+        Batch.Clear();
+        int count = _poll.Poll(_events, Sleep());
+        Volatile.Write(ref _sleepUntil, 0);
+
+        Volatile.Write(ref _polls, _polls + 1);
+        Volatile.Write(ref _eventCount, _eventCount + count);
+        foreach (ref readonly PollEvent found in _events.AsSpan(0, count))
+        {
+            PollDesc? desc = Cache.Find(found.Token);
+            if (desc is null) continue;
+            desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer);
+            Add(reader);
+            Add(writer);
+        }
+        if (count == _events.Length && count < MaxEvents) _events = new PollEvent[count * 2];
+
+        if (Timers.Next != PollTimers.Never) AddAll(Timers.Expire(Timers.Now));
+        AddAll(TakeInjected());
+        return Batch.Publish();
+    }
+
+    // How long the poll may block, in ns; publishes it.
+    private long Sleep()
+    {
+        Interlocked.Exchange(ref _sleepUntil, PollTimers.Never);
+        if (Volatile.Read(ref _injected) is not null || IsStopping) return 0;
+        long next = Timers.Next;
+        if (next == PollTimers.Never) return -1;
+
+        long now = Timers.Now;
+        if (next <= now) return 0;
+        Volatile.Write(ref _sleepUntil, next);
+        if (_timer is null) return next - now;
+
+        // A clock that is moved between the look at it and the timer's start would have the timer late by as much.
+        const long Tick = 100;
+        const long StoodStill = 1_000_000;
+        do
+        {
+            now = Timers.Now;
+            if (next <= now) return 0;
+            _timer.Change(new TimeSpan((next - now + Tick - 1) / Tick), Timeout.InfiniteTimeSpan);
+        }
+        while (Timers.Now - now > StoodStill);
+        return -1;
+    }
+
+    private void Add(PollWaiter? waiter)
+    {
+        if (waiter is null || waiter.TryWakeThread()) return;
+        if (Dispatch == NetpollDispatch.ThreadPool || !Batch.TryAdd(waiter)) Queue(waiter);
+    }
+
+    private void AddAll(PollWaiter? waiters)
+    {
+        while (waiters is not null)
+        {
+            PollWaiter? next = waiters.Next;
+            waiters.Next = null; // Before it runs: it may be parked and linked again at once.
+            Add(waiters);
+            waiters = next;
+        }
+    }
+
+    private void QueueInjected()
+    {
+        PollWaiter? waiters = TakeInjected();
+        while (waiters is not null)
+        {
+            PollWaiter? next = waiters.Next;
+            waiters.Next = null;
+            Queue(waiters);
+            waiters = next;
+        }
+    }
+
+    // In the order they came.
+    private PollWaiter? TakeInjected()
+    {
+        if (Volatile.Read(ref _injected) is null) return null;
+        PollWaiter? stack = Interlocked.Exchange(ref _injected, null);
+        PollWaiter? list = null;
+        while (stack is not null)
+        {
+            PollWaiter? next = stack.Next;
+            stack.Next = list;
+            list = stack;
+            stack = next;
+        }
+        return list;
+    }
+
+    private static void Queue(PollWaiter waiter) => ThreadPool.UnsafeQueueUserWorkItem(waiter, preferLocal: false);
+
+    private void Break()
+    {
+        Interlocked.Increment(ref _breaks);
+        Wake();
+    }
+
+    private void Wake()
+    {
+        try
+        {
+            _poll.Break();
+        }
+        catch (ObjectDisposedException) when (IsStopping)
+        {
+            // Nobody sleeps in it any more.
+        }
+    }
+}

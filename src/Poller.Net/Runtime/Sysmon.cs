@@ -1,0 +1,124 @@
+namespace Poller.Net;
+
+// The twin of sysmon in Go's runtime/proc.go: a thread that looks at the leaders every millisecond while they have work.
+//
+// A leader that runs, and has run nothing to its end since the last look, is stuck in a handler that blocks or computes: a follower takes
+// its term. A batch that lasts from one look to the next gets a helper. While the leaders poll whenever it looks, it looks less often;
+// while nothing runs at all it sleeps, and the next leader that fills a batch wakes it.
+
+/// <summary>The monitor of a Netpoller with adaptive dispatch.</summary>
+internal sealed class Sysmon(PollLoop[] loops)
+{
+    private const int TickMilliseconds = 1;
+    private const int MaxTickMilliseconds = 4;
+    private const int QuietTicks = 16;
+
+    private struct Look
+    {
+        public uint Lead;
+        public uint Progress;
+        public uint Epoch;
+    }
+
+    private readonly object _gate = new();
+
+    // Guarded by the gate.
+    private bool _stopped;
+    private bool _noticed;
+
+    // Atomic. Pairs with LeadTerm: this is set and then the leaders are looked at; a leader says that it runs and then looks at this.
+    private int _asleep;
+
+    public void Start() => new Thread(Watch) { IsBackground = true, Name = "poller monitor" }.UnsafeStart();
+
+    /// <summary>A leader has filled its batch.</summary>
+    public void Notice()
+    {
+        if (Volatile.Read(ref _asleep) == 0 || Interlocked.Exchange(ref _asleep, 0) == 0) return;
+        lock (_gate)
+        {
+            _noticed = true;
+            Monitor.Pulse(_gate);
+        }
+    }
+
+    public void Stop()
+    {
+        lock (_gate)
+        {
+            _stopped = true;
+            Monitor.Pulse(_gate);
+        }
+    }
+
+    private void Watch()
+    {
+        Look[] looks = new Look[loops.Length];
+        int quiet = 0;
+        int tick = TickMilliseconds;
+        while (Pause(tick))
+        {
+            bool running = false;
+            bool moved = false;
+            for (int i = 0; i < loops.Length; i++)
+            {
+                Look before = looks[i];
+                Look now = Examine(loops[i], before);
+                looks[i] = now;
+                running |= !PollLoop.IsPolling(now.Lead);
+                moved |= now.Progress != before.Progress;
+            }
+            if (running)
+            {
+                quiet = 0;
+                tick = TickMilliseconds;
+            }
+            else if (++quiet >= QuietTicks)
+            {
+                quiet = 0;
+                if (!moved) SleepUntilNoticed();
+                else if (tick < MaxTickMilliseconds) tick *= 2;
+            }
+        }
+    }
+
+    private static Look Examine(PollLoop loop, Look before)
+    {
+        Look now = new() { Lead = loop.Lead, Progress = loop.Progress, Epoch = loop.Batch.Epoch };
+        if (PollLoop.IsPolling(now.Lead) || now.Epoch != before.Epoch) return now;
+
+        if (now.Lead == before.Lead && now.Progress == before.Progress)
+        {
+            // It is looked at anew: the successor has had no time to show progress.
+            if (loop.TryPromote(now.Lead)) now.Lead = loop.Lead;
+        }
+        else if (Environment.ProcessorCount > 1 && loop.Batch.Remaining > 0)
+        {
+            loop.WakeHelper();
+        }
+        return now;
+    }
+
+    private bool Pause(int milliseconds)
+    {
+        lock (_gate)
+        {
+            if (!_stopped) Monitor.Wait(_gate, milliseconds);
+            return !_stopped;
+        }
+    }
+
+    private void SleepUntilNoticed()
+    {
+        lock (_gate) _noticed = false;
+        Interlocked.Exchange(ref _asleep, 1);
+        if (Array.TrueForAll(loops, static loop => PollLoop.IsPolling(loop.Lead)))
+        {
+            lock (_gate)
+            {
+                while (!_noticed && !_stopped) Monitor.Wait(_gate);
+            }
+        }
+        Volatile.Write(ref _asleep, 0);
+    }
+}

@@ -1,0 +1,36 @@
+using System.Net;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+/// <summary>A TCP listener: the twin of Go's <c>net.TCPListener</c>.</summary>
+public sealed class TcpConnListener : ConnListener
+{
+    private readonly NetListenFd _fd;
+
+    internal TcpConnListener(NetListenFd fd)
+    {
+        _fd = fd;
+        LocalEndPoint = fd.LocalEndPoint;
+    }
+
+    /// <summary>The address it listens on, with the real port.</summary>
+    public override EndPoint LocalEndPoint { get; }
+
+    /// <inheritdoc/>
+    public override async ValueTask<Conn> AcceptAsync(CancellationToken cancellationToken = default) =>
+        new TcpConn(await _fd.AcceptAsync(blocking: false, cancellationToken).ConfigureAwait(false));
+
+    /// <summary><see cref="AcceptAsync"/>, typed.</summary>
+    public async ValueTask<TcpConn> AcceptTcpAsync(CancellationToken cancellationToken = default) =>
+        new(await _fd.AcceptAsync(blocking: false, cancellationToken).ConfigureAwait(false));
+
+    /// <inheritdoc/>
+    public override TcpConn Accept() => new(Blocking.Result(_fd.AcceptAsync(blocking: true, CancellationToken.None)));
+
+    /// <inheritdoc/>
+    public override void SetDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Read, deadline, "set deadline");
+
+    /// <inheritdoc/>
+    public override void Dispose() => _fd.Dispose();
+}
