@@ -53,7 +53,14 @@ internal sealed partial class NetListenFd : NetFd
 
         void Check(int result)
         {
-            if (result < 0) throw Refused("listen", network, local, null, result);
+            if (result >= 0) return;
+            throw NetOpException.Refused("listen", network, local, null, new SocketException((int)Errno.ToSocketError(-result)), -result switch
+            {
+                Errno.EADDRINUSE => "a port that nobody listens on was expected, or 0",
+                Errno.EADDRNOTAVAIL => "an address of this machine was expected",
+                Errno.EACCES => "a port that this user may take was expected, from 1024 up",
+                _ => null,
+            });
         }
     }
 

@@ -39,8 +39,8 @@ public sealed class NetOpException : IOException
     /// <summary>The connection, or its poller, was closed on this side during the operation.</summary>
     public bool IsClosed { get; private init; }
 
-    internal static NetOpException Refused(string operation, string network, EndPoint? local, EndPoint? remote, SocketException inner) =>
-        new(operation, network, local, remote, inner.Message, inner) { SocketErrorCode = inner.SocketErrorCode };
+    internal static NetOpException Refused(string operation, string network, EndPoint? local, EndPoint? remote, SocketException inner, string? hint = null) =>
+        new(operation, network, local, remote, hint is null ? inner.Message : $"{inner.Message}: {hint}", inner) { SocketErrorCode = inner.SocketErrorCode };
 
     internal static NetOpException Timeout(string operation, string network, EndPoint? local, EndPoint? remote) =>
         new(operation, network, local, remote, "the deadline passed", new TimeoutException("The deadline passed.")) { SocketErrorCode = SocketError.TimedOut, IsTimeout = true };

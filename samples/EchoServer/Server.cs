@@ -1,0 +1,187 @@
+using System.Collections.Concurrent;
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using Poller.Epoll;
+using Poller.Net;
+
+namespace EchoServer;
+
+/// <summary>The echo server: listens, accepts, and hands each connection to a handler.</summary>
+internal sealed class Server(ServerOptions options, Counters? counters) : IDisposable
+{
+    private const int BufferSize = 16 * 1024;
+    private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
+
+    private readonly ConcurrentDictionary<Conn, Task> _running = new();
+    private readonly CancellationTokenSource _stop = new();
+
+    /// <summary>Serves until SIGINT or SIGTERM. The exit code: 0, 1 when the system refused, 2 for what cannot be asked of it.</summary>
+    public static async Task<int> RunAsync(ServerOptions options)
+    {
+        using ILoggerFactory logging = LoggerFactory.Create(static log => log.AddSimpleConsole(o => o.SingleLine = true));
+        try
+        {
+            using Netpoller poller = new(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = options.Dispatch, Loops = options.Loops, LoggerFactory = logging });
+            using ConnListener listener = new NetStack(poller).Listen(options.Listen.Network, options.Listen.Address);
+            Counters? counters = options.StatsEvery is null ? null : new Counters();
+            using Server server = new(options, counters);
+            await server.ServeAsync(poller, listener);
+            return 0;
+        }
+        catch (FormatException e)
+        {
+            Console.Error.WriteLine($"--listen {options.Listen.Network}:{options.Listen.Address}: {e.Message}");
+            return 2;
+        }
+        catch (Exception e) when (e is IOException or PlatformNotSupportedException)
+        {
+            Console.Error.WriteLine(e.Message);
+            return 1;
+        }
+    }
+
+    public void Dispose() => _stop.Dispose();
+
+    private async Task ServeAsync(Netpoller poller, ConnListener listener)
+    {
+        using PosixSignalRegistration interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
+        using PosixSignalRegistration terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
+        using CancellationTokenRegistration closing = _stop.Token.Register(listener.Dispose);
+        Task printing = counters is null ? Task.CompletedTask : PrintAsync(counters, poller, options.StatsEvery!.Value);
+
+        string loops = poller.LoopCount == 1 ? "1 loop" : $"{poller.LoopCount} loops";
+        Console.WriteLine($"listening on {options.Listen.Network} {listener.LocalEndPoint} ({poller.Backend}, {poller.Dispatch.ToString().ToLowerInvariant()}, {loops})");
+
+        if (options.Blocking) await Task.Factory.StartNew(() => Accept(listener), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        else await AcceptAsync(listener);
+        await DrainAsync();
+        await printing;
+    }
+
+    private async Task AcceptAsync(ConnListener listener)
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                Conn conn = await listener.AcceptAsync();
+                Track(conn, HandleAsync(conn));
+            }
+            catch (Exception e) when (IsEnd(e))
+            {
+                return;
+            }
+        }
+    }
+
+    private void Accept(ConnListener listener)
+    {
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                Conn conn = listener.Accept();
+                Track(conn, Task.Factory.StartNew(() => Handle(conn), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default));
+            }
+            catch (Exception e) when (IsEnd(e))
+            {
+                return;
+            }
+        }
+    }
+
+    private async Task HandleAsync(Conn conn)
+    {
+        using (conn)
+        {
+            counters?.Opened();
+            try
+            {
+                byte[] buffer = new byte[BufferSize];
+                while (true)
+                {
+                    if (options.IdleTimeout is { } idle) conn.SetReadDeadline(DateTimeOffset.UtcNow + idle);
+                    int n = await conn.ReadAsync(buffer);
+                    if (n == 0) return;
+                    await conn.WriteAsync(buffer.AsMemory(0, n));
+                    counters?.Echoed(n);
+                }
+            }
+            catch (Exception e) when (IsConnectionsOwn(e))
+            {
+                // Reset, idle for too long, or closed by the shutdown: the end of this connection alone.
+            }
+            finally
+            {
+                counters?.Closed();
+            }
+        }
+    }
+
+    // The same in blocking style; a thread runs it.
+    private void Handle(Conn conn)
+    {
+        using (conn)
+        {
+            counters?.Opened();
+            try
+            {
+                byte[] buffer = new byte[BufferSize];
+                while (true)
+                {
+                    if (options.IdleTimeout is { } idle) conn.SetReadDeadline(DateTimeOffset.UtcNow + idle);
+                    int n = conn.Read(buffer);
+                    if (n == 0) return;
+                    conn.Write(buffer.AsSpan(0, n));
+                    counters?.Echoed(n);
+                }
+            }
+            catch (Exception e) when (IsConnectionsOwn(e))
+            {
+                // As in HandleAsync.
+            }
+            finally
+            {
+                counters?.Closed();
+            }
+        }
+    }
+
+    private void Track(Conn conn, Task handler)
+    {
+        _running[conn] = handler;
+        handler.ContinueWith((_, key) => _running.TryRemove((Conn)key!, out Task? _), conn, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+    }
+
+    // Lets the handlers end by themselves for a while, then ends their connections.
+    private async Task DrainAsync()
+    {
+        Task all = Task.WhenAll(_running.Values);
+        if (await Task.WhenAny(all, Task.Delay(Grace)) == all) return;
+        foreach (Conn conn in _running.Keys) conn.Dispose();
+        await Task.WhenAll(_running.Values);
+    }
+
+    private async Task PrintAsync(Counters counters, Netpoller poller, TimeSpan every)
+    {
+        using PeriodicTimer timer = new(every);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(_stop.Token)) Console.WriteLine(counters.Line(poller.Statistics));
+        }
+        catch (OperationCanceledException)
+        {
+            Console.WriteLine(counters.Line(poller.Statistics));
+        }
+    }
+
+    private void OnSignal(PosixSignalContext signal)
+    {
+        signal.Cancel = true; // The process ends when the connections have.
+        _stop.Cancel();
+    }
+
+    private bool IsEnd(Exception e) => _stop.IsCancellationRequested && e is NetOpException { IsClosed: true } or ObjectDisposedException;
+
+    private static bool IsConnectionsOwn(Exception e) => e is NetOpException or ObjectDisposedException;
+}

@@ -1,0 +1,18 @@
+using Poller.Net;
+
+namespace EchoServer;
+
+/// <summary>A network's name and an address of it, as <see cref="NetStack.Listen"/> takes them.</summary>
+internal sealed record ListenAddress(string Network, string Address);
+
+/// <summary>What the command line says.</summary>
+internal sealed record ServerOptions
+{
+    public required ListenAddress Listen { get; init; }
+    public required string Backend { get; init; }
+    public required NetpollDispatch Dispatch { get; init; }
+    public required int Loops { get; init; }
+    public required bool Blocking { get; init; }
+    public TimeSpan? IdleTimeout { get; init; }
+    public TimeSpan? StatsEvery { get; init; }
+}
