@@ -2,7 +2,7 @@ namespace Poller.Net;
 
 // The leader and the followers of one loop. A thread leads, helps, runs on as a deposed leader in a handler that blocks, or is idle.
 //
-// All but the idle are active, and at most _max are. The leader runs waiters in place only while fewer are, and helpers are started
+// All but the idle are active, and at most Max are. The leader runs waiters in place only while fewer are, and helpers are started
 // only where they leave one place: so whenever the leader is stuck there is a place for its successor. A leader that has
 // taken the last place queues its batch to the thread pool, and cannot get stuck.
 
@@ -29,9 +29,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     [ThreadStatic]
     private static uint t_term;
 
-    // Constant.
-    private readonly int _max = Math.Max(16, 4 * Environment.ProcessorCount);
-    private readonly int _maxIdle = Math.Max(2, Environment.ProcessorCount);
+    private static readonly int s_maxIdle = Math.Max(2, Environment.ProcessorCount);
 
     private readonly Lock _lock = new();
 
@@ -42,16 +40,19 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     // Written by the first thread, the same for all of them: the context of a thread that has run nothing.
     private ExecutionContext? _clean;
 
+    /// <summary>How many threads of a loop are active at most: those that lead, help, or are caught in a handler.</summary>
+    public static int Max { get; } = Math.Max(64, 4 * Environment.ProcessorCount);
+
     /// <summary>The loop whose thread this is, or null.</summary>
     public static PollLoop? LoopOfThisThread => t_loop;
 
     /// <summary>The term this thread leads or led.</summary>
     public static uint TermOfThisThread => t_term;
 
-    public bool CanPromote => Volatile.Read(ref _active) < _max;
+    public bool CanPromote => Volatile.Read(ref _active) < Max;
 
     /// <summary>Asked by the leader. Nobody but a promotion, which ends its term, takes the last place while it runs.</summary>
-    public bool MayRunInPlace => Volatile.Read(ref _active) < _max;
+    public bool MayRunInPlace => Volatile.Read(ref _active) < Max;
 
     /// <summary>Has a follower lead <paramref name="term"/>.</summary>
     public void StartLeader(uint term)
@@ -65,7 +66,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     {
         lock (_lock)
         {
-            if (_active + 1 >= _max) return;
+            if (_active + 1 >= Max) return;
             _active++;
         }
         Start(Role.Help, 0);
@@ -121,7 +122,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         lock (_lock)
         {
             _active--;
-            if (_idle.Count >= _maxIdle || loop.IsStopping) return false;
+            if (_idle.Count >= s_maxIdle || loop.IsStopping) return false;
             _idle.Push(self);
             return true;
         }

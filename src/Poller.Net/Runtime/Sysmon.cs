@@ -29,6 +29,9 @@ internal sealed class Sysmon(PollLoop[] loops)
     // Atomic. Pairs with LeadTerm: this is set and then the leaders are looked at; a leader says that it runs and then looks at this.
     private int _asleep;
 
+    /// <summary>Whether it sleeps until a leader has something to run.</summary>
+    public bool IsAsleep => Volatile.Read(ref _asleep) != 0;
+
     public void Start() => new Thread(Watch) { IsBackground = true, Name = "poller monitor" }.UnsafeStart();
 
     /// <summary>A leader has filled its batch.</summary>

@@ -1,0 +1,33 @@
+using System.Collections.Concurrent;
+using Microsoft.Extensions.Logging;
+
+namespace Poller.Net.Tests;
+
+/// <summary>A logger factory whose loggers keep what they are told.</summary>
+internal sealed class CapturingLogger : ILoggerFactory, ILogger
+{
+    private readonly TaskCompletionSource _logged = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ConcurrentQueue<(LogLevel Level, string Text, Exception? Exception)> _entries = new();
+
+    public Task Logged => _logged.Task;
+
+    public IReadOnlyCollection<(LogLevel Level, string Text, Exception? Exception)> Entries => _entries;
+
+    public Exception? Exception => _entries.Select(static e => e.Exception).FirstOrDefault(static e => e is not null);
+
+    public void AddProvider(ILoggerProvider provider) => throw new NotSupportedException();
+
+    public ILogger CreateLogger(string categoryName) => this;
+
+    public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+    public bool IsEnabled(LogLevel logLevel) => true;
+
+    public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+    {
+        _entries.Enqueue((logLevel, formatter(state, exception), exception));
+        _logged.TrySetResult();
+    }
+
+    public void Dispose() { }
+}

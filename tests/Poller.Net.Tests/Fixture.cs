@@ -1,0 +1,43 @@
+using System.Collections.Concurrent;
+using System.Net;
+using Poller.Epoll;
+
+namespace Poller.Net.Tests;
+
+/// <summary>A poller of one test's own, and a net stack over it.</summary>
+internal sealed class Fixture : IDisposable
+{
+    public Fixture(NetpollDispatch dispatch = NetpollDispatch.Adaptive, int loops = 1, TimeProvider? clock = null)
+    {
+        Poller = new Netpoller(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = dispatch, Loops = loops, TimeProvider = clock ?? TimeProvider.System });
+        Net = new NetStack(Poller);
+    }
+
+    // A connection that a test drops would be closed by its finalizer, under the other end.
+    private readonly ConcurrentBag<TcpConn> _pairs = [];
+
+    /// <summary>Longer than anything takes that is not stuck.</summary>
+    public static TimeSpan Patience => TimeSpan.FromSeconds(30);
+
+    public Netpoller Poller { get; }
+
+    public NetStack Net { get; }
+
+    /// <summary>Two ends of one TCP connection over the loopback.</summary>
+    public async Task<(TcpConn Client, TcpConn Server)> PairAsync()
+    {
+        using TcpConnListener listener = Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        ValueTask<TcpConn> accepting = listener.AcceptTcpAsync();
+        TcpConn client = await Net.DialTcpAsync((IPEndPoint)listener.LocalEndPoint);
+        TcpConn server = await accepting;
+        _pairs.Add(client);
+        _pairs.Add(server);
+        return (client, server);
+    }
+
+    public void Dispose()
+    {
+        Poller.Dispose();
+        foreach (TcpConn conn in _pairs) conn.Dispose();
+    }
+}

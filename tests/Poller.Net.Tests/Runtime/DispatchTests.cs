@@ -1,0 +1,422 @@
+using System.Diagnostics;
+using System.Net;
+
+namespace Poller.Net.Tests;
+
+/// <summary>Where continuations run, and what a handler can do to the others.</summary>
+[Collection(nameof(Alone))]
+public sealed class DispatchTests
+{
+    private static readonly byte[] One = [1];
+
+    [Fact]
+    public async Task A_handler_that_blocks_delays_the_others_by_less_than_20_ms()
+    {
+        const int Rounds = 5;
+        using Fixture fixture = new();
+        (TcpConn blockerClient, TcpConn blocker) = await fixture.PairAsync();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task echo = EchoAsync(server);
+        using ManualResetEventSlim entered = new();
+        List<double> worst = [];
+        for (int round = 0; round < Rounds; round++)
+        {
+            entered.Reset();
+            Task blocking = BlockAsync(blocker, entered);
+            await blockerClient.WriteAsync(One);
+            Assert.True(entered.Wait(Fixture.Patience));
+
+            // From a thread of the test's own: what is measured is the loop, not where the test goes on.
+            double slowest = 0;
+            long promotions = fixture.Poller.Statistics.Promotions;
+            for (int i = 0; i < 20; i++)
+            {
+                long start = Stopwatch.GetTimestamp();
+                client.Write(One);
+                Assert.Equal(1, client.Read(new byte[1]));
+                slowest = Math.Max(slowest, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+            }
+            Assert.False(blocking.IsCompleted, $"twenty echoes took longer than the handler blocked; the slowest {slowest} ms.");
+            worst.Add(slowest);
+            await blocking.WaitAsync(Fixture.Patience);
+        }
+        worst.Sort();
+        Assert.True(worst[Rounds / 2] < 20, $"the slowest echo of each round took {string.Join(", ", worst)} ms; less than 20 was expected of the median.");
+        client.Dispose();
+        await echo.WaitAsync(Fixture.Patience);
+
+        static async Task BlockAsync(TcpConn conn, ManualResetEventSlim entered)
+        {
+            await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            entered.Set();
+            using ManualResetEventSlim never = new();
+            never.Wait(200);
+        }
+    }
+
+    [Fact]
+    public async Task Handlers_that_compute_run_side_by_side()
+    {
+        if (Environment.ProcessorCount == 1) return; // Nothing to show on one core.
+        using Fixture fixture = new();
+        (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => fixture.PairAsync()))];
+        int running = 0;
+        int together = 0;
+        Task[] handlers = [.. pairs.Select(pair => ComputeAsync(pair.Server))];
+        foreach ((TcpConn client, TcpConn _) in pairs) client.Write(One);
+        await Task.WhenAll(handlers).WaitAsync(Fixture.Patience);
+        Assert.True(together > 1, "four handlers that compute for 50 ms never overlapped; more than one at a time was expected.");
+
+        async Task ComputeAsync(TcpConn conn)
+        {
+            await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            int now = Interlocked.Increment(ref running);
+            for (int seen = Volatile.Read(ref together); now > seen; seen = Volatile.Read(ref together))
+            {
+                Interlocked.CompareExchange(ref together, now, seen);
+            }
+            long start = Stopwatch.GetTimestamp();
+            while (Stopwatch.GetElapsedTime(start).TotalMilliseconds < 50) Thread.SpinWait(100);
+            Interlocked.Decrement(ref running);
+        }
+    }
+
+    [Fact]
+    public async Task More_blocked_handlers_than_loop_threads_do_not_stop_the_loop()
+    {
+        int count = LoopThreads.Max + 4; // What is beyond goes to the thread pool, which grows slowly.
+        using Fixture fixture = new();
+        (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, count).Select(_ => fixture.PairAsync()))];
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        using ManualResetEventSlim release = new();
+        Task[] handlers = [.. pairs.Select(pair => BlockAsync(pair.Server))];
+        foreach ((TcpConn c, TcpConn _) in pairs) c.Write(One);
+
+        // Releases the others from behind them all.
+        Task releaser = ReleaseAsync(server);
+        client.Write(One);
+        await Task.WhenAll([.. handlers, releaser]).WaitAsync(Fixture.Patience);
+
+        async Task BlockAsync(TcpConn conn)
+        {
+            await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            release.Wait();
+        }
+
+        async Task ReleaseAsync(TcpConn conn)
+        {
+            await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            release.Set();
+        }
+    }
+
+    [Theory]
+    [InlineData(NetpollDispatch.Adaptive)]
+    [InlineData(NetpollDispatch.Inline)]
+    [InlineData(NetpollDispatch.ThreadPool)]
+    public async Task A_continuation_that_throws_does_not_end_the_loop(NetpollDispatch dispatch)
+    {
+        CapturingLogger log = new();
+        using Netpoller poller = new(new Epoll.EpollNetpollFactory(), new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
+        NetStack net = new(poller);
+        using TcpConnListener listener = net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        using TcpConn client = net.DialTcp((IPEndPoint)listener.LocalEndPoint);
+        using TcpConn server = listener.Accept();
+        byte[] buffer = new byte[1];
+
+        // The raw continuation of a ValueTask: an async method would catch. The pool's threads are not the loop's, there it would end the process.
+        if (dispatch != NetpollDispatch.ThreadPool)
+        {
+            Then(server.ReadAsync(buffer), () => throw new InvalidDataException("thrown by a continuation"));
+            client.Write(One);
+            await log.Logged.WaitAsync(Fixture.Patience);
+            Assert.IsType<InvalidDataException>(log.Exception);
+        }
+        await Assert.ThrowsAsync<InvalidDataException>(() => ThrowingHandlerAsync(server, client)).WaitAsync(Fixture.Patience);
+
+        ValueTask<int> read = server.ReadAsync(buffer);
+        client.Write(One);
+        Assert.Equal(1, await read.AsTask().WaitAsync(Fixture.Patience));
+
+        static async Task ThrowingHandlerAsync(TcpConn server, TcpConn client)
+        {
+            ValueTask<int> read = server.ReadAsync(new byte[1]);
+            client.Write(One);
+            await read.ConfigureAwait(false);
+            throw new InvalidDataException();
+        }
+    }
+
+    [Theory]
+    [InlineData(NetpollDispatch.Adaptive, true)]
+    [InlineData(NetpollDispatch.Inline, true)]
+    [InlineData(NetpollDispatch.ThreadPool, false)]
+    public async Task A_continuation_runs_where_the_dispatch_says(NetpollDispatch dispatch, bool onLoop)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task<(bool Loop, bool Pool)> where = WhereAsync(server);
+        client.Write(One);
+        (bool loop, bool pool) = await where.WaitAsync(Fixture.Patience);
+        Assert.Equal(onLoop, loop);
+        Assert.Equal(!onLoop, pool);
+
+        static async Task<(bool, bool)> WhereAsync(TcpConn conn)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            return (LoopThreads.LoopOfThisThread is not null, Thread.CurrentThread.IsThreadPoolThread);
+        }
+    }
+
+    [Theory]
+    [InlineData(NetpollDispatch.Adaptive)]
+    [InlineData(NetpollDispatch.Inline)]
+    [InlineData(NetpollDispatch.ThreadPool)]
+    public async Task A_close_a_deadline_and_a_cancellation_never_run_the_continuation_on_their_own_stack(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch);
+        (Action<TcpConn, CancellationTokenSource> Act, string What)[] ways =
+        [
+            ((conn, _) => conn.Dispose(), "close"),
+            ((conn, _) => conn.SetReadDeadline(DateTimeOffset.UnixEpoch), "deadline"),
+            ((_, cancel) => cancel.Cancel(), "cancellation"),
+        ];
+        foreach ((Action<TcpConn, CancellationTokenSource> act, string what) in ways)
+        {
+            (TcpConn _, TcpConn server) = await fixture.PairAsync();
+            using CancellationTokenSource cancel = new();
+            using ThreadLocal<bool> acting = new();
+            Task<bool> inside = ReadAsync(server, cancel.Token, acting);
+            TaskCompletionSource done = new();
+            new Thread(() =>
+            {
+                acting.Value = true;
+                act(server, cancel);
+                acting.Value = false;
+                done.SetResult();
+            }).Start();
+            await done.Task.WaitAsync(Fixture.Patience);
+            Assert.False(await inside.WaitAsync(Fixture.Patience), $"the reader went on inside of the call that ended it: {what}.");
+        }
+
+        static async Task<bool> ReadAsync(TcpConn conn, CancellationToken token, ThreadLocal<bool> acting)
+        {
+            try
+            {
+                await conn.ReadAsync(new byte[1], token).ConfigureAwait(false);
+                throw new InvalidOperationException("the read was expected to fail.");
+            }
+            catch (Exception e) when (e is NetOpException or OperationCanceledException)
+            {
+                return acting.Value;
+            }
+        }
+    }
+
+    [Fact]
+    public async Task A_thousand_reads_that_end_at_once_do_not_recurse()
+    {
+        using Fixture fixture = new(NetpollDispatch.Inline);
+        (TcpConn _, TcpConn first) = await fixture.PairAsync();
+        TcpConn previous = first;
+        List<Task<int>> depths = [DepthAsync(first, null)];
+        for (int i = 0; i < 1000; i++)
+        {
+            (TcpConn _, TcpConn next) = await fixture.PairAsync();
+            depths.Add(DepthAsync(next, previous)); // As it ends it closes the one before, and so on.
+            previous = next;
+        }
+        previous.Dispose();
+        int[] all = await Task.WhenAll(depths).WaitAsync(Fixture.Patience);
+        Assert.All(all, depth => Assert.True(depth < 100, $"a continuation ran {depth} frames deep."));
+
+        static async Task<int> DepthAsync(TcpConn conn, TcpConn? toClose)
+        {
+            await Assert.ThrowsAsync<NetOpException>(async () => await conn.ReadAsync(new byte[1]).ConfigureAwait(false)).ConfigureAwait(false);
+            toClose?.Dispose();
+            return new StackTrace().FrameCount;
+        }
+    }
+
+    [Fact]
+    public async Task The_execution_context_flows_and_does_not_leak()
+    {
+        using Fixture fixture = new();
+        AsyncLocal<string> local = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
+        local.Value = "first";
+        Task<string?> first = ReadAsync(server);
+        local.Value = "second";
+        Task<string?> second = ReadAsync(server2);
+
+        // A raw continuation that flows nothing, and changes the context of the thread it runs on.
+        client.Write(One);
+        Assert.Equal("first", await first.WaitAsync(Fixture.Patience));
+        TaskCompletionSource<string?> raw = new();
+        Then(server.ReadAsync(new byte[1]), () => local.Value = "leaked");
+        client.Write(One);
+        client2.Write(One);
+        Assert.Equal("second", await second.WaitAsync(Fixture.Patience));
+        Then(server2.ReadAsync(new byte[1]), () => raw.SetResult(local.Value));
+        client2.Write(One);
+        Assert.Null(await raw.Task.WaitAsync(Fixture.Patience));
+
+        async Task<string?> ReadAsync(TcpConn conn)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            return local.Value;
+        }
+    }
+
+    [Fact]
+    public async Task A_captured_synchronization_context_gets_its_post()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        PostingContext context = new();
+        SynchronizationContext? before = SynchronizationContext.Current;
+        SynchronizationContext.SetSynchronizationContext(context);
+        Task reading;
+        try
+        {
+            reading = ReadAsync(server);
+        }
+        finally
+        {
+            SynchronizationContext.SetSynchronizationContext(before);
+        }
+        client.Write(One);
+        await reading.WaitAsync(Fixture.Patience);
+        Assert.Equal(1, context.Posts);
+
+        static async Task ReadAsync(TcpConn conn) => await conn.ReadAsync(new byte[1]);
+    }
+
+    [Fact]
+    public async Task A_blocking_call_on_a_loop_thread_hands_the_loop_over()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
+        Task<int> handler = HandleAsync(server, server2);
+        client.Write(One);
+
+        // What the handler waits for comes only after it waits; the loop that has to deliver it is the one it stands on.
+        Task<int> echo = client.ReadAsync(new byte[1]).AsTask();
+        Assert.Equal(1, await echo.WaitAsync(Fixture.Patience));
+        client2.Write([42]);
+        Assert.Equal(42, await handler.WaitAsync(Fixture.Patience));
+        Assert.NotEqual(0, fixture.Poller.Statistics.Promotions);
+
+        static async Task<int> HandleAsync(TcpConn conn, TcpConn other)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            conn.Write(One);
+            return other.ReadByte();
+        }
+    }
+
+    [Fact]
+    public async Task A_blocking_call_on_the_only_thread_there_is_throws()
+    {
+        using Fixture fixture = new(NetpollDispatch.Inline);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task handler = HandleAsync(server);
+        client.Write(One);
+        InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(() => handler.WaitAsync(Fixture.Patience));
+        Assert.Contains("inline dispatch", e.Message, StringComparison.Ordinal);
+
+        // The side it would have waited in is free again.
+        ValueTask<int> read = server.ReadAsync(new byte[1]);
+        client.Write(One);
+        Assert.Equal(1, await read.AsTask().WaitAsync(Fixture.Patience));
+
+        static async Task HandleAsync(TcpConn conn)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            conn.ReadByte();
+        }
+    }
+
+    [Fact]
+    public async Task After_a_long_rest_a_blocked_leader_is_still_noticed()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
+        Task echo = EchoAsync(server2);
+        for (int round = 0; round < 3; round++)
+        {
+            Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Sysmon!.IsAsleep, Fixture.Patience), "the monitor never rested.");
+            using ManualResetEventSlim entered = new();
+            using ManualResetEventSlim release = new();
+            Task blocked = BlockAsync(server, entered, release);
+            client.Write(One);
+            Assert.True(entered.Wait(Fixture.Patience));
+            client2.Write(One);
+            Assert.Equal(1, client2.ReadByte()); // Not before a follower leads.
+            release.Set();
+            await blocked.WaitAsync(Fixture.Patience);
+        }
+        client2.Dispose();
+        await echo.WaitAsync(Fixture.Patience);
+
+        static async Task BlockAsync(TcpConn conn, ManualResetEventSlim entered, ManualResetEventSlim release)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            entered.Set();
+            release.Wait();
+        }
+    }
+
+    [Fact]
+    public async Task Descriptors_are_dealt_out_to_every_loop()
+    {
+        using Fixture fixture = new(loops: 3);
+        using TcpConnListener listener = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        HashSet<PollLoop> seen = [];
+        for (int i = 0; i < 3; i++)
+        {
+            using TcpConn client = fixture.Net.DialTcp((IPEndPoint)listener.LocalEndPoint);
+            using TcpConn server = listener.Accept();
+            Task<PollLoop?> where = WhereAsync(server);
+            client.Write(One);
+            seen.Add((await where.WaitAsync(Fixture.Patience))!);
+        }
+        Assert.Equal(fixture.Poller.Loops.ToHashSet(), seen);
+
+        static async Task<PollLoop?> WhereAsync(TcpConn conn)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            return LoopThreads.LoopOfThisThread;
+        }
+    }
+
+    // A raw continuation, on the thread that completes the read.
+    private static void Then(ValueTask<int> read, Action continuation) => read.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(continuation);
+
+    private static async Task EchoAsync(TcpConn conn)
+    {
+        byte[] buffer = new byte[16];
+        while (true)
+        {
+            int n = await conn.ReadAsync(buffer).ConfigureAwait(false);
+            if (n == 0) return;
+            await conn.WriteAsync(buffer.AsMemory(0, n)).ConfigureAwait(false);
+        }
+    }
+
+    private sealed class PostingContext : SynchronizationContext
+    {
+        private int _posts;
+
+        public int Posts => Volatile.Read(ref _posts);
+
+        public override void Post(SendOrPostCallback d, object? state)
+        {
+            Interlocked.Increment(ref _posts);
+            base.Post(d, state);
+        }
+    }
+}

@@ -1,0 +1,117 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Net;
+using Poller.Abstractions;
+using Poller.Epoll;
+
+namespace Poller.Net.Tests;
+
+public sealed class NetpollerTests
+{
+    private sealed class Elsewhere : INetpollFactory
+    {
+        public string Name => "elsewhere";
+
+        public bool IsSupported([NotNullWhen(false)] out string? reason)
+        {
+            reason = "this is not Elsewhere; on Linux epoll was expected";
+            return false;
+        }
+
+        public INetpoll Create() => throw new PlatformNotSupportedException();
+    }
+
+    [Fact]
+    public void A_backend_that_is_not_supported_says_why()
+    {
+        PlatformNotSupportedException e = Assert.Throws<PlatformNotSupportedException>(() => new Netpoller(new Elsewhere()));
+        Assert.Equal("elsewhere: this is not Elsewhere; on Linux epoll was expected", e.Message);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(1025)]
+    public void A_number_of_loops_out_of_range_is_refused(int loops)
+    {
+        ArgumentOutOfRangeException e = Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(new EpollNetpollFactory(), new NetpollerOptions { Loops = loops }));
+        Assert.Contains("1 to 1024", e.Message, StringComparison.Ordinal);
+        Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = (NetpollDispatch)9 }));
+    }
+
+    [Fact]
+    public void The_defaults_are_adaptive_with_one_loop()
+    {
+        using Netpoller poller = new(new EpollNetpollFactory());
+        Assert.Equal(NetpollDispatch.Adaptive, poller.Dispatch);
+        Assert.Equal(1, poller.LoopCount);
+        Assert.Equal("epoll", poller.Backend);
+        Assert.Equal(default, poller.Statistics);
+    }
+
+    [Fact]
+    public async Task Init_runs_once_whoever_comes_first()
+    {
+        using Netpoller poller = new(new EpollNetpollFactory(), new NetpollerOptions { Loops = 2 });
+        PollLoop[][] all = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => poller.Loops)));
+        Assert.All(all, loops => Assert.Same(all[0], loops));
+    }
+
+    [Theory]
+    [InlineData(NetpollDispatch.Adaptive)]
+    [InlineData(NetpollDispatch.Inline)]
+    [InlineData(NetpollDispatch.ThreadPool)]
+    public async Task A_dispose_ends_what_waits_and_turns_away_what_comes(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch, loops: 2);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task<int> reading = server.ReadAsync(new byte[1]).AsTask();
+        Task<int> blocked = Task.Factory.StartNew(() => client.Read(new byte[1]), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        fixture.Poller.Dispose();
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(() => reading.WaitAsync(Fixture.Patience))).IsClosed);
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(() => blocked.WaitAsync(Fixture.Patience))).IsClosed);
+        Assert.True(Assert.Throws<NetOpException>(() => server.Read(new byte[1])).IsClosed);
+        Assert.Throws<ObjectDisposedException>(() => fixture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0)));
+        client.Dispose();
+        server.Dispose();
+    }
+
+    [Fact]
+    public async Task A_dispose_from_a_continuation_does_not_wait_for_itself()
+    {
+        using Fixture fixture = new(NetpollDispatch.Inline);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task handler = HandleAsync(server, fixture);
+        client.Write([1]);
+        await handler.WaitAsync(Fixture.Patience);
+
+        static async Task HandleAsync(TcpConn conn, Fixture fixture)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            fixture.Poller.Dispose();
+        }
+    }
+
+    [Fact]
+    public async Task Statistics_count_polls_and_events()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        NetpollerStatistics before = fixture.Poller.Statistics;
+        Task<int> read = server.ReadAsync(new byte[1]).AsTask();
+        client.Write([1]);
+        await read.WaitAsync(Fixture.Patience);
+        NetpollerStatistics after = fixture.Poller.Statistics;
+        Assert.True(after.Polls > before.Polls && after.Events > before.Events, $"{before} became {after}.");
+    }
+
+    [Fact]
+    public async Task A_deadline_wakes_a_loop_that_sleeps_without_one()
+    {
+        using Fixture fixture = new();
+        (TcpConn _, TcpConn server) = await fixture.PairAsync();
+        ValueTask<int> read = server.ReadAsync(new byte[1]);
+        server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromMilliseconds(20));
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(() => read.AsTask().WaitAsync(Fixture.Patience))).IsTimeout);
+        Assert.NotEqual(0, fixture.Poller.Statistics.Breaks);
+    }
+}

@@ -1,0 +1,157 @@
+using System.Globalization;
+using System.Text;
+using FsCheck.Xunit;
+using Poller.Abstractions;
+
+namespace Poller.Net.Tests;
+
+/// <summary>PollDesc against a pure model of the table at its head. A failure shrinks, and prints the steps and the seed.</summary>
+public sealed class PollDescModelTests
+{
+    private sealed class Model
+    {
+        public sealed class Side
+        {
+            public bool Ready;
+            public TestWaiter? Parked;
+            public TestWaiter? Runnable; // Taken out of Parked; has yet to consume.
+            public bool Expired;
+            public bool Idle => Parked is null && Runnable is null;
+        }
+
+        public readonly Side Read = new();
+        public readonly Side Write = new();
+        public uint Sequence;
+        public bool Closing;
+        public bool Error;
+        public bool Hangup;
+
+        public Side Of(PollMode mode) => mode == PollMode.Read ? Read : Write;
+
+        public PollError Check(PollMode mode) =>
+            Closing ? PollError.Closing : Of(mode).Expired ? PollError.Timeout : mode == PollMode.Read && Error ? PollError.NotPollable : PollError.None;
+
+        public TestWaiter? Notify(PollMode mode)
+        {
+            Side side = Of(mode);
+            side.Ready = true;
+            return Release(side);
+        }
+
+        // A side that is Ready has no waiter; so only a parked one is released.
+        public static TestWaiter? Release(Side side)
+        {
+            TestWaiter? waiter = side.Parked;
+            side.Parked = null;
+            side.Runnable = waiter;
+            return waiter;
+        }
+    }
+
+    [Property(MaxTest = 2000, EndSize = 400)]
+    public void Every_sequence_of_steps_follows_the_model(byte[] script)
+    {
+        PollDesc desc = new(7);
+        desc.Open(3);
+        Model model = new();
+        StringBuilder steps = new();
+        foreach (byte step in script)
+        {
+            PollMode mode = (step & 1) == 0 ? PollMode.Read : PollMode.Write;
+            Step(desc, model, mode, (step >> 1) % 10, (step >> 1) / 10, steps);
+            foreach (PollMode side in (PollMode[])[PollMode.Read, PollMode.Write])
+            {
+                Same(model.Check(side), desc.Check(side), $"Check({side})", steps);
+            }
+            Same(model.Hangup, desc.HangupSeen, "HangupSeen", steps);
+            Same(new PollToken(7, model.Sequence), desc.Token, "Token", steps);
+        }
+    }
+
+    private static void Step(PollDesc desc, Model model, PollMode mode, int command, int argument, StringBuilder steps)
+    {
+        Model.Side side = model.Of(mode);
+        switch (command)
+        {
+            case 0 when side.Idle:
+                steps.Append(CultureInfo.InvariantCulture, $"Reset({mode}) ");
+                Same(model.Check(mode), desc.Reset(mode), "Reset", steps);
+                if (model.Check(mode) == PollError.None) side.Ready = false;
+                break;
+            case 1 or 2 when side.Idle:
+                bool canceled = argument == 1;
+                steps.Append(CultureInfo.InvariantCulture, $"Park({mode}{(canceled ? ", cancelled" : "")}) ");
+                TestWaiter waiter = new();
+                waiter.Cancel(canceled);
+                PollPark expected = side.Ready ? PollPark.Ready : canceled || model.Check(mode) != PollError.None ? PollPark.Unblocked : PollPark.Parked;
+                Same(expected, desc.Park(mode, waiter), "Park", steps);
+                side.Ready = false;
+                if (expected == PollPark.Parked) side.Parked = waiter;
+                break;
+            case 1 or 2 when side.Parked is not null:
+                steps.Append(CultureInfo.InvariantCulture, $"second Park({mode}) ");
+                Assert.Throws<InvalidOperationException>(() => desc.Park(mode, new TestWaiter()));
+                break;
+            case 3 when side.Runnable is not null:
+                steps.Append(CultureInfo.InvariantCulture, $"Consume({mode}) ");
+                Same(side.Ready, desc.Consume(mode), "Consume", steps);
+                side.Ready = false;
+                side.Runnable = null;
+                break;
+            case 4 or 5:
+                bool stale = argument == 0;
+                PollReadiness readiness = (PollReadiness)(argument % 8 + 1);
+                steps.Append(CultureInfo.InvariantCulture, $"Notify({readiness}{(stale ? ", stale" : "")}) ");
+                desc.Notify(new PollEvent(new PollToken(7, model.Sequence - (stale ? 1u : 0)), readiness), out PollWaiter? reader, out PollWaiter? writer);
+                TestWaiter? modelReader = null;
+                TestWaiter? modelWriter = null;
+                if (!stale)
+                {
+                    model.Hangup |= (readiness & PollReadiness.ReadHangup) != 0;
+                    model.Error = (readiness & PollReadiness.Error) != 0;
+                    if ((readiness & PollReadiness.Readable) != 0) modelReader = model.Notify(PollMode.Read);
+                    if ((readiness & PollReadiness.Writable) != 0) modelWriter = model.Notify(PollMode.Write);
+                }
+                Same(modelReader, reader, "reader made runnable", steps);
+                Same(modelWriter, writer, "writer made runnable", steps);
+                break;
+            case 6:
+                steps.Append(CultureInfo.InvariantCulture, $"Expire({mode}) ");
+                PollWaiter? expired = desc.Expire(mode);
+                side.Expired = true;
+                Same(Model.Release(side), expired, "waiter expired", steps);
+                break;
+            case 7:
+                steps.Append(CultureInfo.InvariantCulture, $"Unexpire({mode}) ");
+                desc.Unexpire(mode);
+                side.Expired = false;
+                break;
+            case 8:
+                steps.Append(CultureInfo.InvariantCulture, $"Cancel({mode}) ");
+                side.Parked?.Cancel();
+                PollWaiter? cancelled = desc.Cancel(mode);
+                Same(Model.Release(side), cancelled, "waiter cancelled", steps);
+                break;
+            case 9 when argument < 4:
+                steps.Append("Evict ");
+                desc.Evict(out PollWaiter? r, out PollWaiter? w);
+                model.Closing = true;
+                Same(Model.Release(model.Read), r, "reader evicted", steps);
+                Same(Model.Release(model.Write), w, "writer evicted", steps);
+                break;
+            case 9 when model is { Closing: true, Read.Idle: true, Write.Idle: true }:
+                steps.Append("Free Open ");
+                desc.Free();
+                desc.Open(4);
+                model.Sequence++;
+                model.Closing = model.Error = model.Hangup = false;
+                model.Read.Ready = model.Write.Ready = model.Read.Expired = model.Write.Expired = false;
+                break;
+        }
+    }
+
+    private static void Same<T>(T expected, T actual, string what, StringBuilder steps)
+    {
+        if (!EqualityComparer<T>.Default.Equals(expected, actual)) Assert.Fail($"after {steps}: {what} is {actual}, and {expected} was expected.");
+    }
+}

@@ -1,0 +1,123 @@
+using Poller.Abstractions;
+
+namespace Poller.Net.Tests;
+
+public sealed class PollDescTests
+{
+    [Fact]
+    public void Readiness_and_a_deadline_racing_for_a_parked_waiter_wake_it_once()
+    {
+        const int Rounds = 20_000;
+        PollDesc desc = new(0);
+        desc.Open(3);
+        using Barrier barrier = new(3);
+        int woken = 0;
+        PollWaiter?[] got = new PollWaiter?[2];
+        Thread a = new(() => Repeat(0, () =>
+        {
+            desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out PollWaiter? reader, out PollWaiter? _);
+            return reader;
+        }));
+        Thread b = new(() => Repeat(1, () => desc.Expire(PollMode.Read)));
+        a.Start();
+        b.Start();
+        TestWaiter waiter = new();
+        for (int i = 0; i < Rounds; i++)
+        {
+            desc.Unexpire(PollMode.Read);
+            Assert.Equal(PollError.None, desc.Reset(PollMode.Read));
+            Assert.Equal(PollPark.Parked, desc.Park(PollMode.Read, waiter));
+            barrier.SignalAndWait();
+            barrier.SignalAndWait();
+            woken += got.Count(w => w is not null);
+            Assert.Equal(i + 1, woken);
+            desc.Consume(PollMode.Read);
+        }
+        a.Join();
+        b.Join();
+
+        void Repeat(int index, Func<PollWaiter?> act)
+        {
+            for (int i = 0; i < Rounds; i++)
+            {
+                barrier.SignalAndWait();
+                got[index] = act();
+                barrier.SignalAndWait();
+            }
+        }
+    }
+
+    [Fact]
+    public void A_park_racing_with_a_close_is_woken_or_turned_away()
+    {
+        const int Rounds = 20_000;
+        using Barrier barrier = new(2);
+        PollDesc desc = new(0);
+        PollWaiter? evicted = null;
+        Thread closer = new(() =>
+        {
+            for (int i = 0; i < Rounds; i++)
+            {
+                barrier.SignalAndWait();
+                desc.Evict(out evicted, out PollWaiter? _);
+                barrier.SignalAndWait();
+            }
+        });
+        closer.Start();
+        for (int i = 0; i < Rounds; i++)
+        {
+            desc.Open(3);
+            TestWaiter waiter = new();
+            barrier.SignalAndWait();
+            PollPark park = desc.Park(PollMode.Read, waiter);
+            barrier.SignalAndWait();
+            if (park == PollPark.Parked)
+            {
+                Assert.Same(waiter, evicted);
+                Assert.False(desc.Consume(PollMode.Read));
+            }
+            else
+            {
+                Assert.Equal(PollPark.Unblocked, park);
+                Assert.Null(evicted);
+            }
+            Assert.Equal(PollError.Closing, desc.Check(PollMode.Read));
+            desc.Free();
+        }
+        closer.Join();
+    }
+
+    [Fact]
+    public void An_event_of_an_earlier_life_is_dropped()
+    {
+        PollDesc desc = new(5);
+        desc.Open(3);
+        PollToken old = desc.Token;
+        desc.Evict(out _, out _);
+        desc.Free();
+        desc.Open(3);
+        TestWaiter waiter = new();
+        Assert.Equal(PollPark.Parked, desc.Park(PollMode.Read, waiter));
+
+        desc.Notify(new PollEvent(old, PollReadiness.Readable | PollReadiness.ReadHangup | PollReadiness.Error), out PollWaiter? reader, out PollWaiter? writer);
+
+        Assert.Null(reader);
+        Assert.Null(writer);
+        Assert.False(desc.HangupSeen);
+        Assert.Equal(PollError.None, desc.Check(PollMode.Read));
+        desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out reader, out _);
+        Assert.Same(waiter, reader);
+    }
+
+    [Fact]
+    public void Readiness_beats_a_deadline_and_outlives_a_close()
+    {
+        PollDesc desc = new(0);
+        desc.Open(3);
+        desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out _, out _);
+        desc.Expire(PollMode.Read);
+        desc.Evict(out _, out _);
+        Assert.Equal(PollPark.Ready, desc.Park(PollMode.Read, new TestWaiter()));
+        Assert.Equal(PollPark.Unblocked, desc.Park(PollMode.Read, new TestWaiter()));
+    }
+}
