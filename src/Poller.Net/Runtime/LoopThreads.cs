@@ -14,6 +14,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         None,
         Lead,
         Help,
+        End,
     }
 
     private sealed class Follower
@@ -36,6 +37,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     // Guarded by the lock; the count is read without, where a stale one does no harm.
     private readonly Stack<Follower> _idle = new();
     private int _active;
+    private bool _stopped;
 
     // Written by the first thread, the same for all of them: the context of a thread that has run nothing.
     private ExecutionContext? _clean;
@@ -72,6 +74,16 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         Start(Role.Help, 0);
     }
 
+    /// <summary>Ends the idle threads, and each other one when it has nothing left to do.</summary>
+    public void Stop()
+    {
+        lock (_lock)
+        {
+            _stopped = true;
+            while (_idle.TryPop(out Follower? follower)) Assign(follower, Role.End, 0);
+        }
+    }
+
     /// <summary>Takes back what a continuation left on the thread, as the thread pool does after each of its work items.</summary>
     public void ResetThread()
     {
@@ -88,6 +100,11 @@ internal sealed class LoopThreads(PollLoop loop, string name)
             new Thread(() => Serve(new Follower { Role = role, Term = term })) { IsBackground = true, Name = name }.UnsafeStart();
             return;
         }
+        Assign(follower, role, term);
+    }
+
+    private static void Assign(Follower follower, Role role, uint term)
+    {
         lock (follower)
         {
             follower.Role = role;
@@ -110,6 +127,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
                 self.Role = Role.None;
                 t_term = role == Role.Lead ? self.Term : uint.MaxValue;
             }
+            if (role == Role.End) return;
             if (role == Role.Lead) loop.LeadTerm(self.Term);
             else loop.Help();
         }
@@ -122,7 +140,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         lock (_lock)
         {
             _active--;
-            if (_idle.Count >= s_maxIdle || loop.IsStopping) return false;
+            if (_stopped || _idle.Count >= s_maxIdle) return false;
             _idle.Push(self);
             return true;
         }

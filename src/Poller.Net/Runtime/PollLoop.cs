@@ -197,6 +197,7 @@ internal sealed class PollLoop
         if (Interlocked.Exchange(ref _stopping, 1) != 0) return;
         foreach (PollDesc desc in Cache.Snapshot()) Evict(desc);
         QueueInjected();
+        _threads.Stop();
         Wake();
     }
 

@@ -42,23 +42,23 @@ internal sealed class ThreadWaiter : PollWaiter
     private ThreadInterruptedException? Sleep(PollDesc desc, PollMode mode)
     {
         ThreadInterruptedException? interrupted = null;
-        lock (this)
+        while (true)
         {
-            while (!_awake)
+            try
             {
-                try
+                lock (this)
                 {
-                    Monitor.Wait(this);
-                }
-                catch (ThreadInterruptedException e)
-                {
-                    // Out of the side; or else somebody took this waiter out of it and is about to wake it.
-                    interrupted = e;
-                    if (desc.Cancel(mode) is not null) break;
+                    while (!_awake) Monitor.Wait(this);
+                    _awake = false;
+                    return interrupted;
                 }
             }
-            _awake = false;
+            catch (ThreadInterruptedException e)
+            {
+                // Out of the side with it; unless somebody took it out already, and is about to wake this thread.
+                interrupted = e;
+                if (desc.Cancel(mode) is not null) return interrupted;
+            }
         }
-        return interrupted;
     }
 }

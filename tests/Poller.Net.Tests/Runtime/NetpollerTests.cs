@@ -114,4 +114,25 @@ public sealed class NetpollerTests
         Assert.True((await Assert.ThrowsAsync<NetOpException>(() => read.AsTask().WaitAsync(Fixture.Patience))).IsTimeout);
         Assert.NotEqual(0, fixture.Poller.Statistics.Breaks);
     }
+
+    [Fact]
+    public async Task An_interrupted_thread_leaves_its_side_free()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        TaskCompletionSource<Exception?> ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Thread reader = new(() =>
+        {
+            Exception? thrown = Record.Exception(() => server.ReadByte());
+            ended.SetResult(thrown);
+        });
+        reader.Start();
+        Assert.True(SpinWait.SpinUntil(() => reader.ThreadState.HasFlag(ThreadState.WaitSleepJoin), Fixture.Patience));
+        reader.Interrupt();
+        Assert.IsType<ThreadInterruptedException>(await ended.Task.WaitAsync(Fixture.Patience));
+
+        Task<int> read = server.ReadAsync(new byte[1]).AsTask();
+        client.Write([1]);
+        Assert.Equal(1, await read.WaitAsync(Fixture.Patience));
+    }
 }
