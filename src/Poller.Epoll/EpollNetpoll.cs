@@ -17,9 +17,12 @@ public sealed class EpollNetpoll : INetpoll
     private const int InitialCapacity = 128;
     private const long NanosecondsPerMillisecond = 1_000_000;
 
-    // Constant after Init.
+    // Constant after Init. The wake-up is the epoll's companion: closed with it and not before.
     private SafeFd? _epoll;
     private SafeFd? _wakeup;
+
+    // Atomic: set once.
+    private volatile bool _disposed;
 
     // Atomic: 1 from the Break that wrote the eventfd until the poll that read it. Later Breaks find 1 and have nothing to do.
     private int _breakPending;
@@ -43,6 +46,7 @@ public sealed class EpollNetpoll : INetpoll
     /// <inheritdoc/>
     public void Init()
     {
+        ObjectDisposedException.ThrowIf(_disposed, this);
         if (_epoll is not null) throw new InvalidOperationException("epoll: Init was called before; a poller is initialised once.");
         SafeFd epoll = LibC.epoll_create1(LibC.EPOLL_CLOEXEC);
         if (epoll.IsInvalid) throw LastError("epoll_create1");
@@ -60,6 +64,7 @@ public sealed class EpollNetpoll : INetpoll
             epoll.Dispose();
             throw new NetpollException("epoll_ctl add the wake-up eventfd", errno);
         }
+        epoll.Companion = wakeup;
         _wakeup = wakeup;
         _epoll = epoll;
     }
@@ -87,11 +92,22 @@ public sealed class EpollNetpoll : INetpoll
     {
         if (events.IsEmpty) throw new ArgumentException("events is empty; room for at least one event was expected.", nameof(events));
         SafeFd epoll = Initialised(_epoll);
-        int written = PollOnce(epoll, events, delay, out bool crowdedOut);
+        bool held = false;
+        try
+        {
+            // Held for the whole call: a Dispose on the heels of a Break would else take the wake-up out of the epoll before the kernel has
+            // reported it, and this wait would have no end.
+            epoll.DangerousAddRef(ref held);
+            int written = PollOnce(epoll.DangerousGetHandle(), events, delay, out bool crowdedOut);
 
-        // A non-blocking poll leaves the wake-up in the kernel's list, at its end. Where it took the only room, the next look finds
-        // what stands before it.
-        return crowdedOut ? PollOnce(epoll, events, delay, out _) : written;
+            // A non-blocking poll leaves the wake-up in the kernel's list, at its end. Where it took the only room, the next look finds
+            // what stands before it.
+            return crowdedOut ? PollOnce(epoll.DangerousGetHandle(), events, delay, out _) : written;
+        }
+        finally
+        {
+            if (held) epoll.DangerousRelease();
+        }
     }
 
     /// <inheritdoc/>
@@ -104,11 +120,11 @@ public sealed class EpollNetpoll : INetpoll
     /// <summary>Frees the kernel objects once no call uses them. A blocked <see cref="Poll"/> is not ended: <see cref="Break"/> it first.</summary>
     public void Dispose()
     {
-        _wakeup?.Dispose();
+        _disposed = true;
         _epoll?.Dispose();
     }
 
-    private int PollOnce(SafeFd epoll, Span<PollEvent> events, long delay, out bool crowdedOut)
+    private int PollOnce(nint epoll, Span<PollEvent> events, long delay, out bool crowdedOut)
     {
         crowdedOut = false;
         int room = Math.Min(events.Length, _buffer.Capacity);
@@ -130,14 +146,14 @@ public sealed class EpollNetpoll : INetpoll
             // Read, then clear: a Break between the two finds 1 and adds nothing, rightly, as this poll is on its way out to its caller.
             // The caller must then see what was stored before that Break, so nothing it loads may overtake the clearing: a full fence, as
             // in the Break. A release store alone loses one wake-up in some millions on x64.
-            LibC.Drain(Initialised(_wakeup));
+            LibC.Drain(_wakeup!);
             Interlocked.Exchange(ref _breakPending, 0);
         }
         else crowdedOut = woken && ready == room && written == 0;
         return written;
     }
 
-    private int Wait(SafeFd epoll, int room, long delay)
+    private int Wait(nint epoll, int room, long delay)
     {
         while (true)
         {
@@ -183,8 +199,11 @@ public sealed class EpollNetpoll : INetpoll
         return readiness;
     }
 
-    private static SafeFd Initialised(SafeFd? handle) =>
-        handle ?? throw new InvalidOperationException("epoll: the poller is not initialised; Init was expected to be called first.");
+    private SafeFd Initialised(SafeFd? handle)
+    {
+        ObjectDisposedException.ThrowIf(_disposed, this);
+        return handle ?? throw new InvalidOperationException("epoll: the poller is not initialised; Init was expected to be called first.");
+    }
 
     private static NetpollException LastError(string operation) => new(operation, System.Runtime.InteropServices.Marshal.GetLastPInvokeError());
 }

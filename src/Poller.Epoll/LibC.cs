@@ -8,8 +8,16 @@ namespace Poller.Epoll;
 /// <summary>A descriptor of the poller's own, closed once, when no call is inside it any more.</summary>
 internal sealed partial class SafeFd() : SafeHandleMinusOneIsInvalid(ownsHandle: true)
 {
+    /// <summary>Closed right after this one: what a call that holds this one may still need.</summary>
+    public SafeFd? Companion { get; set; }
+
     // close(2) is not repeated after EINTR: on Linux the descriptor is gone by then, and its number may be someone else's.
-    protected override bool ReleaseHandle() => close((int)handle) == 0;
+    protected override bool ReleaseHandle()
+    {
+        bool closed = close((int)handle) == 0;
+        Companion?.Dispose();
+        return closed;
+    }
 
     [LibraryImport("libc")]
     private static partial int close(int fd);
@@ -35,6 +43,7 @@ internal static unsafe partial class LibC
 
     public const int EPERM = 1;
     public const int EINTR = 4;
+    public const int EBADF = 9;
     public const int EAGAIN = 11;
     public const int ENOSYS = 38;
 
@@ -52,6 +61,7 @@ internal static unsafe partial class LibC
     /// <summary>epoll_ctl(2). Returns 0 or the errno, above zero.</summary>
     public static int Control(SafeFd epoll, int operation, nint fd, uint events, ulong data)
     {
+        if (fd != (int)fd) return EBADF;
         PackedEpollEvent packed = new() { Events = events, Data = data };
         AlignedEpollEvent aligned = new() { Events = events, Data = data };
         void* change = EpollEventBuffer.IsPacked ? &packed : &aligned;
@@ -59,13 +69,13 @@ internal static unsafe partial class LibC
     }
 
     /// <summary>epoll_wait(2), the time-out in ms; -1 blocks.</summary>
-    public static int Wait(SafeFd epoll, ref byte events, int room, int timeout)
+    public static int Wait(nint epoll, ref byte events, int room, int timeout)
     {
-        fixed (byte* e = &events) return Result(epoll_wait(epoll, e, room, timeout));
+        fixed (byte* e = &events) return Result(epoll_wait((int)epoll, e, room, timeout));
     }
 
     /// <summary>epoll_pwait2(2), the time-out in ns. Called by number, as C libraries older than the kernel have no name for it.</summary>
-    public static int Wait2(SafeFd epoll, ref byte events, int room, long timeout)
+    public static int Wait2(nint epoll, ref byte events, int room, long timeout)
     {
         const long NanosecondsPerSecond = 1_000_000_000;
         Timespec timespec = new() { Seconds = timeout / NanosecondsPerSecond, Nanoseconds = timeout % NanosecondsPerSecond };
@@ -112,10 +122,10 @@ internal static unsafe partial class LibC
     private static partial int epoll_ctl(SafeFd epfd, int op, int fd, void* ev);
 
     [LibraryImport(Library, SetLastError = true)]
-    private static partial int epoll_wait(SafeFd epfd, void* events, int maxevents, int timeout);
+    private static partial int epoll_wait(int epfd, void* events, int maxevents, int timeout);
 
     [LibraryImport(Library, SetLastError = true)]
-    private static partial nint syscall(nint number, SafeFd epfd, void* events, nint maxevents, void* timeout, nint sigmask, nint sigsetsize);
+    private static partial nint syscall(nint number, nint epfd, void* events, nint maxevents, void* timeout, nint sigmask, nint sigsetsize);
 
     [LibraryImport(Library, SetLastError = true)]
     private static partial nint write(SafeFd fd, void* buffer, nint count);

@@ -1,5 +1,5 @@
-using System.Net.Sockets;
 using System.Net;
+using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Poller.Abstractions;
 
@@ -94,6 +94,10 @@ internal class NetFd : PollFd
             if (result < 0 && !pending) throw fd.Refused("dial", result);
             fd.Init(poller.NextLoop());
             if (pending) await fd.ConnectedAsync(blocking, token).ConfigureAwait(false);
+
+            // A wildcard was taken for the loopback: the peer goes by the address it has.
+            IPAddress address = remote.Address;
+            if (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any) || address.IsIPv4MappedToIPv6) fd._remote = fd.Name(remote: true) ?? remote;
             return fd;
         }
         catch

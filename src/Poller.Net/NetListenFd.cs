@@ -1,5 +1,5 @@
-using System.Net.Sockets;
 using System.Net;
+using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Poller.Abstractions;
 
@@ -68,8 +68,9 @@ internal sealed partial class NetListenFd : NetFd
     public async ValueTask<NetFd> AcceptAsync(bool blocking, CancellationToken token)
     {
         token.ThrowIfCancellationRequested();
+        bool closedBefore = IsClosed;
         bool locked = blocking ? Lock(PollMode.Read) : await LockAsync(PollMode.Read, token).ConfigureAwait(false);
-        if (!locked) throw Disposed("accept");
+        if (!locked) throw closedBefore ? Disposed("accept") : Failed("accept", PollResult.Closing);
         try
         {
             int ready = Prepare(PollMode.Read);

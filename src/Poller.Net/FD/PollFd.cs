@@ -53,6 +53,9 @@ internal abstract class PollFd : IDisposable
 
     public int WriteTimeout { get => _writeTimeout; set => SetTimeout(ref _writeTimeout, value, PollMode.Write); }
 
+    /// <summary>Read before an operation queues: one that finds it closed when its turn comes was closed during the operation, not before.</summary>
+    protected bool IsClosed => _mutex.IsClosed;
+
     private PollDesc Desc => _desc ?? throw new InvalidOperationException($"fd {Fd} is not in a poller; Init was expected to be called first.");
 
     private PollLoop Loop => _loop ?? throw new InvalidOperationException($"fd {Fd} is not in a poller; Init was expected to be called first.");
@@ -86,7 +89,7 @@ internal abstract class PollFd : IDisposable
         try
         {
             PollTimers timers = Loop.Timers;
-            Loop.SetDeadline(Desc, mode, deadline is { } when ? timers.After(when - Loop.Clock.GetUtcNow()) : 0);
+            Loop.SetDeadline(Desc, mode, deadline is { } when && when != default ? timers.After(when - Loop.Clock.GetUtcNow()) : 0);
         }
         finally
         {
@@ -129,7 +132,8 @@ internal abstract class PollFd : IDisposable
     /// <summary>The blocking form of every kind of operation. Returns what it came to.</summary>
     public int Run(PollMode mode, PollOpKind kind, Span<byte> buffer)
     {
-        if (!Lock(mode)) throw Disposed(kind);
+        bool closedBefore = IsClosed;
+        if (!Lock(mode)) throw closedBefore ? Disposed(kind) : Failed(kind, PollResult.Closing);
         try
         {
             int done = 0;

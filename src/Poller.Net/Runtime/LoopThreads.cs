@@ -25,12 +25,12 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     }
 
     [ThreadStatic]
-    private static PollLoop? t_loop;
+    private static PollLoop? _loopOfThisThread;
 
     [ThreadStatic]
-    private static uint t_term;
+    private static uint _termOfThisThread;
 
-    private static readonly int s_maxIdle = Math.Max(2, Environment.ProcessorCount);
+    private static readonly int MaxIdle = Math.Max(2, Environment.ProcessorCount);
 
     private readonly Lock _lock = new();
 
@@ -46,10 +46,10 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     public static int Max { get; } = Math.Max(64, 4 * Environment.ProcessorCount);
 
     /// <summary>The loop whose thread this is, or null.</summary>
-    public static PollLoop? LoopOfThisThread => t_loop;
+    public static PollLoop? LoopOfThisThread => _loopOfThisThread;
 
     /// <summary>The term this thread leads or led.</summary>
-    public static uint TermOfThisThread => t_term;
+    public static uint TermOfThisThread => _termOfThisThread;
 
     public bool CanPromote => Volatile.Read(ref _active) < Max;
 
@@ -115,7 +115,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
 
     private void Serve(Follower self)
     {
-        t_loop = loop;
+        _loopOfThisThread = loop;
         _clean ??= ExecutionContext.Capture();
         do
         {
@@ -125,7 +125,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
                 while (self.Role == Role.None) Monitor.Wait(self);
                 role = self.Role;
                 self.Role = Role.None;
-                t_term = role == Role.Lead ? self.Term : uint.MaxValue;
+                _termOfThisThread = role == Role.Lead ? self.Term : uint.MaxValue;
             }
             if (role == Role.End) return;
             if (role == Role.Lead) loop.LeadTerm(self.Term);
@@ -140,7 +140,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         lock (_lock)
         {
             _active--;
-            if (_stopped || _idle.Count >= s_maxIdle) return false;
+            if (_stopped || _idle.Count >= MaxIdle) return false;
             _idle.Push(self);
             return true;
         }

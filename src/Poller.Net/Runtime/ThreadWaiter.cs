@@ -6,7 +6,7 @@ namespace Poller.Net;
 internal sealed class ThreadWaiter : PollWaiter
 {
     [ThreadStatic]
-    private static ThreadWaiter? t_waiter;
+    private static ThreadWaiter? _waiterOfThisThread;
 
     // Guarded by the lock on this.
     private bool _awake;
@@ -17,7 +17,7 @@ internal sealed class ThreadWaiter : PollWaiter
     /// <exception cref="ThreadInterruptedException">The thread was interrupted; the side is free again.</exception>
     public static bool Wait(PollLoop loop, PollDesc desc, PollMode mode)
     {
-        ThreadWaiter waiter = t_waiter ??= new ThreadWaiter();
+        ThreadWaiter waiter = _waiterOfThisThread ??= new ThreadWaiter();
         LoopThreads.LoopOfThisThread?.HandOff();
         PollPark park = loop.Park(desc, mode, waiter);
         if (park != PollPark.Parked) return park == PollPark.Ready;

@@ -1,0 +1,89 @@
+// The readiness API that .NET does not have: one thread, one epoll, any descriptors, under tokens of your own. No runtime stands on top;
+// the loop below is the whole program. It watches the near ends of a pipe and of a TCP connection, and plays the far ends itself.
+
+using System.IO.Pipes;
+using System.Net;
+using System.Net.Sockets;
+using System.Text;
+using Poller.Abstractions;
+using Poller.Epoll;
+
+EpollNetpollFactory factory = new();
+if (!factory.IsSupported(out string? reason))
+{
+    Console.Error.WriteLine($"{factory.Name}: {reason}");
+    return 1;
+}
+
+using AnonymousPipeServerStream pipe = new(PipeDirection.In);
+using AnonymousPipeClientStream farPipe = new(PipeDirection.Out, pipe.ClientSafePipeHandle);
+using TcpListener listener = new(IPAddress.Loopback, 0);
+listener.Start();
+using TcpClient far = new();
+far.Connect((IPEndPoint)listener.LocalEndpoint);
+using Socket socket = listener.AcceptSocket();
+socket.Blocking = false;
+
+// A token is 64 bits that come back with the event: an index, an address, whatever finds your state again.
+PollToken pipeToken = new(1), socketToken = new(2);
+using INetpoll poller = factory.Create();
+poller.Init();
+Check("pipe", poller.Open(pipe.SafePipeHandle.DangerousGetHandle(), pipeToken));
+Check("socket", poller.Open(socket.Handle, socketToken));
+
+// What the far ends do, one thing whenever the loop has nothing to do.
+Queue<Action> script = new(
+[
+    () => farPipe.Write("from the pipe"u8),
+    () => far.Client.Send("from the socket"u8),
+    () => far.Client.Shutdown(SocketShutdown.Send),
+    () => farPipe.Dispose(),
+]);
+
+PollEvent[] events = new PollEvent[16];
+byte[] buffer = new byte[64 * 1024];
+for (int open = 2; open > 0;)
+{
+    int count = poller.Poll(events, delay: 10_000_000); // In ns. Below 0 waits for as long as it takes, until another thread calls Break.
+    if (count == 0 && script.TryDequeue(out Action? act)) act();
+
+    foreach ((PollToken token, PollReadiness readiness) in events.AsSpan(0, count))
+    {
+        Console.WriteLine($"{(token == pipeToken ? "pipe" : "socket")}: {readiness}");
+        if (!readiness.HasFlag(PollReadiness.Readable)) continue; // A socket is writable from the start, and says so once.
+        if (token == pipeToken ? ReadPipe() : ReadSocket()) open--;
+    }
+}
+
+// Out of the poller first, closed then: a number that is reused must not report under an old token.
+Check("pipe", poller.Close(pipe.SafePipeHandle.DangerousGetHandle(), pipeToken));
+Check("socket", poller.Close(socket.Handle, socketToken));
+Console.WriteLine("both have ended");
+return 0;
+
+// One read takes all a pipe can hold, and does not block where the poller has seen something to read.
+bool ReadPipe() => Show("pipe", pipe.Read(buffer)) == 0;
+
+// An edge is reported once, so read until there is nothing more: then the next byte is an edge again.
+bool ReadSocket()
+{
+    while (true)
+    {
+        int read = socket.Receive(buffer, SocketFlags.None, out SocketError error);
+        if (error == SocketError.WouldBlock) return false;
+        if (error != SocketError.Success) throw new SocketException((int)error);
+        if (Show("socket", read) == 0) return true;
+    }
+}
+
+int Show(string name, int read)
+{
+    Console.WriteLine(read == 0 ? $"{name}: the end" : $"{name}: \"{Encoding.UTF8.GetString(buffer, 0, read)}\"");
+    return read;
+}
+
+// Errors of the descriptor are answers, not exceptions: EPERM says that this one cannot be polled, as a regular file.
+static void Check(string name, int errno)
+{
+    if (errno != 0) throw new NetpollException(name, errno);
+}

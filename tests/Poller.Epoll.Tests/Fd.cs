@@ -1,0 +1,140 @@
+using System.Runtime.InteropServices;
+
+namespace Poller.Epoll.Tests;
+
+/// <summary>A non-blocking descriptor of a test's own, closed once. Calls return their result, or the errno below zero.</summary>
+internal sealed unsafe partial class Fd(int number) : IDisposable
+{
+    public const int NonBlocking = 0x800;
+    public const int CloseOnExec = 0x80000;
+    public const int NoSignal = 0x4000;
+    public const int OutOfBand = 1;
+    public const int ShutdownWrite = 1;
+
+    private const int DuplicateCloseOnExec = 1030; // F_DUPFD_CLOEXEC
+    private const int UnixFamily = 1, InetFamily = 2, StreamType = 1;
+    private const int Chunk = 64 * 1024;
+
+    private bool _closed;
+
+    public int Number { get; } = Check(number);
+
+    public static implicit operator nint(Fd fd) => fd.Number;
+
+    public static (Fd Read, Fd Write) Pipe()
+    {
+        int* ends = stackalloc int[2];
+        Check(pipe2(ends, NonBlocking | CloseOnExec));
+        return (new Fd(ends[0]), new Fd(ends[1]));
+    }
+
+    public static (Fd A, Fd B) SocketPair()
+    {
+        int* ends = stackalloc int[2];
+        Check(socketpair(UnixFamily, StreamType | NonBlocking | CloseOnExec, 0, ends));
+        return (new Fd(ends[0]), new Fd(ends[1]));
+    }
+
+    public static Fd EventFd() => new(eventfd(0, NonBlocking | CloseOnExec));
+
+    public static Fd TcpSocket() => new(socket(InetFamily, StreamType | NonBlocking | CloseOnExec, 0));
+
+    /// <summary>A second descriptor of the same file, at the lowest number from <paramref name="atLeast"/> on.</summary>
+    public Fd Duplicate(int atLeast = 0) => new(fcntl(Number, DuplicateCloseOnExec, atLeast));
+
+    /// <summary>A second descriptor of the same file, or null where the process may have no more.</summary>
+    public Fd? TryDuplicate()
+    {
+        int number = fcntl(Number, DuplicateCloseOnExec, 0);
+        return number < 0 ? null : new Fd(number);
+    }
+
+    public int Write(int count = 1)
+    {
+        byte* bytes = stackalloc byte[Chunk];
+        return Result(write(Number, bytes, Math.Min(count, Chunk)));
+    }
+
+    public int Read(int count = Chunk)
+    {
+        byte* bytes = stackalloc byte[Chunk];
+        return Result(read(Number, bytes, Math.Min(count, Chunk)));
+    }
+
+    /// <summary>send(2) without SIGPIPE.</summary>
+    public int Send(int count, int flags = 0)
+    {
+        byte* bytes = stackalloc byte[Chunk];
+        return Result(send(Number, bytes, Math.Min(count, Chunk), flags | NoSignal));
+    }
+
+    /// <summary>An eventfd's write: it becomes readable.</summary>
+    public void Signal()
+    {
+        ulong one = 1;
+        Check((int)write(Number, &one, sizeof(ulong)));
+    }
+
+    public void Shutdown(int how = ShutdownWrite) => Check(shutdown(Number, how));
+
+    /// <summary>Writes until there is no room, and returns how much that was.</summary>
+    public int Fill()
+    {
+        int total = 0;
+        while (Write(Chunk) is > 0 and var count) total += count;
+
+        // A pipe takes single bytes where it refuses a page.
+        while (Write() > 0) total++;
+        return total;
+    }
+
+    /// <summary>Reads until there is nothing, an end or an error, and returns how much that was.</summary>
+    public int Drain()
+    {
+        int total = 0;
+        while (Read() is > 0 and var count) total += count;
+        return total;
+    }
+
+    public void Dispose()
+    {
+        if (_closed) return;
+        _closed = true;
+        Check(close(Number));
+    }
+
+    private static int Result(nint result) => result >= 0 ? (int)result : -Marshal.GetLastPInvokeError();
+
+    private static int Check(int result) =>
+        result >= 0 ? result : throw new InvalidOperationException("test setup: " + Marshal.GetLastPInvokeErrorMessage());
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int pipe2(int* ends, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int socketpair(int domain, int type, int protocol, int* ends);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int socket(int domain, int type, int protocol);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int eventfd(uint initial, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint read(int fd, void* buffer, nint count);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint write(int fd, void* buffer, nint count);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial nint send(int fd, void* buffer, nint count, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int shutdown(int fd, int how);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int fcntl(int fd, int command, nint argument);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int close(int fd);
+}

@@ -1,0 +1,188 @@
+using System.Net;
+using System.Net.Sockets;
+using Poller.Abstractions;
+using static Poller.Abstractions.PollReadiness;
+
+namespace Poller.Epoll.Tests;
+
+public class ReadinessTests : EpollTest
+{
+    [Theory]
+    [InlineData(0u, None)]
+    [InlineData(LibC.EPOLLIN, Readable)]
+    [InlineData(LibC.EPOLLOUT, Writable)]
+    [InlineData(LibC.EPOLLIN | LibC.EPOLLOUT, Readable | Writable)]
+    [InlineData(LibC.EPOLLRDHUP, Readable | ReadHangup)]
+    [InlineData(LibC.EPOLLIN | LibC.EPOLLRDHUP, Readable | ReadHangup)]
+    [InlineData(LibC.EPOLLIN | LibC.EPOLLOUT | LibC.EPOLLRDHUP, Readable | Writable | ReadHangup)]
+    [InlineData(LibC.EPOLLPRI, Readable | ReadHangup)]
+    [InlineData(LibC.EPOLLIN | LibC.EPOLLPRI, Readable | ReadHangup)]
+    [InlineData(LibC.EPOLLHUP, Readable | Writable | ReadHangup)]
+    [InlineData(LibC.EPOLLERR, Readable | Writable | ReadHangup | Error)]
+    [InlineData(LibC.EPOLLERR | LibC.EPOLLOUT, Readable | Writable | ReadHangup)]
+    [InlineData(LibC.EPOLLERR | LibC.EPOLLHUP, Readable | Writable | ReadHangup)]
+    [InlineData(LibC.EPOLLIN | LibC.EPOLLOUT | LibC.EPOLLRDHUP | LibC.EPOLLERR | LibC.EPOLLHUP, Readable | Writable | ReadHangup)]
+    [InlineData(0x1000u, None)]
+    public void A_mask_means(uint mask, PollReadiness readiness) => Assert.Equal(readiness, EpollNetpoll.ToReadiness(mask));
+
+    [Fact]
+    public void A_half_close_by_the_peer_is_a_read_hang_up()
+    {
+        (Socket near, Socket far) = TcpPair();
+        OpenQuietly(near.Handle, 1);
+
+        far.Shutdown(SocketShutdown.Send);
+
+        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
+        Assert.Equal(0, near.Receive(new byte[1]));
+        Assert.Equal(1, near.Send([1]));
+    }
+
+    [Fact]
+    public void A_half_close_does_not_make_a_full_socket_writable()
+    {
+        (Fd near, Fd far) = Own(Fd.SocketPair());
+        near.Fill();
+        OpenQuietly(near, 1);
+
+        far.Shutdown();
+
+        Assert.Equal(Readable | ReadHangup, ReadinessOf(1));
+    }
+
+    [Fact]
+    public void A_reset_is_for_both_directions()
+    {
+        (Socket near, Socket far) = TcpPair();
+        OpenQuietly(near.Handle, 1);
+
+        far.LingerState = new LingerOption(true, 0);
+        far.Dispose();
+
+        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
+        Assert.Equal(SocketError.ConnectionReset, Assert.Throws<SocketException>(() => near.Receive(new byte[1])).SocketErrorCode);
+    }
+
+    [Fact]
+    public void The_peers_close_is_for_both_directions_of_a_unix_socket()
+    {
+        (Fd near, Fd far) = Own(Fd.SocketPair());
+        near.Fill();
+        OpenQuietly(near, 1);
+
+        far.Dispose();
+
+        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
+    }
+
+    [Fact]
+    public void An_urgent_byte_warns_that_a_short_read_is_not_the_end()
+    {
+        (Socket near, Socket far) = TcpPair();
+        OpenQuietly(near.Handle, 1);
+
+        Assert.Equal(1, far.Send([1], SocketFlags.OutOfBand));
+
+        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
+    }
+
+    [Fact]
+    public void Plain_bytes_are_no_hang_up()
+    {
+        (Socket near, Socket far) = TcpPair();
+        OpenQuietly(near.Handle, 1);
+
+        Assert.Equal(1, far.Send([1]));
+
+        Assert.Equal(Readable | Writable, ReadinessOf(1));
+    }
+
+    [Fact]
+    public void A_connection_to_accept_is_readable()
+    {
+        using Socket listener = Listen();
+        OpenQuietly(listener.Handle, 1);
+        using Socket client = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+
+        client.Connect(listener.LocalEndPoint!);
+
+        Assert.Equal(Readable, ReadinessOf(1));
+    }
+
+    [Fact]
+    public void A_refused_datagram_is_for_both_directions()
+    {
+        using Socket near = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        using (Socket far = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp))
+        {
+            far.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+            near.Connect(far.LocalEndPoint!);
+        }
+        OpenQuietly(near.Handle, 1);
+
+        near.Send([1]);
+
+        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
+    }
+
+    [Fact]
+    public void A_socket_never_connected_has_hung_up()
+    {
+        Assert.Equal(0, Poller.Open(Own(Fd.TcpSocket()), new PollToken(1)));
+
+        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
+    }
+
+    [Fact]
+    public void A_pipe_without_writers_has_hung_up()
+    {
+        (Fd read, Fd write) = Own(Fd.Pipe());
+        Assert.Equal(0, Poller.Open(read, new PollToken(1)));
+        Assert.Empty(PollAll());
+
+        write.Dispose();
+
+        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
+    }
+
+    [Fact]
+    public void A_pipe_without_readers_is_writable_and_has_an_error()
+    {
+        // EPOLLOUT | EPOLLERR: there is room, and the write into it fails. Error is for the error alone.
+        (Fd read, Fd write) = Own(Fd.Pipe());
+        OpenQuietly(write, 1);
+
+        read.Dispose();
+
+        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
+    }
+
+    [Fact]
+    public void A_full_pipe_without_readers_has_an_error_and_nothing_else()
+    {
+        // EPOLLERR alone.
+        (Fd read, Fd write) = Own(Fd.Pipe());
+        write.Fill();
+        OpenQuietly(write, 1);
+
+        read.Dispose();
+
+        Assert.Equal(Readable | Writable | ReadHangup | Error, ReadinessOf(1));
+    }
+
+    private static Socket Listen()
+    {
+        Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        return listener;
+    }
+
+    private (Socket Near, Socket Far) TcpPair()
+    {
+        using Socket listener = Listen();
+        Socket near = Own(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
+        near.Connect(listener.LocalEndPoint!);
+        return (near, Own(listener.Accept()));
+    }
+}

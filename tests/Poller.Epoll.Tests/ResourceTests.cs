@@ -1,0 +1,182 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using Poller.Abstractions;
+
+namespace Poller.Epoll.Tests;
+
+[Collection(ProcessWide.Name)]
+public sealed unsafe partial class ResourceTests
+{
+    private const string EventFd = "anon_inode:[eventfd]", EventPoll = "anon_inode:[eventpoll]";
+
+    [Fact]
+    public void No_descriptor_is_leaked()
+    {
+        const int Pollers = 300;
+        UseOne();
+        int before = OpenDescriptors().Count;
+
+        for (int i = 0; i < Pollers; i++) UseOne();
+
+        // The runtime may open some of its own meanwhile, not hundreds.
+        Assert.InRange(OpenDescriptors().Count, 0, before + Pollers / 10);
+
+        static void UseOne()
+        {
+            using Fd fd = Fd.EventFd();
+            using EpollNetpoll poller = new();
+            poller.Init();
+            poller.Break();
+            poller.Open(fd, new PollToken(1));
+            poller.Poll(new PollEvent[2], -1);
+            if (fd.Number % 2 == 0) poller.Close(fd, new PollToken(1));
+        }
+    }
+
+    [Fact]
+    public void A_poller_nobody_disposes_is_closed_by_the_collector()
+    {
+        int before = Pollers();
+        Forget(100);
+
+        bool collected = SpinWait.SpinUntil(() =>
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            return Pollers() <= before;
+        }, Worker.Bound);
+
+        Assert.True(collected, $"{Pollers() - before} descriptors were left");
+
+        static int Pollers() => OpenDescriptors().Values.Count(target => target is EventFd or EventPoll);
+
+        [MethodImpl(MethodImplOptions.NoInlining)] // No frame that still runs may hold the last of them.
+        static void Forget(int count)
+        {
+            for (; count > 0; count--) new EpollNetpoll().Init();
+        }
+    }
+
+    [Fact]
+    public void The_descriptors_are_one_epoll_and_one_eventfd_and_no_child_inherits_them()
+    {
+        const int CloseOnExec = 0x80000;
+        IReadOnlyDictionary<int, string> before = OpenDescriptors();
+        using EpollNetpoll poller = new();
+        poller.Init();
+
+        List<KeyValuePair<int, string>> made = [.. OpenDescriptors().Except(before).Where(d => d.Value is EventFd or EventPoll)];
+
+        Assert.Equal([EventFd, EventPoll], made.Select(d => d.Value).Order());
+        Assert.All(made, d => Assert.Equal(CloseOnExec, Convert.ToInt32(Info(d.Key, "flags"), 8) & CloseOnExec));
+    }
+
+    [Fact]
+    public void Concurrent_Breaks_are_one_write()
+    {
+        IReadOnlyDictionary<int, string> before = OpenDescriptors();
+        using EpollNetpoll poller = new();
+        poller.Init();
+        int wakeup = Assert.Single(OpenDescriptors().Except(before), d => d.Value == EventFd).Key;
+
+        Worker[] breakers = [.. Enumerable.Range(0, 8).Select(_ => Worker.Start(() => { for (int i = 0; i < 1000; i++) poller.Break(); }))];
+        foreach (Worker breaker in breakers) breaker.Join();
+        Assert.Equal(1, Writes());
+
+        Assert.Equal(0, poller.Poll(new PollEvent[1], 0));
+        Assert.Equal(1, Writes());
+        Assert.Equal(0, poller.Poll(new PollEvent[1], -1));
+        Assert.Equal(0, Writes());
+
+        int Writes() => int.Parse(Info(wakeup, "eventfd-count"), NumberStyles.HexNumber, CultureInfo.InvariantCulture);
+    }
+
+    [Theory]
+    [InlineData(0, "epoll_create1")]
+    [InlineData(1, "eventfd")]
+    public void Init_without_descriptors_names_the_call_leaks_nothing_and_may_be_tried_again(int left, string operation)
+    {
+        const int EMFILE = 24;
+        using EpollNetpoll poller = new();
+        using Fd any = Fd.EventFd();
+        _ = new NetpollException("made once while there are descriptors to load what it needs", EMFILE).Message;
+        List<Fd> hoard = [];
+        NetpollException error;
+        int free = 0;
+
+        using (new DescriptorLimit(1024))
+        {
+            try
+            {
+                Hoard();
+                for (int i = 0; i < left; i++) hoard[^(i + 1)].Dispose();
+                error = Assert.Throws<NetpollException>(poller.Init);
+                int before = hoard.Count;
+                Hoard();
+                free = hoard.Count - before;
+            }
+            finally
+            {
+                foreach (Fd fd in hoard) fd.Dispose();
+            }
+        }
+
+        Assert.Equal(EMFILE, error.Errno);
+        Assert.Equal(operation, error.Operation);
+        Assert.Equal(left, free);
+        poller.Init();
+
+        void Hoard()
+        {
+            while (any.TryDuplicate() is { } fd) hoard.Add(fd);
+        }
+    }
+
+    private static Dictionary<int, string> OpenDescriptors()
+    {
+        Dictionary<int, string> open = [];
+        foreach (string path in Directory.GetFiles("/proc/self/fd"))
+        {
+            // The listing's own descriptor is gone by now.
+            if (new FileInfo(path).LinkTarget is not { } target) continue;
+            open.Add(int.Parse(Path.GetFileName(path), CultureInfo.InvariantCulture), target);
+        }
+        return open;
+    }
+
+    private static string Info(int fd, string field) => File.ReadLines($"/proc/self/fdinfo/{fd}")
+        .Single(line => line.StartsWith(field + ":", StringComparison.Ordinal))[(field.Length + 1)..].Trim();
+
+    /// <summary>Lowers the process's limit for a while.</summary>
+    private sealed class DescriptorLimit : IDisposable
+    {
+        private const int NumberOfFiles = 7; // RLIMIT_NOFILE
+        private readonly Limit _before;
+
+        public DescriptorLimit(ulong count)
+        {
+            Limit before;
+            Check(getrlimit(NumberOfFiles, &before));
+            _before = before;
+            Set(before with { Current = Math.Min(count, before.Maximum) });
+        }
+
+        public void Dispose() => Set(_before);
+
+        private static void Set(Limit limit) => Check(setrlimit(NumberOfFiles, &limit));
+
+        private static void Check(int result)
+        {
+            if (result != 0) throw new InvalidOperationException("rlimit: " + Marshal.GetLastPInvokeErrorMessage());
+        }
+    }
+
+    private record struct Limit(ulong Current, ulong Maximum);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int getrlimit(int resource, Limit* limit);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int setrlimit(int resource, Limit* limit);
+}
