@@ -1,7 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using EchoServer;
-using Poller.Net;
 
 Option<ListenAddress> listen = new("--listen")
 {
@@ -10,19 +9,46 @@ Option<ListenAddress> listen = new("--listen")
     DefaultValueFactory = _ => new ListenAddress("tcp", "127.0.0.1:8888"),
     CustomParser = Parsers.Listen,
 };
-Option<string> backend = new("--backend") { Description = "The poller's backend.", DefaultValueFactory = _ => "auto", HelpName = "auto|epoll", CustomParser = Parsers.OneOf("--backend", "auto", "epoll") };
-Option<NetpollDispatch> dispatch = new("--dispatch")
+Option<string> backend = new("--backend")
 {
-    Description = "Where handlers go on when their connection is ready.",
-    HelpName = "adaptive|inline|threadpool",
-    DefaultValueFactory = _ => NetpollDispatch.Adaptive,
-    CustomParser = Parsers.Dispatch,
+    Description = "The poller's backend; auto is the first that this machine supports.",
+    HelpName = "auto|epoll",
+    DefaultValueFactory = _ => "auto",
+    CustomParser = Parsers.OneOf("--backend", "auto", "epoll"),
 };
-Option<int> loops = new("--loops") { Description = "How many loops poll, 1 to 1024.", HelpName = "N", DefaultValueFactory = _ => 1, CustomParser = Parsers.Whole("--loops", 1, 1024) };
-Option<string> style = new("--style") { Description = "How the handlers are written: async, or blocking with a thread for each connection.", HelpName = "async|blocking", DefaultValueFactory = _ => "async" };
-style.AcceptOnlyFromAmong("async", "blocking");
-Option<double> idle = new("--idle-timeout") { Description = "Closes a connection that sends nothing for so many seconds. Off by default.", HelpName = "SECONDS", CustomParser = Parsers.Seconds("--idle-timeout") };
-Option<double> stats = new("--stats") { Description = "Prints the counters every so many seconds. Off by default.", HelpName = "SECONDS", CustomParser = Parsers.Seconds("--stats") };
+Option<string> dispatch = new("--dispatch")
+{
+    Description = "Where handlers run when their connection is ready.",
+    HelpName = "adaptive|inline|threadpool",
+    DefaultValueFactory = _ => "adaptive",
+    CustomParser = Parsers.OneOf("--dispatch", "adaptive", "inline", "threadpool"),
+};
+Option<int> loops = new("--loops")
+{
+    Description = "How many loops poll, 1 to 1024.",
+    HelpName = "N",
+    DefaultValueFactory = _ => 1,
+    CustomParser = Parsers.Integer("--loops", 1, 1024),
+};
+Option<string> style = new("--style")
+{
+    Description = "How the handlers are written: async, or blocking with a thread for each connection.",
+    HelpName = "async|blocking",
+    DefaultValueFactory = _ => "async",
+    CustomParser = Parsers.OneOf("--style", "async", "blocking"),
+};
+Option<double> idle = new("--idle-timeout")
+{
+    Description = "Closes a connection that sends nothing for so many seconds. Off by default.",
+    HelpName = "SECONDS",
+    CustomParser = Parsers.Seconds("--idle-timeout"),
+};
+Option<double> stats = new("--stats")
+{
+    Description = "Prints the counters every so many seconds, and at the end. Off by default.",
+    HelpName = "SECONDS",
+    CustomParser = Parsers.Seconds("--stats"),
+};
 
 RootCommand root = new("Sends back what it is sent: a TCP echo server on PollerKit.") { listen, backend, dispatch, loops, style, idle, stats };
 ParseResult parsed = root.Parse(args);
@@ -31,14 +57,14 @@ if (parsed.Errors.Count > 0)
     foreach (ParseError error in parsed.Errors) Console.Error.WriteLine(error.Message);
     return 2;
 }
-root.SetAction((result, stop) => Server.RunAsync(new ServerOptions
+root.SetAction((result, _) => Server.RunAsync(new ServerOptions
 {
     Listen = result.GetValue(listen)!,
     Backend = result.GetValue(backend)!,
-    Dispatch = result.GetValue(dispatch),
+    Dispatch = ServerOptions.ParseDispatch(result.GetValue(dispatch)!),
     Loops = result.GetValue(loops),
     Blocking = result.GetValue(style) == "blocking",
-    IdleTimeout = result.GetValue(idle) is var s and > 0 ? TimeSpan.FromSeconds(s) : null,
-    StatsEvery = result.GetValue(stats) is var t and > 0 ? TimeSpan.FromSeconds(t) : null,
+    IdleTimeout = result.GetValue(idle) is var seconds and > 0 ? TimeSpan.FromSeconds(seconds) : null,
+    StatsEvery = result.GetValue(stats) is var every and > 0 ? TimeSpan.FromSeconds(every) : null,
 }));
 return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });

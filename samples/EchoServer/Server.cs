@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.Logging;
+using Poller.Abstractions;
 using Poller.Epoll;
 using Poller.Net;
 
@@ -21,7 +22,12 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         using ILoggerFactory logging = LoggerFactory.Create(static log => log.AddSimpleConsole(o => o.SingleLine = true));
         try
         {
-            using Netpoller poller = new(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = options.Dispatch, Loops = options.Loops, LoggerFactory = logging });
+            INetpollFactory backend = options.Backend switch
+            {
+                "auto" or "epoll" => new EpollNetpollFactory(), // The only one there is so far.
+                _ => throw new ArgumentException($"--backend \"{options.Backend}\": auto or epoll was expected."),
+            };
+            using Netpoller poller = new(backend, new NetpollerOptions { Dispatch = options.Dispatch, Loops = options.Loops, LoggerFactory = logging });
             using ConnListener listener = new NetStack(poller).Listen(options.Listen.Network, options.Listen.Address);
             Counters? counters = options.StatsEvery is null ? null : new Counters();
             using Server server = new(options, counters);
@@ -30,7 +36,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         }
         catch (FormatException e)
         {
-            Console.Error.WriteLine($"--listen {options.Listen.Network}:{options.Listen.Address}: {e.Message}");
+            Console.Error.WriteLine($"--listen {options.Listen}: {e.Message}");
             return 2;
         }
         catch (Exception e) when (e is IOException or PlatformNotSupportedException)

@@ -10,7 +10,8 @@ namespace Poller.Abstractions;
 /// backend, <see cref="Init"/> it, <see cref="Open"/> descriptors under tokens of its choosing and call <see cref="Poll"/>.
 /// </para>
 /// <para>
-/// Threads: one thread at a time polls, not always the same one. Every other member is safe from any thread while another polls.
+/// Threads: one thread at a time polls, not always the same one; the caller sees to it. Members called before <see cref="Init"/> throw
+/// <see cref="InvalidOperationException"/>. Every other member is safe from any thread while another polls.
 /// <see cref="IDisposable.Dispose"/> frees the kernel object once no call is inside the poller; members called later throw
 /// <see cref="ObjectDisposedException"/>.
 /// </para>
@@ -35,7 +36,7 @@ public interface INetpoll : IDisposable
     /// Registers both directions of <paramref name="fd"/>, once for the descriptor's life: its events carry <paramref name="token"/>.
     /// A direction that is ready already is reported too. A <see cref="PollTrigger.Level"/> poller reports nothing before <see cref="Arm"/>.
     /// </summary>
-    /// <returns>0, or the errno: EPERM for a descriptor that cannot be polled, as a regular file; EEXIST for one that is registered.</returns>
+    /// <returns>0, or the errno: EPERM for a descriptor that cannot be polled, such as a regular file; EEXIST for one that is registered.</returns>
     /// <exception cref="ArgumentException"><paramref name="token"/> is <see cref="PollToken.Wakeup"/>, the poller's own.</exception>
     int Open(nint fd, PollToken token);
 
@@ -60,6 +61,7 @@ public interface INetpoll : IDisposable
     /// In nanoseconds: below 0 the call blocks, at 0 it never does, above 0 it blocks for at most that long, rounded up to what the kernel counts in.
     /// </param>
     /// <returns>The number of events; 0 after a <see cref="Break"/>, a time-out, or a signal in a wait with a time-out. Events may be spurious.</returns>
+    /// <exception cref="ArgumentException"><paramref name="events"/> is empty.</exception>
     /// <exception cref="NetpollException">The system refused.</exception>
     int Poll(Span<PollEvent> events, long delay);
 

@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using Poller.Abstractions;
 
 namespace Poller.Epoll;
@@ -22,7 +23,7 @@ public sealed class EpollNetpoll : INetpoll
     private SafeFd? _wakeup;
 
     // Atomic: set once.
-    private volatile bool _disposed;
+    private bool _disposed;
 
     // Atomic: 1 from the Break that wrote the eventfd until the poll that read it. Later Breaks find 1 and have nothing to do.
     private int _breakPending;
@@ -46,7 +47,7 @@ public sealed class EpollNetpoll : INetpoll
     /// <inheritdoc/>
     public void Init()
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
         if (_epoll is not null) throw new InvalidOperationException("epoll: Init was called before; a poller is initialised once.");
         SafeFd epoll = LibC.epoll_create1(LibC.EPOLL_CLOEXEC);
         if (epoll.IsInvalid) throw LastError("epoll_create1");
@@ -120,7 +121,7 @@ public sealed class EpollNetpoll : INetpoll
     /// <summary>Frees the kernel objects once no call uses them. A blocked <see cref="Poll"/> is not ended: <see cref="Break"/> it first.</summary>
     public void Dispose()
     {
-        _disposed = true;
+        Volatile.Write(ref _disposed, true);
         _epoll?.Dispose();
     }
 
@@ -178,7 +179,7 @@ public sealed class EpollNetpoll : INetpoll
             }
 
             if (ready >= 0) return ready;
-            if (ready != -LibC.EINTR) throw new NetpollException("epoll_wait", -ready);
+            if (ready != -LibC.EINTR) throw new NetpollException(delay > 0 && _hasPwait2 ? "epoll_pwait2" : "epoll_wait", -ready);
 
             // epoll_wait is never restarted after a signal handler (signal(7)). With a time-out the caller computes what is left of it.
             if (delay > 0) return 0;
@@ -201,9 +202,9 @@ public sealed class EpollNetpoll : INetpoll
 
     private SafeFd Initialised(SafeFd? handle)
     {
-        ObjectDisposedException.ThrowIf(_disposed, this);
+        ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
         return handle ?? throw new InvalidOperationException("epoll: the poller is not initialised; Init was expected to be called first.");
     }
 
-    private static NetpollException LastError(string operation) => new(operation, System.Runtime.InteropServices.Marshal.GetLastPInvokeError());
+    private static NetpollException LastError(string operation) => new(operation, Marshal.GetLastPInvokeError());
 }

@@ -15,7 +15,7 @@ public sealed class EpollNetpollFactory : INetpollFactory
     /// <inheritdoc/>
     public bool IsSupported([NotNullWhen(false)] out string? reason)
     {
-        reason = WhyNot(OperatingSystem.IsLinux() || OperatingSystem.IsAndroid(), RuntimeInformation.OSDescription);
+        reason = WhyNot(OperatingSystem.IsLinux(), RuntimeInformation.OSDescription);
         return reason is null;
     }
 

@@ -24,7 +24,7 @@ internal sealed partial class SafeFd() : SafeHandleMinusOneIsInvalid(ownsHandle:
 }
 
 /// <summary>
-/// epoll(7) and eventfd(2) as the C library has them. What is public returns the result, or the errno below zero, as the kernel does.
+/// epoll(7) and eventfd(2) as the C library has them. The waits return the count, or the errno below zero; Control returns 0 or the errno.
 /// </summary>
 internal static unsafe partial class LibC
 {

@@ -26,23 +26,25 @@ namespace Poller.Net;
 public abstract class Conn : Stream
 {
     private readonly NetFd _fd;
-    private volatile bool _closed;
+
+    // Atomic. For CanRead and CanWrite alone.
+    private bool _closed;
 
     private protected Conn(NetFd fd) => _fd = fd;
 
     /// <summary>The address on this side.</summary>
     /// <exception cref="ObjectDisposedException">The connection was closed before anyone asked.</exception>
-    public EndPoint LocalEndPoint => _fd.LocalEndPoint;
+    public abstract EndPoint LocalEndPoint { get; }
 
     /// <summary>The peer's address.</summary>
     /// <exception cref="ObjectDisposedException">The connection was closed before anyone asked.</exception>
-    public EndPoint RemoteEndPoint => _fd.RemoteEndPoint;
+    public abstract EndPoint RemoteEndPoint { get; }
 
     /// <summary>True until the connection is closed on this side.</summary>
-    public override bool CanRead => !_closed;
+    public override bool CanRead => !Volatile.Read(ref _closed);
 
     /// <summary>True until the connection is closed on this side.</summary>
-    public override bool CanWrite => !_closed;
+    public override bool CanWrite => !Volatile.Read(ref _closed);
 
     /// <summary>False.</summary>
     public override bool CanSeek => false;
@@ -67,18 +69,25 @@ public abstract class Conn : Stream
     public override int WriteTimeout { get => _fd.WriteTimeout; set => _fd.WriteTimeout = value; }
 
     /// <summary>Sets both deadlines. Null, or the default value, clears; a time that is past ends what waits at once.</summary>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public void SetDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.ReadWrite, deadline, "set deadline");
 
     /// <summary>Sets the read deadline; see <see cref="SetDeadline"/>.</summary>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public void SetReadDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Read, deadline, "set read deadline");
 
     /// <summary>Sets the write deadline; see <see cref="SetDeadline"/>.</summary>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public void SetWriteDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Write, deadline, "set write deadline");
 
     /// <summary>Ends the reading side: reads return 0 from here on (shutdown(2), SHUT_RD).</summary>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    /// <exception cref="NetOpException">The system refused: the peer has reset the connection, for example.</exception>
     public void CloseRead() => _fd.Shutdown(SocketShutdown.Receive, "close read");
 
     /// <summary>Ends the writing side: the peer reads 0 after what was sent (shutdown(2), SHUT_WR). Half close.</summary>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    /// <exception cref="NetOpException">The system refused: the peer has reset the connection, for example.</exception>
     public void CloseWrite() => _fd.Shutdown(SocketShutdown.Send, "close write");
 
     /// <summary>
@@ -87,7 +96,7 @@ public abstract class Conn : Stream
     public ValueTask<bool> WaitToReadAsync(CancellationToken cancellationToken = default) => _fd.WaitToReadAsync(cancellationToken);
 
     /// <summary>The blocking form of <see cref="WaitToReadAsync"/>.</summary>
-    public bool WaitToRead() => _fd.Run(PollMode.Read, PollOpKind.WaitToRead, default) != 0;
+    public bool WaitToRead() => _fd.RunBlocking(PollMode.Read, PollOpKind.WaitToRead, default) != 0;
 
     /// <summary>
     /// Reads what there is, at least one byte; 0 when the peer has ended. An empty buffer waits until there is something to read and returns 0.
@@ -102,7 +111,7 @@ public abstract class Conn : Stream
     }
 
     /// <summary>The blocking form of <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>.</summary>
-    public override int Read(Span<byte> buffer) => _fd.Run(PollMode.Read, PollOpKind.Read, buffer);
+    public override int Read(Span<byte> buffer) => _fd.RunBlocking(PollMode.Read, PollOpKind.Read, buffer);
 
     /// <inheritdoc cref="Read(Span{byte})"/>
     public override int Read(byte[] buffer, int offset, int count)
@@ -171,10 +180,10 @@ public abstract class Conn : Stream
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        // Unreachable, it is closed by the descriptor's own finalizer.
+        // An abandoned connection is closed by PollFd's finalizer.
         if (disposing)
         {
-            _closed = true;
+            Volatile.Write(ref _closed, true);
             _fd.Dispose();
         }
         base.Dispose(disposing);

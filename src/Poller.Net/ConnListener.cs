@@ -13,7 +13,7 @@ public abstract class ConnListener : IDisposable
 
     /// <summary>
     /// Takes the next connection. When descriptors or memory run short it waits, 5 ms and then twice as long up to 1 s, and goes on
-    /// when they are back; that is logged once.
+    /// when they are back; that is reported once. A deadline that is moved meanwhile holds from the next try.
     /// </summary>
     /// <exception cref="NetOpException">A deadline passed, the listener was closed meanwhile, or the system refused.</exception>
     /// <exception cref="ObjectDisposedException">The listener was closed before.</exception>
@@ -24,6 +24,7 @@ public abstract class ConnListener : IDisposable
     public abstract Conn Accept();
 
     /// <summary>Sets the deadline of accepts. Null, or the default value, clears; a time that is past ends those that wait at once.</summary>
+    /// <exception cref="ObjectDisposedException">The listener is closed.</exception>
     public abstract void SetDeadline(DateTimeOffset? deadline);
 
     /// <summary>Closes it: accepts that wait end. Connections that were accepted live on.</summary>

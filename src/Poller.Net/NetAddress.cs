@@ -131,8 +131,10 @@ internal readonly struct NetAddress
     }
 
     private NetOpException Unresolved(string operation, SocketException e) =>
-        NetOpException.Refused(operation, Network, null, new DnsEndPoint(Host, Port), e);
+        operation == "listen"
+            ? NetOpException.Refused(operation, Network, new DnsEndPoint(Host, Port), null, e)
+            : NetOpException.Refused(operation, Network, null, new DnsEndPoint(Host, Port), e);
 
     private static FormatException Malformed(string address, string why) =>
-        new($"address \"{address}\": {why}; host:port was expected, as 127.0.0.1:8888, [::1]:8888, localhost:8888 or :8888.");
+        new($"address \"{address}\": {why}; host:port was expected, like 127.0.0.1:8888, [::1]:8888, localhost:8888 or :8888.");
 }

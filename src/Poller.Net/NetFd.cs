@@ -51,9 +51,14 @@ internal class NetFd : PollFd
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone asked.</exception>
     public IPEndPoint RemoteEndPoint => RemoteOrNull ?? throw new ObjectDisposedException(nameof(Conn), "remote address: the connection was closed before it was asked.");
 
-    private IPEndPoint? LocalOrNull => _local ??= Name(remote: false);
+    private IPEndPoint? LocalOrNull => _local ??= QueryName(remote: false);
 
-    private IPEndPoint? RemoteOrNull => _remote ??= _peerLength > 0 ? Decode(((ReadOnlySpan<byte>)_peer)[.._peerLength]) : Name(remote: true);
+    private IPEndPoint? RemoteOrNull => _remote ??= Peer() ?? QueryName(remote: true);
+
+    // For an operation that failed: its reference keeps the descriptor, also while that is being closed.
+    private IPEndPoint? LocalWhileHeld => _local ??= Ask(remote: false);
+
+    private IPEndPoint? RemoteWhileHeld => _remote ??= Peer() ?? Ask(remote: true);
 
     /// <summary>A new socket with Go's defaults for a connection.</summary>
     public static nint NewSocket(ISocketApi api, string operation, string network, AddressFamily family, IPEndPoint? local, IPEndPoint? remote)
@@ -83,21 +88,34 @@ internal class NetFd : PollFd
     }
 
     /// <summary>Connects; the descriptor is closed when that fails. The twin of netFD.connect.</summary>
-    public static async ValueTask<NetFd> ConnectAsync(Netpoller poller, ISocketApi api, string network, IPEndPoint remote, bool blocking, CancellationToken token)
+    public static async ValueTask<NetFd> ConnectAsync(Netpoller poller, ISocketApi api, string network, IPEndPoint remote, DialMode mode)
     {
         NetFd fd = new(api, NewSocket(api, "dial", network, remote.AddressFamily, null, remote), network, remote);
         try
         {
             // Before it is registered: epoll reports a socket that is not connected as hung up.
-            int result = api.Connect(fd.Fd, remote.Serialize().Buffer.Span[..remote.Serialize().Size]);
+            SocketAddress address = remote.Serialize();
+            int result = api.Connect(fd.Fd, address.Buffer.Span[..address.Size]);
             bool pending = result is -Errno.EINPROGRESS or -Errno.EINTR or -Errno.EALREADY;
             if (result < 0 && !pending) throw fd.Refused("dial", result);
-            fd.Init(poller.NextLoop());
-            if (pending) await fd.ConnectedAsync(blocking, token).ConfigureAwait(false);
+            try
+            {
+                fd.Init(poller.NextLoop());
+            }
+            catch (NetpollException e)
+            {
+                throw NetOpException.Refused("dial", network, null, remote, Errno.ToException(e.Errno), e.Message);
+            }
+            if (pending)
+            {
+                if (mode.Deadline is not null) fd.SetDeadline(PollMode.Write, mode.Deadline, "dial");
+                await fd.ConnectedAsync(mode.Blocking, mode.Token).ConfigureAwait(false);
+                if (mode.Deadline is not null) fd.SetDeadline(PollMode.Write, null, "dial");
+            }
 
-            // A wildcard was taken for the loopback: the peer goes by the address it has.
-            IPAddress address = remote.Address;
-            if (address.Equals(IPAddress.Any) || address.Equals(IPAddress.IPv6Any) || address.IsIPv4MappedToIPv6) fd._remote = fd.Name(remote: true) ?? remote;
+            // The kernel takes a wildcard for the loopback, and shows a mapped address as IPv4: ask for the real one.
+            IPAddress dialed = remote.Address;
+            if (dialed.Equals(IPAddress.Any) || dialed.Equals(IPAddress.IPv6Any) || dialed.IsIPv4MappedToIPv6) fd._remote = fd.QueryName(remote: true) ?? remote;
             return fd;
         }
         catch
@@ -124,19 +142,36 @@ internal class NetFd : PollFd
         }
     }
 
+    public void SetOption(SocketOptionLevel level, SocketOptionName name, int value, string operation)
+    {
+        if (!Incref()) throw Disposed(operation);
+        try
+        {
+            int result = Api.SetOption(Fd, level, name, value);
+            if (result < 0) throw Refused(operation, result);
+        }
+        finally
+        {
+            Decref();
+        }
+    }
+
     public override Exception Failed(PollOpKind kind, int result) => Failed(NameOf(kind), result);
+
+    public override Exception ClosedInQueue(PollOpKind kind) => NetOpException.Closed(NameOf(kind), Network, LocalOrNull, RemoteOrNull);
 
     public override Exception Disposed(PollOpKind kind) => Disposed(NameOf(kind));
 
     protected Exception Failed(string operation, int result) => result switch
     {
-        PollResult.Closing => NetOpException.Closed(operation, Network, LocalOrNull, RemoteOrNull),
-        PollResult.Timeout => NetOpException.Timeout(operation, Network, LocalOrNull, RemoteOrNull),
-        PollResult.NotPollable => new NotSupportedException($"{operation} {Network}: the descriptor cannot be polled; a socket was expected."),
+        PollResult.Closing => NetOpException.Closed(operation, Network, LocalWhileHeld, RemoteWhileHeld),
+        PollResult.Timeout => NetOpException.Timeout(operation, Network, LocalWhileHeld, RemoteWhileHeld),
+        PollResult.NotPollable => NetOpException.Refused(
+            operation, Network, LocalWhileHeld, RemoteWhileHeld, Errno.ToException(Errno.EOPNOTSUPP), "the descriptor reports an error and cannot be polled"),
         _ => Refused(operation, result),
     };
 
-    protected ObjectDisposedException Disposed(string operation) => new(ObjectName, $"{operation} {Network}: closed before the operation.");
+    public override ObjectDisposedException Disposed(string operation) => new(ObjectName, $"{operation} {Network}: closed before the operation.");
 
     /// <summary>What the user knows the descriptor by.</summary>
     protected virtual string ObjectName => nameof(TcpConn);
@@ -151,9 +186,9 @@ internal class NetFd : PollFd
     };
 
     protected static NetOpException Refused(string operation, string network, IPEndPoint? local, IPEndPoint? remote, int result) =>
-        NetOpException.Refused(operation, network, local, remote, new SocketException((int)Errno.ToSocketError(-result)));
+        NetOpException.Refused(operation, network, local, remote, Errno.ToException(-result));
 
-    private NetOpException Refused(string operation, int result) => Refused(operation, Network, LocalOrNull, RemoteOrNull, result);
+    private NetOpException Refused(string operation, int result) => Refused(operation, Network, LocalWhileHeld, RemoteWhileHeld, result);
 
     private async ValueTask ConnectedAsync(bool blocking, CancellationToken token)
     {
@@ -179,14 +214,12 @@ internal class NetFd : PollFd
         }
     }
 
-    private IPEndPoint? Name(bool remote)
+    private IPEndPoint? QueryName(bool remote)
     {
         if (!Incref()) return null;
         try
         {
-            Span<byte> address = stackalloc byte[MaxAddress];
-            int result = remote ? Api.PeerName(Fd, address, out int length) : Api.LocalName(Fd, address, out length);
-            return result < 0 ? null : Decode(address[..length]);
+            return Ask(remote);
         }
         finally
         {
@@ -194,9 +227,18 @@ internal class NetFd : PollFd
         }
     }
 
+    private IPEndPoint? Ask(bool remote)
+    {
+        Span<byte> address = stackalloc byte[MaxAddress];
+        int result = remote ? Api.PeerName(Fd, address, out int length) : Api.LocalName(Fd, address, out length);
+        return result < 0 ? null : Decode(address[..length]);
+    }
+
+    private IPEndPoint? Peer() => _peerLength > 0 ? Decode(((ReadOnlySpan<byte>)_peer)[.._peerLength]) : null;
+
     private static IPEndPoint Decode(ReadOnlySpan<byte> bytes)
     {
-        // The BCL lays a SocketAddress out as the system does, the family first.
+        // Only IPv4 and IPv6 come here; their lengths tell them apart.
         AddressFamily family = bytes.Length >= MaxAddress ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork;
         SocketAddress address = new(family, bytes.Length);
         bytes.CopyTo(address.Buffer.Span);

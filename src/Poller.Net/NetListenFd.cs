@@ -1,31 +1,28 @@
 using System.Net;
 using System.Net.Sockets;
-using Microsoft.Extensions.Logging;
 using Poller.Abstractions;
 
 namespace Poller.Net;
 
 /// <summary>A socket that listens. What it accepts inherits its options (tcp(7)): they are set once, here.</summary>
-internal sealed partial class NetListenFd : NetFd
+internal sealed class NetListenFd : NetFd
 {
     private static readonly TimeSpan MinPause = TimeSpan.FromMilliseconds(5);
     private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(1);
 
     // Constant.
     private readonly Netpoller _poller;
-    private readonly ILogger _logger;
 
     // Released by Close, for a pause that no poll would end.
     private readonly SemaphoreSlim _closed = new(0);
 
     // Guarded by the read lock. A shortage lasts from the first refusal until nobody is left to accept.
-    private bool _short;
+    private bool _inShortage;
 
     private NetListenFd(Netpoller poller, ISocketApi api, nint fd, string network)
         : base(api, fd, network)
     {
         _poller = poller;
-        _logger = poller.LoggerFactory.CreateLogger<TcpConnListener>();
     }
 
     protected override string ObjectName => nameof(TcpConnListener);
@@ -54,7 +51,7 @@ internal sealed partial class NetListenFd : NetFd
         void Check(int result)
         {
             if (result >= 0) return;
-            throw NetOpException.Refused("listen", network, local, null, new SocketException((int)Errno.ToSocketError(-result)), -result switch
+            throw NetOpException.Refused("listen", network, local, null, Errno.ToException(-result), -result switch
             {
                 Errno.EADDRINUSE => "a port that nobody listens on was expected, or 0",
                 Errno.EADDRNOTAVAIL => "an address of this machine was expected",
@@ -70,7 +67,7 @@ internal sealed partial class NetListenFd : NetFd
         token.ThrowIfCancellationRequested();
         bool closedBefore = IsClosed;
         bool locked = blocking ? Lock(PollMode.Read) : await LockAsync(PollMode.Read, token).ConfigureAwait(false);
-        if (!locked) throw closedBefore ? Disposed("accept") : Failed("accept", PollResult.Closing);
+        if (!locked) throw closedBefore ? Disposed("accept") : ClosedInQueue(PollOpKind.WaitReady);
         try
         {
             int ready = Prepare(PollMode.Read);
@@ -82,10 +79,10 @@ internal sealed partial class NetListenFd : NetFd
                 switch (-result)
                 {
                     case Errno.EINTR:
-                    case Errno.ECONNABORTED: // It was closed while it waited in the queue; the next one has not been.
+                    case Errno.ECONNABORTED: // The peer gave up while it was queued; take the next.
                         break;
                     case Errno.EAGAIN:
-                        _short = false;
+                        _inShortage = false;
                         if (blocking) WaitReady(PollMode.Read);
                         else await WaitReadyAsync(PollMode.Read, token).ConfigureAwait(false);
                         break;
@@ -96,8 +93,8 @@ internal sealed partial class NetListenFd : NetFd
                         // Nothing tells when descriptors are back, and the queue gives no edge for who is in it already.
                         NoteShortage(-result);
                         pause = pause == TimeSpan.Zero ? MinPause : pause * 2 < MaxPause ? pause * 2 : MaxPause;
-                        TimeSpan left = Left(PollMode.Read);
-                        TimeSpan bounded = left < pause ? left : pause;
+                        TimeSpan left = TimeLeft(PollMode.Read);
+                        TimeSpan bounded = left < pause ? left + TimeSpan.FromMilliseconds(1) : pause; // A wait counts whole ms: it would spin through the last.
                         if (blocking) _closed.Wait(bounded, token);
                         else await _closed.WaitAsync(bounded, token).ConfigureAwait(false);
                         if (Check(PollMode.Read) is int reason and not 0) throw Failed("accept", reason);
@@ -128,19 +125,26 @@ internal sealed partial class NetListenFd : NetFd
         Span<byte> peer = stackalloc byte[128];
         int result = Api.Accept(Fd, peer, out int length);
         if (result < 0) return result;
-        accepted = new NetFd(Api, result, Network, peer[..length]);
-        accepted.Init(_poller.NextLoop());
+        NetFd conn = new(Api, result, Network, peer[..length]);
+        try
+        {
+            conn.Init(_poller.NextLoop());
+        }
+        catch (NetpollException e) when (e.Errno is Errno.ENOMEM or Errno.ENOSPC)
+        {
+            // The poller is full (epoll_ctl(2): max_user_watches). This connection is lost, those that are established are not.
+            return -Errno.ENOMEM;
+        }
+        accepted = conn;
         return 0;
     }
 
     private void NoteShortage(int errno)
     {
-        if (_short) return;
-        _short = true;
-        LogShortage(_logger, Network, LocalEndPoint, new SocketException((int)Errno.ToSocketError(errno)).Message);
+        if (_inShortage) return;
+        _inShortage = true;
+        _poller.Warn(
+            $"accept {Network} {LocalEndPoint}: {Errno.ToException(errno).Message}. New connections wait; it tries again after 5 ms, and then after "
+            + "twice as long each time, up to 1 s.");
     }
-
-    [LoggerMessage(EventId = 2, Level = LogLevel.Warning,
-        Message = "accept {Network} {LocalEndPoint}: {Reason}. New connections wait; it tries again after 5 ms, and then after twice as long, up to 1 s.")]
-    private static partial void LogShortage(ILogger logger, string network, IPEndPoint localEndPoint, string reason);
 }

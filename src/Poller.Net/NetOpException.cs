@@ -48,11 +48,14 @@ public sealed class NetOpException : IOException
     internal static NetOpException Closed(string operation, string network, EndPoint? local, EndPoint? remote) =>
         new(operation, network, local, remote, "closed on this side during the operation", null) { SocketErrorCode = SocketError.OperationAborted, IsClosed = true };
 
+    // A DnsEndPoint shows its address family too.
+    private static string? Show(EndPoint address) => address is DnsEndPoint name ? $"{name.Host}:{name.Port}" : address.ToString();
+
     private static string Describe(string operation, string network, EndPoint? local, EndPoint? remote, string reason)
     {
         StringBuilder text = new StringBuilder(operation).Append(' ').Append(network);
-        if (local is not null || remote is not null) text.Append(' ').Append(local);
-        if (remote is not null) text.Append(local is null ? "" : "->").Append(remote);
+        if (local is not null) text.Append(' ').Append(Show(local));
+        if (remote is not null) text.Append(local is null ? " " : "->").Append(Show(remote));
         return text.Append(": ").Append(reason).ToString();
     }
 }

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 
 namespace Poller.Net;
 
@@ -18,7 +19,7 @@ public sealed class NetStack
     public NetStack(Netpoller poller)
     {
         ArgumentNullException.ThrowIfNull(poller);
-        if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException("the net layer has socket calls for Linux only; this system is another.");
+        if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException($"socket calls: Linux was expected, and this process runs on {RuntimeInformation.OSDescription}.");
         _poller = poller;
         _api = LinuxSocketApi.Instance;
     }
@@ -52,10 +53,14 @@ public sealed class NetStack
     /// <exception cref="NetOpException">The system or the peer refused, or the name is not known.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public async ValueTask<Conn> DialAsync(string network, string address, CancellationToken cancellationToken = default) =>
-        await DialAsync(NetAddress.Parse(network, address), blocking: false, cancellationToken).ConfigureAwait(false);
+        await DialAsync(NetAddress.Parse(network, address), new DialMode(Blocking: false, null, cancellationToken)).ConfigureAwait(false);
 
-    /// <summary>The blocking form of <see cref="DialAsync(string, string, CancellationToken)"/>.</summary>
-    public Conn Dial(string network, string address) => Blocking.Result(DialAsync(NetAddress.Parse(network, address), blocking: true, CancellationToken.None));
+    /// <summary>
+    /// The blocking form of <see cref="DialAsync(string, string, CancellationToken)"/>. Fails with <see cref="NetOpException.IsTimeout"/> when it
+    /// takes longer than <paramref name="timeout"/>, over all addresses; null leaves that to the system. Looking up a name is not counted.
+    /// </summary>
+    public Conn Dial(string network, string address, TimeSpan? timeout = null) =>
+        Blocking.Result(DialAsync(NetAddress.Parse(network, address), new DialMode(Blocking: true, Deadline(timeout), CancellationToken.None)));
 
     /// <summary>Connects to one address.</summary>
     /// <exception cref="NetOpException">The system or the peer refused.</exception>
@@ -63,26 +68,34 @@ public sealed class NetStack
     public ValueTask<TcpConn> DialTcpAsync(IPEndPoint remote, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(remote);
-        return DialAsync("tcp", remote, blocking: false, cancellationToken);
+        return DialAsync("tcp", remote, new DialMode(Blocking: false, null, cancellationToken));
     }
 
-    /// <summary>The blocking form of <see cref="DialTcpAsync"/>.</summary>
-    public TcpConn DialTcp(IPEndPoint remote)
+    /// <summary>The blocking form of <see cref="DialTcpAsync"/>; the time-out as in <see cref="Dial"/>.</summary>
+    public TcpConn DialTcp(IPEndPoint remote, TimeSpan? timeout = null)
     {
         ArgumentNullException.ThrowIfNull(remote);
-        return Blocking.Result(DialAsync("tcp", remote, blocking: true, CancellationToken.None));
+        return Blocking.Result(DialAsync("tcp", remote, new DialMode(Blocking: true, Deadline(timeout), CancellationToken.None)));
+    }
+
+    private DateTimeOffset? Deadline(TimeSpan? timeout)
+    {
+        if (timeout is not { } span) return null;
+        if (span <= TimeSpan.Zero) throw new ArgumentOutOfRangeException(nameof(timeout), span, "a time-out above zero, or null, was expected.");
+        DateTimeOffset now = _poller.TimeProvider.GetUtcNow();
+        return span < DateTimeOffset.MaxValue - now ? now + span : DateTimeOffset.MaxValue;
     }
 
     private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) => new(NetListenFd.Listen(_poller, _api, network, local, dualStack));
 
-    private async ValueTask<TcpConn> DialAsync(NetAddress address, bool blocking, CancellationToken token)
+    private async ValueTask<TcpConn> DialAsync(NetAddress address, DialMode mode)
     {
         NetOpException? first = null;
-        foreach (IPEndPoint remote in await address.ForDialAsync(blocking, token).ConfigureAwait(false))
+        foreach (IPEndPoint remote in await address.ForDialAsync(mode.Blocking, mode.Token).ConfigureAwait(false))
         {
             try
             {
-                return await DialAsync(address.Network, remote, blocking, token).ConfigureAwait(false);
+                return await DialAsync(address.Network, remote, mode).ConfigureAwait(false);
             }
             catch (NetOpException e)
             {
@@ -92,15 +105,13 @@ public sealed class NetStack
         throw first!;
     }
 
-    private async ValueTask<TcpConn> DialAsync(string network, IPEndPoint remote, bool blocking, CancellationToken token)
+    private async ValueTask<TcpConn> DialAsync(string network, IPEndPoint remote, DialMode mode)
     {
-        // Connecting to port 0 is refused by no system that answers it in words one understands.
-        if (remote.Port == 0) throw new FormatException($"address \"{remote}\": a port from 1 to 65535 was expected to dial.");
-        token.ThrowIfCancellationRequested();
+        mode.Token.ThrowIfCancellationRequested();
         const int SelfConnects = 2;
         for (int attempt = 0; ; attempt++)
         {
-            NetFd fd = await NetFd.ConnectAsync(_poller, _api, network, remote, blocking, token).ConfigureAwait(false);
+            NetFd fd = await NetFd.ConnectAsync(_poller, _api, network, remote, mode).ConfigureAwait(false);
             if (attempt == SelfConnects || !fd.IsSelfConnected) return new TcpConn(fd);
             fd.Dispose();
         }

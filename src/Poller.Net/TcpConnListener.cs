@@ -15,7 +15,7 @@ public sealed class TcpConnListener : ConnListener
     }
 
     /// <summary>The address it listens on, with the real port.</summary>
-    public override EndPoint LocalEndPoint { get; }
+    public override IPEndPoint LocalEndPoint { get; }
 
     /// <inheritdoc/>
     public override async ValueTask<Conn> AcceptAsync(CancellationToken cancellationToken = default) =>
@@ -25,7 +25,7 @@ public sealed class TcpConnListener : ConnListener
     public async ValueTask<TcpConn> AcceptTcpAsync(CancellationToken cancellationToken = default) =>
         new(await _fd.AcceptAsync(blocking: false, cancellationToken).ConfigureAwait(false));
 
-    /// <inheritdoc/>
+    /// <summary>The blocking form of <see cref="AcceptAsync"/> and of <see cref="AcceptTcpAsync"/>.</summary>
     public override TcpConn Accept() => new(Blocking.Result(_fd.AcceptAsync(blocking: true, CancellationToken.None)));
 
     /// <inheritdoc/>

@@ -14,7 +14,7 @@ internal enum FdLock
     /// <summary>The lock and a reference are held.</summary>
     Acquired,
 
-    /// <summary>The lock is another's; the caller is counted as waiting and is to take the side's semaphore before it tries again.</summary>
+    /// <summary>The lock is another's; the caller is counted as waiting and is to take a permit of the side's semaphore before it tries again.</summary>
     Queued,
 
     /// <summary>The descriptor is closed.</summary>
@@ -91,7 +91,7 @@ internal struct FdMutex
     /// <summary>Tries once to take the lock of one direction, and a reference; queues the caller when it is taken.</summary>
     public FdLock TryLock(PollMode mode)
     {
-        (long bit, long wait, long waits) = Of(mode);
+        (long bit, long wait, long waits) = BitsOf(mode);
         while (true)
         {
             long old = Volatile.Read(ref _state);
@@ -103,24 +103,10 @@ internal struct FdMutex
         }
     }
 
-    /// <summary>Takes the lock of one direction, blocking the thread while it is another's. False when the descriptor is closed.</summary>
-    public bool Lock(PollMode mode)
-    {
-        while (true)
-        {
-            switch (TryLock(mode))
-            {
-                case FdLock.Acquired: return true;
-                case FdLock.Closed: return false;
-                default: Semaphore(mode).Wait(); break; // Whoever released it has taken us off the count.
-            }
-        }
-    }
-
     /// <summary>Gives back a lock and its reference, and lets one who queues for it try. True when the caller is to destroy the descriptor.</summary>
     public bool Unlock(PollMode mode)
     {
-        (long bit, long wait, long waits) = Of(mode);
+        (long bit, long wait, long waits) = BitsOf(mode);
         while (true)
         {
             long old = Volatile.Read(ref _state);
@@ -134,12 +120,12 @@ internal struct FdMutex
     }
 
     /// <summary>
-    /// Takes a queued caller that gave up off the count. False when it was taken off already: a permit of the semaphore is on
+    /// Takes a queued caller that gave up off the count. Those who wait are interchangeable: the place given up need not be its own. False when it was taken off already: a permit of the semaphore is on
     /// its way to it, and it has to take that permit first.
     /// </summary>
     public bool TryLeaveQueue(PollMode mode)
     {
-        (_, long wait, long waits) = Of(mode);
+        (_, long wait, long waits) = BitsOf(mode);
         while (true)
         {
             long old = Volatile.Read(ref _state);
@@ -161,7 +147,7 @@ internal struct FdMutex
         }
     }
 
-    private static (long Bit, long Wait, long Waits) Of(PollMode mode) =>
+    private static (long Bit, long Wait, long Waits) BitsOf(PollMode mode) =>
         mode == PollMode.Read ? (ReadLock, ReadWait, ReadWaits) : (WriteLock, WriteWait, WriteWaits);
 
     private static InvalidOperationException Overflow(string what) =>

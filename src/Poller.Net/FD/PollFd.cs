@@ -30,7 +30,7 @@ internal abstract class PollFd : IDisposable
     // Guarded by the read lock.
     private bool _drained;
 
-    // Deadlines that each operation starts anew, in ms. One that is set during an operation holds for the next.
+    // Atomic. In ms; each operation starts its deadline anew from it.
     private int _readTimeout = Timeout.Infinite;
     private int _writeTimeout = Timeout.Infinite;
 
@@ -49,9 +49,9 @@ internal abstract class PollFd : IDisposable
 
     protected nint Fd { get; }
 
-    public int ReadTimeout { get => _readTimeout; set => SetTimeout(ref _readTimeout, value, PollMode.Read); }
+    public int ReadTimeout { get => Volatile.Read(ref _readTimeout); set => SetTimeout(ref _readTimeout, value, PollMode.Read); }
 
-    public int WriteTimeout { get => _writeTimeout; set => SetTimeout(ref _writeTimeout, value, PollMode.Write); }
+    public int WriteTimeout { get => Volatile.Read(ref _writeTimeout); set => SetTimeout(ref _writeTimeout, value, PollMode.Write); }
 
     /// <summary>Read before an operation queues: one that finds it closed when its turn comes was closed during the operation, not before.</summary>
     protected bool IsClosed => _mutex.IsClosed;
@@ -85,7 +85,7 @@ internal abstract class PollFd : IDisposable
     /// <summary>Sets the deadlines that <paramref name="mode"/> names; null clears.</summary>
     public void SetDeadline(PollMode mode, DateTimeOffset? deadline, string operation)
     {
-        if (!Incref()) throw new ObjectDisposedException(GetType().Name, $"{operation}: the connection is closed.");
+        if (!Incref()) throw Disposed(operation);
         try
         {
             PollTimers timers = Loop.Timers;
@@ -101,7 +101,7 @@ internal abstract class PollFd : IDisposable
     {
         PollOp? op = Begin(PollMode.Read, PollOpKind.Read, buffer, token, out int result, out Exception? error);
         return op is not null ? new ValueTask<int>(op, op.Version)
-            : error is not null ? ValueTask.FromException<int>(error)
+            : error is not null ? FromError<int>(error, token)
             : result == PollResult.Queued ? RunQueuedAsync(PollMode.Read, PollOpKind.Read, buffer, token)
             : new ValueTask<int>(result);
     }
@@ -110,7 +110,7 @@ internal abstract class PollFd : IDisposable
     {
         PollOp? op = Begin(PollMode.Read, PollOpKind.WaitToRead, default, token, out int result, out Exception? error);
         return op is not null ? new ValueTask<bool>(op, op.Version)
-            : error is not null ? ValueTask.FromException<bool>(error)
+            : error is not null ? FromError<bool>(error, token)
             : result == PollResult.Queued ? Queued(token)
             : new ValueTask<bool>(result != 0);
 
@@ -124,16 +124,17 @@ internal abstract class PollFd : IDisposable
         Memory<byte> bytes = MemoryMarshal.AsMemory(buffer);
         PollOp? op = Begin(PollMode.Write, PollOpKind.Write, bytes, token, out int result, out Exception? error);
         return op is not null ? new ValueTask(op, op.Version)
+            : error is OperationCanceledException ? ValueTask.FromCanceled(token)
             : error is not null ? ValueTask.FromException(error)
             : result == PollResult.Queued ? new ValueTask(RunQueuedAsync(PollMode.Write, PollOpKind.Write, bytes, token).AsTask())
             : ValueTask.CompletedTask;
     }
 
     /// <summary>The blocking form of every kind of operation. Returns what it came to.</summary>
-    public int Run(PollMode mode, PollOpKind kind, Span<byte> buffer)
+    public int RunBlocking(PollMode mode, PollOpKind kind, Span<byte> buffer)
     {
         bool closedBefore = IsClosed;
-        if (!Lock(mode)) throw closedBefore ? Disposed(kind) : Failed(kind, PollResult.Closing);
+        if (!Lock(mode)) throw closedBefore ? Disposed(kind) : ClosedInQueue(kind);
         try
         {
             int done = 0;
@@ -156,7 +157,7 @@ internal abstract class PollFd : IDisposable
 
     /// <summary>The blocking form of <see cref="WriteAsync"/>.</summary>
     public void Write(ReadOnlySpan<byte> buffer) =>
-        Run(PollMode.Write, PollOpKind.Write, MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(buffer), buffer.Length)); // Only ever read from.
+        RunBlocking(PollMode.Write, PollOpKind.Write, MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(buffer), buffer.Length)); // Only ever read from.
 
     /// <summary>Waits for a side whose lock the caller holds, after a call of his own came back with EAGAIN.</summary>
     public ValueTask WaitReadyAsync(PollMode mode, CancellationToken token)
@@ -180,7 +181,7 @@ internal abstract class PollFd : IDisposable
     /// </summary>
     public int Prepare(PollMode mode)
     {
-        int timeout = mode == PollMode.Read ? _readTimeout : _writeTimeout;
+        int timeout = mode == PollMode.Read ? ReadTimeout : WriteTimeout;
         if (timeout > 0) Loop.SetDeadline(Desc, mode, Loop.Timers.After(TimeSpan.FromMilliseconds(timeout)));
         return PollResult.Of(mode == PollMode.Read && _drained ? Desc.Check(mode) : Desc.Reset(mode));
     }
@@ -214,6 +215,8 @@ internal abstract class PollFd : IDisposable
         return ready;
     }
 
+    public void Report(string operation, Exception exception) => Loop.Report(operation, exception);
+
     /// <summary>Ends the wait of an operation that was cancelled.</summary>
     public void Cancel(PollMode mode) => Loop.Schedule(Desc.Cancel(mode));
 
@@ -226,7 +229,12 @@ internal abstract class PollFd : IDisposable
     };
 
     /// <summary>Takes the lock of a side, blocking the thread. False when the descriptor is closed.</summary>
-    public bool Lock(PollMode mode) => _mutex.Lock(mode);
+    public bool Lock(PollMode mode) => _mutex.TryLock(mode) switch
+    {
+        FdLock.Acquired => true,
+        FdLock.Closed => false,
+        _ => WaitForLock(mode),
+    };
 
     public void Unlock(PollMode mode)
     {
@@ -235,14 +243,20 @@ internal abstract class PollFd : IDisposable
 
     public void Return(PollMode mode, PollOp op) => Volatile.Write(ref OpOf(mode), op);
 
-    /// <summary>The exception for an operation that came to <paramref name="result"/>. Called while the descriptor is open, where that is possible.</summary>
+    /// <summary>The exception for an operation that came to <paramref name="result"/>. Called while the operation holds the descriptor.</summary>
     public abstract Exception Failed(PollOpKind kind, int result);
+
+    /// <summary>The exception for an operation that queued when the descriptor was closed, and holds nothing.</summary>
+    public abstract Exception ClosedInQueue(PollOpKind kind);
 
     /// <summary>The exception for an operation on a descriptor that was closed before.</summary>
     public abstract Exception Disposed(PollOpKind kind);
 
+    /// <inheritdoc cref="Disposed(PollOpKind)"/>
+    public abstract ObjectDisposedException Disposed(string operation);
+
     /// <summary>How long the deadline of a side leaves, for a wait that is not the poller's.</summary>
-    protected TimeSpan Left(PollMode mode)
+    protected TimeSpan TimeLeft(PollMode mode)
     {
         long deadline = Volatile.Read(ref Desc.DeadlineOf(mode));
         return deadline == 0 ? TimeSpan.MaxValue : new TimeSpan(Math.Max(0, deadline - Loop.Timers.Now) / TimeSpan.NanosecondsPerTick);
@@ -264,6 +278,9 @@ internal abstract class PollFd : IDisposable
     {
         if (_mutex.Decref()) Destroy();
     }
+
+    private static ValueTask<T> FromError<T>(Exception error, CancellationToken token) =>
+        error is OperationCanceledException ? ValueTask.FromCanceled<T>(token) : ValueTask.FromException<T>(error);
 
     // Exactly one of them: an operation that waits, an error, a result.
     private PollOp? Begin(PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token, out int result, out Exception? error)
@@ -311,24 +328,25 @@ internal abstract class PollFd : IDisposable
     // For a caller that is counted as waiting for the lock.
     private async ValueTask<int> RunQueuedAsync(PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token)
     {
-        if (!await WaitForLockAsync(mode, token).ConfigureAwait(false)) throw Failed(kind, PollResult.Closing);
+        if (!await WaitForLockAsync(mode, token).ConfigureAwait(false)) throw ClosedInQueue(kind);
         PollOp? op = BeginLocked(mode, kind, buffer, token, out int result, out Exception? error);
         return op is not null ? await new ValueTask<int>(op, op.Version).ConfigureAwait(false) : error is null ? result : throw error;
     }
 
+    // The two forms, for a caller that is counted as waiting.
+
     private async ValueTask<bool> WaitForLockAsync(PollMode mode, CancellationToken token)
     {
-        SemaphoreSlim permits = _mutex.Semaphore(mode);
         FdLock outcome;
         do
         {
             try
             {
-                await permits.WaitAsync(token).ConfigureAwait(false);
+                await _mutex.Semaphore(mode).WaitAsync(token).ConfigureAwait(false);
             }
             catch (OperationCanceledException)
             {
-                await LeaveQueueAsync(mode, permits).ConfigureAwait(false);
+                LeaveQueue(mode);
                 throw;
             }
             outcome = _mutex.TryLock(mode);
@@ -337,12 +355,34 @@ internal abstract class PollFd : IDisposable
         return outcome == FdLock.Acquired;
     }
 
-    private async ValueTask LeaveQueueAsync(PollMode mode, SemaphoreSlim permits)
+    private bool WaitForLock(PollMode mode)
+    {
+        FdLock outcome;
+        do
+        {
+            try
+            {
+                // The one who holds the lock may wait for this very loop.
+                LoopThreads.LoopOfThisThread?.HandOff();
+                _mutex.Semaphore(mode).Wait();
+            }
+            catch (Exception e) when (e is InvalidOperationException or ThreadInterruptedException)
+            {
+                LeaveQueue(mode);
+                throw;
+            }
+            outcome = _mutex.TryLock(mode);
+        }
+        while (outcome == FdLock.Queued);
+        return outcome == FdLock.Acquired;
+    }
+
+    private void LeaveQueue(PollMode mode)
     {
         while (!_mutex.TryLeaveQueue(mode))
         {
             // The permit that is on its way lets one of the queue try. Whoever takes it has to try, or the others wait at a free lock.
-            await permits.WaitAsync().ConfigureAwait(false);
+            _mutex.Semaphore(mode).Wait();
             FdLock outcome = _mutex.TryLock(mode);
             if (outcome == FdLock.Acquired) Unlock(mode);
             if (outcome != FdLock.Queued) return;
@@ -402,6 +442,7 @@ internal abstract class PollFd : IDisposable
         {
             throw new ArgumentOutOfRangeException(nameof(value), value, "a time-out in ms above 0, or Timeout.Infinite, was expected.");
         }
+        if (IsClosed) throw Disposed("set time-out");
         Volatile.Write(ref timeout, value);
         if (value == Timeout.Infinite) SetDeadline(mode, null, "set time-out");
     }

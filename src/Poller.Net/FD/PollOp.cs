@@ -15,11 +15,11 @@ internal enum PollOpKind
     /// <summary>Sends all of its bytes.</summary>
     Write,
 
-    /// <summary>Nothing: whoever waits holds the lock and goes on himself.</summary>
+    /// <summary>Nothing: the caller holds the lock and continues itself.</summary>
     WaitReady,
 }
 
-// An operation that waits. It is the waiter in the side of the PollDesc and the source of the ValueTask in one, and each side of a
+// The twin of gopark in netpollblock of Go's runtime/netpoll.go, for code that awaits. It is the waiter in the side of the PollDesc and the source of the ValueTask in one, and each side of a
 // descriptor keeps one for the next time: waiting allocates nothing.
 //
 // It runs to its end, or to its next wait, on a loop or the pool. The order at the end guards the next operation: first the registration
@@ -50,15 +50,23 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
             _token = token;
             _registration = token.UnsafeRegister(static op => ((PollOp)op!).OnCanceled(), this);
         }
-        Go(parkFirst: true);
+        Advance(parkFirst: true);
     }
 
     public override void Execute()
     {
-        bool ready = fd.Consume(mode);
-        if (ready) Go(parkFirst: false);
-        else if (WhyNot() is int result and not 0) Complete(result);
-        else Go(parkFirst: true);
+        try
+        {
+            if (fd.Consume(mode)) Advance(parkFirst: false);
+            else if (WaitError() is int result and not 0) Complete(result);
+            else Advance(parkFirst: true);
+        }
+#pragma warning disable CA1031 // Whatever a continuation throws, the other connections of the loop go on, and so does the pool's thread.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            fd.Report("continuation", e);
+        }
     }
 
     internal override bool TryWakeThread() => false;
@@ -89,7 +97,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
 
     void IValueTaskSource.GetResult(short token) => GetResult(token);
 
-    private void Go(bool parkFirst)
+    private void Advance(bool parkFirst)
     {
         while (true)
         {
@@ -120,7 +128,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
                     parkFirst = false;
                     break;
                 default:
-                    int reason = WhyNot();
+                    int reason = WaitError();
                     if (reason != 0)
                     {
                         Complete(reason);
@@ -131,7 +139,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         }
     }
 
-    private int WhyNot() => IsCanceled ? PollResult.Canceled : fd.Check(mode);
+    private int WaitError() => IsCanceled ? PollResult.Canceled : fd.Check(mode);
 
     private void OnCanceled()
     {

@@ -15,11 +15,8 @@ internal static class PollResult
     /// <summary>The operation's token was cancelled.</summary>
     public const int Canceled = -100_004;
 
-    /// <summary>The descriptor was closed before the operation.</summary>
-    public const int Closed = -100_005;
-
     /// <summary>The side's lock is another's; the caller is counted as waiting for it.</summary>
-    public const int Queued = -100_006;
+    public const int Queued = -100_005;
 
     /// <summary>0, or the result that stands for the error.</summary>
     public static int Of(PollError error) => error switch

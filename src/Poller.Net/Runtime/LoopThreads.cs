@@ -1,6 +1,6 @@
 namespace Poller.Net;
 
-// The leader and the followers of one loop. A thread leads, helps, runs on as a deposed leader in a handler that blocks, or is idle.
+// The twin of startm, stopm and handoffp in Go's runtime/proc.go: the leader and the followers of one loop. A thread leads, helps, runs on as a deposed leader in a handler that blocks, or is idle.
 //
 // All but the idle are active, and at most Max are. The leader runs waiters in place only while fewer are, and helpers are started
 // only where they leave one place: so whenever the leader is stuck there is a place for its successor. A leader that has
@@ -30,6 +30,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     [ThreadStatic]
     private static uint _termOfThisThread;
 
+    private static readonly int MaxHelpers = Environment.ProcessorCount - 1;
     private static readonly int MaxIdle = Math.Max(2, Environment.ProcessorCount);
 
     private readonly Lock _lock = new();
@@ -37,6 +38,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     // Guarded by the lock; the count is read without, where a stale one does no harm.
     private readonly Stack<Follower> _idle = new();
     private int _active;
+    private int _helpers;
     private bool _stopped;
 
     // Written by the first thread, the same for all of them: the context of a thread that has run nothing.
@@ -51,10 +53,11 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// <summary>The term this thread leads or led.</summary>
     public static uint TermOfThisThread => _termOfThisThread;
 
-    public bool CanPromote => Volatile.Read(ref _active) < Max;
-
-    /// <summary>Asked by the leader. Nobody but a promotion, which ends its term, takes the last place while it runs.</summary>
-    public bool MayRunInPlace => Volatile.Read(ref _active) < Max;
+    /// <summary>
+    /// Whether one more thread may be active. Asked before a promotion; and by the leader, that runs waiters in place only while it could be
+    /// succeeded. Nobody but a promotion, which ends its term, takes the last place while it runs.
+    /// </summary>
+    public bool HasPlace => Volatile.Read(ref _active) < Max;
 
     /// <summary>Has a follower lead <paramref name="term"/>.</summary>
     public void StartLeader(uint term)
@@ -68,8 +71,9 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     {
         lock (_lock)
         {
-            if (_active + 1 >= Max) return;
+            if (_active + 1 >= Max || _helpers >= MaxHelpers) return;
             _active++;
+            _helpers++;
         }
         Start(Role.Help, 0);
     }
@@ -117,9 +121,9 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     {
         _loopOfThisThread = loop;
         _clean ??= ExecutionContext.Capture();
+        Role role;
         do
         {
-            Role role;
             lock (self)
             {
                 while (self.Role == Role.None) Monitor.Wait(self);
@@ -131,15 +135,16 @@ internal sealed class LoopThreads(PollLoop loop, string name)
             if (role == Role.Lead) loop.LeadTerm(self.Term);
             else loop.Help();
         }
-        while (Retire(self));
+        while (Retire(self, role));
     }
 
     // False when there are enough idle threads without this one.
-    private bool Retire(Follower self)
+    private bool Retire(Follower self, Role role)
     {
         lock (_lock)
         {
             _active--;
+            if (role == Role.Help) _helpers--;
             if (_stopped || _idle.Count >= MaxIdle) return false;
             _idle.Push(self);
             return true;

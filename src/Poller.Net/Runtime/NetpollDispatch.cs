@@ -4,7 +4,7 @@ namespace Poller.Net;
 public enum NetpollDispatch
 {
     /// <summary>
-    /// On the polling thread itself, in place. When it blocks or computes for more than about a millisecond, another thread takes over the
+    /// On the polling thread itself, in place. When it blocks or computes for more than a few milliseconds, another thread takes over the
     /// polling and the rest of what is ready: such a handler delays others by milliseconds and never stops them.
     /// </summary>
     Adaptive,

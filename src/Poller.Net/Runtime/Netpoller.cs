@@ -1,5 +1,4 @@
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using Poller.Abstractions;
 
 namespace Poller.Net;
@@ -46,7 +45,6 @@ public sealed partial class Netpoller : IDisposable
         Dispatch = options.Dispatch;
         LoopCount = options.Loops;
         TimeProvider = options.TimeProvider;
-        LoggerFactory = options.LoggerFactory ?? NullLoggerFactory.Instance;
         _logger = options.LoggerFactory?.CreateLogger<Netpoller>();
     }
 
@@ -76,8 +74,6 @@ public sealed partial class Netpoller : IDisposable
             return sum;
         }
     }
-
-    internal ILoggerFactory LoggerFactory { get; }
 
     internal PollLoop[] Loops => Volatile.Read(ref _loops) ?? Init();
 
@@ -112,6 +108,13 @@ public sealed partial class Netpoller : IDisposable
         else Console.Error.WriteLine($"poller: {operation}: {exception}");
     }
 
+    /// <summary>Tells what somebody should know, and goes on.</summary>
+    internal void Warn(string message)
+    {
+        if (_logger is not null) LogWarning(_logger, message);
+        else Console.Error.WriteLine($"poller: {message}");
+    }
+
     private PollLoop[] Init()
     {
         lock (_lock)
@@ -144,4 +147,7 @@ public sealed partial class Netpoller : IDisposable
 
     [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "{Operation}: failed where nobody awaits it; the loop goes on.")]
     private static partial void LogUntold(ILogger logger, string operation, Exception exception);
+
+    [LoggerMessage(EventId = 2, Level = LogLevel.Warning, Message = "{Text}")]
+    private static partial void LogWarning(ILogger logger, string text);
 }

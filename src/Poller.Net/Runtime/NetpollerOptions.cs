@@ -16,6 +16,9 @@ public sealed record NetpollerOptions
     /// <summary>The clock that deadlines count by. Default <see cref="TimeProvider.System"/>.</summary>
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
-    /// <summary>Where the poller reports what no caller can be told, as a continuation that threw. Without one such a report goes to the standard error stream.</summary>
+    /// <summary>
+    /// Where the poller reports what no caller can be told: a continuation that threw, a listener that is short of descriptors. Without one
+    /// a report goes to the standard error stream.
+    /// </summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }

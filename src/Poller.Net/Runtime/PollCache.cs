@@ -13,7 +13,7 @@ internal sealed class PollCache
     private readonly Lock _lock = new();
 
     // Guarded by the lock. The array is replaced when it grows and never shrinks, so that Find may read it without.
-    private PollDesc[] _slots = new PollDesc[InitialSlots];
+    private PollDesc?[] _slots = new PollDesc?[InitialSlots];
     private uint _used;
     private readonly Stack<PollDesc> _free = new();
 
@@ -26,7 +26,7 @@ internal sealed class PollCache
             {
                 if (_used == _slots.Length)
                 {
-                    PollDesc[] larger = new PollDesc[_slots.Length * 2];
+                    PollDesc?[] larger = new PollDesc?[_slots.Length * 2];
                     Array.Copy(_slots, larger, _slots.Length);
                     Volatile.Write(ref _slots, larger);
                 }
@@ -52,13 +52,13 @@ internal sealed class PollCache
     public PollDesc? Find(PollToken token)
     {
         // Pairs with the writes in Alloc: the kernel hands out a token after Open, and Open comes after Alloc.
-        PollDesc[] slots = Volatile.Read(ref _slots);
+        PollDesc?[] slots = Volatile.Read(ref _slots);
         return token.Slot < (uint)slots.Length ? Volatile.Read(ref slots[token.Slot]) : null;
     }
 
     /// <summary>Every desc there is, open or free.</summary>
     public PollDesc[] Snapshot()
     {
-        lock (_lock) return _slots.AsSpan(0, (int)_used).ToArray();
+        lock (_lock) return _slots.AsSpan(0, (int)_used).ToArray()!;
     }
 }

@@ -13,8 +13,8 @@ namespace Poller.Net;
 //   Wait, Parked -> Nil       deadline, close or cancellation; a parked waiter becomes runnable and re-checks why
 //
 // Publish first, then look. Closing, an expired deadline or a cancellation is published before the side is unblocked; a waiter announces
-// itself (Wait) before it checks for them. Each half is a locked instruction between a write and a read, so one of the two sees the other,
-// and no wake-up is lost.
+// itself (Wait) before it checks for them. Each half has a full fence between its write and its read, so one of the two sees the other, and
+// no wake-up is lost.
 //
 // The flags and the sequence number share one word, so that an event of the descriptor's last life can set none of them.
 // A PollDesc is never freed but recycled: a stale event that is past the check of the sequence number finds an object, and all it
@@ -65,7 +65,7 @@ internal sealed class PollDesc(uint slot)
         // Written by the waiter before Wait -> Parked, read by whoever moves the side out of Parked.
         public PollWaiter? Waiter;
 
-        // Guarded by the lock of the loop's PollTimers. Deadline 0 is none; TimerIndex is where in the heap the side's timer stands, plus one.
+        // Guarded by the lock of the loop's PollTimers; the deadline may be read without. Deadline 0 is none; TimerIndex is where in the heap the side's timer stands, plus one.
         public long Deadline;
         public int TimerIndex;
     }
@@ -198,7 +198,7 @@ internal sealed class PollDesc(uint slot)
     /// <summary>Ends the wait of a waiter that was cancelled, which is published on the waiter itself. Returns it when it is runnable.</summary>
     public PollWaiter? Cancel(PollMode mode) => Unblock(mode, Nil);
 
-    /// <summary>The deadline of one direction, in ns of the loop's clock; 0 is none. Under the timers' lock.</summary>
+    /// <summary>The deadline of one direction, in ns of the loop's clock; 0 is none. Written under the timers' lock, may be read without.</summary>
     public ref long DeadlineOf(PollMode mode) => ref SideOf(mode).Deadline;
 
     /// <summary>Where the direction's timer stands in the heap, plus one; 0 is nowhere. Under the timers' lock.</summary>

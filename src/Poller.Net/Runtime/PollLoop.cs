@@ -21,6 +21,7 @@ internal sealed class PollLoop
     private const int InitialEvents = 128;
     private const int MaxEvents = 1 << 16;
     private const uint Polling = 1;
+    private const uint NextTerm = 2;
 
     // Constant.
     private readonly Netpoller _owner;
@@ -30,7 +31,7 @@ internal sealed class PollLoop
 
     // Atomic.
     private uint _lead;
-    private PollWaiter? _injected;
+    private InjectedQueue _injected;
     private int _stopping;
 
     // Until when the leader sleeps in a poll, in ns of the timers' clock; 0 while it is awake. Written by the leader. Pairs with whoever
@@ -55,7 +56,7 @@ internal sealed class PollLoop
         Timers = new PollTimers(owner.TimeProvider);
         _threads = new LoopThreads(this, $"poller {poll.Name} {index}");
 
-        // A clock of one's own, as a test's, moves by itself: a poll's time-out knows nothing of it, a timer of that clock does.
+        // A poll's time-out follows the kernel's clock. Any other clock needs a timer of its own to end the poll.
         if (owner.TimeProvider != TimeProvider.System)
         {
             _timer = owner.TimeProvider.CreateTimer(static loop => ((PollLoop)loop!).Wake(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
@@ -84,6 +85,8 @@ internal sealed class PollLoop
 
     public static bool IsPolling(uint lead) => (lead & Polling) != 0;
 
+    private static uint TermOf(uint lead) => lead >> 1;
+
     /// <summary>Starts the first leader.</summary>
     public void Start() => _threads.StartLeader(0);
 
@@ -108,7 +111,7 @@ internal sealed class PollLoop
         Cache.Free(desc);
         throw new NetpollException($"{_poll.Name} open fd {fd}", errno, errno switch
         {
-            Errno.EPERM => "the descriptor cannot be polled, as a regular file or a directory; a socket, a pipe, a terminal or the like was expected",
+            Errno.EPERM => "the descriptor cannot be polled, like a regular file or a directory; a socket, a pipe, a terminal or the like was expected",
             Errno.EBADF => "an open descriptor was expected",
             Errno.EEXIST => "the descriptor is in the poller already; each is opened once",
             _ => null,
@@ -129,7 +132,7 @@ internal sealed class PollLoop
         try
         {
             int errno = _poll.Close(desc.Fd, desc.Token);
-            if (errno != 0) Report($"{_poll.Name} close fd {desc.Fd}", new NetpollException("unregister", errno, "it was closed elsewhere before it left the poller"));
+            if (errno != 0) Report($"{_poll.Name} close fd {desc.Fd}", new NetpollException($"{_poll.Name} close fd {desc.Fd}", errno, "it was closed elsewhere before it left the poller"));
         }
         catch (ObjectDisposedException) when (IsStopping)
         {
@@ -177,18 +180,11 @@ internal sealed class PollLoop
             Queue(waiter);
             return;
         }
-        PollWaiter? head = Volatile.Read(ref _injected);
-        while (true)
-        {
-            waiter.Next = head;
-            PollWaiter? seen = Interlocked.CompareExchange(ref _injected, waiter, head);
-            if (seen == head) break;
-            head = seen;
-        }
+        _injected.Push(waiter);
         if (Volatile.Read(ref _sleepUntil) != 0) Break();
 
         // Stop took what was injected before; what comes after it goes to the pool.
-        if (IsStopping) QueueInjected();
+        if (IsStopping) AddAll(_injected.TakeAll());
     }
 
     /// <summary>Ends the loop: every wait ends as by a close. Does not wait for handlers that run.</summary>
@@ -196,7 +192,7 @@ internal sealed class PollLoop
     {
         if (Interlocked.Exchange(ref _stopping, 1) != 0) return;
         foreach (PollDesc desc in Cache.Snapshot()) Evict(desc);
-        QueueInjected();
+        AddAll(_injected.TakeAll());
         _threads.Stop();
         Wake();
     }
@@ -213,7 +209,7 @@ internal sealed class PollLoop
             if (Interlocked.CompareExchange(ref _lead, running | Polling, running) != running) return;
             if (IsStopping)
             {
-                QueueInjected();
+                AddAll(_injected.TakeAll());
                 _timer?.Dispose();
                 _poll.Dispose();
                 return;
@@ -227,7 +223,7 @@ internal sealed class PollLoop
             {
                 // A full fence, between publishing that the leader runs and looking whether the monitor sleeps.
                 Interlocked.Exchange(ref _lead, running);
-                if (ready > 0) _owner.Sysmon?.Notice();
+                if (ready > 0) _owner.Sysmon?.Wake();
             }
         }
     }
@@ -242,9 +238,9 @@ internal sealed class PollLoop
     public bool TryPromote(uint lead)
     {
         Debug.Assert(!IsPolling(lead));
-        if (!_threads.CanPromote || Interlocked.CompareExchange(ref _lead, lead + 2, lead) != lead) return false;
+        if (!_threads.HasPlace || Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead) return false;
         Interlocked.Increment(ref _promotions);
-        _threads.StartLeader((lead + 2) >> 1);
+        _threads.StartLeader(TermOf(lead + NextTerm));
         return true;
     }
 
@@ -259,7 +255,7 @@ internal sealed class PollLoop
             throw new InvalidOperationException("a blocking call on the loop's own thread would wait for itself: with inline dispatch, await the call's async form.");
         }
         uint lead = Lead;
-        if (LoopThreads.TermOfThisThread == lead >> 1 && !IsPolling(lead)) TryPromote(lead);
+        if (LoopThreads.TermOfThisThread == TermOf(lead) && !IsPolling(lead)) TryPromote(lead);
     }
 
     // Returns false when the term has ended.
@@ -268,25 +264,16 @@ internal sealed class PollLoop
         while (Batch.TryClaim(out PollWaiter? waiter))
         {
             // The leader runs in place only while another thread could take its place; else it would be the last that polls.
-            if (_threads.MayRunInPlace) Run(waiter);
+            if (_threads.HasPlace) Run(waiter);
             else Queue(waiter);
-            if (Volatile.Read(ref _lead) >> 1 != term) return false;
+            if (TermOf(Volatile.Read(ref _lead)) != term) return false;
         }
         return true;
     }
 
     private void Run(PollWaiter waiter)
     {
-        try
-        {
-            waiter.Execute();
-        }
-#pragma warning disable CA1031 // Whatever a continuation throws, the other connections of the loop go on.
-        catch (Exception e)
-#pragma warning restore CA1031
-        {
-            Report("continuation", e);
-        }
+        waiter.Execute();
         _threads.ResetThread();
         Volatile.Write(ref _progress, _progress + 1); // A helper's count may be lost; that it changes is what matters.
     }
@@ -310,7 +297,7 @@ internal sealed class PollLoop
         if (count == _events.Length && count < MaxEvents) _events = new PollEvent[count * 2];
 
         if (Timers.Next != PollTimers.Never) AddAll(Timers.Expire(Timers.Now));
-        AddAll(TakeInjected());
+        AddAll(_injected.TakeAll());
         return Batch.Publish();
     }
 
@@ -318,7 +305,7 @@ internal sealed class PollLoop
     private long Sleep()
     {
         Interlocked.Exchange(ref _sleepUntil, PollTimers.Never);
-        if (Volatile.Read(ref _injected) is not null || IsStopping) return 0;
+        if (!_injected.IsEmpty || IsStopping) return 0;
         long next = Timers.Next;
         if (next == PollTimers.Never) return -1;
 
@@ -327,14 +314,15 @@ internal sealed class PollLoop
         Volatile.Write(ref _sleepUntil, next);
         if (_timer is null) return next - now;
 
-        // A clock that is moved between the look at it and the timer's start would have the timer late by as much.
+        // If the clock jumped before the timer was armed, arm it again.
         const long Tick = 100;
+        const long Longest = int.MaxValue * 1_000_000L; // What any timer takes; the loop looks again after it.
         const long StoodStill = 1_000_000;
         do
         {
             now = Timers.Now;
             if (next <= now) return 0;
-            _timer.Change(new TimeSpan((next - now + Tick - 1) / Tick), Timeout.InfiniteTimeSpan);
+            _timer.Change(new TimeSpan((Math.Min(next - now, Longest) + Tick - 1) / Tick), Timeout.InfiniteTimeSpan);
         }
         while (Timers.Now - now > StoodStill);
         return -1;
@@ -343,7 +331,7 @@ internal sealed class PollLoop
     private void Add(PollWaiter? waiter)
     {
         if (waiter is null || waiter.TryWakeThread()) return;
-        if (Dispatch == NetpollDispatch.ThreadPool || !Batch.TryAdd(waiter)) Queue(waiter);
+        if (Dispatch == NetpollDispatch.ThreadPool || IsStopping || !Batch.TryAdd(waiter)) Queue(waiter);
     }
 
     private void AddAll(PollWaiter? waiters)
@@ -355,34 +343,6 @@ internal sealed class PollLoop
             Add(waiters);
             waiters = next;
         }
-    }
-
-    private void QueueInjected()
-    {
-        PollWaiter? waiters = TakeInjected();
-        while (waiters is not null)
-        {
-            PollWaiter? next = waiters.Next;
-            waiters.Next = null;
-            Queue(waiters);
-            waiters = next;
-        }
-    }
-
-    // In the order they came.
-    private PollWaiter? TakeInjected()
-    {
-        if (Volatile.Read(ref _injected) is null) return null;
-        PollWaiter? stack = Interlocked.Exchange(ref _injected, null);
-        PollWaiter? list = null;
-        while (stack is not null)
-        {
-            PollWaiter? next = stack.Next;
-            stack.Next = list;
-            list = stack;
-            stack = next;
-        }
-        return list;
     }
 
     private static void Queue(PollWaiter waiter) => ThreadPool.UnsafeQueueUserWorkItem(waiter, preferLocal: false);

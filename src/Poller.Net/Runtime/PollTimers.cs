@@ -2,11 +2,11 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The deadlines of one loop. One lock guards them and the heap of their timers, so a timer cannot be stale: what Go's rseq and wseq
+// The deadline half of Go's runtime/netpoll.go, and the heap of its runtime/time.go: the deadlines of one loop. One lock guards them and the heap of their timers, so a timer cannot be stale: what Go's rseq and wseq
 // are for does not arise.
 //
 // Timers are lazy. A side has at most one; a later deadline only stores its value, a cleared one leaves the timer where it is, and
-// the timer looks when it fires: still due, moved, or gone. So a deadline that each read prolongs costs a store.
+// the timer looks when it fires: still due, moved, or gone. So a deadline that each read prolongs costs no heap operation.
 
 /// <summary>The deadlines of one loop. Safe from any thread.</summary>
 internal sealed class PollTimers(TimeProvider clock)
@@ -21,6 +21,9 @@ internal sealed class PollTimers(TimeProvider clock)
     /// <summary>No timer.</summary>
     public const long Never = long.MaxValue;
 
+    // Constant. Ticks of the clock are whole nanoseconds, or else 0.
+    private readonly long _nanosecondsPerTick = 1_000_000_000 % clock.TimestampFrequency == 0 ? 1_000_000_000 / clock.TimestampFrequency : 0;
+
     private readonly Lock _lock = new();
 
     // Guarded by the lock.
@@ -29,8 +32,6 @@ internal sealed class PollTimers(TimeProvider clock)
 
     // Written under the lock, read without: when the earliest timer fires.
     private long _next = Never;
-
-    private readonly long _nanosecondsPerTick = 1_000_000_000 % clock.TimestampFrequency == 0 ? 1_000_000_000 / clock.TimestampFrequency : 0;
 
     /// <summary>The time, in ns since an unknown start; above 0.</summary>
     public long Now
@@ -114,7 +115,7 @@ internal sealed class PollTimers(TimeProvider clock)
 
     private PollWaiter? Set(PollDesc desc, PollMode mode, long when)
     {
-        desc.DeadlineOf(mode) = when;
+        Volatile.Write(ref desc.DeadlineOf(mode), when);
         if (when != 0 && when <= Now) return desc.Expire(mode);
         desc.Unexpire(mode);
         if (when == 0) return null;
@@ -132,7 +133,7 @@ internal sealed class PollTimers(TimeProvider clock)
 
     private void Drop(PollDesc desc, PollMode mode)
     {
-        desc.DeadlineOf(mode) = 0;
+        Volatile.Write(ref desc.DeadlineOf(mode), 0);
         if (desc.TimerIndexOf(mode) != 0) Remove(desc, mode);
     }
 

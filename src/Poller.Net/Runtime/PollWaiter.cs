@@ -20,5 +20,6 @@ internal abstract class PollWaiter : IThreadPoolWorkItem
     /// <summary>Goes on after the wait, up to the next one.</summary>
     public abstract void Execute();
 
-    protected void SetCanceled(bool value) => Volatile.Write(ref _canceled, value);
+    // A full fence: what is published is to be seen before the side is looked at. Pairs with the exchange to Wait in PollDesc.Park.
+    protected void SetCanceled(bool value) => Interlocked.Exchange(ref _canceled, value);
 }

@@ -1,6 +1,8 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Poller.Net;
 
-// The waiters that one poll made runnable. The leader fills the batch; the leader, its helpers and a follower that was promoted over it
+// The twin of a P's run queue in Go's runtime/proc.go, that others steal from: the waiters that one poll made runnable. The leader fills the batch; the leader, its helpers and a follower that was promoted over it
 // claim from it one by one.
 //
 // One word says which batch this is, how far it is claimed and how many it holds: epoch:24 head:20 count:20. A claimer reads the word, then
@@ -66,7 +68,7 @@ internal sealed class ReadyBatch
     }
 
     /// <summary>Claims the next waiter.</summary>
-    public bool TryClaim([System.Diagnostics.CodeAnalysis.NotNullWhen(true)] out PollWaiter? waiter)
+    public bool TryClaim([NotNullWhen(true)] out PollWaiter? waiter)
     {
         while (true)
         {

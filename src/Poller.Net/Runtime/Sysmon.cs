@@ -13,7 +13,7 @@ internal sealed class Sysmon(PollLoop[] loops)
     private const int MaxTickMilliseconds = 4;
     private const int QuietTicks = 16;
 
-    private struct Look
+    private struct Snapshot
     {
         public uint Lead;
         public uint Progress;
@@ -26,7 +26,7 @@ internal sealed class Sysmon(PollLoop[] loops)
     private bool _stopped;
     private bool _noticed;
 
-    // Atomic. Pairs with LeadTerm: this is set and then the leaders are looked at; a leader says that it runs and then looks at this.
+    // Atomic. Pairs with PollLoop.LeadTerm: this is set and then the leaders are looked at; a leader says that it runs and then looks at this.
     private int _asleep;
 
     /// <summary>Whether it sleeps until a leader has something to run.</summary>
@@ -35,7 +35,7 @@ internal sealed class Sysmon(PollLoop[] loops)
     public void Start() => new Thread(Watch) { IsBackground = true, Name = "poller monitor" }.UnsafeStart();
 
     /// <summary>A leader has filled its batch.</summary>
-    public void Notice()
+    public void Wake()
     {
         if (Volatile.Read(ref _asleep) == 0 || Interlocked.Exchange(ref _asleep, 0) == 0) return;
         lock (_gate)
@@ -56,7 +56,7 @@ internal sealed class Sysmon(PollLoop[] loops)
 
     private void Watch()
     {
-        Look[] looks = new Look[loops.Length];
+        Snapshot[] looks = new Snapshot[loops.Length];
         int quiet = 0;
         int tick = TickMilliseconds;
         while (Pause(tick))
@@ -65,8 +65,8 @@ internal sealed class Sysmon(PollLoop[] loops)
             bool moved = false;
             for (int i = 0; i < loops.Length; i++)
             {
-                Look before = looks[i];
-                Look now = Examine(loops[i], before);
+                Snapshot before = looks[i];
+                Snapshot now = Examine(loops[i], before);
                 looks[i] = now;
                 running |= !PollLoop.IsPolling(now.Lead);
                 moved |= now.Progress != before.Progress;
@@ -85,9 +85,9 @@ internal sealed class Sysmon(PollLoop[] loops)
         }
     }
 
-    private static Look Examine(PollLoop loop, Look before)
+    private static Snapshot Examine(PollLoop loop, Snapshot before)
     {
-        Look now = new() { Lead = loop.Lead, Progress = loop.Progress, Epoch = loop.Batch.Epoch };
+        Snapshot now = new() { Lead = loop.Lead, Progress = loop.Progress, Epoch = loop.Batch.Epoch };
         if (PollLoop.IsPolling(now.Lead) || now.Epoch != before.Epoch) return now;
 
         if (now.Lead == before.Lead && now.Progress == before.Progress)

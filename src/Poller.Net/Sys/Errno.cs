@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 
 namespace Poller.Net;
 
@@ -17,6 +18,7 @@ internal static class Errno
     public const int EINVAL = 22;
     public const int ENFILE = 23;
     public const int EMFILE = 24;
+    public const int ENOSPC = 28;
     public const int EPIPE = 32;
     public const int EPROTONOSUPPORT = 93;
     public const int EOPNOTSUPP = 95;
@@ -38,6 +40,9 @@ internal static class Errno
     public const int EHOSTUNREACH = 113;
     public const int EALREADY = 114;
     public const int EINPROGRESS = 115;
+
+    /// <summary>The exception for an error, in the system's own words: not every errno has a <see cref="SocketError"/>.</summary>
+    public static SocketException ToException(int errno) => new((int)ToSocketError(errno), Marshal.GetPInvokeErrorMessage(errno));
 
     /// <summary>The code that System.Net.Sockets gives the same error.</summary>
     public static SocketError ToSocketError(int errno) => errno switch

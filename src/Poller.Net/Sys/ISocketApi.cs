@@ -36,7 +36,7 @@ internal interface ISocketApi
     /// <summary>shutdown(2).</summary>
     int Shutdown(nint fd, SocketShutdown how);
 
-    /// <summary>setsockopt(2) of an int, the level and the name as the BCL numbers them.</summary>
+    /// <summary>setsockopt(2) of an int, the level and the name as the BCL numbers them. Of Linger the value is the seconds, or -1 for off.</summary>
     int SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value);
 
     /// <summary>Reads and clears the socket's pending error (SO_ERROR): 0, or the errno below zero.</summary>

@@ -11,11 +11,9 @@ internal sealed unsafe partial class LinuxSocketApi : ISocketApi
 
     private const string Library = "libc";
 
-    private const int AF_UNIX = 1;
     private const int AF_INET = 2;
     private const int AF_INET6 = 10;
     private const int SOCK_STREAM = 1;
-    private const int SOCK_DGRAM = 2;
     private const int SOCK_NONBLOCK = 0x800;
     private const int SOCK_CLOEXEC = 0x80000;
     private const int MSG_PEEK = 2;
@@ -24,6 +22,7 @@ internal sealed unsafe partial class LinuxSocketApi : ISocketApi
     private const int SO_REUSEADDR = 2;
     private const int SO_ERROR = 4;
     private const int SO_KEEPALIVE = 9;
+    private const int SO_LINGER = 13;
     private const int IPPROTO_TCP = 6;
     private const int TCP_NODELAY = 1;
     private const int TCP_KEEPIDLE = 4;
@@ -31,6 +30,12 @@ internal sealed unsafe partial class LinuxSocketApi : ISocketApi
     private const int TCP_KEEPCNT = 6;
     private const int IPPROTO_IPV6 = 41;
     private const int IPV6_V6ONLY = 26;
+
+    private struct Linger
+    {
+        public int On;
+        public int Seconds;
+    }
 
     private LinuxSocketApi() { }
 
@@ -43,14 +48,12 @@ internal sealed unsafe partial class LinuxSocketApi : ISocketApi
         {
             AddressFamily.InterNetwork => AF_INET,
             AddressFamily.InterNetworkV6 => AF_INET6,
-            AddressFamily.Unix => AF_UNIX,
-            _ => throw new ArgumentOutOfRangeException(nameof(family), family, "InterNetwork, InterNetworkV6 or Unix was expected."),
+            _ => throw new ArgumentOutOfRangeException(nameof(family), family, "InterNetwork or InterNetworkV6 was expected."),
         };
         int kind = type switch
         {
             SocketType.Stream => SOCK_STREAM,
-            SocketType.Dgram => SOCK_DGRAM,
-            _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Stream or Dgram was expected."),
+            _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Stream was expected."),
         };
         return Result(socket(domain, kind | SOCK_NONBLOCK | SOCK_CLOEXEC, (int)protocol));
     }
@@ -98,6 +101,11 @@ internal sealed unsafe partial class LinuxSocketApi : ISocketApi
 
     public int SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value)
     {
+        if (level == SocketOptionLevel.Socket && name == SocketOptionName.Linger)
+        {
+            Linger linger = new() { On = value < 0 ? 0 : 1, Seconds = Math.Max(value, 0) };
+            return Result(setsockopt((int)fd, SOL_SOCKET, SO_LINGER, &linger, (uint)sizeof(Linger)));
+        }
         (int systemLevel, int systemName) = (level, name) switch
         {
             (SocketOptionLevel.Socket, SocketOptionName.ReuseAddress) => (SOL_SOCKET, SO_REUSEADDR),

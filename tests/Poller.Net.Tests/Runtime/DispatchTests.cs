@@ -124,14 +124,11 @@ public sealed class DispatchTests
         using TcpConn server = listener.Accept();
         byte[] buffer = new byte[1];
 
-        // The raw continuation of a ValueTask: an async method would catch. The pool's threads are not the loop's, there it would end the process.
-        if (dispatch != NetpollDispatch.ThreadPool)
-        {
-            Then(server.ReadAsync(buffer), () => throw new InvalidDataException("thrown by a continuation"));
-            client.Write(One);
-            await log.Logged.WaitAsync(Fixture.Patience);
-            Assert.IsType<InvalidDataException>(log.Exception);
-        }
+        // The raw continuation of a ValueTask: an async method would catch.
+        Then(server.ReadAsync(buffer), () => throw new InvalidDataException("thrown by a continuation"));
+        client.Write(One);
+        await log.Logged.WaitAsync(Fixture.Patience);
+        Assert.IsType<InvalidDataException>(log.Exception);
         await Assert.ThrowsAsync<InvalidDataException>(() => ThrowingHandlerAsync(server, client)).WaitAsync(Fixture.Patience);
 
         ValueTask<int> read = server.ReadAsync(buffer);
@@ -336,6 +333,40 @@ public sealed class DispatchTests
         {
             await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
             conn.ReadByte();
+        }
+    }
+
+    [Theory]
+    [InlineData(NetpollDispatch.Adaptive)]
+    [InlineData(NetpollDispatch.Inline)]
+    public async Task A_blocking_call_that_queues_on_a_loop_thread_does_not_stop_the_loop(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
+        ValueTask<int> first = server2.ReadAsync(new byte[1]);
+        Task<int> handler = HandleAsync(server, server2); // Queues behind the first, which waits for the loop.
+        client.Write(One);
+        if (dispatch == NetpollDispatch.Inline)
+        {
+            await Assert.ThrowsAsync<InvalidOperationException>(() => handler.WaitAsync(Fixture.Patience));
+            client2.Write(One);
+            Assert.Equal(1, await first.AsTask().WaitAsync(Fixture.Patience));
+            first = server2.ReadAsync(new byte[1]); // The place in the queue was given up.
+            client2.Write(One);
+            Assert.Equal(1, await first.AsTask().WaitAsync(Fixture.Patience));
+        }
+        else
+        {
+            client2.Write([1, 2]);
+            Assert.Equal(1, await first.AsTask().WaitAsync(Fixture.Patience));
+            Assert.Equal(2, await handler.WaitAsync(Fixture.Patience));
+        }
+
+        static async Task<int> HandleAsync(TcpConn conn, TcpConn other)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            return other.ReadByte();
         }
     }
 

@@ -120,4 +120,42 @@ public sealed class PollDescTests
         Assert.Equal(PollPark.Ready, desc.Park(PollMode.Read, new TestWaiter()));
         Assert.Equal(PollPark.Unblocked, desc.Park(PollMode.Read, new TestWaiter()));
     }
+
+    [Fact]
+    public void A_park_racing_with_a_cancellation_is_woken_or_turned_away()
+    {
+        const int Rounds = 300_000;
+        PollDesc desc = new(0);
+        desc.Open(3);
+        TestWaiter waiter = new();
+        int round = 0;
+        int canceled = 0;
+        PollWaiter? woken = null;
+
+        // The two meet by spinning: a barrier would be a fence, and it is fences that this looks for.
+        Thread canceler = new(() =>
+        {
+            for (int i = 1; i <= Rounds; i++)
+            {
+                while (Volatile.Read(ref round) != i) Thread.SpinWait(1);
+                waiter.Cancel();
+                woken = desc.Cancel(PollMode.Read);
+                Volatile.Write(ref canceled, i);
+            }
+        });
+        canceler.Start();
+        int lost = 0;
+        for (int i = 1; i <= Rounds; i++)
+        {
+            waiter.Cancel(false);
+            Volatile.Write(ref round, i);
+            PollPark park = desc.Park(PollMode.Read, waiter);
+            while (Volatile.Read(ref canceled) != i) Thread.SpinWait(1);
+            if (park != PollPark.Parked) continue;
+            if (woken is null && desc.Cancel(PollMode.Read) is not null) lost++;
+            desc.Consume(PollMode.Read);
+        }
+        canceler.Join();
+        Assert.Equal(0, lost);
+    }
 }

@@ -1,0 +1,40 @@
+namespace Poller.Net;
+
+// The twin of injectglist in Go's runtime/proc.go: waiters that were made runnable outside of a poll, on their way to the loop.
+
+/// <summary>A queue that any thread pushes to and any thread empties as a whole.</summary>
+internal struct InjectedQueue
+{
+    // Atomic. The last one in stands first.
+    private PollWaiter? _head;
+
+    public bool IsEmpty => Volatile.Read(ref _head) is null;
+
+    public void Push(PollWaiter waiter)
+    {
+        PollWaiter? head = Volatile.Read(ref _head);
+        while (true)
+        {
+            waiter.Next = head;
+            PollWaiter? seen = Interlocked.CompareExchange(ref _head, waiter, head);
+            if (seen == head) return;
+            head = seen;
+        }
+    }
+
+    /// <summary>All there are, linked in the order they came.</summary>
+    public PollWaiter? TakeAll()
+    {
+        if (IsEmpty) return null;
+        PollWaiter? stack = Interlocked.Exchange(ref _head, null);
+        PollWaiter? list = null;
+        while (stack is not null)
+        {
+            PollWaiter? next = stack.Next;
+            stack.Next = list;
+            list = stack;
+            stack = next;
+        }
+        return list;
+    }
+}
