@@ -9,7 +9,7 @@ namespace Poller.Net;
 /// <summary>The threads of one loop. Safe from any thread.</summary>
 internal sealed class LoopThreads(PollLoop loop, string name)
 {
-    private enum Role
+    internal enum Role
     {
         None,
         Lead,
@@ -17,11 +17,12 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         End,
     }
 
-    private sealed class Follower
+    /// <summary>A thread as the others see it.</summary>
+    public sealed class Follower
     {
         // Guarded by the lock on the follower.
-        public Role Role;
-        public uint Term;
+        internal Role Role;
+        internal uint Term;
     }
 
     [ThreadStatic]
@@ -59,11 +60,14 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// </summary>
     public bool HasPlace => Volatile.Read(ref _active) < Max;
 
-    /// <summary>Has a follower lead <paramref name="term"/>.</summary>
-    public void StartLeader(uint term)
+    /// <summary>Has a new thread lead the first term.</summary>
+    public void StartLeader() => Lead(StartFollower(), 0);
+
+    /// <summary>Has a follower that <see cref="TryReserve"/> gave lead <paramref name="term"/>.</summary>
+    public void Lead(Follower follower, uint term)
     {
         lock (_lock) _active++;
-        Start(Role.Lead, term);
+        Assign(follower, Role.Lead, term);
     }
 
     /// <summary>Has a follower help, unless that would take the place of the leader's successor, or more than the processors.</summary>
@@ -75,7 +79,45 @@ internal sealed class LoopThreads(PollLoop loop, string name)
             _active++;
             _helpers++;
         }
-        Start(Role.Help, 0);
+        if (TryReserve() is { } follower)
+        {
+            Assign(follower, Role.Help, 0);
+            return;
+        }
+        lock (_lock)
+        {
+            _active--;
+            _helpers--;
+        }
+    }
+
+    /// <summary>
+    /// An idle follower or a new one, for the caller alone. Null when the system starts no thread; it does not without a free descriptor.
+    /// </summary>
+    public Follower? TryReserve()
+    {
+        lock (_lock)
+        {
+            if (_idle.TryPop(out Follower? idle)) return idle;
+        }
+        try
+        {
+            return StartFollower();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Takes back a follower that was reserved for nothing.</summary>
+    public void Release(Follower follower)
+    {
+        lock (_lock)
+        {
+            if (_stopped || _idle.Count >= MaxIdle) Assign(follower, Role.End, 0);
+            else _idle.Push(follower);
+        }
     }
 
     /// <summary>Ends the idle threads, and each other one when it has nothing left to do.</summary>
@@ -95,16 +137,11 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         if (ExecutionContext.Capture() != _clean) ExecutionContext.Restore(_clean!);
     }
 
-    private void Start(Role role, uint term)
+    private Follower StartFollower()
     {
-        Follower? follower;
-        lock (_lock) _idle.TryPop(out follower);
-        if (follower is null)
-        {
-            new Thread(() => Serve(new Follower { Role = role, Term = term })) { IsBackground = true, Name = name }.UnsafeStart();
-            return;
-        }
-        Assign(follower, role, term);
+        Follower follower = new();
+        new Thread(() => Serve(follower)) { IsBackground = true, Name = name }.UnsafeStart();
+        return follower;
     }
 
     private static void Assign(Follower follower, Role role, uint term)

@@ -88,7 +88,7 @@ internal sealed class PollLoop
     private static uint TermOf(uint lead) => lead >> 1;
 
     /// <summary>Starts the first leader.</summary>
-    public void Start() => _threads.StartLeader(0);
+    public void Start() => _threads.StartLeader();
 
     /// <summary>Registers a descriptor. The caller owns it still.</summary>
     public PollDesc Open(nint fd)
@@ -238,9 +238,16 @@ internal sealed class PollLoop
     public bool TryPromote(uint lead)
     {
         Debug.Assert(!IsPolling(lead));
-        if (!_threads.HasPlace || Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead) return false;
+
+        // The successor first: a term that no thread can be had for would never end. The monitor tries again.
+        if (!_threads.HasPlace || _threads.TryReserve() is not { } follower) return false;
+        if (Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead)
+        {
+            _threads.Release(follower);
+            return false;
+        }
         Interlocked.Increment(ref _promotions);
-        _threads.StartLeader(TermOf(lead + NextTerm));
+        _threads.Lead(follower, TermOf(lead + NextTerm));
         return true;
     }
 

@@ -1,0 +1,228 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Poller.Epoll;
+
+namespace Poller.Net.Tests;
+
+/// <summary>What the system answers once in a blue moon: signals, shortages, connections that died in the queue.</summary>
+public sealed class BadLuckTests
+{
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task An_accept_goes_on_after_a_signal_and_a_connection_that_was_aborted(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        rig.Api.Accepts.Enqueue(-Errno.EINTR);
+        rig.Api.Accepts.Enqueue(-Errno.ECONNABORTED);
+        rig.Api.Accepts.Enqueue(-Errno.EINTR);
+        Operation<Conn> accepting = rig.Listener.StartAccept(blocking).Waiting();
+        rig.Api.Accepts.Enqueue(-Errno.ECONNABORTED);
+        using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
+        using Conn server = await accepting.Within();
+        Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+        Assert.Equal(4, rig.Api.FaultyAccepts);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task Reads_and_writes_go_on_after_signals_and_spurious_readiness(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
+        using Conn server = await rig.Listener.StartAccept(blocking).Within();
+        byte[] buffer = new byte[8];
+
+        rig.Api.Receives.Enqueue(-Errno.EINTR);
+        rig.Api.Receives.Enqueue(-Errno.EINTR);
+        Operation<int> reading = server.StartRead(blocking, buffer).Waiting();
+        rig.Api.Receives.Enqueue(-Errno.EINTR);
+        client.Send([1]);
+        Assert.Equal(1, await reading.Within());
+
+        rig.Api.Sends.Enqueue(-Errno.EINTR);
+        rig.Api.MaxSend = 3; // As when the kernel's buffer is almost full.
+        await server.WriteAsync(blocking, new byte[] { 1, 2, 3, 4, 5, 6, 7, 8 });
+        Assert.Equal(8, await client.ReceiveAsync(new byte[16]).Within());
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task An_error_of_the_system_is_told_by_its_code(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
+        using Conn server = await rig.Listener.StartAccept(blocking).Within();
+        (int Errno, SocketError Code)[] errors =
+        [
+            (Errno.ETIMEDOUT, SocketError.TimedOut),
+            (Errno.EHOSTUNREACH, SocketError.HostUnreachable),
+            (Errno.ENOBUFS, SocketError.NoBufferSpaceAvailable),
+            (999, SocketError.SocketError),
+        ];
+        foreach ((int errno, SocketError code) in errors)
+        {
+            rig.Api.Receives.Enqueue(-errno);
+            NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[1]));
+            Assert.Equal(code, e.SocketErrorCode);
+            Assert.False(e.IsTimeout || e.IsClosed); // TCP's own time-out is not a deadline: the connection is gone.
+            rig.Api.Sends.Enqueue(-errno);
+            e = await Assert.ThrowsAsync<NetOpException>(() => server.WriteAsync(blocking, new byte[1]));
+            Assert.Equal((code, "write"), (e.SocketErrorCode, e.Operation));
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_connect_that_a_signal_interrupts_goes_on_behind_it(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        foreach (int errno in (int[])[Errno.EINTR, Errno.EALREADY, Errno.EINPROGRESS])
+        {
+            rig.Api.Connects.Enqueue(-errno);
+            Operation<NetFd> dialing = rig.StartConnect(blocking);
+            using NetFd fd = await dialing.Within();
+            Assert.Equal(rig.Listener.LocalEndPoint, fd.RemoteEndPoint);
+        }
+        rig.Api.Connects.Enqueue(-Errno.ENETUNREACH);
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.StartConnect(blocking).Within());
+        Assert.Equal((SocketError.NetworkUnreachable, "dial"), (e.SocketErrorCode, e.Operation));
+        rig.Api.Sockets.Enqueue(-Errno.EMFILE);
+        e = await Assert.ThrowsAsync<NetOpException>(() => rig.StartConnect(blocking).Within());
+        Assert.Equal((SocketError.TooManyOpenSockets, "dial"), (e.SocketErrorCode, e.Operation));
+        Assert.Equal(rig.Listener.LocalEndPoint, e.RemoteEndPoint);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_shortage_is_waited_out_and_logged_once(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        foreach (int errno in (int[])[Errno.EMFILE, Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM]) rig.Api.Accepts.Enqueue(-errno);
+        Operation<Conn> accepting = rig.Listener.StartAccept(blocking).Waiting();
+        using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
+        using (Conn server = await accepting.Within()) Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+        Assert.Equal(5, rig.Api.FaultyAccepts);
+        (LogLevel level, string text, Exception? _) = Assert.Single(rig.Log.Entries);
+        Assert.Equal(LogLevel.Warning, level);
+        Assert.StartsWith($"accept tcp {rig.Listener.LocalEndPoint}: {Errno.ToException(Errno.EMFILE).Message}", text, StringComparison.Ordinal);
+
+        // While there is still somebody in the queue it is the same shortage.
+        using Socket second = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
+        rig.Api.Accepts.Enqueue(-Errno.EMFILE);
+        (await rig.Listener.StartAccept(blocking).Within()).Dispose();
+        Assert.Single(rig.Log.Entries);
+
+        // Once the queue was empty it is another.
+        accepting = rig.Listener.StartAccept(blocking).Waiting();
+        rig.Api.Accepts.Enqueue(-Errno.EMFILE);
+        using Socket third = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
+        (await accepting.Within()).Dispose();
+        Assert.Equal(2, rig.Log.Entries.Count);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task The_pauses_of_a_shortage_are_doubled(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        rig.Api.EveryAccept = -Errno.EMFILE;
+        rig.Listener.SetDeadline(DateTimeOffset.UtcNow + TimeSpan.FromMilliseconds(300));
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.Listener.StartAccept(blocking).Within());
+        Assert.True(e.IsTimeout);
+        Assert.InRange(rig.Api.FaultyAccepts, 1, 8); // At 0, 5, 15, 35, 75, 155 ms; without doubling it would be 60.
+        Assert.Single(rig.Log.Entries);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_close_ends_an_accept_in_a_shortage(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        rig.Api.EveryAccept = -Errno.EMFILE;
+        Operation<Conn> accepting = rig.Listener.StartAccept(blocking);
+        await rig.Log.Logged.Within();
+        Operation<Conn> queued = rig.Listener.StartAccept(blocking).Waiting();
+        rig.Listener.Dispose();
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(accepting.Within)).IsClosed);
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(queued.Within)).IsClosed);
+    }
+
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task A_token_ends_an_accept_in_a_shortage(NetpollDispatch dispatch)
+    {
+        using Rig rig = new(dispatch);
+        using CancellationTokenSource cancel = new();
+        rig.Api.EveryAccept = -Errno.ENFILE;
+        Task<TcpConn> accepting = rig.Listener.AcceptTcpAsync(cancel.Token).AsTask();
+        await rig.Log.Logged.Within();
+        await cancel.CancelAsync();
+        Assert.Equal(cancel.Token, (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => accepting.Within())).CancellationToken);
+        rig.Api.EveryAccept = 0;
+        using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
+        using TcpConn server = await rig.Listener.AcceptTcpAsync().Within();
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_poller_that_is_full_costs_the_new_connections_and_not_the_listener(NetpollDispatch dispatch, bool blocking)
+    {
+        FullPoll.Factory full = new();
+        CapturingLogger log = new();
+        using Netpoller poller = new(full, new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
+        NetStack net = new(poller);
+        using TcpConnListener listener = net.ListenTcp(Raw.AnyLoopbackPort);
+        using Socket lost = await Raw.ConnectAsync(listener.LocalEndPoint);
+        using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
+        full.Refusals = 1;
+        using Conn server = await listener.StartAccept(blocking).Within();
+        Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+        Assert.Equal(0, await lost.ReceiveAsync(new byte[1]).Within());
+        Assert.Single(log.Entries);
+
+        full.Refusals = 1;
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => net.StartDial(blocking, listener.LocalEndPoint).Within());
+        Assert.Equal(("dial", listener.LocalEndPoint), (e.Operation, e.RemoteEndPoint));
+        full.Refusals = 1;
+        Assert.Equal("listen", Assert.Throws<NetOpException>(() => net.ListenTcp(Raw.AnyLoopbackPort)).Operation);
+        await server.WriteAsync(blocking, new byte[] { 1 });
+        Assert.Equal(1, await client.ReceiveAsync(new byte[8]).Within());
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task An_accept_that_the_system_refuses_for_good_fails_and_the_next_may_succeed(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        rig.Api.Accepts.Enqueue(-Errno.EPERM); // A firewall's rule (accept(2)).
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.Listener.StartAccept(blocking).Within());
+        Assert.Equal((SocketError.AccessDenied, "accept"), (e.SocketErrorCode, e.Operation));
+        using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
+        (await rig.Listener.StartAccept(blocking).Within()).Dispose();
+        Assert.Empty(rig.Log.Entries);
+    }
+
+    /// <summary>A listener, and what it accepts, over socket calls that can be told to fail.</summary>
+    private sealed class Rig : IDisposable
+    {
+        private readonly Netpoller _poller;
+
+        public Rig(NetpollDispatch dispatch)
+        {
+            _poller = new Netpoller(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = dispatch, LoggerFactory = Log });
+            Listener = new TcpConnListener(NetListenFd.Listen(_poller, Api, "tcp", Raw.AnyLoopbackPort, dualStack: false));
+        }
+
+        public FaultySocketApi Api { get; } = new();
+
+        public CapturingLogger Log { get; } = new();
+
+        public TcpConnListener Listener { get; }
+
+        public Operation<NetFd> StartConnect(bool blocking)
+        {
+            IPEndPoint remote = (IPEndPoint)Listener.LocalEndPoint;
+            DialMode mode = new(blocking, null, CancellationToken.None);
+            return blocking
+                ? new(() => Blocking.Result(NetFd.ConnectAsync(_poller, Api, "tcp", remote, mode)))
+                : new(NetFd.ConnectAsync(_poller, Api, "tcp", remote, mode).AsTask());
+        }
+
+        public void Dispose()
+        {
+            Listener.Dispose();
+            _poller.Dispose();
+        }
+    }
+}

@@ -1,0 +1,353 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+
+namespace Poller.Net.Tests;
+
+/// <summary>Deadlines end what waits, never early, and leave the connection usable. How late they are is <see cref="DeadlineLatenessTests"/>'.</summary>
+public sealed class DeadlineTests
+{
+    private static readonly byte[] One = [1];
+
+    // More than the kernel's buffers of both ends hold: a write of it waits.
+    private static readonly byte[] Plenty = new byte[16 << 20];
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_past_deadline_fails_a_read_also_when_there_is_something_to_read(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        client.Write(One);
+        Assert.True(await server.WaitToReadAsync().Within());
+        foreach (DateTimeOffset past in (DateTimeOffset[])[DateTimeOffset.UtcNow, DateTimeOffset.UtcNow - TimeSpan.FromSeconds(1), DateTimeOffset.UnixEpoch, DateTimeOffset.MinValue + TimeSpan.FromTicks(1)])
+        {
+            server.SetReadDeadline(past);
+            NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[1]));
+            AssertTimeout(e, "read", server);
+            Assert.True((await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, Memory<byte>.Empty))).IsTimeout);
+            e = await Assert.ThrowsAsync<NetOpException>(() => server.StartWaitToRead(blocking).Within());
+            AssertTimeout(e, "wait to read", server);
+        }
+        server.SetReadDeadline(null);
+        Assert.Equal(1, await server.ReadAsync(blocking, new byte[8]));
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_past_deadline_fails_a_write_also_when_there_is_room(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        client.SetWriteDeadline(DateTimeOffset.UnixEpoch);
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(() => client.WriteAsync(blocking, One)), "write", client);
+        client.SetWriteDeadline(null);
+        await client.WriteAsync(blocking, One);
+        Assert.Equal(1, await server.ReadAsync(blocking, new byte[8])); // The first was not sent.
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_past_deadline_ends_what_waits_at_once(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn _) = await fixture.PairAsync();
+        Operation<int> reading = client.StartRead(blocking, new byte[1]).Waiting();
+        Operation<int> queued = client.StartRead(blocking, new byte[1]).Waiting();
+        Operation<int> writing = client.StartWrite(blocking, Plenty).Waiting();
+        client.SetReadDeadline(DateTimeOffset.UnixEpoch);
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(reading.Within), "read", client);
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(queued.Within), "read", client);
+        writing.Waiting();
+        client.SetDeadline(DateTimeOffset.UnixEpoch);
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(writing.Within), "write", client);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_deadline_ahead_ends_a_read_and_never_early(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn _, TcpConn server) = await fixture.PairAsync();
+        foreach (double milliseconds in (double[])[0.2, 1, 5, 17.3, 40])
+        {
+            TimeSpan span = TimeSpan.FromMilliseconds(milliseconds);
+            long start = Stopwatch.GetTimestamp();
+            server.SetReadDeadline(DateTimeOffset.UtcNow + span);
+            AssertTimeout(await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[1])), "read", server);
+            AssertNotEarly(start, span);
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_deadline_ahead_ends_a_write_and_never_early(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Operation<int> writing = client.StartWrite(blocking, Plenty).Waiting();
+        TimeSpan span = TimeSpan.FromMilliseconds(30);
+        long start = Stopwatch.GetTimestamp();
+        client.SetWriteDeadline(DateTimeOffset.UtcNow + span);
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(writing.Within), "write", client);
+        AssertNotEarly(start, span);
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(() => client.WriteAsync(blocking, One)), "write", client);
+
+        // What was sent is read; and then the connection writes on.
+        client.SetWriteDeadline(null);
+        Task draining = Operation.Run(blocking, async () =>
+        {
+            byte[] buffer = new byte[1 << 16];
+            while ((blocking ? server.Read(buffer) : await server.ReadAsync(buffer).ConfigureAwait(false)) is int n and > 0 && buffer[n - 1] != 1) { }
+        });
+        await client.WriteAsync(blocking, One);
+        await draining.Within();
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_deadline_that_is_cleared_while_a_read_waits_does_not_end_it(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn _, TcpConn witness) = await fixture.PairAsync();
+        foreach (DateTimeOffset? none in (DateTimeOffset?[])[null, default(DateTimeOffset)])
+        {
+            server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromSeconds(10));
+            Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
+            DateTimeOffset soon = DateTimeOffset.UtcNow + TimeSpan.FromMilliseconds(30);
+            witness.SetReadDeadline(soon + TimeSpan.FromMilliseconds(1));
+            server.SetReadDeadline(soon);
+            server.SetReadDeadline(none);
+            if (reading.Task.IsCompleted) // The 30 ms went by between the two calls.
+            {
+                Assert.True(DateTimeOffset.UtcNow >= soon);
+                continue;
+            }
+            await Assert.ThrowsAsync<NetOpException>(() => witness.ReadAsync(blocking, new byte[1]));
+            reading.Waiting();
+            client.Write(One);
+            Assert.Equal(1, await reading.Within());
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_deadline_that_is_moved_while_a_read_waits_counts_as_moved(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn _, TcpConn server) = await fixture.PairAsync();
+
+        // Prolonged, step by step.
+        server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromSeconds(10));
+        Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
+        DateTimeOffset at = DateTimeOffset.UtcNow;
+        long start = Stopwatch.GetTimestamp();
+        for (int milliseconds = 200; milliseconds <= 260; milliseconds += 10) server.SetReadDeadline(at + TimeSpan.FromMilliseconds(milliseconds));
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(reading.Within), "read", server);
+        AssertNotEarly(start, TimeSpan.FromMilliseconds(260));
+
+        // Shortened.
+        server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromHours(1));
+        reading = server.StartRead(blocking, new byte[1]).Waiting();
+        start = Stopwatch.GetTimestamp();
+        server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromMilliseconds(20));
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(reading.Within), "read", server);
+        AssertNotEarly(start, TimeSpan.FromMilliseconds(20));
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_deadline_that_passes_over_an_idle_connection_fails_what_comes_after(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn _, TcpConn witness) = await fixture.PairAsync();
+        DateTimeOffset soon = DateTimeOffset.UtcNow + TimeSpan.FromMilliseconds(10);
+        server.SetDeadline(soon);
+        witness.SetReadDeadline(soon + TimeSpan.FromMilliseconds(1));
+        client.Write(One);
+        await Assert.ThrowsAsync<NetOpException>(() => witness.ReadAsync(blocking, new byte[1]));
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[1])), "read", server);
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(() => server.WriteAsync(blocking, One)), "write", server);
+        server.SetDeadline(DateTimeOffset.MaxValue);
+        Assert.Equal(1, await server.ReadAsync(blocking, new byte[1]));
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_connection_is_usable_after_any_number_of_deadlines(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        byte[] buffer = new byte[8];
+        for (byte i = 0; i < 20; i++)
+        {
+            server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromMilliseconds(1));
+            await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, buffer));
+            server.SetReadDeadline(DateTimeOffset.UtcNow + Fixture.Patience);
+            Operation<int> reading = server.StartRead(blocking, buffer).Waiting();
+            await client.WriteAsync(blocking, new[] { i });
+            Assert.Equal(1, await reading.Within());
+            Assert.Equal(i, buffer[0]);
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_deadline_holds_for_its_own_direction(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        server.SetReadDeadline(DateTimeOffset.UnixEpoch);
+        await server.WriteAsync(blocking, One);
+        Assert.Equal(1, await client.ReadAsync(blocking, new byte[8]));
+        server.SetDeadline(null);
+        server.SetWriteDeadline(DateTimeOffset.UnixEpoch);
+        await client.WriteAsync(blocking, One);
+        Assert.Equal(1, await server.ReadAsync(blocking, new byte[8]));
+        await Assert.ThrowsAsync<NetOpException>(() => server.WriteAsync(blocking, One));
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_read_time_out_counts_anew_for_each_read(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        server.ReadTimeout = 20;
+        Assert.Equal(20, server.ReadTimeout);
+        for (int i = 0; i < 3; i++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            AssertTimeout(await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[1])), "read", server);
+            AssertNotEarly(start, TimeSpan.FromMilliseconds(20));
+        }
+
+        // One that is infinite takes the last deadline away too.
+        server.ReadTimeout = Timeout.Infinite;
+        Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
+        client.Write(One);
+        Assert.Equal(1, await reading.Within());
+
+        server.ReadTimeout = (int)Fixture.Patience.TotalMilliseconds;
+        client.Write(One);
+        Assert.Equal(1, await server.ReadAsync(blocking, new byte[1]));
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_write_time_out_ends_a_write_that_waits(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn _) = await fixture.PairAsync();
+        client.WriteTimeout = 20;
+        Assert.Equal(20, client.WriteTimeout);
+        await client.WriteAsync(blocking, One);
+        for (int i = 0; i < 2; i++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            AssertTimeout(await Assert.ThrowsAsync<NetOpException>(() => client.WriteAsync(blocking, Plenty)), "write", client);
+            AssertNotEarly(start, TimeSpan.FromMilliseconds(20));
+        }
+        client.WriteTimeout = Timeout.Infinite;
+        client.StartWrite(blocking, Plenty).Waiting();
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-2)]
+    [InlineData(int.MinValue)]
+    public async Task A_time_out_that_is_none_is_refused(int milliseconds)
+    {
+        using Fixture fixture = new();
+        (TcpConn conn, TcpConn _) = await fixture.PairAsync();
+        Assert.Throws<ArgumentOutOfRangeException>(() => conn.ReadTimeout = milliseconds);
+        Assert.Throws<ArgumentOutOfRangeException>(() => conn.WriteTimeout = milliseconds);
+        Assert.Equal((Timeout.Infinite, Timeout.Infinite), (conn.ReadTimeout, conn.WriteTimeout));
+    }
+
+    [Fact]
+    public async Task A_deadline_of_a_closed_connection_is_refused()
+    {
+        using Fixture fixture = new();
+        (TcpConn conn, TcpConn _) = await fixture.PairAsync();
+        conn.Dispose();
+        Assert.Contains("set deadline", Assert.Throws<ObjectDisposedException>(() => conn.SetDeadline(DateTimeOffset.UtcNow)).Message, StringComparison.Ordinal);
+        Assert.Contains("set read deadline", Assert.Throws<ObjectDisposedException>(() => conn.SetReadDeadline(null)).Message, StringComparison.Ordinal);
+        Assert.Contains("set write deadline", Assert.Throws<ObjectDisposedException>(() => conn.SetWriteDeadline(null)).Message, StringComparison.Ordinal);
+    }
+
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task Threads_that_race_for_a_deadline_leave_the_last_one_in_force(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        byte[] buffer = new byte[1];
+        for (int round = 0; round < 20; round++)
+        {
+            server.SetDeadline(null);
+            Operation<int> reading = server.StartRead(blocking: false, buffer).Waiting();
+            await Task.WhenAll(Enumerable.Range(0, 4).Select(id => Operation.OnOwnThread(() =>
+            {
+                Random random = new(id + (round * 100));
+                for (int i = 0; i < 200; i++)
+                {
+                    if (random.Next(8) == 0) server.SetReadDeadline(null);
+                    else server.SetDeadline(DateTimeOffset.UtcNow + TimeSpan.FromSeconds(10 + random.Next(3600)));
+                }
+            }))).Within();
+            reading.Waiting();
+            if (round % 2 == 0)
+            {
+                server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromMilliseconds(2));
+                Assert.True((await Assert.ThrowsAsync<NetOpException>(reading.Within)).IsTimeout);
+            }
+            else
+            {
+                client.Write(One);
+                Assert.Equal(1, await reading.Within());
+            }
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task Bytes_that_race_a_deadline_are_read_now_or_after_it(NetpollDispatch dispatch, bool blocking)
+    {
+        const int Rounds = 1000;
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        int timeouts = 0;
+        Task reading = Operation.Run(blocking, async () =>
+        {
+            byte[] buffer = new byte[16];
+            for (int next = 0; next < Rounds;)
+            {
+                server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromMicroseconds(50));
+                try
+                {
+                    int n = blocking ? server.Read(buffer) : await server.ReadAsync(buffer).ConfigureAwait(false);
+                    Assert.NotEqual(0, n);
+                    foreach (byte value in buffer.AsSpan(0, n)) Assert.Equal((byte)next++, value);
+                }
+                catch (NetOpException e) when (e.IsTimeout)
+                {
+                    timeouts++;
+                }
+            }
+        });
+        await Operation.OnOwnThread(() =>
+        {
+            for (int i = 0; i < Rounds; i++)
+            {
+                client.WriteByte((byte)i);
+                Thread.SpinWait(i % 1000);
+            }
+        }).Within();
+        await reading.Within();
+    }
+
+    private static void AssertTimeout(NetOpException e, string operation, Conn conn)
+    {
+        Assert.True(e.IsTimeout, e.Message);
+        Assert.False(e.IsClosed);
+        Assert.IsType<TimeoutException>(e.InnerException);
+        Assert.Equal(SocketError.TimedOut, e.SocketErrorCode);
+        Assert.Equal((operation, "tcp"), (e.Operation, e.Network));
+        Assert.Equal($"{operation} tcp {conn.LocalEndPoint}->{conn.RemoteEndPoint}: the deadline passed", e.Message);
+    }
+
+    // A DateTimeOffset counts in ticks: the deadline lies up to one before what was asked.
+    private static void AssertNotEarly(long start, TimeSpan span)
+    {
+        TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
+        Assert.True(elapsed >= span - TimeSpan.FromTicks(1), $"{elapsed} is earlier than {span}.");
+    }
+}

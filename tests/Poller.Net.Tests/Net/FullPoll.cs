@@ -1,0 +1,44 @@
+using System.Diagnostics.CodeAnalysis;
+using Poller.Abstractions;
+using Poller.Epoll;
+
+namespace Poller.Net.Tests;
+
+/// <summary>Epoll that takes no descriptor while it is told so, as one that has reached max_user_watches (epoll(7)).</summary>
+internal sealed class FullPoll : INetpoll
+{
+    private readonly EpollNetpoll _inner = new();
+    private readonly Factory _factory;
+
+    private FullPoll(Factory factory) => _factory = factory;
+
+    public string Name => _inner.Name;
+
+    public PollTrigger Trigger => _inner.Trigger;
+
+    public void Init() => _inner.Init();
+
+    public int Open(nint fd, PollToken token) => _factory.Refusals > 0 && Interlocked.Decrement(ref _factory.Refusals) >= 0 ? Errno.ENOSPC : _inner.Open(fd, token);
+
+    public int Close(nint fd, PollToken token) => _inner.Close(fd, token);
+
+    public int Arm(nint fd, PollToken token, PollMode mode) => _inner.Arm(fd, token, mode);
+
+    public int Poll(Span<PollEvent> events, long delay) => _inner.Poll(events, delay);
+
+    public void Break() => _inner.Break();
+
+    public void Dispose() => _inner.Dispose();
+
+    public sealed class Factory : INetpollFactory
+    {
+        /// <summary>How many of the next descriptors are refused.</summary>
+        public int Refusals;
+
+        public string Name => "epoll";
+
+        public bool IsSupported([NotNullWhen(false)] out string? reason) => new EpollNetpollFactory().IsSupported(out reason);
+
+        public INetpoll Create() => new FullPoll(this);
+    }
+}

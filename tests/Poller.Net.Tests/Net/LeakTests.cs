@@ -1,0 +1,168 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+
+namespace Poller.Net.Tests;
+
+/// <summary>What is closed is gone: descriptors, and the places of their descs. The count is the process's, so nothing runs beside these.</summary>
+[Collection(nameof(Alone))]
+public sealed class LeakTests
+{
+    [Fact]
+    public async Task Twenty_thousand_connections_leave_no_descriptor()
+    {
+        const int Dialers = 16;
+        const int Each = 1250;
+        using Fixture fixture = new(loops: 2);
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        _ = await fixture.PairAsync(); // The loops and all that is made on first use are there.
+        int before = CountSockets();
+
+        Task serving = Task.Run(() => ServeAsync(listener));
+        await Task.WhenAll(Enumerable.Range(0, Dialers).Select(id => Task.Run(() => DialAsync(fixture.Net, (IPEndPoint)listener.LocalEndPoint, id)))).Within();
+        await serving.Within();
+
+        Assert.Equal(before, CountSockets());
+        int descs = fixture.Poller.Loops.Sum(static loop => loop.Cache.Snapshot().Length);
+        Assert.InRange(descs, 1, 1000); // Recycled: as many as were open at once.
+
+        static async Task ServeAsync(TcpConnListener listener)
+        {
+            List<Task> handlers = [];
+            for (int i = 0; i < Dialers * Each; i++)
+            {
+                TcpConn conn = await listener.AcceptTcpAsync().ConfigureAwait(false);
+                Task handler = HandleAsync(conn);
+                if (!handler.IsCompletedSuccessfully) handlers.Add(handler);
+                if (handlers.Count == 1000) handlers.RemoveAll(static h => h.IsCompletedSuccessfully);
+            }
+            await Task.WhenAll(handlers).ConfigureAwait(false);
+        }
+
+        static async Task HandleAsync(TcpConn conn)
+        {
+            using (conn)
+            {
+                try
+                {
+                    await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+                }
+                catch (NetOpException e)
+                {
+                    Assert.Equal(SocketError.ConnectionReset, e.SocketErrorCode);
+                }
+            }
+        }
+
+        // By a reset, which leaves the port free at once; every other one with a read under way.
+        static async Task DialAsync(NetStack net, IPEndPoint remote, int id)
+        {
+            for (int i = 0; i < Each; i++)
+            {
+                TcpConn conn = await net.DialTcpAsync(remote).ConfigureAwait(false);
+                conn.SetLinger(0);
+                ValueTask<int> read = (i + id) % 2 == 0 ? conn.ReadAsync(new byte[1]) : ValueTask.FromResult(0);
+                conn.Dispose();
+                try
+                {
+                    await read.ConfigureAwait(false);
+                }
+                catch (NetOpException e)
+                {
+                    Assert.True(e.IsClosed, e.Message);
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public async Task What_fails_leaves_no_descriptor()
+    {
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        IPEndPoint closed;
+        using (TcpConnListener other = fixture.Net.ListenTcp(Raw.AnyLoopbackPort)) closed = (IPEndPoint)other.LocalEndPoint;
+        using Socket full = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        full.Bind(Raw.AnyLoopbackPort);
+        full.Listen(0);
+        using Socket only = await Raw.ConnectAsync(full.LocalEndPoint!);
+        int before = CountSockets();
+        for (int i = 0; i < 200; i++)
+        {
+            await Assert.ThrowsAsync<NetOpException>(() => fixture.Net.DialTcpAsync(closed).Within());
+            Assert.Throws<NetOpException>(() => fixture.Net.DialTcp(closed));
+            Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp((IPEndPoint)listener.LocalEndPoint));
+            Assert.Throws<NetOpException>(() => fixture.Net.Listen("tcp", "203.0.113.1:0"));
+            using CancellationTokenSource cancel = new();
+            Task<TcpConn> dial = fixture.Net.DialTcpAsync((IPEndPoint)full.LocalEndPoint!, cancel.Token).AsTask();
+            await cancel.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => dial.Within());
+        }
+        Assert.Equal(before, CountSockets());
+        fixture.Poller.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
+        Assert.Throws<ObjectDisposedException>(() => fixture.Net.DialTcp((IPEndPoint)listener.LocalEndPoint));
+        Assert.Equal(before, CountSockets());
+    }
+
+    [Fact]
+    public async Task A_connection_that_was_dropped_is_closed_by_its_finalizer()
+    {
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        using TcpConn server = DialAndDrop(fixture.Net, listener);
+        Task<int> end = server.ReadAsync(new byte[1]).AsTask();
+        Assert.True(CollectUntil(() => end.IsCompleted), "the peer of a connection that was dropped saw no end.");
+        Assert.Equal(0, await end);
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        static TcpConn DialAndDrop(NetStack net, TcpConnListener listener)
+        {
+            TcpConn client = net.DialTcp((IPEndPoint)listener.LocalEndPoint);
+            TcpConn server = listener.Accept();
+
+            // With all that is made on first use, and a deadline that nobody will wait for.
+            client.SetDeadline(DateTimeOffset.UtcNow.AddHours(1));
+            server.WriteByte(1);
+            Assert.Equal(1, client.ReadAsync(new byte[8]).AsTask().GetAwaiter().GetResult());
+            ValueTask<int> read = client.ReadAsync(new byte[8]);
+            server.WriteByte(1);
+            Assert.Equal(1, read.AsTask().GetAwaiter().GetResult());
+            return server;
+        }
+    }
+
+    [Fact]
+    public async Task A_listener_that_was_dropped_is_closed_by_its_finalizer()
+    {
+        using Fixture fixture = new();
+        IPEndPoint address = ListenAndDrop(fixture.Net);
+        bool refused = false;
+        while (!refused)
+        {
+            CollectUntil(static () => true);
+            try
+            {
+                using Socket client = await Raw.ConnectAsync(address);
+            }
+            catch (SocketException e)
+            {
+                Assert.Equal(SocketError.ConnectionRefused, e.SocketErrorCode);
+                refused = true;
+            }
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        static IPEndPoint ListenAndDrop(NetStack net) => (IPEndPoint)net.ListenTcp(Raw.AnyLoopbackPort).LocalEndPoint;
+    }
+
+    private static bool CollectUntil(Func<bool> done) => SpinWait.SpinUntil(() =>
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        return done();
+    }, Fixture.Patience);
+
+    private static int CountSockets() =>
+        new DirectoryInfo("/proc/self/fd").EnumerateFiles().Count(static file => file.LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true);
+}

@@ -1,0 +1,53 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+
+namespace Poller.Net.Tests;
+
+/// <summary>What lies under a connection, and peers that are not ours.</summary>
+internal static class Raw
+{
+    public static readonly IPEndPoint AnyLoopbackPort = new(IPAddress.Loopback, 0);
+
+    /// <summary>The socket under a connection or a listener, to look at its options; it is not owned.</summary>
+    public static Socket SocketOf(TcpConn conn) => SocketOf(NetFdOf(conn));
+
+    /// <inheritdoc cref="SocketOf(TcpConn)"/>
+    public static Socket SocketOf(TcpConnListener listener) => SocketOf(NetFdOf(listener));
+
+    /// <summary>Closes a connection as a peer that dies does.</summary>
+    public static void Reset(this TcpConn conn)
+    {
+        conn.SetLinger(0);
+        conn.Dispose();
+    }
+
+    /// <summary>A System.Net.Sockets client of a listener.</summary>
+    public static async Task<Socket> ConnectAsync(EndPoint remote)
+    {
+        Socket socket = new(remote.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        await socket.ConnectAsync(remote).Within().ConfigureAwait(false);
+        return socket;
+    }
+
+    /// <summary>Whether a child process would get the descriptor.</summary>
+    public static bool IsInherited(TcpConn conn)
+    {
+        const int CloseOnExec = 0x80000;
+        string flags = File.ReadLines($"/proc/self/fdinfo/{FdOf(conn)}").First(static line => line.StartsWith("flags:", StringComparison.Ordinal));
+        return (Convert.ToInt32(flags["flags:".Length..].Trim(), 8) & CloseOnExec) == 0;
+    }
+
+    public static nint FdOf(TcpConn conn) => NumberOf(NetFdOf(conn));
+
+    private static Socket SocketOf(PollFd fd) => new(new SafeSocketHandle(NumberOf(fd), ownsHandle: false));
+
+    [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "get_Fd")]
+    private static extern nint NumberOf(PollFd fd);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_fd")]
+    private static extern ref NetFd NetFdOf(Conn conn);
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_fd")]
+    private static extern ref NetListenFd NetFdOf(TcpConnListener listener);
+}
