@@ -13,7 +13,7 @@ namespace Poller.Net.Tests;
 /// <summary>A connection is a Stream, and what is made for streams takes it.</summary>
 public sealed class StreamTests
 {
-    private static readonly Lazy<X509Certificate2> s_certificate = new(MakeCertificate);
+    private static readonly Lazy<X509Certificate2> Certificate = new(MakeCertificate);
 
     [Fact]
     public async Task It_says_what_it_can()
@@ -201,9 +201,9 @@ public sealed class StreamTests
         SslClientAuthenticationOptions clientOptions = new()
         {
             TargetHost = "poller.test",
-            RemoteCertificateValidationCallback = static (_, certificate, _, _) => certificate!.GetCertHashString() == s_certificate.Value.GetCertHashString(),
+            RemoteCertificateValidationCallback = static (_, certificate, _, _) => certificate!.GetCertHashString() == Certificate.Value.GetCertHashString(),
         };
-        SslServerAuthenticationOptions serverOptions = new() { ServerCertificate = s_certificate.Value };
+        SslServerAuthenticationOptions serverOptions = new() { ServerCertificate = Certificate.Value };
         await Task.WhenAll(
             Operation.Run(blocking, async () =>
             {
@@ -240,7 +240,7 @@ public sealed class StreamTests
         using Fixture fixture = new(dispatch);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         using SslStream tls = new(server);
-        Task handshake = tls.AuthenticateAsServerAsync(s_certificate.Value);
+        Task handshake = tls.AuthenticateAsServerAsync(Certificate.Value);
         await client.WriteAsync("this is not TLS, and will not be\r\n"u8.ToArray()).Within();
         await Assert.ThrowsAsync<AuthenticationException>(() => handshake.Within());
     }
