@@ -149,6 +149,7 @@ internal class NetFd : PollFd
         {
             int result = Api.SetOption(Fd, level, name, value);
             if (result < 0) throw Refused(operation, result);
+            if (name == SocketOptionName.Linger) Lingers = value > 0;
         }
         finally
         {

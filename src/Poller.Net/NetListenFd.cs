@@ -38,9 +38,15 @@ internal sealed class NetListenFd : NetFd
             SocketAddress address = local.Serialize();
             Check(api.Bind(fd, address.Buffer.Span[..address.Size]));
             Check(api.Listen(fd, api.MaxBacklog));
+            PollLoop loop = poller.NextLoop(); // May be the first use of the poller, and fail; the descriptor is not the listener's yet.
             listener = new NetListenFd(poller, api, fd, network);
-            listener.Init(poller.NextLoop());
+            listener.Init(loop);
             return listener;
+        }
+        catch (NetpollException e)
+        {
+            if (listener is null) api.Close(fd);
+            throw NetOpException.Refused("listen", network, local, null, Errno.ToException(e.Errno), e.Message);
         }
         catch when (listener is null)
         {
@@ -95,7 +101,11 @@ internal sealed class NetListenFd : NetFd
                         pause = pause == TimeSpan.Zero ? MinPause : pause * 2 < MaxPause ? pause * 2 : MaxPause;
                         TimeSpan left = TimeLeft(PollMode.Read);
                         TimeSpan bounded = left < pause ? left + TimeSpan.FromMilliseconds(1) : pause; // A wait counts whole ms: it would spin through the last.
-                        if (blocking) _closed.Wait(bounded, token);
+                        if (blocking)
+                        {
+                            LoopThreads.LoopOfThisThread?.HandOff();
+                            _closed.Wait(bounded, token);
+                        }
                         else await _closed.WaitAsync(bounded, token).ConfigureAwait(false);
                         if (Check(PollMode.Read) is int reason and not 0) throw Failed("accept", reason);
                         break;

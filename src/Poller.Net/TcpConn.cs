@@ -23,7 +23,8 @@ public sealed class TcpConn : Conn
 
     /// <summary>
     /// What a close does with bytes that are not yet sent or acknowledged (SO_LINGER, socket(7)): null sends them in the background, which is
-    /// the default; 0 throws them away and resets the connection; above 0, the system may hold the closing thread for so many seconds.
+    /// the default; 0 throws them away and resets the connection; above 0 they are thrown away after so many seconds, for which a thread of
+    /// the pool waits.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Below 0, or above 65535.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>

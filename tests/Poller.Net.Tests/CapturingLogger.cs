@@ -9,6 +9,9 @@ internal sealed class CapturingLogger : ILoggerFactory, ILogger
     private readonly TaskCompletionSource _logged = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ConcurrentQueue<(LogLevel Level, string Text, Exception? Exception)> _entries = new();
 
+    /// <summary>Whether it throws, as when a provider behind it fails.</summary>
+    public bool Fails { get; init; }
+
     public Task Logged => _logged.Task;
 
     public IReadOnlyCollection<(LogLevel Level, string Text, Exception? Exception)> Entries => _entries;
@@ -27,6 +30,7 @@ internal sealed class CapturingLogger : ILoggerFactory, ILogger
     {
         _entries.Enqueue((logLevel, formatter(state, exception), exception));
         _logged.TrySetResult();
+        if (Fails) throw new InvalidOperationException("the logger fails");
     }
 
     public void Dispose() { }

@@ -53,6 +53,12 @@ internal abstract class PollFd : IDisposable
 
     public int WriteTimeout { get => Volatile.Read(ref _writeTimeout); set => SetTimeout(ref _writeTimeout, value, PollMode.Write); }
 
+    /// <summary>
+    /// Whether close(2) may block, which it does for SO_LINGER even on a non-blocking socket: then the pool does it, and neither a loop
+    /// nor the finalizer's thread.
+    /// </summary>
+    protected bool Lingers { get; set; }
+
     /// <summary>Read before an operation queues: one that finds it closed when its turn comes was closed during the operation, not before.</summary>
     protected bool IsClosed => _mutex.IsClosed;
 
@@ -142,8 +148,9 @@ internal abstract class PollFd : IDisposable
             if (result == 0) result = Attempt(kind, buffer, ref done);
             while (result == -Errno.EAGAIN)
             {
+                // Before the wait: a thread that is interrupted may take an edge with it, and the next read is to try.
+                if (mode == PollMode.Read) _drained = false;
                 bool ready = ThreadWaiter.Wait(Loop, Desc, mode);
-                if (ready && mode == PollMode.Read) _drained = false;
                 result = ready ? 0 : Check(mode);
                 if (result == 0) result = Attempt(kind, buffer, ref done);
             }
@@ -381,8 +388,13 @@ internal abstract class PollFd : IDisposable
     {
         while (!_mutex.TryLeaveQueue(mode))
         {
-            // The permit that is on its way lets one of the queue try. Whoever takes it has to try, or the others wait at a free lock.
-            _mutex.Semaphore(mode).Wait();
+            // A permit is on its way that lets one of the queue try. Whoever takes it has to try, or the others wait at a free lock. Who
+            // does not get it looks again: the one who did may be back in the queue.
+            if (!_mutex.Semaphore(mode).Wait(0))
+            {
+                Thread.Yield();
+                continue;
+            }
             FdLock outcome = _mutex.TryLock(mode);
             if (outcome == FdLock.Acquired) Unlock(mode);
             if (outcome != FdLock.Queued) return;
@@ -452,6 +464,12 @@ internal abstract class PollFd : IDisposable
     private void Destroy()
     {
         if (_desc is not null) Loop.Close(_desc);
+        if (Lingers) ThreadPool.UnsafeQueueUserWorkItem(static fd => fd.CloseDescriptor(), this, preferLocal: false);
+        else CloseDescriptor();
+    }
+
+    private void CloseDescriptor()
+    {
         int result = Api.Close(Fd);
 
         // close(2) frees the descriptor whatever it returns; EBADF says that someone else had closed it.

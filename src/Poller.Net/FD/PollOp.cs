@@ -103,7 +103,18 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         {
             if (!parkFirst)
             {
-                int result = _kind == PollOpKind.WaitReady ? 0 : fd.Attempt(_kind, _buffer.Span, ref _done);
+                int result;
+                try
+                {
+                    result = _kind == PollOpKind.WaitReady ? 0 : fd.Attempt(_kind, _buffer.Span, ref _done);
+                }
+#pragma warning disable CA1031 // The buffer's owner may be gone by now (MemoryManager.GetSpan throws what it likes): the operation's error.
+                catch (Exception e)
+#pragma warning restore CA1031
+                {
+                    Complete(0, e);
+                    return;
+                }
                 if (result != -Errno.EAGAIN)
                 {
                     Complete(result);

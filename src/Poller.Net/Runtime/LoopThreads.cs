@@ -60,8 +60,26 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// </summary>
     public bool HasPlace => Volatile.Read(ref _active) < Max;
 
-    /// <summary>Has a new thread lead the first term.</summary>
-    public void StartLeader() => Lead(StartFollower(), 0);
+    /// <summary>
+    /// Has a new thread lead the first term, with a follower at hand where it may need one: when descriptors are short, no thread starts.
+    /// </summary>
+    public void StartLeader(bool withFollower)
+    {
+        Follower leader = StartFollower();
+        if (withFollower)
+        {
+            try
+            {
+                Release(StartFollower());
+            }
+            catch
+            {
+                Assign(leader, Role.End, 0);
+                throw;
+            }
+        }
+        Lead(leader, 0);
+    }
 
     /// <summary>Has a follower that <see cref="TryReserve"/> gave lead <paramref name="term"/>.</summary>
     public void Lead(Follower follower, uint term)

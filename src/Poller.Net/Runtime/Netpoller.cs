@@ -104,15 +104,33 @@ public sealed partial class Netpoller : IDisposable
     /// <summary>Takes an error that no caller can be told.</summary>
     internal void Report(string operation, Exception exception)
     {
-        if (_logger is not null) LogUntold(_logger, operation, exception);
-        else Console.Error.WriteLine($"poller: {operation}: {exception}");
+        Tell(logger => LogUntold(logger, operation, exception), () => $"{operation}: {exception}");
     }
 
     /// <summary>Tells what somebody should know, and goes on.</summary>
     internal void Warn(string message)
     {
-        if (_logger is not null) LogWarning(_logger, message);
-        else Console.Error.WriteLine($"poller: {message}");
+        Tell(logger => LogWarning(logger, message), () => message);
+    }
+
+    // A logger may throw, as a provider's failure makes it: that ends neither a loop nor a close.
+    private void Tell(Action<ILogger> log, Func<string> text)
+    {
+        try
+        {
+            if (_logger is not null)
+            {
+                log(_logger);
+                return;
+            }
+        }
+#pragma warning disable CA1031
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Console.Error.WriteLine($"poller: the logger threw: {e}");
+        }
+        Console.Error.WriteLine($"poller: {text()}");
     }
 
     private PollLoop[] Init()
@@ -122,27 +140,42 @@ public sealed partial class Netpoller : IDisposable
             ObjectDisposedException.ThrowIf(_disposed, this);
             if (_loops is not null) return _loops;
 
-            List<INetpoll> pollers = [];
+            List<PollLoop> loops = [];
             try
             {
-                for (int i = 0; i < LoopCount; i++)
+                for (int i = 0; i < LoopCount; i++) loops.Add(StartLoop(i));
+                if (Dispatch == NetpollDispatch.Adaptive)
                 {
-                    pollers.Add(_backend.Create());
-                    pollers[i].Init();
+                    Sysmon = new Sysmon([.. loops]);
+                    Sysmon.Start();
                 }
             }
-            catch
+            catch (Exception e)
             {
-                pollers.ForEach(static poller => poller.Dispose());
-                throw;
+                loops.ForEach(static loop => loop.Stop());
+                if (e is not (OutOfMemoryException or ThreadStartException)) throw;
+                throw new NetpollException("start a loop's thread", Errno.EAGAIN, "a thread, and the free descriptor it takes to start one, were expected");
             }
-            PollLoop[] loops = [.. pollers.Select((poller, i) => new PollLoop(this, poller, i))];
-            if (Dispatch == NetpollDispatch.Adaptive) Sysmon = new Sysmon(loops);
-            Volatile.Write(ref _loops, loops);
+            Volatile.Write(ref _loops, [.. loops]);
+            return _loops;
         }
-        foreach (PollLoop loop in _loops) loop.Start();
-        Sysmon?.Start();
-        return _loops;
+    }
+
+    private PollLoop StartLoop(int index)
+    {
+        INetpoll poll = _backend.Create();
+        try
+        {
+            poll.Init();
+            PollLoop loop = new(this, poll, index);
+            loop.Start();
+            return loop;
+        }
+        catch
+        {
+            poll.Dispose();
+            throw;
+        }
     }
 
     [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "{Operation}: failed where nobody awaits it; the loop goes on.")]

@@ -88,7 +88,7 @@ internal sealed class PollLoop
     private static uint TermOf(uint lead) => lead >> 1;
 
     /// <summary>Starts the first leader.</summary>
-    public void Start() => _threads.StartLeader();
+    public void Start() => _threads.StartLeader(withFollower: Dispatch == NetpollDispatch.Adaptive);
 
     /// <summary>Registers a descriptor. The caller owns it still.</summary>
     public PollDesc Open(nint fd)
@@ -193,6 +193,11 @@ internal sealed class PollLoop
         if (Interlocked.Exchange(ref _stopping, 1) != 0) return;
         foreach (PollDesc desc in Cache.Snapshot()) Evict(desc);
         AddAll(_injected.TakeAll());
+
+        // The leader may be caught in a handler that waits for one behind it, and the monitor ends too.
+        while (Batch.TryClaim(out PollWaiter? waiter)) Queue(waiter);
+        uint lead = Lead;
+        if (Dispatch == NetpollDispatch.Adaptive && !IsPolling(lead)) TryPromote(lead);
         _threads.Stop();
         Wake();
     }
@@ -271,7 +276,7 @@ internal sealed class PollLoop
         while (Batch.TryClaim(out PollWaiter? waiter))
         {
             // The leader runs in place only while another thread could take its place; else it would be the last that polls.
-            if (_threads.HasPlace) Run(waiter);
+            if (_threads.HasPlace && !IsStopping) Run(waiter);
             else Queue(waiter);
             if (TermOf(Volatile.Read(ref _lead)) != term) return false;
         }

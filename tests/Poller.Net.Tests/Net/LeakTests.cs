@@ -99,6 +99,13 @@ public sealed class LeakTests
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => dial.Within());
         }
         Assert.Equal(before, CountSockets());
+
+        // A poller that ends before its first use, and one that ends after.
+        using Fixture unused = new();
+        unused.Poller.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => unused.Net.ListenTcp(Raw.AnyLoopbackPort));
+        Assert.Throws<ObjectDisposedException>(() => unused.Net.DialTcp((IPEndPoint)listener.LocalEndPoint));
+        Assert.Equal(before, CountSockets());
         fixture.Poller.Dispose();
         Assert.Throws<ObjectDisposedException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
         Assert.Throws<ObjectDisposedException>(() => fixture.Net.DialTcp((IPEndPoint)listener.LocalEndPoint));

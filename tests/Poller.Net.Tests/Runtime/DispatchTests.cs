@@ -371,6 +371,83 @@ public sealed class DispatchTests
     }
 
     [Fact]
+    public async Task A_dispose_frees_what_stands_behind_a_blocked_handler()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
+        (TcpConn gate, TcpConn gated) = await fixture.PairAsync();
+        using ManualResetEventSlim release = new();
+        Task behind = ReleaseAsync(server2);
+        Task blocked = DisposeAndBlockAsync(server);
+
+        // The gate holds the loop while the other two become ready, so that one poll finds both.
+        using ManualResetEventSlim entered = new();
+        using ManualResetEventSlim open = new();
+        Task holding = HoldAsync(gated);
+        gate.Write(One);
+        Assert.True(entered.Wait(Fixture.Patience));
+        client.Write(One);
+        client2.Write(One);
+        open.Set();
+        await Task.WhenAll(behind, blocked, holding).WaitAsync(Fixture.Patience);
+
+        async Task HoldAsync(TcpConn conn)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            entered.Set();
+            open.Wait();
+        }
+
+        async Task DisposeAndBlockAsync(TcpConn conn)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            fixture.Poller.Dispose();
+            release.Wait();
+        }
+
+        async Task ReleaseAsync(TcpConn conn)
+        {
+            try
+            {
+                await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            }
+            finally
+            {
+                release.Set();
+            }
+        }
+    }
+
+    [Fact]
+    public async Task A_logger_that_throws_does_not_end_the_loop()
+    {
+        using Netpoller poller = new(new Epoll.EpollNetpollFactory(), new NetpollerOptions { LoggerFactory = new CapturingLogger { Fails = true } });
+        NetStack net = new(poller);
+        using TcpConnListener listener = net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        using TcpConn client = net.DialTcp(listener.LocalEndPoint);
+        using TcpConn server = listener.Accept();
+        Then(server.ReadAsync(new byte[1]), () => throw new InvalidDataException("thrown by a continuation"));
+        client.Write(One);
+        Task<int> read = server.ReadAsync(new byte[1]).AsTask();
+        client.Write(One);
+        Assert.Equal(1, await read.WaitAsync(Fixture.Patience));
+    }
+
+    [Fact]
+    public async Task A_buffer_that_is_gone_when_the_bytes_come_fails_its_read_and_no_other()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        using GoneBuffer buffer = new();
+        Task<int> read = server.ReadAsync(buffer.Memory).AsTask();
+        buffer.IsGone = true;
+        client.Write(One);
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => read.WaitAsync(Fixture.Patience));
+        Assert.Equal(1, await server.ReadAsync(new byte[1]).AsTask().WaitAsync(Fixture.Patience));
+    }
+
+    [Fact]
     public async Task After_a_long_rest_a_blocked_leader_is_still_noticed()
     {
         using Fixture fixture = new();
@@ -436,6 +513,25 @@ public sealed class DispatchTests
             if (n == 0) return;
             await conn.WriteAsync(buffer.AsMemory(0, n)).ConfigureAwait(false);
         }
+    }
+
+    private sealed class GoneBuffer : System.Buffers.MemoryManager<byte>
+    {
+        private readonly byte[] _bytes = new byte[8];
+
+        public bool IsGone { get; set; }
+
+        public override Span<byte> GetSpan()
+        {
+            ObjectDisposedException.ThrowIf(IsGone, this);
+            return _bytes;
+        }
+
+        public override System.Buffers.MemoryHandle Pin(int elementIndex = 0) => throw new NotSupportedException();
+
+        public override void Unpin() { }
+
+        protected override void Dispose(bool disposing) { }
     }
 
     private sealed class PostingContext : SynchronizationContext

@@ -142,4 +142,33 @@ public sealed class NetpollerTests
         client.Write([1]);
         Assert.Equal(1, await read.WaitAsync(Fixture.Patience));
     }
+
+    [Fact]
+    public async Task Bytes_that_come_as_a_reader_is_interrupted_are_left_for_the_next()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        for (byte i = 0; i < 50; i++)
+        {
+            // A short read first, so that the next one waits without trying.
+            client.WriteByte(i);
+            Assert.Equal(1, server.Read(new byte[16]));
+            int got = -1;
+            Thread reader = new(() => Record.Exception(() => got = server.ReadByte()));
+            reader.Start();
+            Assert.True(SpinWait.SpinUntil(() => reader.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin), Fixture.Patience));
+            client.WriteByte(i);
+            reader.Interrupt();
+            Assert.True(reader.Join(Fixture.Patience));
+            if (got < 0) got = (await ReadAsync(server)).Single();
+            Assert.Equal(i, got);
+        }
+
+        static async Task<byte[]> ReadAsync(TcpConn conn)
+        {
+            byte[] buffer = new byte[1];
+            Assert.Equal(1, await conn.ReadAsync(buffer).AsTask().WaitAsync(Fixture.Patience));
+            return buffer;
+        }
+    }
 }
