@@ -87,11 +87,33 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
             try
             {
                 Conn conn = listener.Accept();
-                Track(conn, Task.Factory.StartNew(() => Handle(conn), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default));
+                Track(conn, StartThread(() => Handle(conn)));
             }
             catch (Exception e) when (IsEnd(e))
             {
                 return;
+            }
+        }
+    }
+
+    // A thread takes a free descriptor to start. While there is none the connection waits, as those do that have not been accepted.
+    private Task StartThread(Action handle)
+    {
+        while (true)
+        {
+            TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            try
+            {
+                new Thread(() =>
+                {
+                    handle();
+                    done.SetResult();
+                }).Start();
+                return done.Task;
+            }
+            catch (OutOfMemoryException) when (!_stop.IsCancellationRequested)
+            {
+                _stop.Token.WaitHandle.WaitOne(TimeSpan.FromMilliseconds(50));
             }
         }
     }

@@ -13,9 +13,6 @@ internal sealed class NetListenFd : NetFd
     // Constant.
     private readonly Netpoller _poller;
 
-    // Released by Close, for a pause that no poll would end.
-    private readonly SemaphoreSlim _closed = new(0);
-
     // Guarded by the read lock. A shortage lasts from the first refusal until nobody is left to accept.
     private bool _inShortage;
 
@@ -100,13 +97,7 @@ internal sealed class NetListenFd : NetFd
                         NoteShortage(-result);
                         pause = pause == TimeSpan.Zero ? MinPause : pause * 2 < MaxPause ? pause * 2 : MaxPause;
                         TimeSpan left = TimeLeft(PollMode.Read);
-                        TimeSpan bounded = left < pause ? left + TimeSpan.FromMilliseconds(1) : pause; // A wait counts whole ms: it would spin through the last.
-                        if (blocking)
-                        {
-                            LoopThreads.LoopOfThisThread?.HandOff();
-                            _closed.Wait(bounded, token);
-                        }
-                        else await _closed.WaitAsync(bounded, token).ConfigureAwait(false);
+                        await PauseAsync(left < pause ? left : pause, blocking, token).ConfigureAwait(false);
                         if (Check(PollMode.Read) is int reason and not 0) throw Failed("accept", reason);
                         break;
                     default:
@@ -120,14 +111,22 @@ internal sealed class NetListenFd : NetFd
         }
     }
 
-    protected override bool Close()
-    {
-        if (!base.Close()) return false;
-        _closed.Release();
-        return true;
-    }
-
     protected override string NameOf(PollOpKind kind) => "accept";
+
+    // In the write side, which nothing else of a listener uses: it needs no timer and no thread, and neither may be had without descriptors.
+    private async ValueTask PauseAsync(TimeSpan pause, bool blocking, CancellationToken token)
+    {
+        SetDeadline(PollMode.Write, _poller.TimeProvider.GetUtcNow() + pause, "accept");
+        try
+        {
+            if (blocking) WaitReady(PollMode.Write);
+            else await WaitReadyAsync(PollMode.Write, token).ConfigureAwait(false);
+        }
+        catch (NetOpException e) when (e.IsTimeout)
+        {
+            SetDeadline(PollMode.Write, null, "accept");
+        }
+    }
 
     private int Accept(out NetFd? accepted)
     {
