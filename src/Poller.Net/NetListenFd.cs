@@ -13,13 +13,15 @@ internal sealed class NetListenFd : NetFd
     // Constant.
     private readonly Netpoller _poller;
 
-    // Guarded by the read lock. A shortage lasts from the first refusal until nobody is left to accept.
+    // Guarded by the read lock, until nobody is left to hold it. A shortage lasts from the first refusal until nobody is left to accept.
+    private readonly DescriptorReserve _reserve;
     private bool _inShortage;
 
     private NetListenFd(Netpoller poller, ISocketApi api, nint fd, string network)
         : base(api, fd, network)
     {
         _poller = poller;
+        _reserve = new DescriptorReserve(api);
     }
 
     protected override string ObjectName => nameof(TcpConnListener);
@@ -38,6 +40,11 @@ internal sealed class NetListenFd : NetFd
             PollLoop loop = poller.NextLoop(); // May be the first use of the poller, and fail; the descriptor is not the listener's yet.
             listener = new NetListenFd(poller, api, fd, network);
             listener.Init(loop);
+            if (listener._reserve.Take() is < 0 and var shortage)
+            {
+                listener.Dispose();
+                Check(shortage);
+            }
             return listener;
         }
         catch (NetpollException e)
@@ -59,6 +66,7 @@ internal sealed class NetListenFd : NetFd
                 Errno.EADDRINUSE => "a port that nobody listens on was expected, or 0",
                 Errno.EADDRNOTAVAIL => "an address of this machine was expected",
                 Errno.EACCES => "a port that this user may take was expected, from 1024 up",
+                Errno.EMFILE or Errno.ENFILE => $"{DescriptorReserve.Size + 1} free descriptors were expected: one to listen, the others in reserve",
                 _ => null,
             });
         }
@@ -78,7 +86,9 @@ internal sealed class NetListenFd : NetFd
             TimeSpan pause = TimeSpan.Zero;
             while (true)
             {
-                int result = Accept(out NetFd? accepted);
+                NetFd? accepted = null;
+                int result = _reserve.Take();
+                if (result == 0) result = Accept(out accepted);
                 switch (-result)
                 {
                     case Errno.EINTR:
@@ -94,6 +104,7 @@ internal sealed class NetListenFd : NetFd
                     case Errno.ENOBUFS:
                     case Errno.ENOMEM:
                         // Nothing tells when descriptors are back, and the queue gives no edge for who is in it already.
+                        _reserve.Release();
                         NoteShortage(-result);
                         pause = pause == TimeSpan.Zero ? MinPause : pause * 2 < MaxPause ? pause * 2 : MaxPause;
                         TimeSpan left = TimeLeft(PollMode.Read);
@@ -109,6 +120,12 @@ internal sealed class NetListenFd : NetFd
         {
             Unlock(PollMode.Read);
         }
+    }
+
+    protected override void Destroy()
+    {
+        base.Destroy();
+        _reserve.Release();
     }
 
     protected override string NameOf(PollOpKind kind) => "accept";

@@ -461,7 +461,8 @@ internal abstract class PollFd : IDisposable
 
     private ref PollOp? OpOf(PollMode mode) => ref mode == PollMode.Read ? ref _readOp : ref _writeOp;
 
-    private void Destroy()
+    /// <summary>Frees the descriptor, once, when it is closed and nobody uses it any more.</summary>
+    protected virtual void Destroy()
     {
         if (_desc is not null) Loop.Close(_desc);
         if (Lingers) ThreadPool.UnsafeQueueUserWorkItem(static fd => fd.CloseDescriptor(), this, preferLocal: false);

@@ -45,6 +45,9 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     // Written by the first thread, the same for all of them: the context of a thread that has run nothing.
     private ExecutionContext? _clean;
 
+    /// <summary>For the tests: how a thread is started.</summary>
+    public Action<Thread> StartThread { get; set; } = static thread => thread.UnsafeStart();
+
     /// <summary>How many threads of a loop are active at most: those that lead, help, or are caught in a handler.</summary>
     public static int Max { get; } = Math.Max(64, 4 * Environment.ProcessorCount);
 
@@ -158,7 +161,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     private Follower StartFollower()
     {
         Follower follower = new();
-        new Thread(() => Serve(follower)) { IsBackground = true, Name = name }.UnsafeStart();
+        StartThread(new Thread(() => Serve(follower)) { IsBackground = true, Name = name });
         return follower;
     }
 

@@ -26,7 +26,6 @@ internal sealed class PollLoop
     // Constant.
     private readonly Netpoller _owner;
     private readonly INetpoll _poll;
-    private readonly LoopThreads _threads;
     private readonly ITimer? _timer;
 
     // Atomic.
@@ -54,7 +53,7 @@ internal sealed class PollLoop
         _owner = owner;
         _poll = poll;
         Timers = new PollTimers(owner.TimeProvider);
-        _threads = new LoopThreads(this, $"poller {poll.Name} {index}");
+        Threads = new LoopThreads(this, $"poller {poll.Name} {index}");
 
         // A poll's time-out follows the kernel's clock. Any other clock needs a timer of its own to end the poll.
         if (owner.TimeProvider != TimeProvider.System)
@@ -68,6 +67,8 @@ internal sealed class PollLoop
     public PollTimers Timers { get; }
 
     public ReadyBatch Batch { get; } = new();
+
+    public LoopThreads Threads { get; }
 
     public TimeProvider Clock => _owner.TimeProvider;
 
@@ -88,7 +89,7 @@ internal sealed class PollLoop
     private static uint TermOf(uint lead) => lead >> 1;
 
     /// <summary>Starts the first leader.</summary>
-    public void Start() => _threads.StartLeader(withFollower: Dispatch == NetpollDispatch.Adaptive);
+    public void Start() => Threads.StartLeader(withFollower: Dispatch == NetpollDispatch.Adaptive);
 
     /// <summary>Registers a descriptor. The caller owns it still.</summary>
     public PollDesc Open(nint fd)
@@ -198,7 +199,7 @@ internal sealed class PollLoop
         while (Batch.TryClaim(out PollWaiter? waiter)) Queue(waiter);
         uint lead = Lead;
         if (Dispatch == NetpollDispatch.Adaptive && !IsPolling(lead)) TryPromote(lead);
-        _threads.Stop();
+        Threads.Stop();
         Wake();
     }
 
@@ -245,19 +246,19 @@ internal sealed class PollLoop
         Debug.Assert(!IsPolling(lead));
 
         // The successor first: a term that no thread can be had for would never end. The monitor tries again.
-        if (!_threads.HasPlace || _threads.TryReserve() is not { } follower) return false;
+        if (!Threads.HasPlace || Threads.TryReserve() is not { } follower) return false;
         if (Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead)
         {
-            _threads.Release(follower);
+            Threads.Release(follower);
             return false;
         }
         Interlocked.Increment(ref _promotions);
-        _threads.Lead(follower, TermOf(lead + NextTerm));
+        Threads.Lead(follower, TermOf(lead + NextTerm));
         return true;
     }
 
     /// <summary>Wakes a follower to share the batch, where one more thread is allowed.</summary>
-    public void WakeHelper() => _threads.TryStartHelper();
+    public void WakeHelper() => Threads.TryStartHelper();
 
     /// <summary>Before a thread of this loop blocks in a call of this library: it must not lead on.</summary>
     public void HandOff()
@@ -276,7 +277,7 @@ internal sealed class PollLoop
         while (Batch.TryClaim(out PollWaiter? waiter))
         {
             // The leader runs in place only while another thread could take its place; else it would be the last that polls.
-            if (_threads.HasPlace && !IsStopping) Run(waiter);
+            if (Threads.HasPlace && !IsStopping) Run(waiter);
             else Queue(waiter);
             if (TermOf(Volatile.Read(ref _lead)) != term) return false;
         }
@@ -286,7 +287,7 @@ internal sealed class PollLoop
     private void Run(PollWaiter waiter)
     {
         waiter.Execute();
-        _threads.ResetThread();
+        Threads.ResetThread();
         Volatile.Write(ref _progress, _progress + 1); // A helper's count may be lost; that it changes is what matters.
     }
 

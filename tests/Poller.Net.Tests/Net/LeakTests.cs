@@ -4,7 +4,9 @@ using System.Runtime.CompilerServices;
 
 namespace Poller.Net.Tests;
 
-/// <summary>What is closed is gone: descriptors, and the places of their descs. The count is the process's, so nothing runs beside these.</summary>
+/// <summary>
+/// What is closed is gone: descriptors, and the places of their descs. The count is the process's, so nothing runs beside these.
+/// </summary>
 [Collection(nameof(Alone))]
 public sealed class LeakTests
 {
@@ -16,13 +18,14 @@ public sealed class LeakTests
         using Fixture fixture = new(loops: 2);
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         _ = await fixture.PairAsync(); // The loops and all that is made on first use are there.
-        int before = CountSockets();
+        int before = LibC.CountSockets();
 
         Task serving = Task.Run(() => ServeAsync(listener));
-        await Task.WhenAll(Enumerable.Range(0, Dialers).Select(id => Task.Run(() => DialAsync(fixture.Net, (IPEndPoint)listener.LocalEndPoint, id)))).Within();
+        IPEndPoint address = (IPEndPoint)listener.LocalEndPoint;
+        await Task.WhenAll(Enumerable.Range(0, Dialers).Select(id => Task.Run(() => DialAsync(fixture.Net, address, id)))).Within();
         await serving.Within();
 
-        Assert.Equal(before, CountSockets());
+        Assert.Equal(before, LibC.CountSockets());
         int descs = fixture.Poller.Loops.Sum(static loop => loop.Cache.Snapshot().Length);
         Assert.InRange(descs, 1, 1000); // Recycled: as many as were open at once.
 
@@ -86,7 +89,7 @@ public sealed class LeakTests
         full.Bind(Raw.AnyLoopbackPort);
         full.Listen(0);
         using Socket only = await Raw.ConnectAsync(full.LocalEndPoint!);
-        int before = CountSockets();
+        int before = LibC.CountSockets();
         for (int i = 0; i < 200; i++)
         {
             await Assert.ThrowsAsync<NetOpException>(() => fixture.Net.DialTcpAsync(closed).Within());
@@ -98,18 +101,18 @@ public sealed class LeakTests
             await cancel.CancelAsync();
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => dial.Within());
         }
-        Assert.Equal(before, CountSockets());
+        Assert.Equal(before, LibC.CountSockets());
 
         // A poller that ends before its first use, and one that ends after.
         using Fixture unused = new();
         unused.Poller.Dispose();
         Assert.Throws<ObjectDisposedException>(() => unused.Net.ListenTcp(Raw.AnyLoopbackPort));
         Assert.Throws<ObjectDisposedException>(() => unused.Net.DialTcp((IPEndPoint)listener.LocalEndPoint));
-        Assert.Equal(before, CountSockets());
+        Assert.Equal(before, LibC.CountSockets());
         fixture.Poller.Dispose();
         Assert.Throws<ObjectDisposedException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
         Assert.Throws<ObjectDisposedException>(() => fixture.Net.DialTcp((IPEndPoint)listener.LocalEndPoint));
-        Assert.Equal(before, CountSockets());
+        Assert.Equal(before, LibC.CountSockets());
     }
 
     [Fact]
@@ -169,7 +172,4 @@ public sealed class LeakTests
         GC.WaitForPendingFinalizers();
         return done();
     }, Fixture.Patience);
-
-    private static int CountSockets() =>
-        new DirectoryInfo("/proc/self/fd").EnumerateFiles().Count(static file => file.LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true);
 }

@@ -24,6 +24,11 @@ internal static class LibC
         }
     }
 
+    /// <summary>How many sockets the process has open.</summary>
+    public static int CountSockets() =>
+        new DirectoryInfo("/proc/self/fd").EnumerateFiles()
+            .Count(static file => file.LinkTarget?.StartsWith("socket:", StringComparison.Ordinal) == true);
+
     private static void Check(int result)
     {
         if (result != 0) throw new InvalidOperationException(Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError()));

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Threading.Channels;
 using Microsoft.Win32.SafeHandles;
 using Poller.Epoll;
 
@@ -12,42 +13,73 @@ public sealed class ShortageTests
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_listener_without_descriptors_waits_and_serves_on_when_they_are_back(NetpollDispatch dispatch, bool blocking)
     {
-        const int Waiting = 3;
+        const int Clients = 8;
+        const int Free = 4;
         CapturingLogger log = new();
         using Netpoller poller = new(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
         NetStack net = new(poller);
         using TcpConnListener listener = net.ListenTcp(Raw.AnyLoopbackPort);
-        using TcpConn client = net.DialTcp((IPEndPoint)listener.LocalEndPoint);
-        using Conn server = await listener.StartAccept(blocking).Within();
-        Play(client, server);
-        Refused(net, listener); // Once before, so that what it needs is loaded: that takes descriptors, as the start of a thread does.
-        TcpConn[] waiting = [.. Enumerable.Range(0, Waiting).Select(_ => net.DialTcp((IPEndPoint)listener.LocalEndPoint))];
-        using ManualResetEventSlim go = new();
-        Operation<Conn>? accepting = blocking ? new(() => { go.Wait(); return listener.Accept(); }) : null;
-        accepting?.Waiting();
+        TcpConn[] clients = [.. Enumerable.Range(0, Clients).Select(_ => net.DialTcp((IPEndPoint)listener.LocalEndPoint))];
+        Dictionary<EndPoint, TcpConn> clientOf = clients.ToDictionary(static c => (EndPoint)c.LocalEndPoint);
+        List<Conn> served = [await listener.StartAccept(blocking).Within()];
+        await PlayAllAsync();
 
-        using (new NoDescriptors())
+        Channel<Conn> accepted = Channel.CreateUnbounded<Conn>();
+        TaskCompletionSource go = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task accepting = Operation.Run(blocking, AcceptAsync);
+        using (new DescriptorLimit(Free))
         {
-            go.Set();
-            accepting ??= listener.StartAccept(blocking);
-            Assert.True(SpinWait.SpinUntil(() => log.Logged.IsCompleted, Fixture.Patience));
-            for (int i = 0; i < 20; i++) Play(client, server);
-            accepting.Waiting();
-            Assert.Equal(SocketError.TooManyOpenSockets, Assert.Throws<NetOpException>(() => net.DialTcp((IPEndPoint)listener.LocalEndPoint)).SocketErrorCode);
-            Assert.Equal(SocketError.TooManyOpenSockets, Assert.Throws<NetOpException>(() => net.Listen("tcp", ":0")).SocketErrorCode);
+            go.SetResult();
+            await log.Logged.Within();
+            while (accepted.Reader.TryRead(out Conn? conn)) served.Add(conn);
+            Assert.InRange(served.Count, 1, 1 + Free);
+            for (int i = 0; i < 20; i++) await PlayAllAsync();
+            Assert.False(accepting.IsCompleted);
         }
-
-        HashSet<EndPoint> served = [];
-        for (int i = 0; i < Waiting; i++)
-        {
-            using Conn late = await (i == 0 ? accepting : listener.StartAccept(blocking)).Within();
-            served.Add(late.RemoteEndPoint);
-            Play(waiting.First(w => w.LocalEndPoint.Equals(late.RemoteEndPoint)), late);
-        }
-        Assert.Equal(waiting.Select(static w => w.LocalEndPoint).ToHashSet<EndPoint>(), served);
-        Play(client, server);
-        foreach (TcpConn conn in waiting) conn.Dispose();
+        await accepting.Within();
+        while (accepted.Reader.TryRead(out Conn? conn)) served.Add(conn);
+        await PlayAllAsync();
+        Assert.Equal(clientOf.Keys.ToHashSet(), served.Select(static s => s.RemoteEndPoint).ToHashSet());
+        foreach (Conn conn in (Conn[])[.. clients, .. served]) conn.Dispose();
         Assert.Single(log.Entries);
+
+        async Task PlayAllAsync()
+        {
+            foreach (Conn server in served) await PlayAsync(clientOf[server.RemoteEndPoint], server).Within();
+        }
+
+        async Task AcceptAsync()
+        {
+            await go.Task.ConfigureAwait(false);
+            for (int i = 1; i < Clients; i++)
+            {
+                Conn conn = blocking ? listener.Accept() : await listener.AcceptAsync().ConfigureAwait(false);
+                Assert.True(accepted.Writer.TryWrite(conn));
+            }
+        }
+    }
+
+    [Fact]
+    public void A_listener_keeps_descriptors_in_reserve_for_the_runtime_and_gives_them_back()
+    {
+        int before = LibC.CountSockets();
+        using Fixture fixture = new();
+        TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        Assert.Equal(before + 1 + DescriptorReserve.Size, LibC.CountSockets());
+        listener.Dispose();
+        Assert.Equal(before, LibC.CountSockets());
+    }
+
+    [Fact]
+    public async Task A_listener_without_a_reserve_is_refused()
+    {
+        using Fixture fixture = new();
+        await fixture.PairAsync(); // The poller's own descriptors and threads.
+        int before = LibC.CountSockets();
+        NetOpException e;
+        using (new DescriptorLimit(DescriptorReserve.Size)) e = Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
+        Assert.Equal((SocketError.TooManyOpenSockets, "listen"), (e.SocketErrorCode, e.Operation));
+        Assert.Equal(before, LibC.CountSockets());
     }
 
     [Fact]
@@ -55,19 +87,25 @@ public sealed class ShortageTests
     {
         const int Blockers = 8; // More than the loop has idle threads.
         using Fixture fixture = new();
-        (TcpConn Client, TcpConn Server)[] blockers = [.. await Task.WhenAll(Enumerable.Range(0, Blockers).Select(_ => fixture.PairAsync()))];
+        (TcpConn Client, TcpConn Server)[] blockers = await Task.WhenAll(Enumerable.Range(0, Blockers).Select(_ => fixture.PairAsync()));
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
-        Play(client, server);
-        using ManualResetEventSlim entered = new();
+        await PlayAsync(client, server).Within();
         using ManualResetEventSlim release = new();
         Task[] handlers = [.. blockers.Select(pair => BlockAsync(pair.Server))];
-        using (new NoDescriptors())
+
+        LoopThreads threads = fixture.Poller.Loops[0].Threads;
+        Action<Thread> start = threads.StartThread;
+        TaskCompletionSource refused = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        threads.StartThread = _ =>
         {
-            foreach ((TcpConn blocker, TcpConn _) in blockers) blocker.WriteByte(1);
-            Assert.True(entered.Wait(Fixture.Patience));
-            Thread.Sleep(50); // The monitor looks every millisecond, and nothing tells that it had no thread.
-        }
-        await Operation.OnOwnThread(() => Play(client, server)).Within();
+            refused.TrySetResult();
+            throw new InsufficientMemoryException(); // The OutOfMemoryException of .NET when fewer than four descriptors are free.
+        };
+        foreach ((TcpConn blocker, TcpConn _) in blockers) blocker.WriteByte(1);
+        await refused.Task.Within();
+        threads.StartThread = start;
+
+        await PlayAsync(client, server).Within();
         Assert.All(handlers, static h => Assert.False(h.IsCompleted));
         release.Set();
         await Task.WhenAll(handlers).Within();
@@ -75,39 +113,28 @@ public sealed class ShortageTests
         async Task BlockAsync(TcpConn conn)
         {
             await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
-            entered.Set();
             release.Wait();
         }
     }
 
-    private static void Play(Conn client, Conn server)
+    private static async Task PlayAsync(Conn client, Conn server)
     {
         byte[] buffer = new byte[8];
-        client.Write([1, 2]);
-        Assert.Equal(2, server.Read(buffer));
+        await client.WriteAsync(new byte[] { 1, 2 }).ConfigureAwait(false);
+        Assert.Equal(2, await server.ReadAsync(buffer).ConfigureAwait(false));
     }
 
-    private static void Refused(NetStack net, TcpConnListener listener)
+    /// <summary>Lowers the limit of descriptors, so that no more than a few are free, and raises it again.</summary>
+    private sealed class DescriptorLimit : IDisposable
     {
-        Assert.Throws<NetOpException>(() => net.ListenTcp((IPEndPoint)listener.LocalEndPoint));
-        Assert.Throws<NetOpException>(() => net.DialTcp(new IPEndPoint(IPAddress.Loopback, 1)));
-    }
+        private readonly ulong _before = LibC.DescriptorLimit;
 
-    /// <summary>Lowers the limit to the descriptors that are open, and raises it again.</summary>
-    private sealed class NoDescriptors : IDisposable
-    {
-        private readonly ulong _limit = LibC.DescriptorLimit;
-
-        public NoDescriptors()
+        public DescriptorLimit(int free)
         {
-            nint lowestFree;
-            using (SafeFileHandle probe = Open()) lowestFree = probe.DangerousGetHandle();
-            LibC.DescriptorLimit = (ulong)lowestFree;
-            Assert.ThrowsAny<IOException>(Open);
+            using SafeFileHandle lowestFree = File.OpenHandle("/dev/null");
+            LibC.DescriptorLimit = (ulong)(lowestFree.DangerousGetHandle() + free);
         }
 
-        public void Dispose() => LibC.DescriptorLimit = _limit;
-
-        private static SafeFileHandle Open() => File.OpenHandle("/dev/null");
+        public void Dispose() => LibC.DescriptorLimit = _before;
     }
 }
