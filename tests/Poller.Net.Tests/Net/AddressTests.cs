@@ -21,7 +21,8 @@ public sealed class AddressTests
             Assert.Throws<ArgumentException>(() => fixture.Net.Dial(network, "127.0.0.1:1")),
             await Assert.ThrowsAsync<ArgumentException>(() => fixture.Net.DialAsync(network, "127.0.0.1:1").Within()),
         ];
-        Assert.All(errors, e => Assert.StartsWith($"unknown network \"{network}\"; tcp, tcp4 or tcp6 was expected.", e.Message, StringComparison.Ordinal));
+        string text = $"unknown network \"{network}\"; tcp, tcp4 or tcp6 was expected.";
+        Assert.All(errors, e => Assert.StartsWith(text, e.Message, StringComparison.Ordinal));
     }
 
     [Theory]
@@ -68,9 +69,13 @@ public sealed class AddressTests
     public async Task An_address_of_the_other_family_is_refused(string network, string address)
     {
         using Fixture fixture = new();
-        Assert.Contains($"is not an address of {network}", Assert.Throws<FormatException>(() => fixture.Net.Listen(network, address)).Message, StringComparison.Ordinal);
-        Assert.Contains($"is not an address of {network}", Assert.Throws<FormatException>(() => fixture.Net.Dial(network, address)).Message, StringComparison.Ordinal);
-        await Assert.ThrowsAsync<FormatException>(() => fixture.Net.DialAsync(network, address).Within());
+        FormatException[] errors =
+        [
+            Assert.Throws<FormatException>(() => fixture.Net.Listen(network, address)),
+            Assert.Throws<FormatException>(() => fixture.Net.Dial(network, address)),
+            await Assert.ThrowsAsync<FormatException>(() => fixture.Net.DialAsync(network, address).Within()),
+        ];
+        Assert.All(errors, e => Assert.Contains($"is not an address of {network}", e.Message, StringComparison.Ordinal));
     }
 
     [Fact]

@@ -120,7 +120,8 @@ public sealed class AllocationTests
 
     /// <summary>
     /// Takes the process's allocations window by window. The test host allocates as well, a little by a timer of its own and more when it
-    /// reports a result; what a connection allocates for its operations is in every window. So most windows have to be at zero, to the byte.
+    /// reports a result; what a connection allocates for its operations is in every window. So most windows have to be at zero, to the
+    /// byte.
     /// </summary>
     private sealed class Meter
     {

@@ -93,14 +93,16 @@ public sealed class BadLuckTests
     public async Task A_shortage_is_waited_out_and_logged_once(NetpollDispatch dispatch, bool blocking)
     {
         using Rig rig = new(dispatch);
-        foreach (int errno in (int[])[Errno.EMFILE, Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM]) rig.Api.Accepts.Enqueue(-errno);
+        int[] shortages = [Errno.EMFILE, Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM];
+        foreach (int errno in shortages) rig.Api.Accepts.Enqueue(-errno);
         Operation<Conn> accepting = rig.Listener.StartAccept(blocking).Waiting();
         using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
         using (Conn server = await accepting.Within()) Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
         Assert.Equal(5, rig.Api.FaultyAccepts);
         (LogLevel level, string text, Exception? _) = Assert.Single(rig.Log.Entries);
         Assert.Equal(LogLevel.Warning, level);
-        Assert.StartsWith($"accept tcp {rig.Listener.LocalEndPoint}: {Errno.ToException(Errno.EMFILE).Message}", text, StringComparison.Ordinal);
+        string reason = Errno.ToException(Errno.EMFILE).Message;
+        Assert.StartsWith($"accept tcp {rig.Listener.LocalEndPoint}: {reason}", text, StringComparison.Ordinal);
 
         // While there is still somebody in the queue it is the same shortage.
         using Socket second = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
@@ -124,7 +126,9 @@ public sealed class BadLuckTests
         rig.Listener.SetDeadline(DateTimeOffset.UtcNow + TimeSpan.FromMilliseconds(300));
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.Listener.StartAccept(blocking).Within());
         Assert.True(e.IsTimeout);
-        Assert.InRange(rig.Api.FaultyAccepts, 1, 30); // At 0, 5, 15, 35, 75, 155 ms, and until the deadline is taken in; it would be 60 without doubling.
+
+        // At 0, 5, 15, 35, 75, 155 ms, and until the deadline is taken in; it would be 60 without doubling.
+        Assert.InRange(rig.Api.FaultyAccepts, 1, 30);
         Assert.Single(rig.Log.Entries);
     }
 

@@ -107,7 +107,8 @@ public sealed class DeadlineClockTests
         {
             clock.Advance(TimeSpan.FromSeconds(1));
             await Assert.ThrowsAsync<NetOpException>(reading[second].Within);
-            Assert.True(reading[(second + 1)..].All(static r => !r.Task.IsCompleted), $"seed {seed}: a later deadline passed at second {second}.");
+            bool alone = reading[(second + 1)..].All(static r => !r.Task.IsCompleted);
+            Assert.True(alone, $"seed {seed}: a later deadline passed at second {second}.");
         }
     }
 

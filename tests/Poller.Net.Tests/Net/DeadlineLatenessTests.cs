@@ -13,8 +13,8 @@ public sealed class DeadlineLatenessTests
     public async Task Deadlines_set_from_many_threads_are_never_early_and_hardly_late(NetpollDispatch dispatch)
     {
         using Fixture fixture = new(dispatch);
-        TcpConn[] conns = [.. (await Task.WhenAll(Enumerable.Range(0, Connections).Select(_ => fixture.PairAsync()))).Select(static pair => pair.Server)];
-        Task<double[]>[] measured = [.. conns.Select((conn, i) => Task.Run(() => MeasureAsync(conn, i)))];
+        (TcpConn, TcpConn Server)[] pairs = await Task.WhenAll(Enumerable.Range(0, Connections).Select(_ => fixture.PairAsync()));
+        Task<double[]>[] measured = [.. pairs.Select((pair, i) => Task.Run(() => MeasureAsync(pair.Server, i)))];
         double[] excess = [.. (await Task.WhenAll(measured).Within()).SelectMany(static e => e).Order()];
 
         // The rule is for each deadline; on a machine that is busy with something else it can only be held to the typical one.
@@ -32,7 +32,8 @@ public sealed class DeadlineLatenessTests
                 TimeSpan span = TimeSpan.FromMicroseconds(random.Next(100, 200_000));
                 long start = Stopwatch.GetTimestamp();
                 conn.SetReadDeadline(DateTimeOffset.UtcNow + span);
-                NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => conn.ReadAsync(new byte[1]).AsTask()).ConfigureAwait(false);
+                Task<int> read = conn.ReadAsync(new byte[1]).AsTask();
+                NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => read).ConfigureAwait(false);
                 TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
                 Assert.True(e.IsTimeout);
                 Assert.True(elapsed >= span - TimeSpan.FromTicks(1), $"{elapsed} is earlier than {span}.");

@@ -3,7 +3,9 @@ using System.Net.Sockets;
 
 namespace Poller.Net.Tests;
 
-/// <summary>Deadlines end what waits, never early, and leave the connection usable. How late they are is <see cref="DeadlineLatenessTests"/>'.</summary>
+/// <summary>
+/// Deadlines end what waits, never early, and leave the connection usable. How late they are is <see cref="DeadlineLatenessTests"/>'.
+/// </summary>
 public sealed class DeadlineTests
 {
     private static readonly byte[] One = [1];
@@ -18,7 +20,9 @@ public sealed class DeadlineTests
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         client.Write(One);
         Assert.True(await server.WaitToReadAsync().Within());
-        foreach (DateTimeOffset past in (DateTimeOffset[])[DateTimeOffset.UtcNow, DateTimeOffset.UtcNow - TimeSpan.FromSeconds(1), DateTimeOffset.UnixEpoch, DateTimeOffset.MinValue + TimeSpan.FromTicks(1)])
+        DateTimeOffset now = DateTimeOffset.UtcNow;
+        DateTimeOffset first = DateTimeOffset.MinValue + TimeSpan.FromTicks(1); // The one before it clears.
+        foreach (DateTimeOffset past in (DateTimeOffset[])[now, now - TimeSpan.FromSeconds(1), DateTimeOffset.UnixEpoch, first])
         {
             server.SetReadDeadline(past);
             NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[1]));
@@ -92,7 +96,9 @@ public sealed class DeadlineTests
         Task draining = Operation.Run(blocking, async () =>
         {
             byte[] buffer = new byte[1 << 16];
-            while ((blocking ? server.Read(buffer) : await server.ReadAsync(buffer).ConfigureAwait(false)) is int n and > 0 && buffer[n - 1] != 1) { }
+            int n;
+            do n = blocking ? server.Read(buffer) : await server.ReadAsync(buffer).ConfigureAwait(false);
+            while (buffer[n - 1] != 1);
         });
         await client.WriteAsync(blocking, One);
         await draining.Within();
@@ -135,7 +141,7 @@ public sealed class DeadlineTests
         Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
         DateTimeOffset at = DateTimeOffset.UtcNow;
         long start = Stopwatch.GetTimestamp();
-        for (int milliseconds = 200; milliseconds <= 260; milliseconds += 10) server.SetReadDeadline(at + TimeSpan.FromMilliseconds(milliseconds));
+        for (int ms = 200; ms <= 260; ms += 10) server.SetReadDeadline(at + TimeSpan.FromMilliseconds(ms));
         AssertTimeout(await Assert.ThrowsAsync<NetOpException>(reading.Within), "read", server);
         AssertNotEarly(start, TimeSpan.FromMilliseconds(260));
 
@@ -260,9 +266,12 @@ public sealed class DeadlineTests
         using Fixture fixture = new();
         (TcpConn conn, TcpConn _) = await fixture.PairAsync();
         conn.Dispose();
-        Assert.Contains("set deadline", Assert.Throws<ObjectDisposedException>(() => conn.SetDeadline(DateTimeOffset.UtcNow)).Message, StringComparison.Ordinal);
-        Assert.Contains("set read deadline", Assert.Throws<ObjectDisposedException>(() => conn.SetReadDeadline(null)).Message, StringComparison.Ordinal);
-        Assert.Contains("set write deadline", Assert.Throws<ObjectDisposedException>(() => conn.SetWriteDeadline(null)).Message, StringComparison.Ordinal);
+        Check("set deadline", () => conn.SetDeadline(DateTimeOffset.UtcNow));
+        Check("set read deadline", () => conn.SetReadDeadline(null));
+        Check("set write deadline", () => conn.SetWriteDeadline(null));
+
+        static void Check(string operation, Action action) =>
+            Assert.Contains(operation, Assert.Throws<ObjectDisposedException>(action).Message, StringComparison.Ordinal);
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]

@@ -127,7 +127,8 @@ public sealed class DialListenTests
     {
         using Fixture fixture = new(dispatch);
         int port = ClosedPort(fixture);
-        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => fixture.Net.StartDial(blocking, "tcp4", $"127.0.0.1:{port}").Within());
+        Operation<Conn> dial = fixture.Net.StartDial(blocking, "tcp4", $"127.0.0.1:{port}");
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(dial.Within);
         Assert.Equal(SocketError.ConnectionRefused, e.SocketErrorCode);
         Assert.Equal(SocketError.ConnectionRefused, Assert.IsType<SocketException>(e.InnerException).SocketErrorCode);
         Assert.Equal(("dial", "tcp4"), (e.Operation, e.Network));
@@ -182,7 +183,8 @@ public sealed class DialListenTests
         using Fixture fixture = new(dispatch);
 
         // RFC 6761: no such name. Without a name server the resolver says that it cannot tell.
-        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => fixture.Net.StartDial(blocking, "tcp", "nosuch.invalid:80").Within());
+        Operation<Conn> dial = fixture.Net.StartDial(blocking, "tcp", "nosuch.invalid:80");
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(dial.Within);
         Assert.Contains(e.SocketErrorCode, (SocketError[])[SocketError.HostNotFound, SocketError.TryAgain, SocketError.NoData]);
         Assert.Equal("dial", e.Operation);
         Assert.Contains("nosuch.invalid:80", e.Message, StringComparison.Ordinal);
@@ -203,7 +205,8 @@ public sealed class DialListenTests
 
         e = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => fixture.Net.DialTcpAsync(full.EndPoint, cancel.Token).Within());
         Assert.Equal(cancel.Token, e.CancellationToken);
-        e = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => fixture.Net.DialAsync("tcp", full.EndPoint.ToString(), cancel.Token).Within());
+        ValueTask<Conn> byName = fixture.Net.DialAsync("tcp", full.EndPoint.ToString(), cancel.Token);
+        e = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => byName.Within());
         Assert.Equal(cancel.Token, e.CancellationToken);
     }
 
@@ -228,9 +231,10 @@ public sealed class DialListenTests
         using Fixture fixture = new(dispatch);
         using FullListener full = new();
         TimeSpan timeout = TimeSpan.FromMilliseconds(30);
-        foreach (Operation<Conn> dial in (Operation<Conn>[])[new(() => fixture.Net.DialTcp(full.EndPoint, timeout)), new(() => fixture.Net.Dial("tcp", full.EndPoint.ToString(), timeout))])
+        Func<Conn>[] dials = [() => fixture.Net.DialTcp(full.EndPoint, timeout), () => fixture.Net.Dial("tcp", full.EndPoint.ToString(), timeout)];
+        foreach (Func<Conn> dial in dials)
         {
-            NetOpException e = await Assert.ThrowsAsync<NetOpException>(dial.Within);
+            NetOpException e = await Assert.ThrowsAsync<NetOpException>(new Operation<Conn>(dial).Within);
             Assert.True(e.IsTimeout, e.Message);
             Assert.Equal(("dial", SocketError.TimedOut), (e.Operation, e.SocketErrorCode));
             Assert.Equal(full.EndPoint, e.RemoteEndPoint);
@@ -247,7 +251,8 @@ public sealed class DialListenTests
         FakeTimeProvider clock = new();
         using Fixture fixture = new(dispatch, clock: clock);
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
-        using TcpConn client = await new Operation<TcpConn>(() => fixture.Net.DialTcp((IPEndPoint)listener.LocalEndPoint, TimeSpan.FromSeconds(1))).Within();
+        IPEndPoint address = (IPEndPoint)listener.LocalEndPoint;
+        using TcpConn client = await new Operation<TcpConn>(() => fixture.Net.DialTcp(address, TimeSpan.FromSeconds(1))).Within();
         using TcpConn server = await listener.AcceptTcpAsync().Within();
         clock.Advance(TimeSpan.FromHours(1));
         await client.WriteAsync(new byte[] { 1 }).Within();
@@ -336,8 +341,10 @@ public sealed class DialListenTests
         Assert.Throws<ArgumentOutOfRangeException>(() => conn.SetLinger(-1));
         Assert.Throws<ArgumentOutOfRangeException>(() => conn.SetLinger(65536));
         conn.Dispose();
-        Assert.Contains("set no delay", Assert.Throws<ObjectDisposedException>(() => conn.SetNoDelay(true)).Message, StringComparison.Ordinal);
-        Assert.Contains("set linger", Assert.Throws<ObjectDisposedException>(() => conn.SetLinger(0)).Message, StringComparison.Ordinal);
+        ObjectDisposedException e = Assert.Throws<ObjectDisposedException>(() => conn.SetNoDelay(true));
+        Assert.Contains("set no delay", e.Message, StringComparison.Ordinal);
+        e = Assert.Throws<ObjectDisposedException>(() => conn.SetLinger(0));
+        Assert.Contains("set linger", e.Message, StringComparison.Ordinal);
         Assert.Equal(0, await peer.ReadAsync(new byte[1]).Within()); // By an end, not a reset.
     }
 

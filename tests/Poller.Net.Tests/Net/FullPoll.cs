@@ -18,7 +18,8 @@ internal sealed class FullPoll : INetpoll
 
     public void Init() => _inner.Init();
 
-    public int Open(nint fd, PollToken token) => _factory.Refusals > 0 && Interlocked.Decrement(ref _factory.Refusals) >= 0 ? Errno.ENOSPC : _inner.Open(fd, token);
+    public int Open(nint fd, PollToken token) =>
+        Volatile.Read(ref _factory.Refusals) > 0 && Interlocked.Decrement(ref _factory.Refusals) >= 0 ? Errno.ENOSPC : _inner.Open(fd, token);
 
     public int Close(nint fd, PollToken token) => _inner.Close(fd, token);
 

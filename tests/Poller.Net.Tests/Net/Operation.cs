@@ -32,10 +32,14 @@ internal sealed class Operation<T>
 
     public Task<T> Task { get; }
 
-    /// <summary>Comes back once the operation waits: an async one does when its call has returned, a blocking one when its thread sleeps.</summary>
+    /// <summary>
+    /// Comes back once the operation waits: an async one does when its call has returned, a blocking one when its thread sleeps.
+    /// </summary>
     public Operation<T> Waiting()
     {
-        bool waits = SpinWait.SpinUntil(() => Task.IsCompleted || _thread is null || (_thread.ThreadState & ThreadState.WaitSleepJoin) != 0, Fixture.Patience);
+        bool waits = SpinWait.SpinUntil(
+            () => Task.IsCompleted || _thread is null || (_thread.ThreadState & ThreadState.WaitSleepJoin) != 0,
+            Fixture.Patience);
         Assert.True(waits, "an operation neither waited nor ended.");
         Assert.False(Task.IsCompleted, "an operation ended that was expected to wait.");
         return this;
@@ -52,7 +56,13 @@ internal static class Operation
 
     public static Operation<int> StartWrite(this Conn conn, bool blocking, ReadOnlyMemory<byte> buffer)
     {
-        return blocking ? new(() => { conn.Write(buffer.Span); return buffer.Length; }) : new(WriteAsync(conn.WriteAsync(buffer), buffer.Length));
+        return blocking
+            ? new(() =>
+            {
+                conn.Write(buffer.Span);
+                return buffer.Length;
+            })
+            : new(WriteAsync(conn.WriteAsync(buffer), buffer.Length));
 
         static async Task<int> WriteAsync(ValueTask write, int count)
         {
@@ -76,8 +86,11 @@ internal static class Operation
     /// <summary>Runs a test's own blocking code on a thread of its own.</summary>
     public static Task OnOwnThread(Action action) => new Operation<bool>(() => { action(); return true; }).Task;
 
-    /// <summary>Runs code that reads and writes in one of the forms: on a thread of its own, or on the pool and wherever its awaits lead.</summary>
-    public static Task Run(bool blocking, Func<Task> action) => blocking ? OnOwnThread(() => action().GetAwaiter().GetResult()) : Task.Run(action);
+    /// <summary>
+    /// Runs code that reads and writes in one of the forms: on a thread of its own, or on the pool and wherever its awaits lead.
+    /// </summary>
+    public static Task Run(bool blocking, Func<Task> action) =>
+        blocking ? OnOwnThread(() => action().GetAwaiter().GetResult()) : Task.Run(action);
 
     public static async Task<int> ReadAsync(this Conn conn, bool blocking, Memory<byte> buffer) =>
         await conn.StartRead(blocking, buffer).Within().ConfigureAwait(false);

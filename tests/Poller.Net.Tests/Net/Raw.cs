@@ -34,7 +34,8 @@ internal static class Raw
     public static bool IsInherited(TcpConn conn)
     {
         const int CloseOnExec = 0x80000;
-        string flags = File.ReadLines($"/proc/self/fdinfo/{FdOf(conn)}").First(static line => line.StartsWith("flags:", StringComparison.Ordinal));
+        IEnumerable<string> info = File.ReadLines($"/proc/self/fdinfo/{FdOf(conn)}");
+        string flags = info.First(static line => line.StartsWith("flags:", StringComparison.Ordinal));
         return (Convert.ToInt32(flags["flags:".Length..].Trim(), 8) & CloseOnExec) == 0;
     }
 

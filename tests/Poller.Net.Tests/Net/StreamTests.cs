@@ -201,7 +201,8 @@ public sealed class StreamTests
         SslClientAuthenticationOptions clientOptions = new()
         {
             TargetHost = "poller.test",
-            RemoteCertificateValidationCallback = static (_, certificate, _, _) => certificate!.GetCertHashString() == Certificate.Value.GetCertHashString(),
+            RemoteCertificateValidationCallback =
+                static (_, certificate, _, _) => certificate!.GetCertHashString() == Certificate.Value.GetCertHashString(),
         };
         SslServerAuthenticationOptions serverOptions = new() { ServerCertificate = Certificate.Value };
         await Task.WhenAll(
@@ -259,16 +260,19 @@ public sealed class StreamTests
                 string request = (await reader.ReadLineAsync().ConfigureAwait(false))!;
                 while (await reader.ReadLineAsync().ConfigureAwait(false) is { Length: > 0 }) { }
                 string path = request.Split(' ')[1];
-                await conn.WriteAsync(Encoding.ASCII.GetBytes($"HTTP/1.1 200 OK\r\nContent-Length: {path.Length}\r\n\r\n{path}")).ConfigureAwait(false);
+                string response = $"HTTP/1.1 200 OK\r\nContent-Length: {path.Length}\r\n\r\n{path}";
+                await conn.WriteAsync(Encoding.ASCII.GetBytes(response)).ConfigureAwait(false);
             }
         });
         using HttpClient http = new(new SocketsHttpHandler
         {
-            ConnectCallback = async (context, token) => await fixture.Net.DialAsync("tcp", $"127.0.0.1:{context.DnsEndPoint.Port}", token).ConfigureAwait(false),
+            ConnectCallback = async (context, token) =>
+                await fixture.Net.DialAsync("tcp", $"127.0.0.1:{context.DnsEndPoint.Port}", token).ConfigureAwait(false),
         });
         for (int i = 0; i < 3; i++)
         {
-            Assert.Equal($"/{i}", await http.GetStringAsync(new Uri($"http://poller.test:{((IPEndPoint)listener.LocalEndPoint).Port}/{i}")).Within());
+            Uri uri = new($"http://poller.test:{((IPEndPoint)listener.LocalEndPoint).Port}/{i}");
+            Assert.Equal($"/{i}", await http.GetStringAsync(uri).Within());
         }
         await serving.Within();
     }
