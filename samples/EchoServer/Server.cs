@@ -58,8 +58,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         string loops = poller.LoopCount == 1 ? "1 loop" : $"{poller.LoopCount} loops";
         Console.WriteLine($"listening on {options.Listen.Network} {listener.LocalEndPoint} ({poller.Backend}, {poller.Dispatch.ToString().ToLowerInvariant()}, {loops})");
 
-        if (options.Blocking) await Task.Factory.StartNew(() => Accept(listener), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
-        else await AcceptAsync(listener);
+        await (options.Blocking ? StartThread(() => Accept(listener)) : AcceptAsync(listener));
         await DrainAsync();
         await printing;
     }
@@ -73,7 +72,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
                 Conn conn = await listener.AcceptAsync();
                 Track(conn, HandleAsync(conn));
             }
-            catch (Exception e) when (IsEnd(e))
+            catch (Exception e) when (EndsListener(e))
             {
                 return;
             }
@@ -89,7 +88,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
                 Conn conn = listener.Accept();
                 Track(conn, StartThread(() => Handle(conn)));
             }
-            catch (Exception e) when (IsEnd(e))
+            catch (Exception e) when (EndsListener(e))
             {
                 return;
             }
@@ -97,7 +96,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     }
 
     // A thread takes a free descriptor to start. While there is none the connection waits, as those do that have not been accepted.
-    private Task StartThread(Action handle)
+    private Task StartThread(Action run)
     {
         while (true)
         {
@@ -106,8 +105,15 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
             {
                 new Thread(() =>
                 {
-                    handle();
-                    done.SetResult();
+                    try
+                    {
+                        run();
+                        done.SetResult();
+                    }
+                    catch (Exception e)
+                    {
+                        done.SetException(e);
+                    }
                 }).Start();
                 return done.Task;
             }
@@ -135,7 +141,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
                     counters?.Echoed(n);
                 }
             }
-            catch (Exception e) when (IsConnectionsOwn(e))
+            catch (Exception e) when (EndsConnection(e))
             {
                 // Reset, idle for too long, or closed by the shutdown: the end of this connection alone.
             }
@@ -164,7 +170,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
                     counters?.Echoed(n);
                 }
             }
-            catch (Exception e) when (IsConnectionsOwn(e))
+            catch (Exception e) when (EndsConnection(e))
             {
                 // As in HandleAsync.
             }
@@ -209,7 +215,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         _stop.Cancel();
     }
 
-    private bool IsEnd(Exception e) => _stop.IsCancellationRequested && e is NetOpException { IsClosed: true } or ObjectDisposedException;
+    private bool EndsListener(Exception e) => _stop.IsCancellationRequested && e is NetOpException { IsClosed: true } or ObjectDisposedException;
 
-    private static bool IsConnectionsOwn(Exception e) => e is NetOpException or ObjectDisposedException;
+    private static bool EndsConnection(Exception e) => e is NetOpException or ObjectDisposedException;
 }

@@ -55,7 +55,7 @@ for (int open = 2; open > 0;)
     }
 }
 
-// Out of the poller first, closed then: a number that is reused must not report under an old token.
+// Unregister before closing: a number that is reused must not report under an old token.
 Check("pipe", poller.Close(pipe.SafePipeHandle.DangerousGetHandle(), pipeToken));
 Check("socket", poller.Close(socket.Handle, socketToken));
 Console.WriteLine("both have ended");

@@ -1,7 +1,7 @@
 namespace Poller.Abstractions;
 
 /// <summary>
-/// A network poller: the small contract an operating system's readiness mechanism is reached through.
+/// A network poller: the small contract between an operating system's readiness mechanism and whoever uses it.
 /// </summary>
 /// <remarks>
 /// <para>
@@ -10,10 +10,10 @@ namespace Poller.Abstractions;
 /// backend, <see cref="Init"/> it, <see cref="Open"/> descriptors under tokens of its choosing and call <see cref="Poll"/>.
 /// </para>
 /// <para>
-/// Threads: one thread at a time polls, not always the same one; the caller sees to it. Members called before <see cref="Init"/> throw
-/// <see cref="InvalidOperationException"/>. Every other member is safe from any thread while another polls.
-/// <see cref="IDisposable.Dispose"/> frees the kernel object once no call is inside the poller; members called later throw
-/// <see cref="ObjectDisposedException"/>.
+/// Threads: one thread at a time polls, not always the same one; the caller sees to it. Every other member is safe from any thread while
+/// another polls. <see cref="IDisposable.Dispose"/> frees the kernel object once no call is inside the poller. Except for
+/// <see cref="Name"/> and <see cref="Trigger"/>, members throw <see cref="InvalidOperationException"/> before <see cref="Init"/> and
+/// <see cref="ObjectDisposedException"/> after <see cref="IDisposable.Dispose"/>.
 /// </para>
 /// <para>
 /// Ownership: the poller never closes a descriptor it was given. A descriptor is taken out with <see cref="Close"/> before it is closed.

@@ -25,10 +25,7 @@ namespace Poller.Net;
 /// </remarks>
 public abstract class Conn : Stream
 {
-    private readonly NetFd _fd;
-
-    // Atomic. For CanRead and CanWrite alone.
-    private bool _closed;
+    private protected readonly NetFd _fd;
 
     private protected Conn(NetFd fd) => _fd = fd;
 
@@ -41,10 +38,10 @@ public abstract class Conn : Stream
     public abstract EndPoint RemoteEndPoint { get; }
 
     /// <summary>True until the connection is closed on this side.</summary>
-    public override bool CanRead => !Volatile.Read(ref _closed);
+    public override bool CanRead => !_fd.IsClosed;
 
     /// <summary>True until the connection is closed on this side.</summary>
-    public override bool CanWrite => !Volatile.Read(ref _closed);
+    public override bool CanWrite => !_fd.IsClosed;
 
     /// <summary>False.</summary>
     public override bool CanSeek => false;
@@ -59,13 +56,19 @@ public abstract class Conn : Stream
     public override long Position { get => throw NotSeekable(); set => throw NotSeekable(); }
 
     /// <summary>
-    /// How long a read may take, in ms, or <see cref="Timeout.Infinite"/>: each read, blocking or async, moves the read deadline that far ahead as it begins.
+    /// How long a read may take, in ms, or <see cref="Timeout.Infinite"/>: each read, blocking or async, moves the read deadline that far
+    /// ahead as it begins. Setting Infinite clears the read deadline.
     /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">Neither above 0 nor <see cref="Timeout.Infinite"/>.</exception>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public override int ReadTimeout { get => _fd.ReadTimeout; set => _fd.ReadTimeout = value; }
 
     /// <summary>
-    /// How long a write may take, in ms, or <see cref="Timeout.Infinite"/>: each write, blocking or async, moves the write deadline that far ahead as it begins.
+    /// How long a write may take, in ms, or <see cref="Timeout.Infinite"/>: each write, blocking or async, moves the write deadline that far
+    /// ahead as it begins. Setting Infinite clears the write deadline.
     /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">Neither above 0 nor <see cref="Timeout.Infinite"/>.</exception>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public override int WriteTimeout { get => _fd.WriteTimeout; set => _fd.WriteTimeout = value; }
 
     /// <summary>Sets both deadlines. Null, or the default value, clears; a time that is past ends what waits at once.</summary>
@@ -183,7 +186,6 @@ public abstract class Conn : Stream
         // An abandoned connection is closed by PollFd's finalizer.
         if (disposing)
         {
-            Volatile.Write(ref _closed, true);
             _fd.Dispose();
         }
         base.Dispose(disposing);

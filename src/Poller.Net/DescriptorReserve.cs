@@ -10,7 +10,7 @@ namespace Poller.Net;
 /// <summary>Descriptors that a listener holds for the time when there are no more. One thread at a time; its users see to it.</summary>
 internal sealed class DescriptorReserve(ISocketApi api)
 {
-    /// <summary>Two threads may be started at a time.</summary>
+    /// <summary>Twice the four that .NET needs to start a thread.</summary>
     public const int Size = 8;
 
     private readonly nint[] _held = new nint[Size];

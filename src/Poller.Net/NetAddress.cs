@@ -100,9 +100,13 @@ internal readonly struct NetAddress
     // Null when the host is a name.
     private List<IPEndPoint>? Literal()
     {
-        // The BCL takes "1" and "0x7f.1" for addresses, as inet_aton(3) does; Go, and this, take the four parts only.
         if (!IPAddress.TryParse(Host, out IPAddress? address)) return null;
-        if (address.AddressFamily == AddressFamily.InterNetwork && Host.Count(static c => c == '.') != 3) return null;
+
+        // The BCL, and a look-up too, take "1", "0x7f.1" and "127.0.0.010" (an octal 8) for addresses, as inet_aton(3) does. Go does not.
+        if (address.AddressFamily == AddressFamily.InterNetwork && address.ToString() != Host)
+        {
+            throw Malformed(Text, $"{Host} is not an IPv4 address of four decimal parts");
+        }
         if (Family != AddressFamily.Unspecified && address.AddressFamily != Family)
         {
             throw Malformed(Text, $"{Host} is not an address of {Network}");

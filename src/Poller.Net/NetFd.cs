@@ -19,7 +19,7 @@ internal class NetFd : PollFd
         private byte _first;
     }
 
-    // Written before the descriptor is anyone else's. As accept(2) gives it; decoded when someone asks.
+    // The peer's address as accept(2) wrote it, decoded on first use. Set before the descriptor is shared.
     private AddressBytes _peer;
     private readonly byte _peerLength;
 
@@ -46,19 +46,11 @@ internal class NetFd : PollFd
     public string Network { get; }
 
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone asked.</exception>
-    public IPEndPoint LocalEndPoint => LocalOrNull ?? throw new ObjectDisposedException(nameof(Conn), "local address: the connection was closed before it was asked.");
+    public IPEndPoint LocalEndPoint => _local ??= TryGetName(remote: false) ?? throw Failed("local address", PollResult.Disposed);
 
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone asked.</exception>
-    public IPEndPoint RemoteEndPoint => RemoteOrNull ?? throw new ObjectDisposedException(nameof(Conn), "remote address: the connection was closed before it was asked.");
-
-    private IPEndPoint? LocalOrNull => _local ??= QueryName(remote: false);
-
-    private IPEndPoint? RemoteOrNull => _remote ??= Peer() ?? QueryName(remote: true);
-
-    // For an operation that failed: its reference keeps the descriptor, also while that is being closed.
-    private IPEndPoint? LocalWhileHeld => _local ??= Ask(remote: false);
-
-    private IPEndPoint? RemoteWhileHeld => _remote ??= Peer() ?? Ask(remote: true);
+    public IPEndPoint RemoteEndPoint =>
+        _remote ??= DecodeAccepted() ?? TryGetName(remote: true) ?? throw Failed("remote address", PollResult.Disposed);
 
     /// <summary>A new socket with Go's defaults for a connection.</summary>
     public static nint NewSocket(ISocketApi api, string operation, string network, AddressFamily family, IPEndPoint? local, IPEndPoint? remote)
@@ -97,7 +89,7 @@ internal class NetFd : PollFd
             SocketAddress address = remote.Serialize();
             int result = api.Connect(fd.Fd, address.Buffer.Span[..address.Size]);
             bool pending = result is -Errno.EINPROGRESS or -Errno.EINTR or -Errno.EALREADY;
-            if (result < 0 && !pending) throw fd.Refused("dial", result);
+            if (result < 0 && !pending) throw fd.Failed("dial", result);
             try
             {
                 fd.Init(poller.NextLoop());
@@ -115,7 +107,7 @@ internal class NetFd : PollFd
 
             // The kernel takes a wildcard for the loopback, and shows a mapped address as IPv4: ask for the real one.
             IPAddress dialed = remote.Address;
-            if (dialed.Equals(IPAddress.Any) || dialed.Equals(IPAddress.IPv6Any) || dialed.IsIPv4MappedToIPv6) fd._remote = fd.QueryName(remote: true) ?? remote;
+            if (dialed.Equals(IPAddress.Any) || dialed.Equals(IPAddress.IPv6Any) || dialed.IsIPv4MappedToIPv6) fd._remote = fd.TryGetName(remote: true) ?? remote;
             return fd;
         }
         catch
@@ -130,11 +122,11 @@ internal class NetFd : PollFd
 
     public void Shutdown(SocketShutdown how, string operation)
     {
-        if (!Incref()) throw Disposed(operation);
+        if (!Incref()) throw Failed(operation, PollResult.Disposed);
         try
         {
             int result = Api.Shutdown(Fd, how);
-            if (result < 0) throw Refused(operation, result);
+            if (result < 0) throw Failed(operation, result);
         }
         finally
         {
@@ -144,12 +136,11 @@ internal class NetFd : PollFd
 
     public void SetOption(SocketOptionLevel level, SocketOptionName name, int value, string operation)
     {
-        if (!Incref()) throw Disposed(operation);
+        if (!Incref()) throw Failed(operation, PollResult.Disposed);
         try
         {
             int result = Api.SetOption(Fd, level, name, value);
-            if (result < 0) throw Refused(operation, result);
-            if (name == SocketOptionName.Linger) Lingers = value > 0;
+            if (result < 0) throw Failed(operation, result);
         }
         finally
         {
@@ -157,56 +148,45 @@ internal class NetFd : PollFd
         }
     }
 
-    public override Exception Failed(PollOpKind kind, int result) => Failed(NameOf(kind), result);
-
-    public override Exception ClosedInQueue(PollOpKind kind) => NetOpException.Closed(NameOf(kind), Network, LocalOrNull, RemoteOrNull);
-
-    public override Exception Disposed(PollOpKind kind) => Disposed(NameOf(kind));
-
-    protected Exception Failed(string operation, int result) => result switch
+    public override Exception Failed(string operation, int result)
     {
-        PollResult.Closing => NetOpException.Closed(operation, Network, LocalWhileHeld, RemoteWhileHeld),
-        PollResult.Timeout => NetOpException.Timeout(operation, Network, LocalWhileHeld, RemoteWhileHeld),
-        PollResult.NotPollable => NetOpException.Refused(
-            operation, Network, LocalWhileHeld, RemoteWhileHeld, Errno.ToException(Errno.EOPNOTSUPP), "the descriptor reports an error and cannot be polled"),
-        _ => Refused(operation, result),
-    };
+        if (result == PollResult.Disposed) return new ObjectDisposedException(ObjectName, $"{operation} {Network}: closed before the operation.");
+        if (result == PollResult.ClosedInQueue) return NetOpException.Closed(operation, Network, _local, _remote ??= DecodeAccepted());
 
-    public override ObjectDisposedException Disposed(string operation) => new(ObjectName, $"{operation} {Network}: closed before the operation.");
+        IPEndPoint? local = _local ??= GetName(remote: false);
+        IPEndPoint? remote = _remote ??= DecodeAccepted() ?? GetName(remote: true);
+        return result switch
+        {
+            PollResult.Closing => NetOpException.Closed(operation, Network, local, remote),
+            PollResult.Timeout => NetOpException.Timeout(operation, Network, local, remote),
+            PollResult.NotPollable => NetOpException.Refused(
+                operation, Network, local, remote, Errno.ToException(Errno.EOPNOTSUPP), "the descriptor reports an error and cannot be polled"),
+            _ => Refused(operation, Network, local, remote, result),
+        };
+    }
 
     /// <summary>What the user knows the descriptor by.</summary>
     protected virtual string ObjectName => nameof(TcpConn);
 
-    protected virtual string NameOf(PollOpKind kind) => kind switch
-    {
-        PollOpKind.Read => "read",
-        PollOpKind.WaitToRead => "wait to read",
-        PollOpKind.Write => "write",
-        PollOpKind.WaitReady => "dial",
-        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "an operation was expected."),
-    };
-
-    protected static NetOpException Refused(string operation, string network, IPEndPoint? local, IPEndPoint? remote, int result) =>
+    private static NetOpException Refused(string operation, string network, IPEndPoint? local, IPEndPoint? remote, int result) =>
         NetOpException.Refused(operation, network, local, remote, Errno.ToException(-result));
-
-    private NetOpException Refused(string operation, int result) => Refused(operation, Network, LocalWhileHeld, RemoteWhileHeld, result);
 
     private async ValueTask ConnectedAsync(bool blocking, CancellationToken token)
     {
         bool locked = blocking ? Lock(PollMode.Write) : await LockAsync(PollMode.Write, token).ConfigureAwait(false);
-        if (!locked) throw Disposed("dial");
+        if (!locked) throw Failed("dial", PollResult.Disposed);
         try
         {
             while (true)
             {
-                if (blocking) WaitReady(PollMode.Write);
-                else await WaitReadyAsync(PollMode.Write, token).ConfigureAwait(false);
+                int result = blocking ? WaitReady(PollMode.Write) : await WaitReadyAsync(PollMode.Write, token).ConfigureAwait(false);
+                if (result < 0) throw Failed("dial", result);
 
                 // Readiness to write can be spurious: that the peer has a name is the proof.
-                int result = Api.TakeError(Fd);
+                result = Api.TakeError(Fd);
                 if (result == 0) result = Api.PeerName(Fd, default, out _);
                 if (result is 0 or -Errno.EISCONN) return;
-                if (result is not (-Errno.EINPROGRESS or -Errno.EALREADY or -Errno.EINTR or -Errno.ENOTCONN)) throw Refused("dial", result);
+                if (result is not (-Errno.EINPROGRESS or -Errno.EALREADY or -Errno.EINTR or -Errno.ENOTCONN)) throw Failed("dial", result);
             }
         }
         finally
@@ -215,12 +195,13 @@ internal class NetFd : PollFd
         }
     }
 
-    private IPEndPoint? QueryName(bool remote)
+    // Null when the descriptor is closed, or has no such name.
+    private IPEndPoint? TryGetName(bool remote)
     {
         if (!Incref()) return null;
         try
         {
-            return Ask(remote);
+            return GetName(remote);
         }
         finally
         {
@@ -228,14 +209,15 @@ internal class NetFd : PollFd
         }
     }
 
-    private IPEndPoint? Ask(bool remote)
+    // getsockname(2) or getpeername(2), for a caller that holds a reference: also while the descriptor is being closed.
+    private IPEndPoint? GetName(bool remote)
     {
         Span<byte> address = stackalloc byte[MaxAddress];
         int result = remote ? Api.PeerName(Fd, address, out int length) : Api.LocalName(Fd, address, out length);
         return result < 0 ? null : Decode(address[..length]);
     }
 
-    private IPEndPoint? Peer() => _peerLength > 0 ? Decode(((ReadOnlySpan<byte>)_peer)[.._peerLength]) : null;
+    private IPEndPoint? DecodeAccepted() => _peerLength > 0 ? Decode(((ReadOnlySpan<byte>)_peer)[.._peerLength]) : null;
 
     private static IPEndPoint Decode(ReadOnlySpan<byte> bytes)
     {

@@ -4,6 +4,8 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
+// The twin of netFD.listenStream and netFD.accept in Go's net/sock_posix.go and net/fd_unix.go.
+
 /// <summary>A socket that listens. What it accepts inherits its options (tcp(7)): they are set once, here.</summary>
 internal sealed class NetListenFd : NetFd
 {
@@ -13,7 +15,8 @@ internal sealed class NetListenFd : NetFd
     // Constant.
     private readonly Netpoller _poller;
 
-    // Guarded by the read lock, until nobody is left to hold it. A shortage lasts from the first refusal until nobody is left to accept.
+    // Guarded by the read lock; Destroy runs when nobody can hold it. _inShortage is set by the first refusal, and cleared when the queue
+    // is found empty.
     private readonly DescriptorReserve _reserve;
     private bool _inShortage;
 
@@ -78,7 +81,7 @@ internal sealed class NetListenFd : NetFd
         token.ThrowIfCancellationRequested();
         bool closedBefore = IsClosed;
         bool locked = blocking ? Lock(PollMode.Read) : await LockAsync(PollMode.Read, token).ConfigureAwait(false);
-        if (!locked) throw closedBefore ? Disposed("accept") : ClosedInQueue(PollOpKind.WaitReady);
+        if (!locked) throw Failed("accept", closedBefore ? PollResult.Disposed : PollResult.ClosedInQueue);
         try
         {
             int ready = Prepare(PollMode.Read);
@@ -96,20 +99,21 @@ internal sealed class NetListenFd : NetFd
                         break;
                     case Errno.EAGAIN:
                         _inShortage = false;
-                        if (blocking) WaitReady(PollMode.Read);
-                        else await WaitReadyAsync(PollMode.Read, token).ConfigureAwait(false);
+                        ready = blocking ? WaitReady(PollMode.Read) : await WaitReadyAsync(PollMode.Read, token).ConfigureAwait(false);
+                        if (ready < 0) throw Failed("accept", ready);
                         break;
                     case Errno.EMFILE:
                     case Errno.ENFILE:
                     case Errno.ENOBUFS:
                     case Errno.ENOMEM:
-                        // Nothing tells when descriptors are back, and the queue gives no edge for who is in it already.
+                        // Nothing signals that descriptors are free again, and queued connections raise no new edge: try again.
                         _reserve.Release();
                         NoteShortage(-result);
                         pause = pause == TimeSpan.Zero ? MinPause : pause * 2 < MaxPause ? pause * 2 : MaxPause;
                         TimeSpan left = TimeLeft(PollMode.Read);
                         await PauseAsync(left < pause ? left : pause, blocking, token).ConfigureAwait(false);
-                        if (Check(PollMode.Read) is int reason and not 0) throw Failed("accept", reason);
+                        ready = Check(PollMode.Read);
+                        if (ready < 0) throw Failed("accept", ready);
                         break;
                     default:
                         return accepted ?? throw Failed("accept", result);
@@ -128,21 +132,12 @@ internal sealed class NetListenFd : NetFd
         _reserve.Release();
     }
 
-    protected override string NameOf(PollOpKind kind) => "accept";
-
-    // In the write side, which nothing else of a listener uses: it needs no timer and no thread, and neither may be had without descriptors.
+    // Waits on the write side, which nothing else of a listener uses: that takes neither a timer nor a thread, and neither may be had now.
     private async ValueTask PauseAsync(TimeSpan pause, bool blocking, CancellationToken token)
     {
-        SetDeadline(PollMode.Write, _poller.TimeProvider.GetUtcNow() + pause, "accept");
-        try
-        {
-            if (blocking) WaitReady(PollMode.Write);
-            else await WaitReadyAsync(PollMode.Write, token).ConfigureAwait(false);
-        }
-        catch (NetOpException e) when (e.IsTimeout)
-        {
-            SetDeadline(PollMode.Write, null, "accept");
-        }
+        SetDeadline(PollMode.Write, pause);
+        _ = blocking ? WaitReady(PollMode.Write) : await WaitReadyAsync(PollMode.Write, token).ConfigureAwait(false);
+        SetDeadline(PollMode.Write, span: null);
     }
 
     private int Accept(out NetFd? accepted)
@@ -156,10 +151,10 @@ internal sealed class NetListenFd : NetFd
         {
             conn.Init(_poller.NextLoop());
         }
-        catch (NetpollException e) when (e.Errno is Errno.ENOMEM or Errno.ENOSPC)
+        catch (NetpollException e)
         {
             // The poller is full (epoll_ctl(2): max_user_watches). This connection is lost, those that are established are not.
-            return -Errno.ENOMEM;
+            return e.Errno == Errno.ENOSPC ? -Errno.ENOMEM : -e.Errno;
         }
         accepted = conn;
         return 0;

@@ -36,7 +36,7 @@ public sealed class NetOpException : IOException
     /// <summary>A deadline or time-out set on the connection has passed. The connection stays usable.</summary>
     public bool IsTimeout { get; private init; }
 
-    /// <summary>The connection, or its poller, was closed on this side during the operation.</summary>
+    /// <summary>The connection was closed on this side during the operation; or its poller was disposed, before or during it.</summary>
     public bool IsClosed { get; private init; }
 
     internal static NetOpException Refused(string operation, string network, EndPoint? local, EndPoint? remote, SocketException inner, string? hint = null) =>

@@ -57,7 +57,8 @@ public sealed class NetStack
 
     /// <summary>
     /// The blocking form of <see cref="DialAsync(string, string, CancellationToken)"/>. Fails with <see cref="NetOpException.IsTimeout"/> when it
-    /// takes longer than <paramref name="timeout"/>, over all addresses; null leaves that to the system. Looking up a name is not counted.
+    /// takes longer than <paramref name="timeout"/>, over all addresses; null leaves that to the system. Looking up a name counts, but is
+    /// not cut short.
     /// </summary>
     public Conn Dial(string network, string address, TimeSpan? timeout = null) =>
         Blocking.Result(DialAsync(NetAddress.Parse(network, address), new DialMode(Blocking: true, Deadline(timeout), CancellationToken.None)));
@@ -80,7 +81,7 @@ public sealed class NetStack
 
     private DateTimeOffset? Deadline(TimeSpan? timeout)
     {
-        if (timeout is not { } span) return null;
+        if (timeout is not { } span || span == Timeout.InfiniteTimeSpan) return null;
         if (span <= TimeSpan.Zero) throw new ArgumentOutOfRangeException(nameof(timeout), span, "a time-out above zero, or null, was expected.");
         DateTimeOffset now = _poller.TimeProvider.GetUtcNow();
         return span < DateTimeOffset.MaxValue - now ? now + span : DateTimeOffset.MaxValue;

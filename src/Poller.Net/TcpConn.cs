@@ -6,9 +6,7 @@ namespace Poller.Net;
 /// <summary>A TCP connection: the twin of Go's <c>net.TCPConn</c>. TCP_NODELAY and keep-alive (15 s, 15 s, 9 probes) are on, as in Go.</summary>
 public sealed class TcpConn : Conn
 {
-    private readonly NetFd _fd;
-
-    internal TcpConn(NetFd fd) : base(fd) => _fd = fd;
+    internal TcpConn(NetFd fd) : base(fd) { }
 
     /// <inheritdoc/>
     public override IPEndPoint LocalEndPoint => _fd.LocalEndPoint;
@@ -16,7 +14,7 @@ public sealed class TcpConn : Conn
     /// <inheritdoc/>
     public override IPEndPoint RemoteEndPoint => _fd.RemoteEndPoint;
 
-    /// <summary>Whether small writes are sent at once (TCP_NODELAY, tcp(7)). On by default.</summary>
+    /// <summary>Sets whether small writes are sent at once (TCP_NODELAY, tcp(7)), as they are by default, or gathered first.</summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>
     public void SetNoDelay(bool noDelay) => _fd.SetOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, noDelay ? 1 : 0, "set no delay");
@@ -33,5 +31,6 @@ public sealed class TcpConn : Conn
     {
         if (seconds is < 0 or > ushort.MaxValue) throw new ArgumentOutOfRangeException(nameof(seconds), seconds, "null, or 0 to 65535 seconds, was expected.");
         _fd.SetOption(SocketOptionLevel.Socket, SocketOptionName.Linger, seconds ?? -1, "set linger");
+        _fd.Lingers = seconds > 0;
     }
 }

@@ -33,6 +33,7 @@ internal abstract class PollFd : IDisposable
     // Atomic. In ms; each operation starts its deadline anew from it.
     private int _readTimeout = Timeout.Infinite;
     private int _writeTimeout = Timeout.Infinite;
+    private bool _lingers;
 
     /// <summary>Takes over a descriptor that is non-blocking.</summary>
     protected PollFd(ISocketApi api, nint fd, bool isStream)
@@ -57,10 +58,10 @@ internal abstract class PollFd : IDisposable
     /// Whether close(2) may block, which it does for SO_LINGER even on a non-blocking socket: then the pool does it, and neither a loop
     /// nor the finalizer's thread.
     /// </summary>
-    protected bool Lingers { get; set; }
+    public bool Lingers { get => Volatile.Read(ref _lingers); set => Volatile.Write(ref _lingers, value); }
 
-    /// <summary>Read before an operation queues: one that finds it closed when its turn comes was closed during the operation, not before.</summary>
-    protected bool IsClosed => _mutex.IsClosed;
+    /// <summary>An operation reads it before it queues, to tell "closed before the call" from "closed during it".</summary>
+    public bool IsClosed => _mutex.IsClosed;
 
     private PollDesc Desc => _desc ?? throw new InvalidOperationException($"fd {Fd} is not in a poller; Init was expected to be called first.");
 
@@ -91,7 +92,7 @@ internal abstract class PollFd : IDisposable
     /// <summary>Sets the deadlines that <paramref name="mode"/> names; null clears.</summary>
     public void SetDeadline(PollMode mode, DateTimeOffset? deadline, string operation)
     {
-        if (!Incref()) throw Disposed(operation);
+        if (!Incref()) throw Failed(operation, PollResult.Disposed);
         try
         {
             PollTimers timers = Loop.Timers;
@@ -140,7 +141,7 @@ internal abstract class PollFd : IDisposable
     public int RunBlocking(PollMode mode, PollOpKind kind, Span<byte> buffer)
     {
         bool closedBefore = IsClosed;
-        if (!Lock(mode)) throw closedBefore ? Disposed(kind) : ClosedInQueue(kind);
+        if (!Lock(mode)) throw Failed(NameOf(kind), closedBefore ? PollResult.Disposed : PollResult.ClosedInQueue);
         try
         {
             int done = 0;
@@ -154,7 +155,7 @@ internal abstract class PollFd : IDisposable
                 result = ready ? 0 : Check(mode);
                 if (result == 0) result = Attempt(kind, buffer, ref done);
             }
-            return result >= 0 ? result : throw Failed(kind, result);
+            return result >= 0 ? result : throw Failed(NameOf(kind), result);
         }
         finally
         {
@@ -166,21 +167,25 @@ internal abstract class PollFd : IDisposable
     public void Write(ReadOnlySpan<byte> buffer) =>
         RunBlocking(PollMode.Write, PollOpKind.Write, MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(buffer), buffer.Length)); // Only ever read from.
 
-    /// <summary>Waits for a side whose lock the caller holds, after a call of his own came back with EAGAIN.</summary>
-    public ValueTask WaitReadyAsync(PollMode mode, CancellationToken token)
+    /// <summary>
+    /// Waits until a side is ready. The caller holds a reference and is the side's only waiter. 0, or why the wait ended; a cancelled
+    /// token throws.
+    /// </summary>
+    public ValueTask<int> WaitReadyAsync(PollMode mode, CancellationToken token)
     {
         PollOp op = Interlocked.Exchange(ref OpOf(mode), null) ?? new PollOp(this, mode);
         op.Start(PollOpKind.WaitReady, default, 0, token);
-        return new ValueTask(op, op.Version);
+        return new ValueTask<int>(op, op.Version);
     }
 
     /// <summary>The blocking form of <see cref="WaitReadyAsync"/>.</summary>
-    public void WaitReady(PollMode mode)
+    public int WaitReady(PollMode mode)
     {
         while (!ThreadWaiter.Wait(Loop, Desc, mode))
         {
-            if (Check(mode) is int result and not 0) throw Failed(PollOpKind.WaitReady, result);
+            if (Check(mode) is int result and not 0) return result;
         }
+        return 0;
     }
 
     /// <summary>
@@ -250,17 +255,23 @@ internal abstract class PollFd : IDisposable
 
     public void Return(PollMode mode, PollOp op) => Volatile.Write(ref OpOf(mode), op);
 
-    /// <summary>The exception for an operation that came to <paramref name="result"/>. Called while the operation holds the descriptor.</summary>
-    public abstract Exception Failed(PollOpKind kind, int result);
+    /// <summary>
+    /// The exception for an operation that came to <paramref name="result"/>: an errno below zero, or a <see cref="PollResult"/>. The
+    /// operation holds a reference, unless the result says that it never got one.
+    /// </summary>
+    public abstract Exception Failed(string operation, int result);
 
-    /// <summary>The exception for an operation that queued when the descriptor was closed, and holds nothing.</summary>
-    public abstract Exception ClosedInQueue(PollOpKind kind);
+    public static string NameOf(PollOpKind kind) => kind switch
+    {
+        PollOpKind.Read => "read",
+        PollOpKind.WaitToRead => "wait to read",
+        PollOpKind.Write => "write",
+        _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "an operation that its caller knows by name was expected."),
+    };
 
-    /// <summary>The exception for an operation on a descriptor that was closed before.</summary>
-    public abstract Exception Disposed(PollOpKind kind);
-
-    /// <inheritdoc cref="Disposed(PollOpKind)"/>
-    public abstract ObjectDisposedException Disposed(string operation);
+    /// <summary>Sets a deadline, from now, for a caller that holds a reference; null clears.</summary>
+    protected void SetDeadline(PollMode mode, TimeSpan? span) =>
+        Loop.SetDeadline(Desc, mode, span is { } ahead ? Loop.Timers.After(ahead) : 0);
 
     /// <summary>How long the deadline of a side leaves, for a wait that is not the poller's.</summary>
     protected TimeSpan TimeLeft(PollMode mode)
@@ -289,7 +300,7 @@ internal abstract class PollFd : IDisposable
     private static ValueTask<T> FromError<T>(Exception error, CancellationToken token) =>
         error is OperationCanceledException ? ValueTask.FromCanceled<T>(token) : ValueTask.FromException<T>(error);
 
-    // Exactly one of them: an operation that waits, an error, a result.
+    // One of these: an operation that waits, an error, a result; PollResult.Queued among the results.
     private PollOp? Begin(PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token, out int result, out Exception? error)
     {
         error = null;
@@ -303,7 +314,7 @@ internal abstract class PollFd : IDisposable
         {
             case FdLock.Acquired: return BeginLocked(mode, kind, buffer, token, out result, out error);
             case FdLock.Queued: result = PollResult.Queued; return null;
-            default: error = Disposed(kind); return null;
+            default: error = Failed(NameOf(kind), PollResult.Disposed); return null;
         }
     }
 
@@ -319,7 +330,7 @@ internal abstract class PollFd : IDisposable
             waits = result == -Errno.EAGAIN;
             if (!waits)
             {
-                if (result < 0) error = Failed(kind, result);
+                if (result < 0) error = Failed(NameOf(kind), result);
                 return null;
             }
         }
@@ -335,7 +346,7 @@ internal abstract class PollFd : IDisposable
     // For a caller that is counted as waiting for the lock.
     private async ValueTask<int> RunQueuedAsync(PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token)
     {
-        if (!await WaitForLockAsync(mode, token).ConfigureAwait(false)) throw ClosedInQueue(kind);
+        if (!await WaitForLockAsync(mode, token).ConfigureAwait(false)) throw Failed(NameOf(kind), PollResult.ClosedInQueue);
         PollOp? op = BeginLocked(mode, kind, buffer, token, out int result, out Exception? error);
         return op is not null ? await new ValueTask<int>(op, op.Version).ConfigureAwait(false) : error is null ? result : throw error;
     }
@@ -454,7 +465,7 @@ internal abstract class PollFd : IDisposable
         {
             throw new ArgumentOutOfRangeException(nameof(value), value, "a time-out in ms above 0, or Timeout.Infinite, was expected.");
         }
-        if (IsClosed) throw Disposed("set time-out");
+        if (IsClosed) throw Failed("set time-out", PollResult.Disposed);
         Volatile.Write(ref timeout, value);
         if (value == Timeout.Infinite) SetDeadline(mode, null, "set time-out");
     }

@@ -19,11 +19,12 @@ internal enum PollOpKind
     WaitReady,
 }
 
-// The twin of gopark in netpollblock of Go's runtime/netpoll.go, for code that awaits. It is the waiter in the side of the PollDesc and the source of the ValueTask in one, and each side of a
-// descriptor keeps one for the next time: waiting allocates nothing.
+// The twin of gopark in netpollblock of Go's runtime/netpoll.go, for code that awaits. It is the waiter in the side of the PollDesc and the
+// source of the ValueTask in one, and each side of a descriptor keeps one for the next time: waiting allocates nothing.
 //
-// It runs to its end, or to its next wait, on a loop or the pool. The order at the end guards the next operation: first the registration
-// is gone (Dispose waits for a callback that runs), then the lock is given back, and only then the awaiter goes on.
+// It starts on its caller's stack. Once it was parked it runs to its end, or to its next wait, on a loop or the pool. The order at the
+// end guards the next operation: first the registration is gone (Dispose waits for a callback that runs), then the lock is given back, and
+// only then the awaiter goes on.
 
 /// <summary>An async operation of a <see cref="PollFd"/>, reused. Owned by whoever holds the lock of its side, and then by the awaiter.</summary>
 internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskSource<int>, IValueTaskSource<bool>, IValueTaskSource
@@ -169,7 +170,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
 
         // Made under the lock: it names addresses that a closed descriptor no longer tells.
         if (result == PollResult.Canceled) error = new OperationCanceledException(token);
-        else if (result < 0) error = fd.Failed(_kind, result);
+        else if (result < 0 && _kind != PollOpKind.WaitReady) error = fd.Failed(PollFd.NameOf(_kind), result);
         if (_kind != PollOpKind.WaitReady) fd.Unlock(mode);
         if (error is null) _core.SetResult(result);
         else _core.SetException(error);

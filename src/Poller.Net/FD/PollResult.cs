@@ -15,6 +15,12 @@ internal static class PollResult
     /// <summary>The operation's token was cancelled.</summary>
     public const int Canceled = -100_004;
 
+    /// <summary>The descriptor was closed before the operation.</summary>
+    public const int Disposed = -100_006;
+
+    /// <summary>The descriptor was closed while the operation queued for its turn: it holds no reference.</summary>
+    public const int ClosedInQueue = -100_007;
+
     /// <summary>The side's lock is another's; the caller is counted as waiting for it.</summary>
     public const int Queued = -100_005;
 

@@ -2,7 +2,7 @@ namespace Poller.Net;
 
 // The twin of injectglist in Go's runtime/proc.go: waiters that were made runnable outside of a poll, on their way to the loop.
 
-/// <summary>A queue that any thread pushes to and any thread empties as a whole.</summary>
+/// <summary>A queue that any thread pushes to and any thread empties as a whole. Must not be copied.</summary>
 internal struct InjectedQueue
 {
     // Atomic. The last one in stands first.

@@ -1,6 +1,7 @@
 namespace Poller.Net;
 
-// The twin of startm, stopm and handoffp in Go's runtime/proc.go: the leader and the followers of one loop. A thread leads, helps, runs on as a deposed leader in a handler that blocks, or is idle.
+// The twin of startm, stopm and handoffp in Go's runtime/proc.go: the leader and the followers of one loop. A thread leads, helps, runs on as
+// a deposed leader in a handler that blocks, or is idle.
 //
 // All but the idle are active, and at most Max are. The leader runs waiters in place only while fewer are, and helpers are started
 // only where they leave one place: so whenever the leader is stuck there is a place for its successor. A leader that has
@@ -46,7 +47,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     private ExecutionContext? _clean;
 
     /// <summary>For the tests: how a thread is started.</summary>
-    public Action<Thread> StartThread { get; set; } = static thread => thread.UnsafeStart();
+    internal Action<Thread> StartThread { get; set; } = static thread => thread.UnsafeStart();
 
     /// <summary>How many threads of a loop are active at most: those that lead, help, or are caught in a handler.</summary>
     public static int Max { get; } = Math.Max(64, 4 * Environment.ProcessorCount);
@@ -131,7 +132,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         }
     }
 
-    /// <summary>Takes back a follower that was reserved for nothing.</summary>
+    /// <summary>Returns a reserved follower that was not needed.</summary>
     public void Release(Follower follower)
     {
         lock (_lock)

@@ -68,8 +68,7 @@ public sealed partial class Netpoller : IDisposable
             NetpollerStatistics sum = default;
             foreach (PollLoop loop in Volatile.Read(ref _loops) ?? [])
             {
-                NetpollerStatistics one = loop.Statistics;
-                sum = new(sum.Polls + one.Polls, sum.Events + one.Events, sum.Breaks + one.Breaks, sum.Promotions + one.Promotions);
+                sum = NetpollerStatistics.Sum(sum, loop.Statistics);
             }
             return sum;
         }

@@ -16,7 +16,7 @@ namespace Poller.Net;
 // itself (Wait) before it checks for them. Each half has a full fence between its write and its read, so one of the two sees the other, and
 // no wake-up is lost.
 //
-// The flags and the sequence number share one word, so that an event of the descriptor's last life can set none of them.
+// The flags and the sequence number share one word, so that an event of the descriptor's previous life can set none of them.
 // A PollDesc is never freed but recycled: a stale event that is past the check of the sequence number finds an object, and all it
 // can do there is wake a waiter that then finds nothing.
 
@@ -65,7 +65,8 @@ internal sealed class PollDesc(uint slot)
         // Written by the waiter before Wait -> Parked, read by whoever moves the side out of Parked.
         public PollWaiter? Waiter;
 
-        // Guarded by the lock of the loop's PollTimers; the deadline may be read without. Deadline 0 is none; TimerIndex is where in the heap the side's timer stands, plus one.
+        // Guarded by the lock of the loop's PollTimers; the deadline may be read without. Deadline 0 is none; TimerIndex is where in the heap
+        // the side's timer stands, plus one.
         public long Deadline;
         public int TimerIndex;
     }

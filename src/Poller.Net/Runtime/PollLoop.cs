@@ -38,8 +38,10 @@ internal sealed class PollLoop
     // and then reads theirs, each with a full fence between. So the leader sees the work or is broken out of its sleep.
     private long _sleepUntil;
 
-    // Written by the leader of the time and by helpers; the counts are for the monitor and the statistics.
+    // Written by the leader and its helpers without a fence: for the monitor, that only asks whether it changes.
     private uint _progress;
+
+    // For the statistics. The first two are written by the leader alone; the others are atomic.
     private long _polls;
     private long _eventCount;
     private long _breaks;
@@ -82,7 +84,13 @@ internal sealed class PollLoop
     /// <summary>Changes with each waiter that was run in place.</summary>
     public uint Progress => Volatile.Read(ref _progress);
 
-    public NetpollerStatistics Statistics => new(Volatile.Read(ref _polls), Volatile.Read(ref _eventCount), Volatile.Read(ref _breaks), Volatile.Read(ref _promotions));
+    public NetpollerStatistics Statistics => new()
+    {
+        Polls = Volatile.Read(ref _polls),
+        Events = Volatile.Read(ref _eventCount),
+        Breaks = Volatile.Read(ref _breaks),
+        Promotions = Volatile.Read(ref _promotions),
+    };
 
     public static bool IsPolling(uint lead) => (lead & Polling) != 0;
 
@@ -112,7 +120,7 @@ internal sealed class PollLoop
         Cache.Free(desc);
         throw new NetpollException($"{_poll.Name} open fd {fd}", errno, errno switch
         {
-            Errno.EPERM => "the descriptor cannot be polled, like a regular file or a directory; a socket, a pipe, a terminal or the like was expected",
+            Errno.EPERM => "it cannot be polled (regular files and directories cannot); a socket, a pipe, a terminal or the like was expected",
             Errno.EBADF => "an open descriptor was expected",
             Errno.EEXIST => "the descriptor is in the poller already; each is opened once",
             _ => null,
@@ -155,7 +163,8 @@ internal sealed class PollLoop
         Schedule(reader);
         Schedule(writer);
 
-        // Leaving the timers' lock is not a full fence; the leader must not be seen awake by a read that was done before.
+        // Leaving the timers' lock is not a full fence. Without one the read of _sleepUntil could move before the store of Next, and miss a
+        // leader that is about to sleep.
         Interlocked.MemoryBarrier();
         if (Timers.Next < Volatile.Read(ref _sleepUntil)) Break();
     }

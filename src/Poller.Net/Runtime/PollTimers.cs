@@ -2,8 +2,9 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The deadline half of Go's runtime/netpoll.go, and the heap of its runtime/time.go: the deadlines of one loop. One lock guards them and the heap of their timers, so a timer cannot be stale: what Go's rseq and wseq
-// are for does not arise.
+// The deadline half of Go's runtime/netpoll.go, and the heap of its runtime/time.go: the deadlines of one loop. One lock guards them and the
+// heap of their timers, so a timer cannot be stale: what Go's rseq and wseq are for does not arise. Each side has a timer of its own, also
+// when both have the same deadline: two heap entries are simpler than one that stands for both.
 //
 // Timers are lazy. A side has at most one; a later deadline only stores its value, a cleared one leaves the timer where it is, and
 // the timer looks when it fires: still due, moved, or gone. So a deadline that each read prolongs costs no heap operation.
@@ -21,7 +22,7 @@ internal sealed class PollTimers(TimeProvider clock)
     /// <summary>No timer.</summary>
     public const long Never = long.MaxValue;
 
-    // Constant. Ticks of the clock are whole nanoseconds, or else 0.
+    // Constant. Nanoseconds in one tick of the clock; 0 when that is not a whole number.
     private readonly long _nanosecondsPerTick = 1_000_000_000 % clock.TimestampFrequency == 0 ? 1_000_000_000 / clock.TimestampFrequency : 0;
 
     private readonly Lock _lock = new();

@@ -6,7 +6,7 @@ namespace Poller.Net;
 /// </summary>
 internal abstract class PollWaiter : IThreadPoolWorkItem
 {
-    /// <summary>Links waiters that are runnable; belongs to whoever made it so.</summary>
+    /// <summary>The next in a list of runnable waiters. Owned by whoever took this one out of Parked.</summary>
     internal PollWaiter? Next;
 
     /// <summary>Atomic. Set before the side is unblocked, read after the waiter has announced itself: as a deadline is.</summary>

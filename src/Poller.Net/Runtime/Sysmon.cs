@@ -29,8 +29,8 @@ internal sealed class Sysmon(PollLoop[] loops)
     // Atomic. Pairs with PollLoop.LeadTerm: this is set and then the leaders are looked at; a leader says that it runs and then looks at this.
     private int _asleep;
 
-    /// <summary>Whether it sleeps until a leader has something to run.</summary>
-    public bool IsAsleep => Volatile.Read(ref _asleep) != 0;
+    /// <summary>For the tests: whether it sleeps until a leader has something to run.</summary>
+    internal bool IsAsleep => Volatile.Read(ref _asleep) != 0;
 
     public void Start() => new Thread(Watch) { IsBackground = true, Name = "poller monitor" }.UnsafeStart();
 
@@ -92,7 +92,7 @@ internal sealed class Sysmon(PollLoop[] loops)
 
         if (now.Lead == before.Lead && now.Progress == before.Progress)
         {
-            // It is looked at anew: the successor has had no time to show progress.
+            // The successor's term is what the next look compares with: it gets a full tick before it is judged.
             if (loop.TryPromote(now.Lead)) now.Lead = loop.Lead;
         }
         else if (Environment.ProcessorCount > 1 && loop.Batch.Remaining > 0)

@@ -106,13 +106,22 @@ public sealed class AddressTests
         Assert.Throws<ArgumentNullException>("poller", () => new NetStack(null!));
     }
 
-    [Fact]
-    public void A_numeric_host_that_is_not_four_parts_is_no_address()
+    [Theory]
+    [InlineData("0")]
+    [InlineData("127.1")]
+    [InlineData("0x7f.1")]
+    [InlineData("0x7f000001")]
+    [InlineData("127.0.0.01")]
+    public async Task A_numeric_host_that_is_not_four_decimal_parts_is_refused(string host)
     {
         using Fixture fixture = new();
-
-        // inet_aton(3) would take 1 for 0.0.0.1; here it is a name, and nobody's.
-        Assert.Throws<NetOpException>(() => fixture.Net.Listen("tcp", "1.invalid:0"));
+        FormatException[] errors =
+        [
+            Assert.Throws<FormatException>(() => fixture.Net.Listen("tcp", $"{host}:0")),
+            Assert.Throws<FormatException>(() => fixture.Net.Dial("tcp", $"{host}:1")),
+            await Assert.ThrowsAsync<FormatException>(() => fixture.Net.DialAsync("tcp", $"{host}:1").Within()),
+        ];
+        Assert.All(errors, e => Assert.Contains($"{host} is not an IPv4 address of four decimal parts", e.Message, StringComparison.Ordinal));
         Assert.Equal(IPAddress.Loopback, ((IPEndPoint)Listened(fixture, "127.0.0.1:0")).Address);
     }
 

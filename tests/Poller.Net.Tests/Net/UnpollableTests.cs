@@ -19,7 +19,7 @@ public sealed class UnpollableTests
             Assert.Equal(Errno.EPERM, e.Errno);
             Assert.StartsWith($"epoll open fd {fd}: ", e.Message, StringComparison.Ordinal);
             Assert.EndsWith(
-                "cannot be polled, like a regular file or a directory; a socket, a pipe, a terminal or the like was expected",
+                "it cannot be polled (regular files and directories cannot); a socket, a pipe, a terminal or the like was expected",
                 e.Message,
                 StringComparison.Ordinal);
         }
