@@ -3,8 +3,9 @@ namespace Poller.Net;
 // The twin of sysmon in Go's runtime/proc.go: a thread that looks at the leaders every millisecond while they have work.
 //
 // A leader that runs, and has run nothing to its end since the last look, is stuck in a handler that blocks or computes: a follower takes
-// its term. A batch that lasts from one look to the next gets a helper. While the leaders poll whenever it looks, it looks less often;
-// while nothing runs at all it sleeps, and the next leader that fills a batch wakes it.
+// its term. A batch that lasts from one look to the next gets a helper. While no batch does, it looks less often, down to every 4 ms: a look
+// costs some 30 us of a processor that the leader may want. While nothing runs at all it sleeps, and the next leader that fills a batch
+// wakes it.
 
 /// <summary>The monitor of a Netpoller with adaptive dispatch.</summary>
 internal sealed class Sysmon(PollLoop[] loops)
@@ -61,17 +62,17 @@ internal sealed class Sysmon(PollLoop[] loops)
         int tick = TickMilliseconds;
         while (Pause(tick))
         {
-            bool running = false;
+            bool late = false;
             bool moved = false;
             for (int i = 0; i < loops.Length; i++)
             {
                 Snapshot before = looks[i];
                 Snapshot now = Examine(loops[i], before);
                 looks[i] = now;
-                running |= !PollLoop.IsPolling(now.Lead);
+                late |= IsSameBatch(now, before);
                 moved |= now.Progress != before.Progress;
             }
-            if (running)
+            if (late)
             {
                 quiet = 0;
                 tick = TickMilliseconds;
@@ -88,7 +89,7 @@ internal sealed class Sysmon(PollLoop[] loops)
     private static Snapshot Examine(PollLoop loop, Snapshot before)
     {
         Snapshot now = new() { Lead = loop.Lead, Progress = loop.Progress, Epoch = loop.Batch.Epoch };
-        if (PollLoop.IsPolling(now.Lead) || now.Epoch != before.Epoch) return now;
+        if (!IsSameBatch(now, before)) return now;
 
         if (now.Lead == before.Lead && now.Progress == before.Progress)
         {
@@ -101,6 +102,8 @@ internal sealed class Sysmon(PollLoop[] loops)
         }
         return now;
     }
+
+    private static bool IsSameBatch(Snapshot now, Snapshot before) => !PollLoop.IsPolling(now.Lead) && now.Epoch == before.Epoch;
 
     private bool Pause(int milliseconds)
     {
