@@ -14,6 +14,8 @@ internal static class Parsers
         if (network is "tcp" or "tcp4" or "tcp6") return new ListenAddress(network, text[(colon + 1)..]);
         result.AddError(colon < 0
             ? $"--listen \"{text}\": network:host:port was expected, like tcp:127.0.0.1:8888."
+            : network.Length == 0
+            ? $"--listen \"{text}\": no network; network:host:port was expected, like tcp::8888."
             : $"--listen \"{text}\": unknown network \"{network}\"; tcp, tcp4 or tcp6 was expected.");
         return null;
     }

@@ -83,7 +83,10 @@ public abstract class Conn : Stream
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public void SetWriteDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Write, deadline, "set write deadline");
 
-    /// <summary>Ends the reading side: reads return 0 from here on (shutdown(2), SHUT_RD).</summary>
+    /// <summary>
+    /// Ends the reading side (shutdown(2), SHUT_RD): a read that waits returns 0, and so do later ones, once the bytes that have come are
+    /// taken. On Linux bytes that the peer still sends are read too.
+    /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     /// <exception cref="NetOpException">The system refused: the peer has reset the connection, for example.</exception>
     public void CloseRead() => _fd.Shutdown(SocketShutdown.Receive, "close read");

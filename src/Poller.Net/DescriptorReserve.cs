@@ -4,8 +4,8 @@ namespace Poller.Net;
 
 // .NET starts no thread in a process that has fewer than four descriptors free, and where it needs one for itself (to recompile a hot
 // method, to watch over the thread pool) it throws OutOfMemoryException at whoever runs, or ends the process. A listener takes the last
-// descriptor of a process for as long as clients come. So it holds some from the start, gives them back while it waits for others to be
-// closed, and accepts only when it has them again.
+// descriptor of a process for as long as clients come. So it holds some from the start, and accepts only while it does; near the limit it
+// gives them back whenever it is not accepting, and takes them again for the next accept.
 
 /// <summary>Descriptors that a listener holds for the time when there are no more. One thread at a time; its users see to it.</summary>
 internal sealed class DescriptorReserve(ISocketApi api)
@@ -15,6 +15,21 @@ internal sealed class DescriptorReserve(ISocketApi api)
 
     private readonly nint[] _held = new nint[Size];
     private int _count;
+    private bool _nearLimit;
+
+    /// <summary>
+    /// Takes in which descriptor an accept got: the system gives out the lowest number that is free, so a high one says that few are left.
+    /// </summary>
+    public void NoteAccepted(nint fd) => _nearLimit = fd + 2 * Size >= api.MaxDescriptors;
+
+    /// <summary>Takes in that there was none.</summary>
+    public void NoteShortage() => _nearLimit = true;
+
+    /// <summary>An accept is over: near the limit what is held is for others to use.</summary>
+    public void Relax()
+    {
+        if (_nearLimit) Release();
+    }
 
     /// <summary>Fills the reserve. 0, or the errno below zero when there is not enough.</summary>
     public int Take()

@@ -7,6 +7,9 @@ namespace Poller.Net;
 /// <summary>A network's name and a <c>host:port</c>, taken apart. The twin of SplitHostPort and internetAddrList in Go's net/ipsock.go.</summary>
 internal readonly struct NetAddress
 {
+    // What Dns takes; a name of RFC 1035 has 253.
+    private const int MaxHost = 255;
+
     private NetAddress(string network, AddressFamily family, string text, string host, int port)
     {
         Network = network;
@@ -58,6 +61,7 @@ internal readonly struct NetAddress
         {
             throw Malformed(address, "too many colons: an IPv6 address stands in brackets");
         }
+        if (host.Length > MaxHost) throw Malformed(address, $"the host has {host.Length} characters; a name has {MaxHost} at most");
         string portText = address[(colon + 1)..];
         if (!int.TryParse(portText, NumberStyles.None, CultureInfo.InvariantCulture, out int port) || port > IPEndPoint.MaxPort)
         {
@@ -107,6 +111,10 @@ internal readonly struct NetAddress
         {
             throw Malformed(Text, $"{Host} is not an IPv4 address of four decimal parts");
         }
+        if (Host.Contains('%') && address.ScopeId == 0) throw Malformed(Text, $"{Host} names a zone that this machine does not have");
+
+        // As in Go, an IPv4 address however it is written.
+        if (address.IsIPv4MappedToIPv6) address = address.MapToIPv4();
         if (Family != AddressFamily.Unspecified && address.AddressFamily != Family)
         {
             throw Malformed(Text, $"{Host} is not an address of {Network}");
@@ -131,13 +139,15 @@ internal readonly struct NetAddress
         AddressFamily family = Family;
         int port = Port;
         List<IPEndPoint> found = [.. addresses.Where(a => family == AddressFamily.Unspecified || a.AddressFamily == family).Select(a => new IPEndPoint(a, port))];
-        return found.Count > 0 ? found : throw Unresolved(operation, new SocketException((int)SocketError.NoData));
+        if (found.Count > 0) return found;
+        string kind = family == AddressFamily.InterNetwork ? "an IPv4" : "an IPv6";
+        throw Unresolved(operation, new SocketException((int)SocketError.NoData), $"{kind} address of {Host} was expected for {Network}");
     }
 
-    private NetOpException Unresolved(string operation, SocketException e) =>
+    private NetOpException Unresolved(string operation, SocketException e, string hint = "a name that resolves, or an address, was expected") =>
         operation == "listen"
-            ? NetOpException.Refused(operation, Network, new DnsEndPoint(Host, Port), null, e)
-            : NetOpException.Refused(operation, Network, null, new DnsEndPoint(Host, Port), e);
+            ? NetOpException.Refused(operation, Network, new DnsEndPoint(Host, Port), null, e, hint)
+            : NetOpException.Refused(operation, Network, null, new DnsEndPoint(Host, Port), e, hint);
 
     private static FormatException Malformed(string address, string why) =>
         new($"address \"{address}\": {why}; host:port was expected, like 127.0.0.1:8888, [::1]:8888, localhost:8888 or :8888.");

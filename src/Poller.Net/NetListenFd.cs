@@ -92,6 +92,7 @@ internal sealed class NetListenFd : NetFd
                 NetFd? accepted = null;
                 int result = _reserve.Take();
                 if (result == 0) result = Accept(out accepted);
+                _reserve.Relax();
                 switch (-result)
                 {
                     case Errno.EINTR:
@@ -107,7 +108,8 @@ internal sealed class NetListenFd : NetFd
                     case Errno.ENOBUFS:
                     case Errno.ENOMEM:
                         // Nothing signals that descriptors are free again, and queued connections raise no new edge: try again.
-                        _reserve.Release();
+                        _reserve.NoteShortage();
+                        _reserve.Relax();
                         NoteShortage(-result);
                         pause = pause == TimeSpan.Zero ? MinPause : pause * 2 < MaxPause ? pause * 2 : MaxPause;
                         TimeSpan left = TimeLeft(PollMode.Read);
@@ -146,6 +148,7 @@ internal sealed class NetListenFd : NetFd
         Span<byte> peer = stackalloc byte[128];
         int result = Api.Accept(Fd, peer, out int length);
         if (result < 0) return result;
+        _reserve.NoteAccepted(result);
         NetFd conn = new(Api, result, Network, peer[..length]);
         try
         {
@@ -155,6 +158,10 @@ internal sealed class NetListenFd : NetFd
         {
             // The poller is full (epoll_ctl(2): max_user_watches). This connection is lost, those that are established are not.
             return e.Errno == Errno.ENOSPC ? -Errno.ENOMEM : -e.Errno;
+        }
+        catch (ObjectDisposedException)
+        {
+            return PollResult.Closing; // The poller was disposed, and this listener's waits end as by a close.
         }
         accepted = conn;
         return 0;

@@ -12,6 +12,9 @@ internal sealed class CapturingLogger : ILoggerFactory, ILogger
     /// <summary>Whether it throws, as when a provider behind it fails.</summary>
     public bool Fails { get; init; }
 
+    /// <summary>Called for each entry.</summary>
+    public Action? OnLog { get; set; }
+
     public Task Logged => _logged.Task;
 
     public IReadOnlyCollection<(LogLevel Level, string Text, Exception? Exception)> Entries => _entries;
@@ -30,6 +33,7 @@ internal sealed class CapturingLogger : ILoggerFactory, ILogger
     {
         _entries.Enqueue((logLevel, formatter(state, exception), exception));
         _logged.TrySetResult();
+        OnLog?.Invoke();
         if (Fails) throw new InvalidOperationException("the logger fails");
     }
 

@@ -5,8 +5,12 @@ namespace Poller.Net;
 // The twin of Go's internal/poll/fd_mutex.go.
 //
 // One 64-bit word holds all there is to know: closed:1 rlock:1 wlock:1 refs:20 rwait:20 wwait:20. One reader and one writer at a time,
-// any number of other operations; each holds a reference. Close sets a bit that no later operation passes, and wakes those that queue
+// any number of other operations; each holds a reference. Close sets a bit that no later operation passes, and sends off those that queue
 // for a lock. Whoever drops the last reference of a closed descriptor is told so, and destroys it: once, and after its last use.
+//
+// Go lets whoever comes next have a lock that is given back, and those who queue try again. Here the lock and its reference are handed to
+// the one who queues longest: a continuation that writes again at once would else overtake the queue for ever, and writes that nobody
+// awaits would change places.
 
 /// <summary>What one attempt at a lock came to.</summary>
 internal enum FdLock
@@ -14,11 +18,23 @@ internal enum FdLock
     /// <summary>The lock and a reference are held.</summary>
     Acquired,
 
-    /// <summary>The lock is another's; the caller is counted as waiting and is to take a permit of the side's semaphore before it tries again.</summary>
+    /// <summary>The lock is another's; the caller queues for it.</summary>
     Queued,
 
     /// <summary>The descriptor is closed.</summary>
     Closed,
+}
+
+/// <summary>
+/// One who queues for a lock. Its task ends with true when the lock and a reference are its own, with false when the descriptor was closed.
+/// </summary>
+internal sealed class FdWaiter : TaskCompletionSource<bool>
+{
+    public FdWaiter()
+        : base(TaskCreationOptions.RunContinuationsAsynchronously) => Node = new(this);
+
+    /// <summary>Its place in the queue. Guarded by the lock of the queue.</summary>
+    public LinkedListNode<FdWaiter> Node { get; }
 }
 
 /// <summary>Serialises access to a descriptor and counts its users. Safe from any thread; must not be copied.</summary>
@@ -37,9 +53,10 @@ internal struct FdMutex
     // Atomic.
     private long _state;
 
-    // Made by whoever needs one first: almost no descriptor has two readers.
-    private SemaphoreSlim? _readers;
-    private SemaphoreSlim? _writers;
+    // Made by whoever needs one first: almost no descriptor has two readers. Until the descriptor is closed a queue holds as many as the
+    // word counts, under the lock of the queue.
+    private Queue? _readers;
+    private Queue? _writers;
 
     public bool IsClosed => (Volatile.Read(ref _state) & ClosedBit) != 0;
 
@@ -68,10 +85,8 @@ internal struct FdMutex
             next &= ~(ReadWaits | WriteWaits);
             if (Interlocked.CompareExchange(ref _state, next, old) != old) continue;
 
-            int readers = (int)((old & ReadWaits) / ReadWait);
-            int writers = (int)((old & WriteWaits) / WriteWait);
-            if (readers > 0) Semaphore(PollMode.Read).Release(readers);
-            if (writers > 0) Semaphore(PollMode.Write).Release(writers);
+            if ((old & ReadWaits) != 0) QueueOf(PollMode.Read).SendOff();
+            if ((old & WriteWaits) != 0) QueueOf(PollMode.Write).SendOff();
             return true;
         }
     }
@@ -88,62 +103,118 @@ internal struct FdMutex
         }
     }
 
-    /// <summary>Tries once to take the lock of one direction, and a reference; queues the caller when it is taken.</summary>
-    public FdLock TryLock(PollMode mode)
+    /// <summary>Takes the lock of one direction, and a reference; queues the caller when it is taken.</summary>
+    public FdLock LockOrQueue(PollMode mode, out FdWaiter? waiter)
     {
-        (long bit, long wait, long waits) = BitsOf(mode);
+        waiter = null;
+        (long bit, _, _) = BitsOf(mode);
         while (true)
         {
             long old = Volatile.Read(ref _state);
             if ((old & ClosedBit) != 0) return FdLock.Closed;
-            bool free = (old & bit) == 0;
-            long next = free ? (old | bit) + Reference : old + wait;
-            if ((next & (free ? References : waits)) == 0) throw Overflow(free ? "operations" : "waiting operations");
-            if (Interlocked.CompareExchange(ref _state, next, old) == old) return free ? FdLock.Acquired : FdLock.Queued;
+            if ((old & bit) != 0) return Enqueue(mode, out waiter);
+            if (TryAcquire(bit, old)) return FdLock.Acquired;
         }
     }
 
-    /// <summary>Gives back a lock and its reference, and lets one who queues for it try. True when the caller is to destroy the descriptor.</summary>
+    /// <summary>Gives back a lock and its reference, or hands both to the one who queues longest. True when the caller is to destroy the descriptor.</summary>
     public bool Unlock(PollMode mode)
     {
-        (long bit, long wait, long waits) = BitsOf(mode);
+        (long bit, _, long waits) = BitsOf(mode);
         while (true)
         {
             long old = Volatile.Read(ref _state);
             if ((old & bit) == 0 || (old & References) == 0) throw new InvalidOperationException($"FdMutex: {mode} was unlocked that nobody had locked.");
-            bool queued = (old & waits) != 0;
-            long next = (old & ~bit) - Reference - (queued ? wait : 0);
-            if (Interlocked.CompareExchange(ref _state, next, old) != old) continue;
-            if (queued) Semaphore(mode).Release();
-            return (next & (ClosedBit | References)) == ClosedBit;
+            if ((old & waits) != 0)
+            {
+                if (TryHandOver(mode)) return false;
+                continue; // Those who queued have left, or were sent off.
+            }
+            long next = (old & ~bit) - Reference;
+            if (Interlocked.CompareExchange(ref _state, next, old) == old) return (next & (ClosedBit | References)) == ClosedBit;
         }
     }
 
-    /// <summary>
-    /// Takes a queued caller that gave up off the count. Those who wait are interchangeable: the place given up need not be its own. False when it was taken off already: a permit of the semaphore is on
-    /// its way to it, and it has to take that permit first.
-    /// </summary>
-    public bool TryLeaveQueue(PollMode mode)
+    /// <summary>Takes one who gave up out of the queue. False when it has been told already, or is about to be: its task says what.</summary>
+    public bool TryLeaveQueue(PollMode mode, FdWaiter waiter)
+    {
+        (_, long wait, _) = BitsOf(mode);
+        Queue queue = QueueOf(mode);
+        lock (queue.Lock)
+        {
+            if (waiter.Node.List is null) return false;
+            queue.Waiters.Remove(waiter.Node);
+            while (true)
+            {
+                long old = Volatile.Read(ref _state);
+                if ((old & ClosedBit) != 0) return true; // Its count is gone; whoever closed has yet to come for the queue.
+                if (Interlocked.CompareExchange(ref _state, old - wait, old) == old) return true;
+            }
+        }
+    }
+
+    private bool TryAcquire(long bit, long old)
+    {
+        long next = (old | bit) + Reference;
+        if ((next & References) == 0) throw Overflow("operations");
+        return Interlocked.CompareExchange(ref _state, next, old) == old;
+    }
+
+    private FdLock Enqueue(PollMode mode, out FdWaiter? waiter)
+    {
+        waiter = null;
+        (long bit, long wait, long waits) = BitsOf(mode);
+        Queue queue = QueueOf(mode);
+        lock (queue.Lock)
+        {
+            while (true)
+            {
+                long old = Volatile.Read(ref _state);
+                if ((old & ClosedBit) != 0) return FdLock.Closed;
+                if ((old & bit) == 0)
+                {
+                    if (TryAcquire(bit, old)) return FdLock.Acquired;
+                    continue;
+                }
+                if (((old + wait) & waits) == 0) throw Overflow("waiting operations");
+                if (Interlocked.CompareExchange(ref _state, old + wait, old) != old) continue;
+                waiter = new FdWaiter();
+                queue.Waiters.AddLast(waiter.Node);
+                return FdLock.Queued;
+            }
+        }
+    }
+
+    // The lock bit and the reference stay as they are: they change hands.
+    private bool TryHandOver(PollMode mode)
     {
         (_, long wait, long waits) = BitsOf(mode);
-        while (true)
+        Queue queue = QueueOf(mode);
+        FdWaiter first;
+        lock (queue.Lock)
         {
-            long old = Volatile.Read(ref _state);
-            if ((old & waits) == 0) return false;
-            if (Interlocked.CompareExchange(ref _state, old - wait, old) == old) return true;
+            while (true)
+            {
+                long old = Volatile.Read(ref _state);
+                if ((old & waits) == 0) return false;
+                if (Interlocked.CompareExchange(ref _state, old - wait, old) == old) break;
+            }
+            first = queue.Waiters.First?.Value ?? throw new InvalidOperationException($"FdMutex: {mode} counts one who queues, and nobody does.");
+            queue.Waiters.RemoveFirst();
         }
+        first.SetResult(true);
+        return true;
     }
 
-    /// <summary>Where the queued callers of one direction wait.</summary>
-    public SemaphoreSlim Semaphore(PollMode mode)
+    private Queue QueueOf(PollMode mode)
     {
-        ref SemaphoreSlim? semaphore = ref mode == PollMode.Read ? ref _readers : ref _writers;
-        return Volatile.Read(ref semaphore) ?? Make(ref semaphore);
+        ref Queue? queue = ref mode == PollMode.Read ? ref _readers : ref _writers;
+        return Volatile.Read(ref queue) ?? Make(ref queue);
 
-        static SemaphoreSlim Make(ref SemaphoreSlim? semaphore)
+        static Queue Make(ref Queue? queue)
         {
-            SemaphoreSlim made = new(0);
-            return Interlocked.CompareExchange(ref semaphore, made, null) ?? made;
+            Queue made = new();
+            return Interlocked.CompareExchange(ref queue, made, null) ?? made;
         }
     }
 
@@ -152,4 +223,27 @@ internal struct FdMutex
 
     private static InvalidOperationException Overflow(string what) =>
         new($"too many concurrent {what} on a single descriptor; at most {(1 << 20) - 1} were expected.");
+
+    private sealed class Queue
+    {
+        public readonly Lock Lock = new();
+
+        // Guarded by the lock.
+        public readonly LinkedList<FdWaiter> Waiters = new();
+
+        public void SendOff()
+        {
+            while (true)
+            {
+                FdWaiter? first;
+                lock (Lock)
+                {
+                    first = Waiters.First?.Value;
+                    if (first is null) return;
+                    Waiters.RemoveFirst();
+                }
+                first.SetResult(false);
+            }
+        }
+    }
 }

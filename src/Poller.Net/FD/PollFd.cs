@@ -106,34 +106,34 @@ internal abstract class PollFd : IDisposable
 
     public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token)
     {
-        PollOp? op = Begin(PollMode.Read, PollOpKind.Read, buffer, token, out int result, out Exception? error);
+        PollOp? op = Begin(PollMode.Read, PollOpKind.Read, buffer, token, out int result, out Exception? error, out FdWaiter? waiter);
         return op is not null ? new ValueTask<int>(op, op.Version)
             : error is not null ? FromError<int>(error, token)
-            : result == PollResult.Queued ? RunQueuedAsync(PollMode.Read, PollOpKind.Read, buffer, token)
+            : waiter is not null ? RunQueuedAsync(waiter, PollMode.Read, PollOpKind.Read, buffer, token)
             : new ValueTask<int>(result);
     }
 
     public ValueTask<bool> WaitToReadAsync(CancellationToken token)
     {
-        PollOp? op = Begin(PollMode.Read, PollOpKind.WaitToRead, default, token, out int result, out Exception? error);
+        PollOp? op = Begin(PollMode.Read, PollOpKind.WaitToRead, default, token, out int result, out Exception? error, out FdWaiter? waiter);
         return op is not null ? new ValueTask<bool>(op, op.Version)
             : error is not null ? FromError<bool>(error, token)
-            : result == PollResult.Queued ? Queued(token)
+            : waiter is not null ? Queued(waiter, token)
             : new ValueTask<bool>(result != 0);
 
-        async ValueTask<bool> Queued(CancellationToken token) =>
-            await RunQueuedAsync(PollMode.Read, PollOpKind.WaitToRead, default, token).ConfigureAwait(false) != 0;
+        async ValueTask<bool> Queued(FdWaiter waiter, CancellationToken token) =>
+            await RunQueuedAsync(waiter, PollMode.Read, PollOpKind.WaitToRead, default, token).ConfigureAwait(false) != 0;
     }
 
     public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token)
     {
         // Only ever read from: one field of the operation serves both directions.
         Memory<byte> bytes = MemoryMarshal.AsMemory(buffer);
-        PollOp? op = Begin(PollMode.Write, PollOpKind.Write, bytes, token, out int result, out Exception? error);
+        PollOp? op = Begin(PollMode.Write, PollOpKind.Write, bytes, token, out _, out Exception? error, out FdWaiter? waiter);
         return op is not null ? new ValueTask(op, op.Version)
             : error is OperationCanceledException ? ValueTask.FromCanceled(token)
             : error is not null ? ValueTask.FromException(error)
-            : result == PollResult.Queued ? new ValueTask(RunQueuedAsync(PollMode.Write, PollOpKind.Write, bytes, token).AsTask())
+            : waiter is not null ? new ValueTask(RunQueuedAsync(waiter, PollMode.Write, PollOpKind.Write, bytes, token).AsTask())
             : ValueTask.CompletedTask;
     }
 
@@ -233,19 +233,19 @@ internal abstract class PollFd : IDisposable
     public void Cancel(PollMode mode) => Loop.Schedule(Desc.Cancel(mode));
 
     /// <summary>Takes the lock of a side. False when the descriptor is closed.</summary>
-    public ValueTask<bool> LockAsync(PollMode mode, CancellationToken token) => _mutex.TryLock(mode) switch
+    public ValueTask<bool> LockAsync(PollMode mode, CancellationToken token) => _mutex.LockOrQueue(mode, out FdWaiter? waiter) switch
     {
         FdLock.Acquired => new ValueTask<bool>(true),
         FdLock.Closed => new ValueTask<bool>(false),
-        _ => WaitForLockAsync(mode, token),
+        _ => WaitForLockAsync(waiter!, mode, token),
     };
 
     /// <summary>Takes the lock of a side, blocking the thread. False when the descriptor is closed.</summary>
-    public bool Lock(PollMode mode) => _mutex.TryLock(mode) switch
+    public bool Lock(PollMode mode) => _mutex.LockOrQueue(mode, out FdWaiter? waiter) switch
     {
         FdLock.Acquired => true,
         FdLock.Closed => false,
-        _ => WaitForLock(mode),
+        _ => WaitForLock(waiter!, mode),
     };
 
     public void Unlock(PollMode mode)
@@ -287,8 +287,14 @@ internal abstract class PollFd : IDisposable
     protected virtual bool Close()
     {
         if (!_mutex.IncrefAndClose()) return false;
-        if (_desc is not null) Loop.Evict(_desc);
-        Decref();
+        try
+        {
+            if (_desc is not null) Loop.Evict(_desc);
+        }
+        finally
+        {
+            Decref();
+        }
         return true;
     }
 
@@ -300,20 +306,22 @@ internal abstract class PollFd : IDisposable
     private static ValueTask<T> FromError<T>(Exception error, CancellationToken token) =>
         error is OperationCanceledException ? ValueTask.FromCanceled<T>(token) : ValueTask.FromException<T>(error);
 
-    // One of these: an operation that waits, an error, a result; PollResult.Queued among the results.
-    private PollOp? Begin(PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token, out int result, out Exception? error)
+    // One of these: an operation that waits, an error, a place in the queue, a result.
+    private PollOp? Begin(
+        PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token, out int result, out Exception? error, out FdWaiter? waiter)
     {
         error = null;
+        waiter = null;
         result = 0;
         if (token.IsCancellationRequested)
         {
             error = new OperationCanceledException(token);
             return null;
         }
-        switch (_mutex.TryLock(mode))
+        switch (_mutex.LockOrQueue(mode, out waiter))
         {
             case FdLock.Acquired: return BeginLocked(mode, kind, buffer, token, out result, out error);
-            case FdLock.Queued: result = PollResult.Queued; return null;
+            case FdLock.Queued: return null;
             default: error = Failed(NameOf(kind), PollResult.Disposed); return null;
         }
     }
@@ -343,72 +351,40 @@ internal abstract class PollFd : IDisposable
         return op;
     }
 
-    // For a caller that is counted as waiting for the lock.
-    private async ValueTask<int> RunQueuedAsync(PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token)
+    private async ValueTask<int> RunQueuedAsync(
+        FdWaiter waiter, PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token)
     {
-        if (!await WaitForLockAsync(mode, token).ConfigureAwait(false)) throw Failed(NameOf(kind), PollResult.ClosedInQueue);
+        if (!await WaitForLockAsync(waiter, mode, token).ConfigureAwait(false)) throw Failed(NameOf(kind), PollResult.ClosedInQueue);
         PollOp? op = BeginLocked(mode, kind, buffer, token, out int result, out Exception? error);
         return op is not null ? await new ValueTask<int>(op, op.Version).ConfigureAwait(false) : error is null ? result : throw error;
     }
 
-    // The two forms, for a caller that is counted as waiting.
-
-    private async ValueTask<bool> WaitForLockAsync(PollMode mode, CancellationToken token)
+    private async ValueTask<bool> WaitForLockAsync(FdWaiter waiter, PollMode mode, CancellationToken token)
     {
-        FdLock outcome;
-        do
+        try
         {
-            try
-            {
-                await _mutex.Semaphore(mode).WaitAsync(token).ConfigureAwait(false);
-            }
-            catch (OperationCanceledException)
-            {
-                LeaveQueue(mode);
-                throw;
-            }
-            outcome = _mutex.TryLock(mode);
+            return await waiter.Task.WaitAsync(token).ConfigureAwait(false);
         }
-        while (outcome == FdLock.Queued);
-        return outcome == FdLock.Acquired;
+        catch (OperationCanceledException)
+        {
+            // One that has left the queue too late is told what it came to, and what it was handed is for the next.
+            if (!_mutex.TryLeaveQueue(mode, waiter) && await waiter.Task.ConfigureAwait(false)) Unlock(mode);
+            throw;
+        }
     }
 
-    private bool WaitForLock(PollMode mode)
+    private bool WaitForLock(FdWaiter waiter, PollMode mode)
     {
-        FdLock outcome;
-        do
+        try
         {
-            try
-            {
-                // The one who holds the lock may wait for this very loop.
-                LoopThreads.LoopOfThisThread?.HandOff();
-                _mutex.Semaphore(mode).Wait();
-            }
-            catch (Exception e) when (e is InvalidOperationException or ThreadInterruptedException)
-            {
-                LeaveQueue(mode);
-                throw;
-            }
-            outcome = _mutex.TryLock(mode);
+            // The one who holds the lock may wait for this very loop.
+            LoopThreads.LoopOfThisThread?.HandOff();
+            return waiter.Task.GetAwaiter().GetResult();
         }
-        while (outcome == FdLock.Queued);
-        return outcome == FdLock.Acquired;
-    }
-
-    private void LeaveQueue(PollMode mode)
-    {
-        while (!_mutex.TryLeaveQueue(mode))
+        catch (Exception e) when (e is InvalidOperationException or ThreadInterruptedException)
         {
-            // A permit is on its way that lets one of the queue try. Whoever takes it has to try, or the others wait at a free lock. Who
-            // does not get it looks again: the one who did may be back in the queue.
-            if (!_mutex.Semaphore(mode).Wait(0))
-            {
-                Thread.Yield();
-                continue;
-            }
-            FdLock outcome = _mutex.TryLock(mode);
-            if (outcome == FdLock.Acquired) Unlock(mode);
-            if (outcome != FdLock.Queued) return;
+            if (!_mutex.TryLeaveQueue(mode, waiter) && waiter.Task.GetAwaiter().GetResult()) Unlock(mode);
+            throw;
         }
     }
 

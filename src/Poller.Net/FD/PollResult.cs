@@ -21,9 +21,6 @@ internal static class PollResult
     /// <summary>The descriptor was closed while the operation queued for its turn: it holds no reference.</summary>
     public const int ClosedInQueue = -100_007;
 
-    /// <summary>The side's lock is another's; the caller is counted as waiting for it.</summary>
-    public const int Queued = -100_005;
-
     /// <summary>0, or the result that stands for the error.</summary>
     public static int Of(PollError error) => error switch
     {

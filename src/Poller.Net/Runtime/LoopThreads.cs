@@ -24,6 +24,9 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         // Guarded by the lock on the follower.
         internal Role Role;
         internal uint Term;
+
+        // Guarded by the lock of the threads: which helpers it was counted among.
+        internal int HelpedIn;
     }
 
     [ThreadStatic]
@@ -41,6 +44,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     private readonly Stack<Follower> _idle = new();
     private int _active;
     private int _helpers;
+    private int _generation;
     private bool _stopped;
 
     // Written by the first thread, the same for all of them: the context of a thread that has run nothing.
@@ -92,24 +96,35 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         Assign(follower, Role.Lead, term);
     }
 
-    /// <summary>Has a follower help, unless that would take the place of the leader's successor, or more than the processors.</summary>
-    public void TryStartHelper()
+    /// <summary>
+    /// Has a follower help, unless that would take the place of the leader's successor, or more than the processors.
+    /// <paramref name="helpersAreStuck"/>: those there are count no more, they are caught in handlers.
+    /// </summary>
+    public void TryStartHelper(bool helpersAreStuck)
     {
+        int generation;
         lock (_lock)
         {
+            if (helpersAreStuck && _helpers > 0)
+            {
+                _helpers = 0;
+                _generation++;
+            }
             if (_active + 1 >= Max || _helpers >= MaxHelpers) return;
             _active++;
             _helpers++;
+            generation = _generation;
         }
         if (TryReserve() is { } follower)
         {
+            lock (_lock) follower.HelpedIn = generation;
             Assign(follower, Role.Help, 0);
             return;
         }
         lock (_lock)
         {
             _active--;
-            _helpers--;
+            if (generation == _generation) _helpers--;
         }
     }
 
@@ -152,7 +167,10 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         }
     }
 
-    /// <summary>Takes back what a continuation left on the thread, as the thread pool does after each of its work items.</summary>
+    /// <summary>
+    /// Takes back the contexts that a continuation left on the thread, as the thread pool does after each of its work items. A name, a
+    /// priority and the like stay: asking for them would cost every continuation.
+    /// </summary>
     public void ResetThread()
     {
         if (SynchronizationContext.Current is not null) SynchronizationContext.SetSynchronizationContext(null);
@@ -203,7 +221,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         lock (_lock)
         {
             _active--;
-            if (role == Role.Help) _helpers--;
+            if (role == Role.Help && self.HelpedIn == _generation) _helpers--;
             if (_stopped || _idle.Count >= MaxIdle) return false;
             _idle.Push(self);
             return true;

@@ -11,7 +11,8 @@ public enum NetpollDispatch
 
     /// <summary>
     /// On the polling thread, with nobody to take over: for handlers that are known never to block or to compute for long, since all
-    /// other connections of the loop wait for them. A blocking call of this library made there, which would wait for itself, throws.
+    /// other connections of the loop wait for them; and so they do for one whose peer sends without a pause into reads that never find the
+    /// socket empty. A blocking call of this library made there, which would wait for itself, throws.
     /// </summary>
     Inline,
 

@@ -8,7 +8,7 @@ namespace Poller.Net;
 /// poller in Go's runtime; a program makes one and hands it to <see cref="NetStack"/>.
 /// </summary>
 /// <remarks>
-/// Safe from any thread. Kernel objects and threads are made on first use, and its threads do not keep a process alive. What it serves must be closed by
+/// Safe from any thread. Kernel objects and threads are made on first use, and its threads do not keep a process alive, unless a handler makes one a foreground thread. What it serves must be closed by
 /// its owners; <see cref="Dispose"/> only ends the waits.
 /// </remarks>
 public sealed partial class Netpoller : IDisposable

@@ -124,7 +124,12 @@ internal sealed class PollDesc(uint slot)
     public PollError Reset(PollMode mode)
     {
         PollError error = Check(mode);
-        if (error == PollError.None) Volatile.Write(ref SideOf(mode).State, Nil);
+        if (error != PollError.None) return error;
+
+        // A full fence before the operation: readiness that comes meanwhile leaves a side alone that is still Ready, and a store that the
+        // operation's own loads had overtaken would take its edge away.
+        ref int state = ref SideOf(mode).State;
+        if (Volatile.Read(ref state) != Nil) Interlocked.Exchange(ref state, Nil);
         return error;
     }
 

@@ -38,8 +38,9 @@ internal sealed class PollLoop
     // and then reads theirs, each with a full fence between. So the leader sees the work or is broken out of its sleep.
     private long _sleepUntil;
 
-    // Written by the leader and its helpers without a fence: for the monitor, that only asks whether it changes.
+    // Written by the leader and its helpers without a fence: for the monitor, that only asks whether they change.
     private uint _progress;
+    private uint _helped;
 
     // For the statistics. The first two are written by the leader alone; the others are atomic.
     private long _polls;
@@ -83,6 +84,9 @@ internal sealed class PollLoop
 
     /// <summary>Changes with each waiter that was run in place.</summary>
     public uint Progress => Volatile.Read(ref _progress);
+
+    /// <summary>Changes with each waiter that a helper ran.</summary>
+    public uint Helped => Volatile.Read(ref _helped);
 
     public NetpollerStatistics Statistics => new()
     {
@@ -246,7 +250,11 @@ internal sealed class PollLoop
     /// <summary>Runs what is left of the batch, as a helper of the leader.</summary>
     public void Help()
     {
-        while (Batch.TryClaim(out PollWaiter? waiter)) Run(waiter);
+        while (Batch.TryClaim(out PollWaiter? waiter))
+        {
+            Run(waiter);
+            Volatile.Write(ref _helped, _helped + 1);
+        }
     }
 
     /// <summary>Has a follower lead in place of the leader that runs in <paramref name="lead"/>. False when that one is not stuck any more.</summary>
@@ -265,9 +273,6 @@ internal sealed class PollLoop
         Threads.Lead(follower, TermOf(lead + NextTerm));
         return true;
     }
-
-    /// <summary>Wakes a follower to share the batch, where one more thread is allowed.</summary>
-    public void WakeHelper() => Threads.TryStartHelper();
 
     /// <summary>Before a thread of this loop blocks in a call of this library: it must not lead on.</summary>
     public void HandOff()

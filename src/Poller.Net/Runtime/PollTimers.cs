@@ -22,7 +22,9 @@ internal sealed class PollTimers(TimeProvider clock)
     /// <summary>No timer.</summary>
     public const long Never = long.MaxValue;
 
-    // Constant. Nanoseconds in one tick of the clock; 0 when that is not a whole number.
+    // Constant. Where Now counts from: timestamps in ns, of a clock that counts from the year 1, would not fit. Nanoseconds in one tick of
+    // the clock; 0 when that is not a whole number.
+    private readonly long _origin = clock.GetTimestamp();
     private readonly long _nanosecondsPerTick = 1_000_000_000 % clock.TimestampFrequency == 0 ? 1_000_000_000 / clock.TimestampFrequency : 0;
 
     private readonly Lock _lock = new();
@@ -34,12 +36,12 @@ internal sealed class PollTimers(TimeProvider clock)
     // Written under the lock, read without: when the earliest timer fires.
     private long _next = Never;
 
-    /// <summary>The time, in ns since an unknown start; above 0.</summary>
+    /// <summary>The time, in ns since the timers were made; above 0.</summary>
     public long Now
     {
         get
         {
-            long timestamp = clock.GetTimestamp();
+            long timestamp = clock.GetTimestamp() - _origin;
             return 1 + (_nanosecondsPerTick != 0
                 ? timestamp * _nanosecondsPerTick
                 : (long)((Int128)timestamp * 1_000_000_000 / clock.TimestampFrequency));

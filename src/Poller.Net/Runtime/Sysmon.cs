@@ -18,6 +18,7 @@ internal sealed class Sysmon(PollLoop[] loops)
     {
         public uint Lead;
         public uint Progress;
+        public uint Helped;
         public uint Epoch;
     }
 
@@ -88,7 +89,7 @@ internal sealed class Sysmon(PollLoop[] loops)
 
     private static Snapshot Examine(PollLoop loop, Snapshot before)
     {
-        Snapshot now = new() { Lead = loop.Lead, Progress = loop.Progress, Epoch = loop.Batch.Epoch };
+        Snapshot now = new() { Lead = loop.Lead, Progress = loop.Progress, Helped = loop.Helped, Epoch = loop.Batch.Epoch };
         if (!IsSameBatch(now, before)) return now;
 
         if (now.Lead == before.Lead && now.Progress == before.Progress)
@@ -98,7 +99,7 @@ internal sealed class Sysmon(PollLoop[] loops)
         }
         else if (Environment.ProcessorCount > 1 && loop.Batch.Remaining > 0)
         {
-            loop.WakeHelper();
+            loop.Threads.TryStartHelper(helpersAreStuck: now.Helped == before.Helped);
         }
         return now;
     }

@@ -51,6 +51,9 @@ internal interface ISocketApi
     /// <summary>close(2), never repeated.</summary>
     int Close(nint fd);
 
+    /// <summary>How many descriptors the process may have open; none has a number as high (RLIMIT_NOFILE). Asked anew each time.</summary>
+    long MaxDescriptors { get; }
+
     /// <summary>What the system lets a listener queue at most.</summary>
     int MaxBacklog { get; }
 }

@@ -30,6 +30,7 @@ internal sealed unsafe partial class LinuxSocketApi : ISocketApi
     private const int TCP_KEEPCNT = 6;
     private const int IPPROTO_IPV6 = 41;
     private const int IPV6_V6ONLY = 26;
+    private const int RLIMIT_NOFILE = 7;
 
     private struct Linger
     {
@@ -37,7 +38,22 @@ internal sealed unsafe partial class LinuxSocketApi : ISocketApi
         public int Seconds;
     }
 
+    private struct ResourceLimit
+    {
+        public ulong Soft;
+        public ulong Hard;
+    }
+
     private LinuxSocketApi() { }
+
+    public long MaxDescriptors
+    {
+        get
+        {
+            ResourceLimit limit;
+            return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? (long)Math.Min(limit.Soft, long.MaxValue) : long.MaxValue;
+        }
+    }
 
     /// <summary>As Go's maxListenerBacklog: what the administrator allows, which kernels since 4.1 hold in 32 bits.</summary>
     public int MaxBacklog { get; } = ReadMaxBacklog();
@@ -207,4 +223,7 @@ internal sealed unsafe partial class LinuxSocketApi : ISocketApi
 
     [LibraryImport(Library, SetLastError = true)]
     private static partial int close(int fd);
+
+    [LibraryImport(Library)]
+    private static partial int getrlimit(int resource, ResourceLimit* limit);
 }

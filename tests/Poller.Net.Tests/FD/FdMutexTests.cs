@@ -11,19 +11,20 @@ public sealed class FdMutexTests
     [InlineData(PollMode.Write)]
     public void A_lock_is_held_by_one_and_the_next_is_queued(PollMode mode)
     {
-        Assert.Equal(FdLock.Acquired, _mutex.TryLock(mode));
-        Assert.Equal(FdLock.Queued, _mutex.TryLock(mode));
+        Assert.Equal(FdLock.Acquired, TryLock(mode));
+        FdWaiter waiter = Queue(mode);
+        Assert.Null(OutcomeOf(waiter));
         Assert.False(_mutex.Unlock(mode));
-        Assert.True(_mutex.Semaphore(mode).Wait(0));
-        Assert.Equal(FdLock.Acquired, _mutex.TryLock(mode));
+        Assert.True(OutcomeOf(waiter));
         Assert.False(_mutex.Unlock(mode));
+        Assert.Equal(FdLock.Acquired, TryLock(mode));
     }
 
     [Fact]
     public void The_two_directions_do_not_exclude_each_other()
     {
-        Assert.Equal(FdLock.Acquired, _mutex.TryLock(PollMode.Read));
-        Assert.Equal(FdLock.Acquired, _mutex.TryLock(PollMode.Write));
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Read));
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Write));
         Assert.True(_mutex.Incref());
         Assert.False(_mutex.Unlock(PollMode.Read));
         Assert.False(_mutex.Unlock(PollMode.Write));
@@ -34,13 +35,13 @@ public sealed class FdMutexTests
     public void After_a_close_nothing_begins_and_the_last_one_out_destroys()
     {
         Assert.True(_mutex.Incref());
-        Assert.Equal(FdLock.Acquired, _mutex.TryLock(PollMode.Read));
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Read));
         Assert.True(_mutex.IncrefAndClose());
         Assert.True(_mutex.IsClosed);
         Assert.False(_mutex.IncrefAndClose());
         Assert.False(_mutex.Incref());
-        Assert.Equal(FdLock.Closed, _mutex.TryLock(PollMode.Read));
-        Assert.Equal(FdLock.Closed, _mutex.TryLock(PollMode.Write));
+        Assert.Equal(FdLock.Closed, TryLock(PollMode.Read));
+        Assert.Equal(FdLock.Closed, TryLock(PollMode.Write));
         Assert.False(Lock(PollMode.Read));
         Assert.False(_mutex.Unlock(PollMode.Read));
         Assert.False(_mutex.Decref());
@@ -50,8 +51,8 @@ public sealed class FdMutexTests
     [Fact]
     public void A_close_unblocks_all_who_queue()
     {
-        Assert.Equal(FdLock.Acquired, _mutex.TryLock(PollMode.Read));
-        Assert.Equal(FdLock.Acquired, _mutex.TryLock(PollMode.Write));
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Read));
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Write));
         bool?[] locked = new bool?[6];
         Thread[] threads = [.. Enumerable.Range(0, locked.Length).Select(i => new Thread(() => locked[i] = Lock(i % 2 == 0 ? PollMode.Read : PollMode.Write)))];
         foreach (Thread thread in threads) thread.Start();
@@ -64,14 +65,48 @@ public sealed class FdMutexTests
     }
 
     [Fact]
-    public void One_who_leaves_the_queue_takes_no_permit_with_him()
+    public void One_who_leaves_the_queue_takes_no_place_with_him()
     {
-        Assert.Equal(FdLock.Acquired, _mutex.TryLock(PollMode.Read));
-        Assert.Equal(FdLock.Queued, _mutex.TryLock(PollMode.Read));
-        Assert.True(_mutex.TryLeaveQueue(PollMode.Read));
-        Assert.False(_mutex.TryLeaveQueue(PollMode.Read));
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Read));
+        FdWaiter first = Queue(PollMode.Read);
+        FdWaiter second = Queue(PollMode.Read);
+        Assert.True(_mutex.TryLeaveQueue(PollMode.Read, first));
+        Assert.False(_mutex.TryLeaveQueue(PollMode.Read, first));
         Assert.False(_mutex.Unlock(PollMode.Read));
-        Assert.False(_mutex.Semaphore(PollMode.Read).Wait(0));
+        Assert.True(OutcomeOf(second));
+        Assert.Null(OutcomeOf(first));
+        Assert.False(_mutex.TryLeaveQueue(PollMode.Read, second));
+        Assert.False(_mutex.Unlock(PollMode.Read));
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Read));
+    }
+
+    [Fact]
+    public void One_who_leaves_after_a_close_was_sent_off()
+    {
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Write));
+        FdWaiter waiter = Queue(PollMode.Write);
+        Assert.True(_mutex.IncrefAndClose());
+        Assert.False(_mutex.TryLeaveQueue(PollMode.Write, waiter));
+        Assert.False(OutcomeOf(waiter));
+        Assert.False(_mutex.Unlock(PollMode.Write));
+        Assert.True(_mutex.Decref());
+    }
+
+    [Fact]
+    public void A_lock_that_is_given_back_is_handed_to_the_one_who_queues_longest_and_to_nobody_else()
+    {
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Write));
+        FdWaiter[] waiters = [Queue(PollMode.Write), Queue(PollMode.Write), Queue(PollMode.Write)];
+        for (int i = 0; i < waiters.Length; i++)
+        {
+            Assert.False(_mutex.Unlock(PollMode.Write));
+            Assert.Equal(i + 1, waiters.Count(static w => OutcomeOf(w) == true));
+            Assert.True(OutcomeOf(waiters[i]));
+            FdWaiter late = Queue(PollMode.Write); // The holder before would come again at once.
+            Assert.True(_mutex.TryLeaveQueue(PollMode.Write, late));
+        }
+        Assert.False(_mutex.Unlock(PollMode.Write));
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Write));
     }
 
     [Fact]
@@ -79,18 +114,18 @@ public sealed class FdMutexTests
     {
         for (int i = 0; i < (1 << 20) - 1; i++) Assert.True(_mutex.Incref());
         Assert.Contains("too many concurrent operations", Assert.Throws<InvalidOperationException>(() => _mutex.Incref()).Message, StringComparison.Ordinal);
-        Assert.Throws<InvalidOperationException>(() => _mutex.TryLock(PollMode.Read));
+        Assert.Throws<InvalidOperationException>(() => TryLock(PollMode.Read));
         Assert.Throws<InvalidOperationException>(() => _mutex.IncrefAndClose());
         Assert.False(_mutex.Decref());
-        Assert.Equal(FdLock.Acquired, _mutex.TryLock(PollMode.Read));
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Read));
     }
 
     [Fact]
     public void Too_many_waiters_overflow_with_words()
     {
-        Assert.Equal(FdLock.Acquired, _mutex.TryLock(PollMode.Write));
-        for (int i = 0; i < (1 << 20) - 1; i++) Assert.Equal(FdLock.Queued, _mutex.TryLock(PollMode.Write));
-        Assert.Contains("waiting operations", Assert.Throws<InvalidOperationException>(() => _mutex.TryLock(PollMode.Write)).Message, StringComparison.Ordinal);
+        Assert.Equal(FdLock.Acquired, TryLock(PollMode.Write));
+        for (int i = 0; i < (1 << 20) - 1; i++) Assert.Equal(FdLock.Queued, TryLock(PollMode.Write));
+        Assert.Contains("waiting operations", Assert.Throws<InvalidOperationException>(() => TryLock(PollMode.Write)).Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -138,13 +173,16 @@ public sealed class FdMutexTests
         Assert.Equal(1, destroyed);
     }
 
-    private bool Lock(PollMode mode)
+    private static bool? OutcomeOf(FdWaiter waiter) => waiter.Task.IsCompleted ? waiter.Task.Result : null;
+
+    private FdLock TryLock(PollMode mode) => _mutex.LockOrQueue(mode, out _);
+
+    private FdWaiter Queue(PollMode mode)
     {
-        while (true)
-        {
-            FdLock outcome = _mutex.TryLock(mode);
-            if (outcome != FdLock.Queued) return outcome == FdLock.Acquired;
-            _mutex.Semaphore(mode).Wait();
-        }
+        Assert.Equal(FdLock.Queued, _mutex.LockOrQueue(mode, out FdWaiter? waiter));
+        return waiter!;
     }
+
+    private bool Lock(PollMode mode) =>
+        _mutex.LockOrQueue(mode, out FdWaiter? waiter) is var outcome && outcome == FdLock.Queued ? waiter!.Task.Result : outcome == FdLock.Acquired;
 }

@@ -186,6 +186,16 @@ public sealed class BadLuckTests
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_listener_that_is_closed_in_a_shortage_ends_its_accept_as_any_close_does(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        rig.Log.OnLog = () => Operation.OnOwnThread(rig.Listener.Dispose).Wait(Fixture.Patience);
+        rig.Api.Accepts.Enqueue(-Errno.EMFILE);
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.Listener.StartAccept(blocking).Within());
+        Assert.True(e.IsClosed);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task An_accept_that_the_system_refuses_for_good_fails_and_the_next_may_succeed(NetpollDispatch dispatch, bool blocking)
     {
         using Rig rig = new(dispatch);

@@ -34,6 +34,8 @@ internal sealed class FaultySocketApi : ISocketApi
 
     public int MaxBacklog => _inner.MaxBacklog;
 
+    public long MaxDescriptors => _inner.MaxDescriptors;
+
     public int Socket(AddressFamily family, SocketType type, ProtocolType protocol) =>
         Sockets.TryDequeue(out int fault) ? fault : _inner.Socket(family, type, protocol);
 

@@ -71,6 +71,25 @@ public sealed class ShortageTests
     }
 
     [Fact]
+    public async Task A_listener_near_the_limit_holds_its_reserve_only_while_it_accepts()
+    {
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        TcpConn[] clients = [.. Enumerable.Range(0, 2).Select(_ => fixture.Net.DialTcp((IPEndPoint)listener.LocalEndPoint))];
+        int before = LibC.CountSockets();
+        Conn last;
+        using (new DescriptorLimit(2 * DescriptorReserve.Size))
+        {
+            last = await listener.AcceptAsync().AsTask().Within();
+            Assert.Equal(before + 1 - DescriptorReserve.Size, LibC.CountSockets());
+        }
+        using Conn next = await listener.AcceptAsync().AsTask().Within();
+        Assert.Equal(before + 2, LibC.CountSockets()); // The limit is far again.
+        last.Dispose();
+        foreach (TcpConn client in clients) client.Dispose();
+    }
+
+    [Fact]
     public async Task A_listener_without_a_reserve_is_refused()
     {
         using Fixture fixture = new();

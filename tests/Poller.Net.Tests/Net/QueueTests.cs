@@ -1,0 +1,77 @@
+namespace Poller.Net.Tests;
+
+/// <summary>Operations of one direction take turns, in the order they came.</summary>
+public sealed class QueueTests
+{
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task Writes_that_nobody_awaits_are_sent_in_order(NetpollDispatch dispatch)
+    {
+        const int Big = 32 << 20; // More than the socket's buffers hold: it parks.
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        byte[] received = new byte[Big + 3];
+        for (int round = 0; round < 4; round++)
+        {
+            Task first = server.WriteAsync(new byte[Big]).AsTask();
+            Assert.False(first.IsCompleted);
+            Task second = server.WriteAsync(new byte[] { 2 }).AsTask();
+            Task third = server.WriteAsync(new byte[] { 3 }).AsTask();
+            Task fourth = FourthAsync(first);
+            await client.ReadExactlyAsync(received).Within();
+            await Task.WhenAll(second, third, fourth).Within();
+            Assert.Equal([2, 3, 4], received[Big..]);
+        }
+
+        // What runs on in place of the first write's awaiter comes behind those that queue.
+        async Task FourthAsync(Task first)
+        {
+            await first.ConfigureAwait(false);
+            await server.WriteAsync(new byte[] { 4 }).ConfigureAwait(false);
+        }
+    }
+
+    [Fact]
+    public async Task A_reader_that_is_interrupted_in_the_queue_leaves_the_others_their_turns()
+    {
+        const int Rounds = 200;
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        await Operation.OnOwnThread(() =>
+        {
+            for (int round = 0; round < Rounds; round++)
+            {
+                int bytes = 0;
+                Thread[] readers = [.. Enumerable.Range(0, 3).Select(_ => new Thread(() => Read(ref bytes)))];
+                foreach (Thread reader in readers)
+                {
+                    reader.Start();
+                    Assert.True(SpinWait.SpinUntil(() => (reader.ThreadState & ThreadState.WaitSleepJoin) != 0, Fixture.Patience));
+                }
+
+                // The first holds the lock; the second is interrupted while it queues, or when it has just been handed the lock.
+                Thread interrupter = new(readers[1].Interrupt);
+                interrupter.Start();
+                client.Write([1]);
+                client.Write([2, 3]);
+                interrupter.Join();
+                foreach (Thread reader in readers) Assert.True(reader.Join(Fixture.Patience), $"a reader hangs in round {round}.");
+
+                byte[] rest = new byte[3 - bytes];
+                server.ReadExactly(rest);
+            }
+        }).Within();
+
+        void Read(ref int bytes)
+        {
+            try
+            {
+                server.ReadByte();
+                Interlocked.Increment(ref bytes);
+            }
+            catch (ThreadInterruptedException)
+            {
+                // Its byte is another's.
+            }
+        }
+    }
+}
