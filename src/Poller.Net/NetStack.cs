@@ -17,11 +17,20 @@ public sealed class NetStack
     /// <summary>A net layer over <paramref name="poller"/>.</summary>
     /// <exception cref="PlatformNotSupportedException">There are no socket calls for this system yet.</exception>
     public NetStack(Netpoller poller)
+        : this(
+            poller,
+            OperatingSystem.IsLinux()
+                ? LinuxSocketApi.Instance
+                : throw new PlatformNotSupportedException($"socket calls: Linux was expected, and this process runs on {RuntimeInformation.OSDescription}."))
+    {
+    }
+
+    /// <summary>A net layer over <paramref name="poller"/> and the socket calls that are given.</summary>
+    internal NetStack(Netpoller poller, ISocketApi api)
     {
         ArgumentNullException.ThrowIfNull(poller);
-        if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException($"socket calls: Linux was expected, and this process runs on {RuntimeInformation.OSDescription}.");
         _poller = poller;
-        _api = LinuxSocketApi.Instance;
+        _api = api;
     }
 
     /// <summary>
