@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace Poller.Net.Tests;
 
-/// <summary>The system's socket calls, some of which are told what to answer: the errors that no test can bring about at will.</summary>
+/// <summary>The system's socket calls, counted, some of them told what to answer: the errors that no test can bring about at will.</summary>
 internal sealed class FaultySocketApi : ISocketApi
 {
     private readonly LinuxSocketApi _inner = LinuxSocketApi.Instance;
@@ -19,6 +19,9 @@ internal sealed class FaultySocketApi : ISocketApi
 
     /// <summary>What the next receives and peeks answer.</summary>
     public ConcurrentQueue<int> Receives { get; } = new();
+
+    /// <summary>How many receives there were; peeks are none.</summary>
+    public int ReceiveCount;
 
     /// <summary>What the next sends answer.</summary>
     public ConcurrentQueue<int> Sends { get; } = new();
@@ -56,7 +59,11 @@ internal sealed class FaultySocketApi : ISocketApi
         return Connects.TryDequeue(out int fault) ? fault : result;
     }
 
-    public int Receive(nint fd, Span<byte> buffer) => Receives.TryDequeue(out int fault) ? fault : _inner.Receive(fd, buffer);
+    public int Receive(nint fd, Span<byte> buffer)
+    {
+        Interlocked.Increment(ref ReceiveCount);
+        return Receives.TryDequeue(out int fault) ? fault : _inner.Receive(fd, buffer);
+    }
 
     public int Peek(nint fd, Span<byte> buffer) => Receives.TryDequeue(out int fault) ? fault : _inner.Peek(fd, buffer);
 
