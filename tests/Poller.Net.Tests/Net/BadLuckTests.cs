@@ -87,6 +87,30 @@ public sealed class BadLuckTests
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_dial_that_meets_itself_is_tried_again_twice(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        rig.Api.SelfConnects = 2;
+        using TcpConn client = await rig.StartDial(blocking).Within();
+        Assert.NotEqual(client.LocalEndPoint, client.RemoteEndPoint);
+        Assert.Equal((3, 2), (rig.Api.ConnectCount, rig.Api.CloseCount));
+        foreach (bool closed in (bool[])[true, true, false])
+        {
+            using TcpConn server = await rig.Listener.AcceptTcpAsync().Within();
+            if (closed) Assert.Equal(0, await server.ReadAsync(new byte[1]).Within());
+            else Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+        }
+
+        // The third is what the user gets, whoever it met.
+        (rig.Api.ConnectCount, rig.Api.CloseCount) = (0, 0);
+        rig.Api.SelfConnects = 3;
+        using TcpConn self = await rig.StartDial(blocking).Within();
+        Assert.Equal(self.LocalEndPoint, self.RemoteEndPoint);
+        Assert.Equal((3, 2), (rig.Api.ConnectCount, rig.Api.CloseCount));
+        await self.WriteAsync(blocking, new byte[1]);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_shortage_is_waited_out_and_logged_once(NetpollDispatch dispatch, bool blocking)
     {
         using Rig rig = new(dispatch);

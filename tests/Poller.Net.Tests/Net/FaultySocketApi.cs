@@ -8,6 +8,8 @@ internal sealed class FaultySocketApi : ISocketApi
 {
     private readonly LinuxSocketApi _inner = LinuxSocketApi.Instance;
 
+    private readonly ConcurrentDictionary<nint, bool> _selfConnected = new();
+
     /// <summary>What the next accepts answer instead of accepting.</summary>
     public ConcurrentQueue<int> Accepts { get; } = new();
 
@@ -28,6 +30,15 @@ internal sealed class FaultySocketApi : ISocketApi
 
     /// <summary>What the next connects answer, after they were made.</summary>
     public ConcurrentQueue<int> Connects { get; } = new();
+
+    /// <summary>How many of the next connects meet themselves: both ends have the peer's name then.</summary>
+    public int SelfConnects;
+
+    /// <summary>How many connects there were.</summary>
+    public int ConnectCount;
+
+    /// <summary>How many descriptors were closed.</summary>
+    public int CloseCount;
 
     /// <summary>What the next sockets answer.</summary>
     public ConcurrentQueue<int> Sockets { get; } = new();
@@ -55,6 +66,8 @@ internal sealed class FaultySocketApi : ISocketApi
 
     public int Connect(nint fd, ReadOnlySpan<byte> address)
     {
+        Interlocked.Increment(ref ConnectCount);
+        if (Volatile.Read(ref SelfConnects) > 0 && Interlocked.Decrement(ref SelfConnects) >= 0) _selfConnected[fd] = true;
         int result = _inner.Connect(fd, address);
         return Connects.TryDequeue(out int fault) ? fault : result;
     }
@@ -76,9 +89,16 @@ internal sealed class FaultySocketApi : ISocketApi
 
     public int TakeError(nint fd) => _inner.TakeError(fd);
 
-    public int LocalName(nint fd, Span<byte> address, out int addressLength) => _inner.LocalName(fd, address, out addressLength);
+    public int LocalName(nint fd, Span<byte> address, out int addressLength) => _selfConnected.ContainsKey(fd)
+        ? _inner.PeerName(fd, address, out addressLength)
+        : _inner.LocalName(fd, address, out addressLength);
 
     public int PeerName(nint fd, Span<byte> address, out int addressLength) => _inner.PeerName(fd, address, out addressLength);
 
-    public int Close(nint fd) => _inner.Close(fd);
+    public int Close(nint fd)
+    {
+        Interlocked.Increment(ref CloseCount);
+        _selfConnected.TryRemove(fd, out _); // Before it is another's number.
+        return _inner.Close(fd);
+    }
 }
