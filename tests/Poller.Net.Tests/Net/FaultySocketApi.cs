@@ -40,6 +40,9 @@ internal sealed class FaultySocketApi : ISocketApi
     /// <summary>How many descriptors were closed.</summary>
     public int CloseCount;
 
+    /// <summary>Runs before a descriptor is closed, in the close.</summary>
+    public Action<nint>? Closing { get; set; }
+
     /// <summary>What the next sockets answer.</summary>
     public ConcurrentQueue<int> Sockets { get; } = new();
 
@@ -98,6 +101,7 @@ internal sealed class FaultySocketApi : ISocketApi
     public int Close(nint fd)
     {
         Interlocked.Increment(ref CloseCount);
+        Closing?.Invoke(fd);
         _selfConnected.TryRemove(fd, out _); // Before it is another's number.
         return _inner.Close(fd);
     }
