@@ -17,11 +17,20 @@ public sealed class NetStack
     /// <summary>A net layer over <paramref name="poller"/>.</summary>
     /// <exception cref="PlatformNotSupportedException">There are no socket calls for this system yet.</exception>
     public NetStack(Netpoller poller)
+        : this(
+            poller,
+            OperatingSystem.IsLinux()
+                ? LinuxSocketApi.Instance
+                : throw new PlatformNotSupportedException($"socket calls: Linux was expected, and this process runs on {RuntimeInformation.OSDescription}."))
+    {
+    }
+
+    /// <summary>A net layer over <paramref name="poller"/> and the socket calls that are given.</summary>
+    internal NetStack(Netpoller poller, ISocketApi api)
     {
         ArgumentNullException.ThrowIfNull(poller);
-        if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException($"socket calls: Linux was expected, and this process runs on {RuntimeInformation.OSDescription}.");
         _poller = poller;
-        _api = LinuxSocketApi.Instance;
+        _api = api;
     }
 
     /// <summary>
@@ -79,6 +88,24 @@ public sealed class NetStack
         return Blocking.Result(DialAsync("tcp", remote, new DialMode(Blocking: true, Deadline(timeout), CancellationToken.None)));
     }
 
+    /// <summary>Dials the addresses of a name in turn; the error is the first one's. The twin of dialSerial in Go's net/dial.go.</summary>
+    internal async ValueTask<TcpConn> DialSerialAsync(string network, IReadOnlyList<IPEndPoint> remotes, DialMode mode)
+    {
+        NetOpException? first = null;
+        foreach (IPEndPoint remote in remotes)
+        {
+            try
+            {
+                return await DialAsync(network, remote, mode).ConfigureAwait(false);
+            }
+            catch (NetOpException e)
+            {
+                first ??= e;
+            }
+        }
+        throw first!;
+    }
+
     private DateTimeOffset? Deadline(TimeSpan? timeout)
     {
         if (timeout is not { } span || span == Timeout.InfiniteTimeSpan) return null;
@@ -89,22 +116,8 @@ public sealed class NetStack
 
     private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) => new(NetListenFd.Listen(_poller, _api, network, local, dualStack));
 
-    private async ValueTask<TcpConn> DialAsync(NetAddress address, DialMode mode)
-    {
-        NetOpException? first = null;
-        foreach (IPEndPoint remote in await address.ForDialAsync(mode.Blocking, mode.Token).ConfigureAwait(false))
-        {
-            try
-            {
-                return await DialAsync(address.Network, remote, mode).ConfigureAwait(false);
-            }
-            catch (NetOpException e)
-            {
-                first ??= e;
-            }
-        }
-        throw first!;
-    }
+    private async ValueTask<TcpConn> DialAsync(NetAddress address, DialMode mode) =>
+        await DialSerialAsync(address.Network, await address.ForDialAsync(mode.Blocking, mode.Token).ConfigureAwait(false), mode).ConfigureAwait(false);
 
     private async ValueTask<TcpConn> DialAsync(string network, IPEndPoint remote, DialMode mode)
     {

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
+using Microsoft.Extensions.Logging;
 using Poller.Epoll;
 
 namespace Poller.Net.Tests;
@@ -7,10 +8,16 @@ namespace Poller.Net.Tests;
 /// <summary>A poller of one test's own, and a net stack over it.</summary>
 internal sealed class Fixture : IDisposable
 {
-    public Fixture(NetpollDispatch dispatch = NetpollDispatch.Adaptive, int loops = 1, TimeProvider? clock = null)
+    public Fixture(
+        NetpollDispatch dispatch = NetpollDispatch.Adaptive,
+        int loops = 1,
+        TimeProvider? clock = null,
+        ISocketApi? api = null,
+        ILoggerFactory? log = null)
     {
-        Poller = new Netpoller(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = dispatch, Loops = loops, TimeProvider = clock ?? TimeProvider.System });
-        Net = new NetStack(Poller);
+        NetpollerOptions options = new() { Dispatch = dispatch, Loops = loops, TimeProvider = clock ?? TimeProvider.System, LoggerFactory = log };
+        Poller = new Netpoller(new EpollNetpollFactory(), options);
+        Net = api is null ? new NetStack(Poller) : new NetStack(Poller, api);
     }
 
     // A connection that a test drops would be closed by its finalizer, under the other end.

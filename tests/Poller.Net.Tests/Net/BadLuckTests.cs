@@ -1,7 +1,5 @@
-using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
-using Poller.Epoll;
 
 namespace Poller.Net.Tests;
 
@@ -76,17 +74,40 @@ public sealed class BadLuckTests
         foreach (int errno in (int[])[Errno.EINTR, Errno.EALREADY, Errno.EINPROGRESS])
         {
             rig.Api.Connects.Enqueue(-errno);
-            Operation<NetFd> dialing = rig.StartConnect(blocking);
-            using NetFd fd = await dialing.Within();
-            Assert.Equal(rig.Listener.LocalEndPoint, fd.RemoteEndPoint);
+            using TcpConn conn = await rig.StartDial(blocking).Within();
+            Assert.Equal(rig.Listener.LocalEndPoint, conn.RemoteEndPoint);
         }
         rig.Api.Connects.Enqueue(-Errno.ENETUNREACH);
-        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.StartConnect(blocking).Within());
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.StartDial(blocking).Within());
         Assert.Equal((SocketError.NetworkUnreachable, "dial"), (e.SocketErrorCode, e.Operation));
         rig.Api.Sockets.Enqueue(-Errno.EMFILE);
-        e = await Assert.ThrowsAsync<NetOpException>(() => rig.StartConnect(blocking).Within());
+        e = await Assert.ThrowsAsync<NetOpException>(() => rig.StartDial(blocking).Within());
         Assert.Equal((SocketError.TooManyOpenSockets, "dial"), (e.SocketErrorCode, e.Operation));
         Assert.Equal(rig.Listener.LocalEndPoint, e.RemoteEndPoint);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_dial_that_meets_itself_is_tried_again_twice(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        rig.Api.SelfConnects = 2;
+        using TcpConn client = await rig.StartDial(blocking).Within();
+        Assert.NotEqual(client.LocalEndPoint, client.RemoteEndPoint);
+        Assert.Equal((3, 2), (rig.Api.ConnectCount, rig.Api.CloseCount));
+        foreach (bool closed in (bool[])[true, true, false])
+        {
+            using TcpConn server = await rig.Listener.AcceptTcpAsync().Within();
+            if (closed) Assert.Equal(0, await server.ReadAsync(new byte[1]).Within());
+            else Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+        }
+
+        // The third is what the user gets, whoever it met.
+        (rig.Api.ConnectCount, rig.Api.CloseCount) = (0, 0);
+        rig.Api.SelfConnects = 3;
+        using TcpConn self = await rig.StartDial(blocking).Within();
+        Assert.Equal(self.LocalEndPoint, self.RemoteEndPoint);
+        Assert.Equal((3, 2), (rig.Api.ConnectCount, rig.Api.CloseCount));
+        await self.WriteAsync(blocking, new byte[1]);
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
@@ -207,15 +228,15 @@ public sealed class BadLuckTests
         Assert.Empty(rig.Log.Entries);
     }
 
-    /// <summary>A listener, and what it accepts, over socket calls that can be told to fail.</summary>
+    /// <summary>A listener, what it accepts and what dials it, over socket calls that can be told to fail.</summary>
     private sealed class Rig : IDisposable
     {
-        private readonly Netpoller _poller;
+        private readonly Fixture _fixture;
 
         public Rig(NetpollDispatch dispatch)
         {
-            _poller = new Netpoller(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = dispatch, LoggerFactory = Log });
-            Listener = new TcpConnListener(NetListenFd.Listen(_poller, Api, "tcp", Raw.AnyLoopbackPort, dualStack: false));
+            _fixture = new Fixture(dispatch, api: Api, log: Log);
+            Listener = _fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         }
 
         public FaultySocketApi Api { get; } = new();
@@ -224,19 +245,12 @@ public sealed class BadLuckTests
 
         public TcpConnListener Listener { get; }
 
-        public Operation<NetFd> StartConnect(bool blocking)
-        {
-            IPEndPoint remote = (IPEndPoint)Listener.LocalEndPoint;
-            DialMode mode = new(blocking, null, CancellationToken.None);
-            return blocking
-                ? new(() => Blocking.Result(NetFd.ConnectAsync(_poller, Api, "tcp", remote, mode)))
-                : new(NetFd.ConnectAsync(_poller, Api, "tcp", remote, mode).AsTask());
-        }
+        public Operation<TcpConn> StartDial(bool blocking) => _fixture.Net.StartDial(blocking, Listener.LocalEndPoint);
 
         public void Dispose()
         {
             Listener.Dispose();
-            _poller.Dispose();
+            _fixture.Dispose();
         }
     }
 }

@@ -111,15 +111,36 @@ public sealed class DialListenTests
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
-    public async Task A_name_is_dialed_by_each_of_its_addresses(NetpollDispatch dispatch, bool blocking)
+    public async Task A_name_is_looked_up_and_dialed(NetpollDispatch dispatch, bool blocking)
     {
         using Fixture fixture = new(dispatch);
         using ConnListener listener = fixture.Net.Listen("tcp4", "127.0.0.1:0");
-
-        // Where the name has an IPv6 address too, that one is refused, and the next is tried.
         string address = $"localhost:{((IPEndPoint)listener.LocalEndPoint).Port}";
         using Conn client = await fixture.Net.StartDial(blocking, "tcp", address).Within();
         Assert.Equal(listener.LocalEndPoint, client.RemoteEndPoint);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task The_addresses_of_a_name_are_dialed_in_turn(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        using Socket refusing = BoundSocket();
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        using TcpConnListener last = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        EndPoint[] addresses = [refusing.LocalEndPoint!, listener.LocalEndPoint, last.LocalEndPoint];
+        using TcpConn client = await StartDialSerial(fixture.Net, blocking, addresses).Within();
+        Assert.Equal(listener.LocalEndPoint, client.RemoteEndPoint);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task Of_addresses_that_all_refuse_the_first_one_is_named(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        using Socket first = BoundSocket();
+        using Socket second = BoundSocket();
+        Operation<TcpConn> dial = StartDialSerial(fixture.Net, blocking, [first.LocalEndPoint!, second.LocalEndPoint!]);
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(dial.Within);
+        Assert.Equal((SocketError.ConnectionRefused, first.LocalEndPoint), (e.SocketErrorCode, e.RemoteEndPoint));
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
@@ -346,6 +367,23 @@ public sealed class DialListenTests
         e = Assert.Throws<ObjectDisposedException>(() => conn.SetLinger(0));
         Assert.Contains("set linger", e.Message, StringComparison.Ordinal);
         Assert.Equal(0, await peer.ReadAsync(new byte[1]).Within()); // By an end, not a reset.
+    }
+
+    private static Operation<TcpConn> StartDialSerial(NetStack net, bool blocking, EndPoint[] addresses)
+    {
+        IPEndPoint[] remotes = [.. addresses.Cast<IPEndPoint>()];
+        DialMode mode = new(blocking, null, CancellationToken.None);
+        return blocking
+            ? new(() => Blocking.Result(net.DialSerialAsync("tcp", remotes, mode)))
+            : new(net.DialSerialAsync("tcp", remotes, mode).AsTask());
+    }
+
+    // Refuses who connects to it, for it does not listen; and nobody else gets its port.
+    private static Socket BoundSocket()
+    {
+        Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(Raw.AnyLoopbackPort);
+        return socket;
     }
 
     private static int ClosedPort(Fixture fixture)

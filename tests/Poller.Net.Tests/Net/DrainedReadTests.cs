@@ -9,6 +9,33 @@ namespace Poller.Net.Tests;
 public sealed class DrainedReadTests
 {
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_read_after_a_short_one_asks_only_when_bytes_have_come(NetpollDispatch dispatch, bool blocking)
+    {
+        FaultySocketApi api = new();
+        using Fixture fixture = new(dispatch, api: api);
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint); // What it receives is not counted.
+        using TcpConn server = await listener.AcceptTcpAsync().Within();
+        byte[] buffer = new byte[64];
+        await PlayAsync(); // The first read finds out that there is nothing.
+        int before = Volatile.Read(ref api.ReceiveCount);
+        for (int message = 1; message <= 50; message++)
+        {
+            await PlayAsync();
+            Assert.Equal(message, Volatile.Read(ref api.ReceiveCount) - before);
+        }
+
+        async Task PlayAsync()
+        {
+            Operation<int> reading = server.StartRead(blocking, buffer).Waiting();
+            client.Send([1]);
+            Assert.Equal(1, await reading.Within());
+            await server.WriteAsync(blocking, buffer.AsMemory(0, 1));
+            Assert.Equal(1, await client.ReceiveAsync(buffer).Within());
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task Bytes_that_come_between_a_short_read_and_the_next_arrive(NetpollDispatch dispatch, bool blocking)
     {
         const int Rounds = 5000;

@@ -3,10 +3,12 @@ using System.Net.Sockets;
 
 namespace Poller.Net.Tests;
 
-/// <summary>The system's socket calls, some of which are told what to answer: the errors that no test can bring about at will.</summary>
+/// <summary>The system's socket calls, counted, some of them told what to answer: the errors that no test can bring about at will.</summary>
 internal sealed class FaultySocketApi : ISocketApi
 {
     private readonly LinuxSocketApi _inner = LinuxSocketApi.Instance;
+
+    private readonly ConcurrentDictionary<nint, bool> _selfConnected = new();
 
     /// <summary>What the next accepts answer instead of accepting.</summary>
     public ConcurrentQueue<int> Accepts { get; } = new();
@@ -20,11 +22,26 @@ internal sealed class FaultySocketApi : ISocketApi
     /// <summary>What the next receives and peeks answer.</summary>
     public ConcurrentQueue<int> Receives { get; } = new();
 
+    /// <summary>How many receives there were; peeks are none.</summary>
+    public int ReceiveCount;
+
     /// <summary>What the next sends answer.</summary>
     public ConcurrentQueue<int> Sends { get; } = new();
 
     /// <summary>What the next connects answer, after they were made.</summary>
     public ConcurrentQueue<int> Connects { get; } = new();
+
+    /// <summary>How many of the next connects meet themselves: both ends have the peer's name then.</summary>
+    public int SelfConnects;
+
+    /// <summary>How many connects there were.</summary>
+    public int ConnectCount;
+
+    /// <summary>How many descriptors were closed.</summary>
+    public int CloseCount;
+
+    /// <summary>Runs before a descriptor is closed, in the close.</summary>
+    public Action<nint>? Closing { get; set; }
 
     /// <summary>What the next sockets answer.</summary>
     public ConcurrentQueue<int> Sockets { get; } = new();
@@ -54,11 +71,17 @@ internal sealed class FaultySocketApi : ISocketApi
 
     public int Connect(nint fd, ReadOnlySpan<byte> address)
     {
+        Interlocked.Increment(ref ConnectCount);
+        if (Volatile.Read(ref SelfConnects) > 0 && Interlocked.Decrement(ref SelfConnects) >= 0) _selfConnected[fd] = true;
         int result = _inner.Connect(fd, address);
         return Connects.TryDequeue(out int fault) ? fault : result;
     }
 
-    public int Receive(nint fd, Span<byte> buffer) => Receives.TryDequeue(out int fault) ? fault : _inner.Receive(fd, buffer);
+    public int Receive(nint fd, Span<byte> buffer)
+    {
+        Interlocked.Increment(ref ReceiveCount);
+        return Receives.TryDequeue(out int fault) ? fault : _inner.Receive(fd, buffer);
+    }
 
     public int Peek(nint fd, Span<byte> buffer) => Receives.TryDequeue(out int fault) ? fault : _inner.Peek(fd, buffer);
 
@@ -71,9 +94,17 @@ internal sealed class FaultySocketApi : ISocketApi
 
     public int TakeError(nint fd) => _inner.TakeError(fd);
 
-    public int LocalName(nint fd, Span<byte> address, out int addressLength) => _inner.LocalName(fd, address, out addressLength);
+    public int LocalName(nint fd, Span<byte> address, out int addressLength) => _selfConnected.ContainsKey(fd)
+        ? _inner.PeerName(fd, address, out addressLength)
+        : _inner.LocalName(fd, address, out addressLength);
 
     public int PeerName(nint fd, Span<byte> address, out int addressLength) => _inner.PeerName(fd, address, out addressLength);
 
-    public int Close(nint fd) => _inner.Close(fd);
+    public int Close(nint fd)
+    {
+        Interlocked.Increment(ref CloseCount);
+        Closing?.Invoke(fd);
+        _selfConnected.TryRemove(fd, out _); // Before it is another's number.
+        return _inner.Close(fd);
+    }
 }
