@@ -1,6 +1,5 @@
 using System.Collections.Concurrent;
 using System.Net;
-using Poller.Epoll;
 
 namespace Poller.Net.Tests;
 
@@ -9,7 +8,7 @@ internal sealed class Fixture : IDisposable
 {
     public Fixture(NetpollDispatch dispatch = NetpollDispatch.Adaptive, int loops = 1, TimeProvider? clock = null)
     {
-        Poller = new Netpoller(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = dispatch, Loops = loops, TimeProvider = clock ?? TimeProvider.System });
+        Poller = new Netpoller(TestBackend.Factory, new NetpollerOptions { Dispatch = dispatch, Loops = loops, TimeProvider = clock ?? TimeProvider.System });
         Net = new NetStack(Poller);
     }
 

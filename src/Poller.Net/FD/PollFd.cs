@@ -10,7 +10,8 @@ namespace Poller.Net;
 // and closes the descriptor. So a descriptor is closed once, and its number cannot be someone else's while a call uses it.
 //
 // After a short read of a stream the socket is drained: what comes next comes with an edge. The next read then neither forgets the edge
-// that may have come since (it skips Reset) nor tries a read that would fail, but waits at once.
+// that may have come since (it skips Reset) nor tries a read that would fail, but waits at once. Over a level-triggered poller that wait
+// is safe in any case, as it is for what there is and not for what comes.
 
 /// <summary>An open descriptor in a poller. Safe from any thread: one operation a direction at a time, others queue.</summary>
 internal abstract class PollFd : IDisposable
@@ -150,7 +151,7 @@ internal abstract class PollFd : IDisposable
             {
                 // Before the wait: a thread that is interrupted may take an edge with it, and the next read is to try.
                 if (mode == PollMode.Read) _drained = false;
-                bool ready = ThreadWaiter.Wait(Loop, Desc, mode);
+                bool ready = ParkThread(mode, kind);
                 result = ready ? 0 : Check(mode);
                 if (result == 0) result = Attempt(kind, buffer, ref done);
             }
@@ -177,7 +178,7 @@ internal abstract class PollFd : IDisposable
     /// <summary>The blocking form of <see cref="WaitReadyAsync"/>.</summary>
     public void WaitReady(PollMode mode)
     {
-        while (!ThreadWaiter.Wait(Loop, Desc, mode))
+        while (!ParkThread(mode, PollOpKind.WaitReady))
         {
             if (Check(mode) is int result and not 0) throw Failed(PollOpKind.WaitReady, result);
         }
@@ -398,6 +399,18 @@ internal abstract class PollFd : IDisposable
             FdLock outcome = _mutex.TryLock(mode);
             if (outcome == FdLock.Acquired) Unlock(mode);
             if (outcome != FdLock.Queued) return;
+        }
+    }
+
+    private bool ParkThread(PollMode mode, PollOpKind kind)
+    {
+        try
+        {
+            return ThreadWaiter.Wait(Loop, Desc, mode);
+        }
+        catch (NetpollException e)
+        {
+            throw Failed(kind, -e.Errno);
         }
     }
 

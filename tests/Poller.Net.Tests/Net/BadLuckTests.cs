@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
-using Poller.Epoll;
 
 namespace Poller.Net.Tests;
 
@@ -204,7 +203,7 @@ public sealed class BadLuckTests
 
         public Rig(NetpollDispatch dispatch)
         {
-            _poller = new Netpoller(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = dispatch, LoggerFactory = Log });
+            _poller = new Netpoller(TestBackend.Factory, new NetpollerOptions { Dispatch = dispatch, LoggerFactory = Log });
             Listener = new TcpConnListener(NetListenFd.Listen(_poller, Api, "tcp", Raw.AnyLoopbackPort, dualStack: false));
         }
 
