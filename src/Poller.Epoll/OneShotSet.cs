@@ -46,7 +46,7 @@ internal sealed class OneShotSet(SafeFd epoll)
         public PollMode Armed;
     }
 
-    /// <summary>The answers of epoll_ctl(2).</summary>
+    /// <summary>0, or the errno.</summary>
     public int Open(nint fd, PollToken token)
     {
         lock (_lock)
@@ -61,11 +61,10 @@ internal sealed class OneShotSet(SafeFd epoll)
     /// <inheritdoc cref="Open"/>
     public int Close(nint fd)
     {
+        if (fd < 0 || fd != (int)fd) return LibC.EBADF;
         lock (_lock)
         {
-            int errno = LibC.Control(epoll, LibC.EPOLL_CTL_DEL, fd, 0, 0);
-            if (fd == (int)fd) _registrations.Remove((int)fd);
-            return errno;
+            return _registrations.Remove((int)fd) ? LibC.Control(epoll, LibC.EPOLL_CTL_DEL, fd, 0, 0) : LibC.ENOENT;
         }
     }
 
