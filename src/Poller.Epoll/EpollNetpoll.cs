@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Poller.Abstractions;
 
@@ -7,8 +8,10 @@ namespace Poller.Epoll;
 //
 // Every descriptor is registered once, for both directions, edge-triggered. The wake-up is an eventfd under PollToken.Wakeup. It is
 // level-triggered and only a poll that may block reads it, so that a non-blocking poll sees a Break and leaves it where it is.
+//
+// With PollTrigger.Level a OneShotSet stands between the descriptors and the kernel; the rest is the same.
 
-/// <summary>The Linux poller: edge-triggered epoll(7), woken by an eventfd(2).</summary>
+/// <summary>The Linux poller: epoll(7), edge-triggered unless its options say otherwise, woken by an eventfd(2).</summary>
 /// <remarks>
 /// Time-outs count in nanoseconds where the kernel has epoll_pwait2(2) (Linux 5.11), else in milliseconds, rounded up.
 /// Threads and ownership are those of <see cref="INetpoll"/>.
@@ -18,9 +21,10 @@ public sealed class EpollNetpoll : INetpoll
     private const int InitialCapacity = 128;
     private const long NanosecondsPerMillisecond = 1_000_000;
 
-    // Constant after Init. The wake-up is the epoll's companion: closed with it and not before.
+    // Constant after Init. The wake-up is the epoll's companion: closed with it and not before. The set is for Level alone.
     private SafeFd? _epoll;
     private SafeFd? _wakeup;
+    private OneShotSet? _armed;
 
     // Atomic: set once.
     private bool _disposed;
@@ -32,11 +36,22 @@ public sealed class EpollNetpoll : INetpoll
     private EpollEventBuffer _buffer = new(InitialCapacity);
     private bool _hasPwait2 = true;
 
-    /// <inheritdoc/>
-    public string Name => EpollNetpollFactory.BackendName;
+    /// <summary>Makes an edge-triggered poller, which has yet to be initialised.</summary>
+    public EpollNetpoll() : this(new EpollNetpollOptions()) { }
+
+    /// <summary>Makes a poller that has yet to be initialised.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">An option is none there is.</exception>
+    public EpollNetpoll(EpollNetpollOptions options)
+    {
+        Name = EpollNetpollFactory.NameOf(options);
+        Trigger = options.Trigger;
+    }
 
     /// <inheritdoc/>
-    public PollTrigger Trigger => PollTrigger.Edge;
+    public string Name { get; }
+
+    /// <inheritdoc/>
+    public PollTrigger Trigger { get; }
 
     /// <summary>For the tests: whether time-outs go through epoll_pwait2 still.</summary>
     internal bool HasPwait2 { get => _hasPwait2; set => _hasPwait2 = value; }
@@ -67,26 +82,44 @@ public sealed class EpollNetpoll : INetpoll
         }
         epoll.Companion = wakeup;
         _wakeup = wakeup;
+        _armed = Trigger == PollTrigger.Level ? new OneShotSet(epoll) : null;
         _epoll = epoll;
     }
 
     /// <inheritdoc/>
     public int Open(nint fd, PollToken token)
     {
-        if (token == PollToken.Wakeup) throw new ArgumentException($"token {token} is the poller's own; any other value was expected.", nameof(token));
+        if (token == PollToken.Wakeup)
+        {
+            throw new ArgumentException($"token {token} is the poller's own; any other value was expected.", nameof(token));
+        }
+        SafeFd epoll = Initialised(_epoll);
+        if (_armed is not null) return _armed.Open(fd, token);
 
         // EPOLLPRI beside Go's four: tcp_recvmsg stops short at an urgent byte with more behind it, and a reader that takes a short
         // read for "drained" has to know (see ReadHangup).
         const uint Interest = LibC.EPOLLIN | LibC.EPOLLOUT | LibC.EPOLLRDHUP | LibC.EPOLLPRI | LibC.EPOLLET;
-        return LibC.Control(Initialised(_epoll), LibC.EPOLL_CTL_ADD, fd, Interest, token.Value);
+        return LibC.Control(epoll, LibC.EPOLL_CTL_ADD, fd, Interest, token.Value);
     }
 
     /// <inheritdoc/>
-    public int Close(nint fd, PollToken token) => LibC.Control(Initialised(_epoll), LibC.EPOLL_CTL_DEL, fd, 0, 0);
+    public int Close(nint fd, PollToken token)
+    {
+        SafeFd epoll = Initialised(_epoll);
+        return _armed is null ? LibC.Control(epoll, LibC.EPOLL_CTL_DEL, fd, 0, 0) : _armed.Close(fd);
+    }
 
     /// <inheritdoc/>
-    public int Arm(nint fd, PollToken token, PollMode mode) =>
-        throw new NotSupportedException($"arm fd {fd} ({mode}): epoll is edge-triggered here, Open has registered both directions for good.");
+    public int Arm(nint fd, PollToken token, PollMode mode)
+    {
+        if (Trigger == PollTrigger.Edge)
+        {
+            throw new NotSupportedException(
+                $"arm fd {fd} ({mode}): epoll is edge-triggered here, Open has registered both directions for good.");
+        }
+        Initialised(_epoll);
+        return _armed!.Arm(fd, mode);
+    }
 
     /// <inheritdoc/>
     public int Poll(Span<PollEvent> events, long delay)
@@ -99,11 +132,28 @@ public sealed class EpollNetpoll : INetpoll
             // Held for the whole call: a Dispose on the heels of a Break would else take the wake-up out of the epoll before the kernel has
             // reported it, and this wait would have no end.
             epoll.DangerousAddRef(ref held);
-            int written = PollOnce(epoll.DangerousGetHandle(), events, delay, out bool crowdedOut);
-
-            // A non-blocking poll leaves the wake-up in the kernel's list, at its end. Where it took the only room, the next look finds
-            // what stands before it.
-            return crowdedOut ? PollOnce(epoll.DangerousGetHandle(), events, delay, out _) : written;
+            long start = delay > 0 && _armed is not null ? Stopwatch.GetTimestamp() : 0;
+            long left = delay;
+            bool crowdedOut = false;
+            while (true)
+            {
+                int written = PollOnce(epoll.DangerousGetHandle(), events, left, out Rest rest);
+                switch (rest)
+                {
+                    // A non-blocking poll leaves the wake-up in the kernel's list, at its end. Where it took the only room, the next look
+                    // finds what stands before it.
+                    case Rest.CrowdedOut when !crowdedOut:
+                        crowdedOut = true;
+                        break;
+                    case Rest.Unarmed:
+                        if (delay <= 0) break;
+                        left = delay - (long)Stopwatch.GetElapsedTime(start).TotalNanoseconds;
+                        if (left <= 0) return 0;
+                        break;
+                    default:
+                        return written;
+                }
+            }
         }
         finally
         {
@@ -125,9 +175,20 @@ public sealed class EpollNetpoll : INetpoll
         _epoll?.Dispose();
     }
 
-    private int PollOnce(nint epoll, Span<PollEvent> events, long delay, out bool crowdedOut)
+    /// <summary>What a wait that gave the caller nothing leaves to do.</summary>
+    private enum Rest
     {
-        crowdedOut = false;
+        None,
+
+        /// <summary>The wake-up took the room, and stays for a poll that blocks.</summary>
+        CrowdedOut,
+
+        /// <summary>All that was found is of directions that nobody has armed.</summary>
+        Unarmed,
+    }
+
+    private int PollOnce(nint epoll, Span<PollEvent> events, long delay, out Rest rest)
+    {
         int room = Math.Min(events.Length, _buffer.Capacity);
         int ready = Wait(epoll, room, delay);
         int written = 0;
@@ -136,12 +197,13 @@ public sealed class EpollNetpoll : INetpoll
         {
             (uint mask, ulong data) = _buffer[i];
             if (data == PollToken.Wakeup.Value) woken = true;
-            else if (ToReadiness(mask) is not PollReadiness.None and var readiness) events[written++] = new PollEvent(new PollToken(data), readiness);
+            else if (TryFind(mask, data, out PollEvent found)) events[written++] = found;
         }
 
         // The edges that found no room are still in the kernel's list: let the next wait take more of them.
         if (ready == _buffer.Capacity) _buffer = new EpollEventBuffer(_buffer.Capacity * 2);
 
+        rest = Rest.None;
         if (woken && delay != 0)
         {
             // Read, then clear: a Break between the two finds 1 and adds nothing, rightly, as this poll is on its way out to its caller.
@@ -150,8 +212,19 @@ public sealed class EpollNetpoll : INetpoll
             LibC.Drain(_wakeup!);
             Interlocked.Exchange(ref _breakPending, 0);
         }
-        else crowdedOut = woken && ready == room && written == 0;
+        else if (written == 0 && ready > 0)
+        {
+            if (!woken) rest = Rest.Unarmed;
+            else if (ready == room) rest = Rest.CrowdedOut;
+        }
         return written;
+    }
+
+    private bool TryFind(uint mask, ulong data, out PollEvent found)
+    {
+        if (_armed is not null) return _armed.TryDeliver(mask, data, out found);
+        found = new PollEvent(new PollToken(data), ToReadiness(mask));
+        return found.Readiness != PollReadiness.None;
     }
 
     private int Wait(nint epoll, int room, long delay)

@@ -7,10 +7,21 @@ namespace Poller.Epoll;
 /// <summary>Makes <see cref="EpollNetpoll"/>s. Supported on Linux. Safe from any thread.</summary>
 public sealed class EpollNetpollFactory : INetpollFactory
 {
-    internal const string BackendName = "epoll";
+    private readonly EpollNetpollOptions _options;
 
-    /// <inheritdoc/>
-    public string Name => BackendName;
+    /// <summary>Makes edge-triggered pollers.</summary>
+    public EpollNetpollFactory() : this(new EpollNetpollOptions()) { }
+
+    /// <summary>Makes pollers that work as the options say.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">An option is none there is.</exception>
+    public EpollNetpollFactory(EpollNetpollOptions options)
+    {
+        Name = NameOf(options);
+        _options = options;
+    }
+
+    /// <summary><c>epoll</c>, or <c>epoll-level</c> for pollers that are level-triggered.</summary>
+    public string Name { get; }
 
     /// <inheritdoc/>
     public bool IsSupported([NotNullWhen(false)] out string? reason)
@@ -21,8 +32,19 @@ public sealed class EpollNetpollFactory : INetpollFactory
 
     /// <inheritdoc/>
     public INetpoll Create() =>
-        IsSupported(out string? reason) ? new EpollNetpoll() : throw new PlatformNotSupportedException($"{BackendName}: {reason}.");
+        IsSupported(out string? reason) ? new EpollNetpoll(_options) : throw new PlatformNotSupportedException($"{Name}: {reason}.");
+
+    internal static string NameOf(EpollNetpollOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        return options.Trigger switch
+        {
+            PollTrigger.Edge => "epoll",
+            PollTrigger.Level => "epoll-level",
+            _ => throw new ArgumentOutOfRangeException(nameof(options), options.Trigger, "Trigger: Edge or Level was expected."),
+        };
+    }
 
     internal static string? WhyNot(bool isLinux, string os) =>
-        isLinux ? null : $"it needs Linux and this process runs on {os}; backends supported there: none so far";
+        isLinux ? null : $"it needs Linux and this process runs on {os}; posix is the backend for every Unix";
 }

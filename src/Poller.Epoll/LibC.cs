@@ -31,17 +31,20 @@ internal static unsafe partial class LibC
     public const int EPOLL_CLOEXEC = 0x80000;
     public const int EPOLL_CTL_ADD = 1;
     public const int EPOLL_CTL_DEL = 2;
+    public const int EPOLL_CTL_MOD = 3;
     public const uint EPOLLIN = 0x001;
     public const uint EPOLLPRI = 0x002;
     public const uint EPOLLOUT = 0x004;
     public const uint EPOLLERR = 0x008;
     public const uint EPOLLHUP = 0x010;
     public const uint EPOLLRDHUP = 0x2000;
+    public const uint EPOLLONESHOT = 1u << 30;
     public const uint EPOLLET = 1u << 31;
     public const int EFD_CLOEXEC = 0x80000;
     public const int EFD_NONBLOCK = 0x800;
 
     public const int EPERM = 1;
+    public const int ENOENT = 2;
     public const int EINTR = 4;
     public const int EBADF = 9;
     public const int EAGAIN = 11;
@@ -82,6 +85,16 @@ internal static unsafe partial class LibC
         fixed (byte* e = &events) return Result((int)syscall(SYS_epoll_pwait2, epoll, e, room, &timespec, 0, 0));
     }
 
+    /// <summary>What there is to tell of one descriptor right now, its errors included: poll(2), which has epoll's numbers.</summary>
+    public static uint Look(int fd, uint events)
+    {
+        Pollfd one = new() { Fd = fd, Events = (short)events };
+        int result;
+        do result = Result(poll(&one, 1, 0));
+        while (result == -EINTR);
+        return result < 0 ? 0u : (ushort)one.Revents;
+    }
+
     /// <summary>Makes an eventfd readable.</summary>
     public static void Signal(SafeFd eventfd)
     {
@@ -117,6 +130,17 @@ internal static unsafe partial class LibC
         public long Seconds;
         public long Nanoseconds;
     }
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Pollfd
+    {
+        public int Fd;
+        public short Events;
+        public short Revents;
+    }
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int poll(Pollfd* fds, nuint count, int timeout);
 
     [LibraryImport(Library, SetLastError = true)]
     private static partial int epoll_ctl(SafeFd epfd, int op, int fd, void* ev);

@@ -17,6 +17,29 @@ public class FactoryTests
     }
 
     [Fact]
+    public void A_level_triggered_one_is_another_backend_by_name()
+    {
+        EpollNetpollFactory factory = new(new EpollNetpollOptions { Trigger = PollTrigger.Level });
+        using INetpoll poller = factory.Create();
+
+        Assert.Equal("epoll-level", factory.Name);
+        Assert.Equal(factory.Name, poller.Name);
+        Assert.Equal(PollTrigger.Level, poller.Trigger);
+    }
+
+    [Fact]
+    public void Options_there_are_none_of_are_refused_with_what_was_expected()
+    {
+        EpollNetpollOptions options = new() { Trigger = (PollTrigger)7 };
+
+        Assert.Throws<ArgumentNullException>(() => new EpollNetpollFactory(null!));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new EpollNetpoll(options));
+        string message = Assert.Throws<ArgumentOutOfRangeException>(() => new EpollNetpollFactory(options)).Message;
+        Assert.Contains("Edge or Level was expected", message, StringComparison.Ordinal);
+        Assert.Contains("7", message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void Linux_is_supported_and_gives_no_reason()
     {
         Assert.True(_factory.IsSupported(out string? reason));
@@ -28,7 +51,7 @@ public class FactoryTests
     {
         string? reason = EpollNetpollFactory.WhyNot(isLinux: false, "Plan 9");
 
-        Assert.Equal("it needs Linux and this process runs on Plan 9; backends supported there: none so far", reason);
+        Assert.Equal("it needs Linux and this process runs on Plan 9; posix is the backend for every Unix", reason);
         Assert.Null(EpollNetpollFactory.WhyNot(isLinux: true, "Linux"));
     }
 

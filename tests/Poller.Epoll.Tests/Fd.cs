@@ -39,6 +39,8 @@ internal sealed unsafe partial class Fd(int number) : IDisposable
 
     public static Fd TcpSocket() => new(socket(InetFamily, StreamType | NonBlocking | CloseOnExec, 0));
 
+    public static Fd Directory(string path) => new(open(path, CloseOnExec));
+
     /// <summary>A second descriptor of the same file, at the lowest number from <paramref name="atLeast"/> on.</summary>
     public Fd Duplicate(int atLeast = 0) => new(fcntl(Number, DuplicateCloseOnExec, atLeast));
 
@@ -107,6 +109,9 @@ internal sealed unsafe partial class Fd(int number) : IDisposable
 
     private static int Check(int result) =>
         result >= 0 ? result : throw new InvalidOperationException("test setup: " + Marshal.GetLastPInvokeErrorMessage());
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int open(string path, int flags);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int pipe2(int* ends, int flags);

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net;
 using Microsoft.Extensions.Logging;
-using Poller.Epoll;
 
 namespace Poller.Net.Tests;
 
@@ -16,7 +15,7 @@ internal sealed class Fixture : IDisposable
         ILoggerFactory? log = null)
     {
         NetpollerOptions options = new() { Dispatch = dispatch, Loops = loops, TimeProvider = clock ?? TimeProvider.System, LoggerFactory = log };
-        Poller = new Netpoller(new EpollNetpollFactory(), options);
+        Poller = new Netpoller(TestBackend.Factory, options);
         Net = api is null ? new NetStack(Poller) : new NetStack(Poller, api);
     }
 

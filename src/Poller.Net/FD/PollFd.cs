@@ -10,7 +10,8 @@ namespace Poller.Net;
 // and closes the descriptor. So a descriptor is closed once, and its number cannot be someone else's while a call uses it.
 //
 // After a short read of a stream the socket is drained: what comes next comes with an edge. The next read then neither forgets the edge
-// that may have come since (it skips Reset) nor tries a read that would fail, but waits at once.
+// that may have come since (it skips Reset) nor tries a read that would fail, but waits at once. Over a level-triggered poller that wait
+// is safe in any case, as it is for what there is and not for what comes.
 
 /// <summary>An open descriptor in a poller. Safe from any thread: one operation a direction at a time, others queue.</summary>
 internal abstract class PollFd : IDisposable
@@ -151,8 +152,7 @@ internal abstract class PollFd : IDisposable
             {
                 // Before the wait: a thread that is interrupted may take an edge with it, and the next read is to try.
                 if (mode == PollMode.Read) _drained = false;
-                bool ready = ThreadWaiter.Wait(Loop, Desc, mode);
-                result = ready ? 0 : Check(mode);
+                result = WaitReady(mode);
                 if (result == 0) result = Attempt(kind, buffer, ref done);
             }
             return result >= 0 ? result : throw Failed(NameOf(kind), result);
@@ -178,14 +178,20 @@ internal abstract class PollFd : IDisposable
         return new ValueTask<int>(op, op.Version);
     }
 
-    /// <summary>The blocking form of <see cref="WaitReadyAsync"/>.</summary>
+    /// <summary>
+    /// The blocking form of <see cref="WaitReadyAsync"/>. It is 0 too when the wait ended for a reason that is gone, as a deadline that was
+    /// moved.
+    /// </summary>
     public int WaitReady(PollMode mode)
     {
-        while (!ThreadWaiter.Wait(Loop, Desc, mode))
+        try
         {
-            if (Check(mode) is int result and not 0) return result;
+            return ThreadWaiter.Wait(Loop, Desc, mode) ? 0 : Check(mode);
         }
-        return 0;
+        catch (NetpollException e)
+        {
+            return -e.Errno;
+        }
     }
 
     /// <summary>

@@ -129,7 +129,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
             }
             catch (NetpollException e)
             {
-                Complete(0, e);
+                Complete(-e.Errno);
                 return;
             }
             switch (park)

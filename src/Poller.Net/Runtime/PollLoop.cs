@@ -174,13 +174,22 @@ internal sealed class PollLoop
     }
 
     /// <summary>Parks a waiter; <see cref="PollDesc.Park"/>.</summary>
+    /// <exception cref="NetpollException">The poller does not take the descriptor: it was closed elsewhere.</exception>
     public PollPark Park(PollDesc desc, PollMode mode, PollWaiter waiter)
     {
         if (_poll.Trigger == PollTrigger.Level)
         {
-            // Before the announcement: what it reports in between, the waiter finds as Ready.
-            int errno = _poll.Arm(desc.Fd, desc.Token, mode);
-            if (errno != 0) throw new NetpollException($"{_poll.Name} arm fd {desc.Fd}", errno);
+            // Before the announcement: what it reports in between, the waiter finds as Ready. What was armed for a wait that ended without
+            // readiness is armed still, and finds a later waiter, or nobody: a wake-up more than needed, never one less.
+            try
+            {
+                int errno = _poll.Arm(desc.Fd, desc.Token, mode);
+                if (errno != 0) throw new NetpollException($"{_poll.Name} arm fd {desc.Fd}", errno);
+            }
+            catch (ObjectDisposedException) when (IsStopping)
+            {
+                // Stop evicts every desc: this one before it parks, or after.
+            }
         }
         return desc.Park(mode, waiter);
     }

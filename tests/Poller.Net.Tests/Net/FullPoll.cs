@@ -1,13 +1,12 @@
 using System.Diagnostics.CodeAnalysis;
 using Poller.Abstractions;
-using Poller.Epoll;
 
 namespace Poller.Net.Tests;
 
-/// <summary>Epoll that takes no descriptor while it is told so, as one that has reached max_user_watches (epoll(7)).</summary>
+/// <summary>The backend, which takes no descriptor while it is told so, as epoll does when max_user_watches is reached (epoll(7)).</summary>
 internal sealed class FullPoll : INetpoll
 {
-    private readonly EpollNetpoll _inner = new();
+    private readonly INetpoll _inner = TestBackend.Factory.Create();
     private readonly Factory _factory;
 
     private FullPoll(Factory factory) => _factory = factory;
@@ -36,9 +35,9 @@ internal sealed class FullPoll : INetpoll
         /// <summary>How many of the next descriptors are refused.</summary>
         public int Refusals;
 
-        public string Name => "epoll";
+        public string Name => TestBackend.Factory.Name;
 
-        public bool IsSupported([NotNullWhen(false)] out string? reason) => new EpollNetpollFactory().IsSupported(out reason);
+        public bool IsSupported([NotNullWhen(false)] out string? reason) => TestBackend.Factory.IsSupported(out reason);
 
         public INetpoll Create() => new FullPoll(this);
     }

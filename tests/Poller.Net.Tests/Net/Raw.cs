@@ -26,8 +26,16 @@ internal static class Raw
     public static async Task<Socket> ConnectAsync(EndPoint remote)
     {
         Socket socket = new(remote.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
-        await socket.ConnectAsync(remote).Within().ConfigureAwait(false);
-        return socket;
+        try
+        {
+            await socket.ConnectAsync(remote).Within().ConfigureAwait(false);
+            return socket;
+        }
+        catch
+        {
+            socket.Dispose(); // Else its finalizer closes it, in the midst of a test that counts sockets.
+            throw;
+        }
     }
 
     /// <summary>Whether a child process would get the descriptor.</summary>

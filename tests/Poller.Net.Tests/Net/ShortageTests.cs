@@ -2,7 +2,6 @@ using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
 using Microsoft.Win32.SafeHandles;
-using Poller.Epoll;
 
 namespace Poller.Net.Tests;
 
@@ -16,7 +15,7 @@ public sealed class ShortageTests
         const int Clients = 8;
         const int Free = 4;
         CapturingLogger log = new();
-        using Netpoller poller = new(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
+        using Netpoller poller = new(TestBackend.Factory, new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
         NetStack net = new(poller);
         using TcpConnListener listener = net.ListenTcp(Raw.AnyLoopbackPort);
         TcpConn[] clients = [.. Enumerable.Range(0, Clients).Select(_ => net.DialTcp((IPEndPoint)listener.LocalEndPoint))];

@@ -17,7 +17,7 @@ public sealed class UnpollableTests
             nint fd = file.DangerousGetHandle();
             NetpollException e = Assert.Throws<NetpollException>(() => fixture.Poller.NextLoop().Open(fd));
             Assert.Equal(Errno.EPERM, e.Errno);
-            Assert.StartsWith($"epoll open fd {fd}: ", e.Message, StringComparison.Ordinal);
+            Assert.StartsWith($"{TestBackend.Factory.Name} open fd {fd}: ", e.Message, StringComparison.Ordinal);
             Assert.EndsWith(
                 "it cannot be polled (regular files and directories cannot); a socket, a pipe, a terminal or the like was expected",
                 e.Message,

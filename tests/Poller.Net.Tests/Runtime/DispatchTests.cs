@@ -148,7 +148,7 @@ public sealed class DispatchTests
     public async Task A_continuation_that_throws_does_not_end_the_loop(NetpollDispatch dispatch)
     {
         CapturingLogger log = new();
-        using Netpoller poller = new(new Epoll.EpollNetpollFactory(), new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
+        using Netpoller poller = new(TestBackend.Factory, new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
         NetStack net = new(poller);
         using TcpConnListener listener = net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
         using TcpConn client = net.DialTcp((IPEndPoint)listener.LocalEndPoint);
@@ -453,7 +453,7 @@ public sealed class DispatchTests
     [Fact]
     public async Task A_logger_that_throws_does_not_end_the_loop()
     {
-        using Netpoller poller = new(new Epoll.EpollNetpollFactory(), new NetpollerOptions { LoggerFactory = new CapturingLogger { Fails = true } });
+        using Netpoller poller = new(TestBackend.Factory, new NetpollerOptions { LoggerFactory = new CapturingLogger { Fails = true } });
         NetStack net = new(poller);
         using TcpConnListener listener = net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
         using TcpConn client = net.DialTcp(listener.LocalEndPoint);

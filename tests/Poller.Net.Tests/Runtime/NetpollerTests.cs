@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using Poller.Abstractions;
-using Poller.Epoll;
 
 namespace Poller.Net.Tests;
 
@@ -34,25 +33,25 @@ public sealed class NetpollerTests
     [InlineData(1025)]
     public void A_number_of_loops_out_of_range_is_refused(int loops)
     {
-        ArgumentOutOfRangeException e = Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(new EpollNetpollFactory(), new NetpollerOptions { Loops = loops }));
+        ArgumentOutOfRangeException e = Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TestBackend.Factory, new NetpollerOptions { Loops = loops }));
         Assert.Contains("1 to 1024", e.Message, StringComparison.Ordinal);
-        Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(new EpollNetpollFactory(), new NetpollerOptions { Dispatch = (NetpollDispatch)9 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TestBackend.Factory, new NetpollerOptions { Dispatch = (NetpollDispatch)9 }));
     }
 
     [Fact]
     public void The_defaults_are_adaptive_with_one_loop()
     {
-        using Netpoller poller = new(new EpollNetpollFactory());
+        using Netpoller poller = new(TestBackend.Factory);
         Assert.Equal(NetpollDispatch.Adaptive, poller.Dispatch);
         Assert.Equal(1, poller.LoopCount);
-        Assert.Equal("epoll", poller.Backend);
+        Assert.Equal(TestBackend.Factory.Name, poller.Backend);
         Assert.Equal(default, poller.Statistics);
     }
 
     [Fact]
     public async Task Init_runs_once_whoever_comes_first()
     {
-        using Netpoller poller = new(new EpollNetpollFactory(), new NetpollerOptions { Loops = 2 });
+        using Netpoller poller = new(TestBackend.Factory, new NetpollerOptions { Loops = 2 });
         PollLoop[][] all = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => poller.Loops)));
         Assert.All(all, loops => Assert.Same(all[0], loops));
     }

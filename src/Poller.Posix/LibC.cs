@@ -1,0 +1,220 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Poller.Posix;
+
+/// <summary>A descriptor of the poller's own, closed once, when no call is inside it any more.</summary>
+internal sealed partial class SafeFd : SafeHandleMinusOneIsInvalid
+{
+    public SafeFd(int fd) : base(ownsHandle: true) => SetHandle(fd);
+
+    /// <summary>Closed right after this one: what a call that holds this one may still need.</summary>
+    public SafeFd? Companion { get; set; }
+
+    // close(2) is not repeated after EINTR: the descriptor is gone by then on nearly every system, and its number may be someone else's.
+    protected override bool ReleaseHandle()
+    {
+        bool closed = close((int)handle) == 0;
+        Companion?.Dispose();
+        return closed;
+    }
+
+    [LibraryImport("libc")]
+    private static partial int close(int fd);
+}
+
+/// <summary>struct pollfd, the same on every Unix: an int and two shorts.</summary>
+[StructLayout(LayoutKind.Sequential)]
+internal struct PollFd
+{
+    public int Fd;
+    public short Events;
+    public short Revents;
+}
+
+/// <summary>The numbers that Unixes do not agree on. All else in this file is the same on every one that .NET runs on.</summary>
+/// <param name="ReadHangup">POLLRDHUP; 0 where there is none.</param>
+/// <param name="NonBlocking">O_NONBLOCK.</param>
+/// <param name="Again">EAGAIN.</param>
+internal readonly record struct UnixConstants(short ReadHangup, int NonBlocking, int Again)
+{
+    public static readonly UnixConstants Linux = new(0x2000, 0x800, 11);
+    public static readonly UnixConstants Bsd = new(0, 0x4, 35); // macOS too.
+    public static readonly UnixConstants Illumos = new(0, 0x80, 11);
+
+    public static bool IsLinux { get; } = OperatingSystem.IsLinux() || OperatingSystem.IsAndroid();
+
+    public static UnixConstants Current { get; } =
+        IsLinux ? Linux
+        : RuntimeInformation.IsOSPlatform(OSPlatform.Create("ILLUMOS")) ? Illumos
+        : Bsd;
+}
+
+/// <summary>poll(2), pipe(2) and lseek(2) as the C library has them. What can fail returns the errno, below zero.</summary>
+internal static unsafe partial class LibC
+{
+    public const short POLLIN = 0x01;
+    public const short POLLOUT = 0x04;
+    public const short POLLERR = 0x08;
+    public const short POLLHUP = 0x10;
+    public const short POLLNVAL = 0x20;
+
+    public const int EPERM = 1;
+    public const int ENOENT = 2;
+    public const int EINTR = 4;
+    public const int EBADF = 9;
+    public const int EEXIST = 17;
+    public const int EINVAL = 22;
+
+    private const int F_SETFD = 2;
+    private const int F_SETFL = 4;
+    private const int FD_CLOEXEC = 1;
+    private const int O_CLOEXEC = 0x80000; // Linux's.
+    private const int SEEK_SET = 0;
+    private const int SEEK_CUR = 1;
+
+    private const long NanosecondsPerMillisecond = 1_000_000;
+    private const long NanosecondsPerSecond = 1_000_000_000;
+    private const string Library = "libc";
+
+    public static short POLLRDHUP => UnixConstants.Current.ReadHangup;
+
+    // macOS has no ppoll. A 32-bit Linux has it twice, with a time of 32 bits and of 64.
+    public static bool HasPpoll { get; } = UnixConstants.IsLinux && sizeof(nint) == sizeof(long);
+
+    /// <summary>ppoll(2) or poll(2), the time-out in ns: below 0 it blocks. Returns how many have something to tell.</summary>
+    public static int Poll(ref PollFd set, int count, long timeout, bool nanoseconds)
+    {
+        fixed (PollFd* fds = &set)
+        {
+            if (timeout <= 0 || !nanoseconds) return Result(poll(fds, (nuint)count, timeout < 0 ? -1 : ToMilliseconds(timeout)));
+            Timespec timespec = new() { Seconds = timeout / NanosecondsPerSecond, Nanoseconds = timeout % NanosecondsPerSecond };
+            return Result(ppoll(fds, (nuint)count, &timespec, null));
+        }
+    }
+
+    /// <summary>Rounded up: a poll that returned early would find its timer not yet due and spin.</summary>
+    public static int ToMilliseconds(long timeout) =>
+        (int)Math.Min(timeout / NanosecondsPerMillisecond + (timeout % NanosecondsPerMillisecond == 0 ? 0 : 1), int.MaxValue);
+
+    /// <summary>What there is to tell of one descriptor right now, its errors included.</summary>
+    public static short Look(int fd, short events)
+    {
+        PollFd one = new() { Fd = fd, Events = events };
+        int result;
+        do result = Poll(ref one, 1, 0, nanoseconds: false);
+        while (result == -EINTR);
+        return result < 0 ? (short)0 : one.Revents;
+    }
+
+    /// <summary>
+    /// Whether a descriptor can be waited for: 0, EBADF where there is none, or EPERM for a regular file, a directory and a block device.
+    /// </summary>
+    public static int CheckPollable(nint fd)
+    {
+        // poll(2) calls these three always ready. What tells them apart without struct stat, whose layout is another on each system and
+        // processor: they alone refuse a negative offset with EINVAL (lseek in POSIX). A socket, a pipe or a terminal cannot be sought in
+        // at all. Some devices can, and may even take the negative offset; they get the one back that they had.
+        if (fd != (int)fd) return EBADF;
+        long offset = Seek((int)fd, 0, SEEK_CUR);
+        if (offset < 0) return offset == -EBADF ? EBADF : 0;
+        if (Seek((int)fd, -1, SEEK_SET) == -EINVAL) return EPERM;
+        Seek((int)fd, offset, SEEK_SET);
+        return 0;
+    }
+
+    /// <summary>A pipe of which neither end blocks nor is inherited by a child.</summary>
+    public static int Pipe(out int read, out int write)
+    {
+        int* ends = stackalloc int[2];
+        int result = UnixConstants.IsLinux ? Result(pipe2(ends, UnixConstants.Linux.NonBlocking | O_CLOEXEC)) : Result(pipe(ends));
+        (read, write) = result < 0 ? (-1, -1) : (ends[0], ends[1]);
+        if (result < 0 || UnixConstants.IsLinux) return result;
+
+        // macOS has no pipe2. A child that another thread starts in between has the pipe too, and nothing to do with it.
+        foreach (int end in (ReadOnlySpan<int>)[read, write])
+        {
+            result = Result(Fcntl(end, F_SETFD, FD_CLOEXEC));
+            if (result >= 0) result = Result(Fcntl(end, F_SETFL, UnixConstants.Current.NonBlocking));
+            if (result < 0) return result;
+        }
+        return 0;
+    }
+
+    /// <summary>Makes a pipe readable.</summary>
+    public static int Signal(SafeFd pipe)
+    {
+        byte any = 0;
+        nint result;
+        do result = Result(write(pipe, &any, 1));
+        while (result == -EINTR);
+        return result == -UnixConstants.Current.Again ? 0 : (int)result; // A full pipe is readable.
+    }
+
+    /// <summary>Makes a pipe unreadable.</summary>
+    public static int Drain(SafeFd pipe)
+    {
+        const int Size = 64;
+        byte* bytes = stackalloc byte[Size];
+        nint result;
+        do result = Result(read(pipe, bytes, Size));
+        while (result == Size || result == -EINTR);
+        return result == -UnixConstants.Current.Again ? 0 : (int)result;
+    }
+
+    private static int Fcntl(int fd, int command, nint argument) =>
+        OperatingSystem.IsMacOS() && RuntimeInformation.ProcessArchitecture == Architecture.Arm64
+            ? fcntlArm64Apple(fd, command, 0, 0, 0, 0, 0, 0, argument)
+            : fcntl(fd, command, argument);
+
+    // Every 64-bit Unix has an off_t of 64 bits. On a 32-bit Linux its width is the C library's choice, and the system call's is not.
+    private static long Seek(int fd, long offset, int whence)
+    {
+        const nint SYS_lseek = 19; // arm and x86.
+        return Result(sizeof(nint) == sizeof(long) ? lseek(fd, offset, whence) : syscall(SYS_lseek, fd, (nint)offset, whence));
+    }
+
+    private static int Result(int result) => result >= 0 ? result : -Marshal.GetLastPInvokeError();
+
+    private static long Result(long result) => result >= 0 ? result : -Marshal.GetLastPInvokeError();
+
+    private static nint Result(nint result) => result >= 0 ? result : -Marshal.GetLastPInvokeError();
+
+    [StructLayout(LayoutKind.Sequential)]
+    private struct Timespec
+    {
+        public long Seconds;
+        public long Nanoseconds;
+    }
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int poll(PollFd* fds, nuint count, int timeout);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int ppoll(PollFd* fds, nuint count, Timespec* timeout, void* mask);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int pipe(int* ends);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int pipe2(int* ends, int flags);
+
+    // Apple's arm64 passes variadic arguments on the stack: six that nobody reads fill the registers.
+    [LibraryImport(Library, EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int fcntlArm64Apple(int fd, int command, nint r2, nint r3, nint r4, nint r5, nint r6, nint r7, nint argument);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int fcntl(int fd, int command, nint argument);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial long lseek(int fd, long offset, int whence);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial nint syscall(nint number, nint fd, nint offset, nint whence);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial nint write(SafeFd fd, byte* buffer, nint count);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial nint read(SafeFd fd, byte* buffer, nint count);
+}

@@ -1,0 +1,271 @@
+using Poller.Abstractions;
+using Poller.Epoll.Tests;
+using static Poller.Abstractions.PollReadiness;
+
+namespace Poller.Level.Tests;
+
+public class ArmTests : LevelTest
+{
+    [Fact]
+    public void Nothing_is_reported_before_Arm()
+    {
+        (_, Fd far) = OpenPair(1);
+        far.Write();
+
+        Assert.Empty(PollAll());
+        AssertQuiet();
+    }
+
+    [Fact]
+    public void What_is_ready_already_is_reported_when_it_is_armed()
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        far.Write();
+
+        Arm(near, 1, PollMode.Read);
+
+        Assert.Equal(Readable, ReadinessOf(1));
+    }
+
+    [Fact]
+    public void What_becomes_ready_later_is_reported_then()
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        Arm(near, 1, PollMode.Read);
+        Assert.Empty(PollAll());
+
+        far.Write();
+
+        Assert.Equal(Readable, ReadinessOf(1));
+    }
+
+    [Fact]
+    public void It_is_reported_once_for_each_Arm_for_as_long_as_it_is_ready()
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        far.Write(2);
+        for (int i = 0; i < 5; i++)
+        {
+            Arm(near, 1, PollMode.Read);
+            Assert.Equal(Readable, ReadinessOf(1));
+            Assert.Empty(PollAll());
+        }
+
+        near.Drain();
+        Arm(near, 1, PollMode.Read);
+        Assert.Empty(PollAll());
+        AssertQuiet();
+    }
+
+    [Theory]
+    [InlineData(PollMode.Read)]
+    [InlineData(PollMode.Write)]
+    [InlineData(PollMode.ReadWrite)]
+    public void Only_the_direction_that_is_armed_is_reported(PollMode mode)
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        far.Write();
+
+        Arm(near, 1, mode);
+
+        Assert.Equal(mode, ModeOf(ReadinessOf(1)));
+    }
+
+    [Fact]
+    public void A_direction_that_is_reported_leaves_the_other_one_armed()
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        int filled = near.Fill();
+        Arm(near, 1, PollMode.Read);
+        Arm(near, 1, PollMode.Write);
+        Assert.Empty(PollAll());
+
+        far.Write();
+        Assert.Equal(Readable, ReadinessOf(1));
+        AssertQuiet();
+        Assert.Equal(filled, far.Drain());
+        Assert.Equal(Writable, ReadinessOf(1));
+
+        Arm(near, 1, PollMode.Write);
+        Assert.Equal(Writable, ReadinessOf(1));
+        AssertQuiet();
+    }
+
+    [Fact]
+    public void A_direction_armed_after_the_other_was_reported_is_the_only_one()
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        far.Write();
+        Arm(near, 1, PollMode.ReadWrite);
+        Assert.Equal(Readable | Writable, ReadinessOf(1));
+
+        Arm(near, 1, PollMode.Read);
+
+        Assert.Equal(Readable, ReadinessOf(1));
+        Assert.Empty(PollAll());
+    }
+
+    [Fact]
+    public void Arming_again_what_is_armed_is_one_report()
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        for (int i = 0; i < 3; i++) Arm(near, 1, PollMode.Read);
+
+        far.Write();
+
+        Assert.Equal(Readable, ReadinessOf(1));
+        Assert.Empty(PollAll());
+    }
+
+    [Fact]
+    public void Arming_nothing_is_nothing()
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        far.Write();
+
+        Arm(near, 1, PollMode.None);
+
+        Assert.Empty(PollAll());
+    }
+
+    [Theory]
+    [InlineData(Blocking)]
+    [InlineData(60 * Second)]
+    public void Arm_reaches_a_poll_that_blocks(long delay)
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        far.Write();
+        (Worker thread, List<PollEvent> events) = StartPoll(delay);
+
+        Arm(near, 1, PollMode.Read);
+        thread.Join();
+
+        Assert.Equal(new PollEvent(new PollToken(1), Readable), Assert.Single(events));
+    }
+
+    [Fact]
+    public void A_direction_armed_during_a_poll_is_reported_by_it_when_it_is_ready()
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        near.Fill();
+        Arm(near, 1, PollMode.Write);
+        (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
+
+        Arm(near, 1, PollMode.Read);
+        far.Write();
+        thread.Join();
+
+        Assert.Equal(new PollEvent(new PollToken(1), Readable), Assert.Single(events));
+    }
+
+    [Fact]
+    public void Open_and_Arm_reach_a_poll_that_blocks_with_nothing_open()
+    {
+        (Fd near, Fd far) = Own(Fd.SocketPair());
+        far.Write();
+        (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
+
+        Open(near, 1);
+        Arm(near, 1, PollMode.Read);
+        thread.Join();
+
+        Assert.Equal(new PollToken(1), Assert.Single(events).Token);
+    }
+
+    [Fact]
+    public void Changes_of_what_is_polled_end_no_poll()
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
+
+        for (ulong token = 2; token < 200; token++)
+        {
+            (Fd other, _) = OpenPair(token);
+            Arm(other, token, PollMode.Read);
+            if (token % 3 == 0) Close(other, token);
+        }
+        Assert.False(thread.HasFinishedWithin(TimeSpan.FromMilliseconds(20)));
+
+        Arm(near, 1, PollMode.Read);
+        far.Write();
+        thread.Join();
+        Assert.Equal(new PollToken(1), Assert.Single(events).Token);
+    }
+
+    [Fact]
+    public void Changes_of_what_is_polled_neither_shorten_nor_lengthen_a_timed_poll()
+    {
+        const long Delay = 100 * Millisecond;
+        bool stop = false;
+        Worker[] changers = [.. Enumerable.Range(1, 2).Select(i => Worker.Start(() =>
+        {
+            (Fd near, Fd far) = Fd.SocketPair();
+            using (near)
+            using (far)
+            {
+                while (!Volatile.Read(ref stop))
+                {
+                    Open(near, (ulong)i);
+                    Arm(near, (ulong)i, PollMode.Read);
+                    Close(near, (ulong)i);
+                }
+            }
+        }))];
+
+        try
+        {
+            Worker.RunUninterrupted(() =>
+            {
+                TimeSpan taken = Time(() => Assert.Empty(Poll(Delay)));
+                Assert.InRange(taken.TotalNanoseconds, Delay, Worker.Bound.TotalNanoseconds / 2);
+            });
+        }
+        finally
+        {
+            Volatile.Write(ref stop, true);
+        }
+        foreach (Worker changer in changers) changer.Join();
+    }
+
+    [Fact]
+    public void Close_forgets_what_was_armed()
+    {
+        (Fd near, Fd far) = OpenPair(1);
+        far.Write();
+        Arm(near, 1, PollMode.Read);
+
+        Close(near, 1);
+        Assert.Empty(PollAll());
+
+        Open(near, 2);
+        Assert.Empty(PollAll());
+        Arm(near, 2, PollMode.Read);
+        Assert.Equal(Readable, ReadinessOf(2));
+    }
+
+    [Fact]
+    public void After_Close_the_peer_feels_close_at_once_also_while_a_poll_blocks()
+    {
+        // A poll that waits for a descriptor holds the file in the kernel, and close(2) alone does not end that.
+        bool stop = false;
+        Worker loop = Worker.Start(() => { while (!Volatile.Read(ref stop)) Assert.Empty(Poll(Blocking)); });
+
+        for (int i = 0; i < 500; i++)
+        {
+            (Fd near, Fd far) = Fd.SocketPair();
+            Open(near, 1);
+            Arm(near, 1, PollMode.Read);
+            if (i % 2 == 0) loop.AwaitSleep();
+
+            Close(near, 1);
+            near.Dispose();
+
+            Assert.Equal(0, far.Read());
+            far.Dispose();
+        }
+
+        Volatile.Write(ref stop, true);
+        Poller.Break();
+        loop.Join();
+    }
+}

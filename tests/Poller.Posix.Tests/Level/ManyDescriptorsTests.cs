@@ -1,0 +1,94 @@
+using Poller.Abstractions;
+using Poller.Epoll.Tests;
+
+namespace Poller.Level.Tests;
+
+[Collection(ProcessWide.Name)]
+public class ManyDescriptorsTests : LevelTest
+{
+    private const int Count = 500;
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(7)]
+    [InlineData(128)]
+    [InlineData(4096)]
+    public void Nothing_is_lost_when_more_are_ready_than_there_is_room_for(int room)
+    {
+        Fd[] fds = OpenMany(Count);
+        for (int round = 0; round < 3; round++)
+        {
+            for (int i = 0; i < Count; i++) Arm(fds[i], (ulong)i, PollMode.Write);
+
+            Assert.Equal(Enumerable.Range(0, Count), PollAll(room).Select(e => (int)e.Token.Value).Order());
+        }
+    }
+
+    [Theory]
+    [InlineData(1)]
+    [InlineData(3)]
+    public void Everyone_has_their_turn_when_all_are_ready_always(int room)
+    {
+        const int Many = 20, Turns = 50;
+        Fd[] fds = OpenMany(Many);
+        int[] turns = new int[Many];
+        for (int i = 0; i < Many; i++) Arm(fds[i], (ulong)i, PollMode.Write);
+
+        for (int left = Many * Turns; left > 0;)
+        {
+            foreach (PollEvent found in Poll(0, room))
+            {
+                turns[found.Token.Value]++;
+                Arm(fds[found.Token.Value], found.Token.Value, PollMode.Write);
+                left--;
+            }
+        }
+
+        Assert.All(turns, count => Assert.InRange(count, Turns / 2, Turns * 2));
+    }
+
+    [Fact]
+    public void The_set_grows_and_shrinks_in_any_order()
+    {
+        Fd[] fds = OpenMany(Count);
+        Random random = new(1);
+        HashSet<ulong> armed = [];
+        for (int round = 0; round < 20; round++)
+        {
+            for (int i = 0; i < Count; i++)
+            {
+                ulong token = (ulong)random.Next(Count);
+                if (random.Next(4) == 0)
+                {
+                    Close(fds[token], token);
+                    Open(fds[token], token);
+                    armed.Remove(token);
+                }
+                else
+                {
+                    // Of a read nothing comes; it keeps its place.
+                    bool write = random.Next(2) == 0;
+                    Arm(fds[token], token, write ? PollMode.Write : PollMode.Read);
+                    if (write) armed.Add(token);
+                }
+                if (i % 50 == 0) foreach (PollEvent found in Poll(0, room: 10)) Assert.True(armed.Remove(found.Token.Value));
+            }
+            Assert.Equal(armed.Order(), PollAll(64).Select(e => e.Token.Value).Order());
+            armed.Clear();
+        }
+    }
+
+    private Fd[] OpenMany(int count)
+    {
+        Fd[] fds = [.. Enumerable.Range(0, count).Select(_ => Own(Fd.EventFd()))];
+        for (int i = 0; i < count; i++) Open(fds[i], (ulong)i);
+        return fds;
+    }
+}
+
+/// <summary>For tests that count the process's descriptors or want a great many of them: nothing else runs meanwhile.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class ProcessWide
+{
+    public const string Name = "level, process-wide";
+}
