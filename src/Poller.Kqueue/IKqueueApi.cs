@@ -12,8 +12,8 @@ internal interface IKqueueApi
     int Kqueue();
 
     /// <summary>
-    /// kevent(2): applies the changes, then waits for as many events as there is room for. Both are arrays of struct kevent in the platform's
-    /// layout. The time-out is in ns; below zero the wait has no end.
+    /// kevent(2): applies the changes, then waits for as many events as there is room for. Both are arrays of struct kevent in the
+    /// platform's layout. The time-out is in ns; below zero the wait has no end.
     /// </summary>
     int Kevent(int kq, ReadOnlySpan<byte> changes, Span<byte> events, long timeout);
 

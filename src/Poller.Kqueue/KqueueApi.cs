@@ -46,12 +46,14 @@ internal sealed unsafe class KqueueApi : IKqueueApi
         TryLoad(KqueuePlatform.Current, Environment.GetEnvironmentVariable(LibraryVariable), out api, out reason);
 
     /// <summary>The same for a system that may be another, and a named library.</summary>
-    internal static bool TryLoad(KqueuePlatform? platform, string? path, [NotNullWhen(true)] out KqueueApi? api, [NotNullWhen(false)] out string? reason)
+    internal static bool TryLoad(
+        KqueuePlatform? platform, string? path, [NotNullWhen(true)] out KqueueApi? api, [NotNullWhen(false)] out string? reason)
     {
         api = null;
         if (platform is null)
         {
-            reason = $"it needs macOS, FreeBSD, OpenBSD or NetBSD, or a kqueue library on Linux, and this process runs on {RuntimeInformation.OSDescription}";
+            reason = "it needs macOS, FreeBSD, OpenBSD or NetBSD, or a kqueue library on Linux, and this process runs on "
+                + RuntimeInformation.OSDescription;
             return false;
         }
         if (!Environment.Is64BitProcess)
@@ -66,7 +68,8 @@ internal sealed unsafe class KqueueApi : IKqueueApi
         string name = "the C library";
         if (platform == KqueuePlatform.Linux && !TryLoadLibrary(path, out library, out name, out reason)) return false;
 
-        string fstatName = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? platform.FstatX64 ?? platform.Fstat : platform.Fstat;
+        bool isX64 = RuntimeInformation.ProcessArchitecture == Architecture.X64;
+        string fstatName = isX64 && platform.FstatX64 is { } other ? other : platform.Fstat;
         if (!TryFind(library, name, "kqueue", out nint kqueue, out reason)) return false;
         if (!TryFind(library, name, platform.Kevent, out nint kevent, out reason)) return false;
         if (!TryFind(libc, "the C library", fstatName, out nint fstat, out reason)) return false;

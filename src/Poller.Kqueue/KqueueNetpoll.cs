@@ -12,8 +12,8 @@ namespace Poller.Kqueue;
 
 /// <summary>The macOS and BSD poller: kqueue(2), edge-triggered by EV_CLEAR.</summary>
 /// <remarks>
-/// Time-outs count in nanoseconds. Readiness may be reported in two events of one poll, one a direction. Where the kernel marks the end of the
-/// read side (EV_EOF), the write side is reported too. Threads and ownership are those of <see cref="INetpoll"/>.
+/// Time-outs count in nanoseconds. Readiness may be reported in two events of one poll, one a direction. Where the kernel marks the end of
+/// the read side (EV_EOF), the write side is reported too. Threads and ownership are those of <see cref="INetpoll"/>.
 /// </remarks>
 public sealed class KqueueNetpoll : INetpoll
 {
@@ -94,7 +94,10 @@ public sealed class KqueueNetpoll : INetpoll
     /// <inheritdoc/>
     public int Open(nint fd, PollToken token)
     {
-        if (token == PollToken.Wakeup) throw new ArgumentException($"token {token} is the poller's own; any other value was expected.", nameof(token));
+        if (token == PollToken.Wakeup)
+        {
+            throw new ArgumentException($"token {token} is the poller's own; any other value was expected.", nameof(token));
+        }
         KqueueHandle kqueue = Initialised();
         if (fd < 0 || fd > int.MaxValue) return EBADF;
         int number = (int)fd;
@@ -110,7 +113,8 @@ public sealed class KqueueNetpoll : INetpoll
             kqueue.DangerousAddRef(ref held);
             lock (_lock)
             {
-                if (number < _tokens.Length && _tokens[number] is var old && old != Free && IsRegistered(kqueue, number, old)) return EEXIST;
+                ulong old = number < _tokens.Length ? _tokens[number] : Free;
+                if (old != Free && IsRegistered(kqueue, number, old)) return EEXIST;
 
                 // WRITE before READ, as mio's selector/kqueue.rs has it.
                 (int write, int read) = Change(kqueue, number, EV_ADD | EV_CLEAR, token.Value);
@@ -159,7 +163,7 @@ public sealed class KqueueNetpoll : INetpoll
 
     /// <inheritdoc/>
     public int Arm(nint fd, PollToken token, PollMode mode) =>
-        throw new NotSupportedException($"arm fd {fd} ({mode}): kqueue is edge-triggered here, Open has registered both directions for good.");
+        throw new NotSupportedException($"arm fd {fd} ({mode}): kqueue is edge-triggered, Open has registered both directions for good.");
 
     /// <inheritdoc/>
     public int Poll(Span<PollEvent> events, long delay)
@@ -200,7 +204,9 @@ public sealed class KqueueNetpoll : INetpoll
         }
     }
 
-    /// <summary>Frees the kernel objects once no call uses them. A blocked <see cref="Poll"/> is not ended: <see cref="Break"/> it first.</summary>
+    /// <summary>
+    /// Frees the kernel objects once no call uses them. A blocked <see cref="Poll"/> is not ended: <see cref="Break"/> it first.
+    /// </summary>
     public void Dispose()
     {
         Volatile.Write(ref _disposed, true);
@@ -242,8 +248,8 @@ public sealed class KqueueNetpoll : INetpoll
         }
         else
         {
-            // A Break before this line finds 1 and adds nothing, rightly, as this poll is on its way out to its caller. The caller must then
-            // see what was stored before that Break, so nothing it loads may overtake the clearing: a full fence, as in the Break.
+            // A Break before the exchange finds 1 and adds nothing, rightly, as this poll is on its way out to its caller. The caller must
+            // then see what was stored before that Break, so nothing it loads may overtake the clearing: a full fence, as in the Break.
             _breakOwed = false;
             Interlocked.Exchange(ref _breakPending, 0);
         }
@@ -287,7 +293,8 @@ public sealed class KqueueNetpoll : INetpoll
 
     private int AddWakeup(KqueueHandle kqueue)
     {
-        int errno = Change(kqueue, new KEvent(WakeupIdent, _platform.EVFILT_USER, EV_ADD | EV_CLEAR | EV_RECEIPT, 0, 0, PollToken.Wakeup.Value));
+        KEvent user = new(WakeupIdent, _platform.EVFILT_USER, EV_ADD | EV_CLEAR | EV_RECEIPT, 0, 0, PollToken.Wakeup.Value);
+        int errno = Change(kqueue, user);
         if (errno != EINVAL) return errno;
 
         // A kernel that does not know the filter: OpenBSD had none for long, nor NetBSD before 10.
@@ -326,8 +333,9 @@ public sealed class KqueueNetpoll : INetpoll
         }
     }
 
-    // What the kernel has under a number that was opened: nothing, when the descriptor was closed without a Close and the number is another's.
-    // EV_ENABLE changes nothing of a filter that is enabled, and is ENOENT where there is none; the udata is the old one, as FreeBSD takes it.
+    // What the kernel has under a number that was opened: nothing, when the descriptor was closed without a Close and the number is
+    // another's. EV_ENABLE changes nothing of a filter that is enabled, and is ENOENT where there is none. It goes with the old udata, as
+    // FreeBSD takes that of every change.
     private bool IsRegistered(KqueueHandle kqueue, int fd, ulong token)
     {
         (int write, int read) = Change(kqueue, fd, EV_ENABLE, token);
@@ -353,8 +361,8 @@ public sealed class KqueueNetpoll : INetpoll
         return Receipt(changes, 0);
     }
 
-    // EV_RECEIPT has the kernel answer each change with an EV_ERROR event, in their order, the errno or 0 in its data. With room for exactly
-    // these it returns no other event, which would be lost here; and the time-out of zero keeps it from ever waiting for one.
+    // EV_RECEIPT has the kernel answer each change with an EV_ERROR event, in their order, the errno or 0 in its data. With room for
+    // exactly these it returns no other event, which would be lost here; and the time-out of zero keeps it from ever waiting for one.
     private void Apply(KqueueHandle kqueue, Span<byte> changes)
     {
         Span<byte> receipts = stackalloc byte[changes.Length];
@@ -400,6 +408,6 @@ public sealed class KqueueNetpoll : INetpoll
     private KqueueHandle Initialised()
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
-        return _kqueue ?? throw new InvalidOperationException("kqueue: the poller is not initialised; Init was expected to be called first.");
+        return _kqueue ?? throw new InvalidOperationException("kqueue: the poller is not initialised; Init was expected first.");
     }
 }

@@ -73,7 +73,9 @@ internal sealed record KqueuePlatform
         ModeSize = 4,
     };
 
-    /// <summary>NetBSD: sys/sys/event.h, sys/sys/stat.h. EVFILT_USER came with 10; the functions are renamed as their structs changed.</summary>
+    /// <summary>
+    /// NetBSD: sys/sys/event.h, sys/sys/stat.h. EVFILT_USER came with 10. Functions are renamed when their structs change.
+    /// </summary>
     public static readonly KqueuePlatform NetBSD = new()
     {
         Name = "NetBSD",
@@ -88,7 +90,9 @@ internal sealed record KqueuePlatform
         ModeSize = 4,
     };
 
-    /// <summary>libkqueue on Linux: its include/sys/event.h. statx(2) has one layout on every architecture, and a symbol in every libc.</summary>
+    /// <summary>
+    /// libkqueue on Linux: its include/sys/event.h. statx(2) has one layout on every architecture, and a symbol in every libc.
+    /// </summary>
     public static readonly KqueuePlatform Linux = new()
     {
         Name = "Linux",

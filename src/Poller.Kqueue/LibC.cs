@@ -20,8 +20,8 @@ internal static unsafe partial class LibC
     public static partial int pipe(int* ends);
 
     /// <summary>
-    /// Variadic in C, and on Apple's arm64 such arguments go by the stack: there the pointer would not arrive. Only FIOCLEX, which has none, is
-    /// called there (the pipe that needs FIONBIO is for systems without EVFILT_USER).
+    /// Variadic in C, and on Apple's arm64 such arguments go by the stack: there the pointer would not arrive. Only FIOCLEX, which has
+    /// none, is called there (the pipe that needs FIONBIO is for systems without EVFILT_USER).
     /// </summary>
     [LibraryImport(Library, SetLastError = true)]
     public static partial int ioctl(int fd, nuint request, void* argument);

@@ -31,7 +31,10 @@ public class FactoryTests
     {
         string reason = WhyNot(null, null);
 
-        Assert.StartsWith("it needs macOS, FreeBSD, OpenBSD or NetBSD, or a kqueue library on Linux, and this process runs on ", reason, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "it needs macOS, FreeBSD, OpenBSD or NetBSD, or a kqueue library on Linux, and this process runs on ",
+            reason,
+            StringComparison.Ordinal);
     }
 
     [LinuxFact]
@@ -41,8 +44,8 @@ public class FactoryTests
         if (KqueueApi.TryLoad(KqueuePlatform.Linux, null, out _, out string? reason)) return; // One is installed.
 
         Assert.Equal(
-            "on Linux it needs a kqueue library: libkqueue.so.0 was looked for where the dynamic loader looks, and POLLER_KQUEUE_LIBRARY, which may "
-            + "name another, is not set",
+            "on Linux it needs a kqueue library: libkqueue.so.0 was looked for where the dynamic loader looks, and POLLER_KQUEUE_LIBRARY, "
+            + "which may name another, is not set",
             reason);
         Assert.Equal(reason, WhyNot(KqueuePlatform.Linux, ""));
     }

@@ -72,7 +72,8 @@ public sealed unsafe class KqueueApiTests
         using (near)
         using (far)
         {
-            Assert.Equal([S_IFREG, Socket, Pipe, Pipe], new[] { (int)file.SafeFileHandle.DangerousGetHandle(), near.Number, read, write }.Select(TypeOf));
+            int[] fds = [(int)file.SafeFileHandle.DangerousGetHandle(), near.Number, read, write];
+            Assert.Equal([S_IFREG, Socket, Pipe, Pipe], fds.Select(TypeOf));
         }
         _api.Close(read);
         _api.Close(write);

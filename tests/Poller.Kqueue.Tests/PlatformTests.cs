@@ -67,9 +67,9 @@ public class PlatformTests
         Assert.Equal(64, Unsafe.SizeOf<FreeBsdKEvent>());
         Assert.Equal(
             [0, 8, 10, 12, 16, 24, 32, 40, 48, 56],
-            [Offset(ref e, ref e.Event.Ident), Offset(ref e, ref e.Event.Filter), Offset(ref e, ref e.Event.Flags), Offset(ref e, ref e.Event.Fflags),
-                Offset(ref e, ref e.Event.Data), Offset(ref e, ref e.Event.Udata), Offset(ref e, ref e.Ext0), Offset(ref e, ref e.Ext1),
-                Offset(ref e, ref e.Ext2), Offset(ref e, ref e.Ext3)]);
+            [Offset(ref e, ref e.Event.Ident), Offset(ref e, ref e.Event.Filter), Offset(ref e, ref e.Event.Flags),
+                Offset(ref e, ref e.Event.Fflags), Offset(ref e, ref e.Event.Data), Offset(ref e, ref e.Event.Udata),
+                Offset(ref e, ref e.Ext0), Offset(ref e, ref e.Ext1), Offset(ref e, ref e.Ext2), Offset(ref e, ref e.Ext3)]);
     }
 
     [Fact]

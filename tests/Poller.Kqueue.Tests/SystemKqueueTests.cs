@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Poller.Abstractions;
@@ -5,7 +6,7 @@ using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Kqueue.Tests;
 
-/// <summary>The poller over the kqueue that this machine has: a BSD kernel's, or a library's. With nothing in it that is of one system.</summary>
+/// <summary>The poller over the kqueue that this machine has: a BSD kernel's, or a library's. Nothing here is of one system.</summary>
 public sealed class SystemKqueueTests : IDisposable
 {
     private const long Blocking = -1;
@@ -67,7 +68,9 @@ public sealed class SystemKqueueTests : IDisposable
         near.Blocking = false;
         byte[] chunk = new byte[64 * 1024];
         int sent = 0, received = 0;
-        while (near.Send(chunk, 0, chunk.Length, SocketFlags.None, out SocketError error) is var count && error == SocketError.Success) sent += count;
+        SocketError error;
+        do sent += near.Send(chunk, 0, chunk.Length, SocketFlags.None, out error);
+        while (error == SocketError.Success);
         Poll(0);
 
         while (received < sent) received += far.Receive(chunk);
@@ -126,12 +129,12 @@ public sealed class SystemKqueueTests : IDisposable
     public void A_poll_with_a_time_out_is_not_over_early()
     {
         const long Delay = 30_000_000;
-        long start = System.Diagnostics.Stopwatch.GetTimestamp();
+        long start = Stopwatch.GetTimestamp();
 
         Assert.Empty(Poll(Delay));
 
         // A signal may end it with nothing, and the runtime sends some: what is left is waited for again, as a loop would.
-        while (System.Diagnostics.Stopwatch.GetElapsedTime(start).TotalNanoseconds is var taken && taken < Delay) Assert.Empty(Poll(Delay - (long)taken));
+        while (Stopwatch.GetElapsedTime(start).TotalNanoseconds is var taken && taken < Delay) Assert.Empty(Poll(Delay - (long)taken));
         Assert.Empty(Poll(0));
     }
 

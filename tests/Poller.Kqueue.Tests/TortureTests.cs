@@ -266,7 +266,10 @@ public class TortureTests : KqueueTest
 
             foreach ((PollToken token, PollReadiness readiness) in events.AsSpan(0, count))
             {
-                if (!_registered.TryGetValue(token.Value, out End? end)) throw new InvalidOperationException($"{token} is closed and was reported");
+                if (!_registered.TryGetValue(token.Value, out End? end))
+                {
+                    throw new InvalidOperationException($"{token} is closed and was reported");
+                }
                 if (readiness == None) throw new InvalidOperationException($"an event without readiness: {end}");
                 if (readiness.HasFlag(Readable)) end.MustRead = false;
                 if (readiness.HasFlag(Writable)) end.MustWrite = false;

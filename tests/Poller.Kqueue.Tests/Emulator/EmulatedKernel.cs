@@ -7,8 +7,8 @@ namespace Poller.Kqueue.Tests;
 /// A BSD kernel for a poller on Linux: kqueues over real descriptors. It speaks in the layout and the numbers of one platform.
 /// </summary>
 /// <remarks>
-/// What it cannot do: tell a socket's error without taking it from the socket, as the BSDs do in fflags; so it says <see cref="SomeError"/>. The data
-/// of an event is left at 0, which nobody reads.
+/// What it cannot do: tell a socket's error without taking it from the socket, as the BSDs do in fflags; so it says
+/// <see cref="SomeError"/>. The data of an event is left at 0, which nobody reads.
 /// </remarks>
 internal sealed class EmulatedKernel(KqueuePlatform platform) : IKqueueApi
 {
@@ -90,7 +90,8 @@ internal sealed class EmulatedKernel(KqueuePlatform platform) : IKqueueApi
             }
             bool receipt = HasReceipts && (change.Flags & KqueuePlatform.EV_RECEIPT) != 0;
             if (errno == 0 && !receipt) continue;
-            if (answered < room) KEvents.Write(events, answered++, platform.Layout, change with { Flags = change.Flags | KqueuePlatform.EV_ERROR, Data = errno });
+            KEvent answer = change with { Flags = change.Flags | KqueuePlatform.EV_ERROR, Data = errno };
+            if (answered < room) KEvents.Write(events, answered++, platform.Layout, answer);
             else if (errno != 0) return -errno;
         }
         if (count > 0 && TakeSignal(ref _changeSignals)) return -KqueuePlatform.EINTR;

@@ -120,7 +120,9 @@ internal sealed class EmulatedKqueue
             if (result == -EEXIST)
             {
                 if (knote is not null) return Modify(knote, change.Udata);
-                result = LinuxKernel.Control(EpollOf(change.Filter), LinuxKernel.Modify, fd, MaskOf(added), id); // It came back under its number.
+
+                // It was closed, and came back under its number.
+                result = LinuxKernel.Control(EpollOf(change.Filter), LinuxKernel.Modify, fd, MaskOf(added), id);
             }
             if (result < 0 && result != -EPERM) return -result;
 
@@ -219,7 +221,7 @@ internal sealed class EmulatedKqueue
         return new KEvent(knote.Ident, knote.Filter, knote.Flags & EV_CLEAR | (end ? EV_EOF : 0), error, 0, knote.Udata);
     }
 
-    // Whether the number still means the file it was added for: then the epoll has the pair of both. Adding it asks without changing anything.
+    // Whether the number still means the file it was added for: then the epoll has the pair of both. Adding it asks, and changes nothing.
     private bool IsAlive(Knote knote)
     {
         int epoll = EpollOf(knote.Filter), fd = (int)knote.Ident;
