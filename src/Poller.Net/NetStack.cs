@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 
 namespace Poller.Net;
 
@@ -19,9 +18,8 @@ public sealed class NetStack
     public NetStack(Netpoller poller)
     {
         ArgumentNullException.ThrowIfNull(poller);
-        if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException($"socket calls: Linux was expected, and this process runs on {RuntimeInformation.OSDescription}.");
         _poller = poller;
-        _api = LinuxSocketApi.Instance;
+        _api = SystemSocketApi.Current;
     }
 
     /// <summary>
