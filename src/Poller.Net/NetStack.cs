@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using System.Runtime.InteropServices;
 
 namespace Poller.Net;
 
@@ -16,14 +15,7 @@ public sealed class NetStack
 
     /// <summary>A net layer over <paramref name="poller"/>.</summary>
     /// <exception cref="PlatformNotSupportedException">There are no socket calls for this system yet.</exception>
-    public NetStack(Netpoller poller)
-        : this(
-            poller,
-            OperatingSystem.IsLinux()
-                ? LinuxSocketApi.Instance
-                : throw new PlatformNotSupportedException($"socket calls: Linux was expected, and this process runs on {RuntimeInformation.OSDescription}."))
-    {
-    }
+    public NetStack(Netpoller poller) : this(poller, SystemSocketApi.Current) { }
 
     /// <summary>A net layer over <paramref name="poller"/> and the socket calls that are given.</summary>
     internal NetStack(Netpoller poller, ISocketApi api)

@@ -42,7 +42,10 @@ internal static class Errno
     public const int EINPROGRESS = 115;
 
     /// <summary>The exception for an error, in the system's own words: not every errno has a <see cref="SocketError"/>.</summary>
-    public static SocketException ToException(int errno) => new((int)ToSocketError(errno), Marshal.GetPInvokeErrorMessage(errno));
+    public static SocketException ToException(int errno) => new((int)ToSocketError(errno), Marshal.GetPInvokeErrorMessage(ToSystem(errno)));
+
+    /// <summary>This system's number for an error.</summary>
+    public static int ToSystem(int errno) => OperatingSystem.IsLinux() ? errno : BsdErrno.ToSystem(errno);
 
     /// <summary>The code that System.Net.Sockets gives the same error.</summary>
     public static SocketError ToSocketError(int errno) => errno switch

@@ -1,0 +1,113 @@
+namespace Poller.Net;
+
+/// <summary>The numbers that the socket calls of one system go by.</summary>
+internal sealed record BsdPlatform
+{
+    /// <summary>xnu: bsd/sys/socket.h, bsd/netinet/tcp.h, bsd/netinet6/in6.h, bsd/sys/resource.h.</summary>
+    public static readonly BsdPlatform MacOS = new()
+    {
+        Name = "macOS",
+        AF_INET6 = 30,
+        SO_NOSIGPIPE = 0x1022, // In place of MSG_NOSIGNAL.
+        SO_LINGER = 0x1080, // SO_LINGER_SEC: its SO_LINGER counts in ticks.
+        TCP_KEEPIDLE = 0x10, // TCP_KEEPALIVE.
+        TCP_KEEPINTVL = 0x101,
+        TCP_KEEPCNT = 0x102,
+
+        // Nothing says that the listener's are taken over; Go sets them anew too.
+        InheritsTcpOptions = false,
+        AcceptsTheDead = true,
+    };
+
+    /// <summary>FreeBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h. What is inherited: syncache_socket in tcp_syncache.c.</summary>
+    public static readonly BsdPlatform FreeBSD = new()
+    {
+        Name = "FreeBSD",
+        AF_INET6 = 28,
+        MSG_NOSIGNAL = 0x20000,
+        TCP_KEEPIDLE = 0x100,
+        TCP_KEEPINTVL = 0x200,
+        TCP_KEEPCNT = 0x400,
+    };
+
+    /// <summary>NetBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h. What is inherited: syn_cache_get in tcp_syncache.c.</summary>
+    public static readonly BsdPlatform NetBSD = new()
+    {
+        Name = "NetBSD",
+        AF_INET6 = 24,
+        MSG_NOSIGNAL = 0x400,
+        TCP_KEEPIDLE = 3,
+        TCP_KEEPINTVL = 5,
+        TCP_KEEPCNT = 6,
+    };
+
+    /// <summary>OpenBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h. Keep-alive is timed by the administrator alone.</summary>
+    public static readonly BsdPlatform OpenBSD = new()
+    {
+        Name = "OpenBSD",
+        AF_INET6 = 24,
+        MSG_NOSIGNAL = 0x400,
+    };
+
+    public required string Name { get; init; }
+
+    public int AF_INET { get; init; } = 2;
+
+    public required int AF_INET6 { get; init; }
+
+    public int SOCK_STREAM { get; init; } = 1;
+
+    public int MSG_PEEK { get; init; } = 2;
+
+    /// <summary>Or 0 where there is none.</summary>
+    public int MSG_NOSIGNAL { get; init; }
+
+    public int SOL_SOCKET { get; init; } = 0xffff;
+
+    public int SO_REUSEADDR { get; init; } = 4;
+
+    public int SO_KEEPALIVE { get; init; } = 8;
+
+    public int SO_LINGER { get; init; } = 0x80;
+
+    public int SO_ERROR { get; init; } = 0x1007;
+
+    /// <summary>Or 0 where it is not used.</summary>
+    public int SO_NOSIGPIPE { get; init; }
+
+    public int IPPROTO_TCP { get; init; } = 6;
+
+    public int TCP_NODELAY { get; init; } = 1;
+
+    /// <summary>Or 0 where a socket has no times of its own.</summary>
+    public int TCP_KEEPIDLE { get; init; }
+
+    /// <inheritdoc cref="TCP_KEEPIDLE"/>
+    public int TCP_KEEPINTVL { get; init; }
+
+    /// <inheritdoc cref="TCP_KEEPIDLE"/>
+    public int TCP_KEEPCNT { get; init; }
+
+    public int IPPROTO_IPV6 { get; init; } = 41;
+
+    public int IPV6_V6ONLY { get; init; } = 27;
+
+    public int RLIMIT_NOFILE { get; init; } = 8;
+
+    // <sys/filio.h>: _IO('f', 1) and _IOW('f', 126, int).
+
+    public uint FIOCLEX { get; init; } = 0x2000_6601;
+
+    public uint FIONBIO { get; init; } = 0x8004_667e;
+
+    /// <summary>Whether an accepted socket has its listener's TCP_NODELAY and keep-alive times. SO_KEEPALIVE it has everywhere.</summary>
+    public bool InheritsTcpOptions { get; init; } = true;
+
+    /// <summary>Whether accept returns sockets whose peer has gone, without an address (Go's syscall/syscall_bsd.go).</summary>
+    public bool AcceptsTheDead { get; init; }
+
+    /// <summary>Linux's number for an error of this system.</summary>
+    public Func<int, int> ToLinux { get; init; } = BsdErrno.ToLinux;
+
+    public override string ToString() => Name;
+}

@@ -1,0 +1,21 @@
+using System.Diagnostics.CodeAnalysis;
+using Poller.Abstractions;
+
+namespace Poller.Kqueue.Tests;
+
+/// <summary>Makes the real <see cref="KqueueNetpoll"/> over an emulated kernel of its own. For Linux.</summary>
+public sealed class EmulatedKqueueFactory : INetpollFactory
+{
+    public string Name => KqueueNetpollFactory.BackendName;
+
+    /// <summary>Which system is emulated.</summary>
+    internal KqueuePlatform Platform { get; init; } = KqueuePlatform.FreeBSD;
+
+    public bool IsSupported([NotNullWhen(false)] out string? reason)
+    {
+        reason = OperatingSystem.IsLinux() ? null : "the emulated kqueue stands on epoll and needs Linux";
+        return reason is null;
+    }
+
+    public INetpoll Create() => new KqueueNetpoll(new EmulatedKernel(Platform));
+}

@@ -1,0 +1,205 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Poller.Abstractions;
+using static Poller.Abstractions.PollReadiness;
+
+namespace Poller.Kqueue.Tests;
+
+/// <summary>The poller over the kqueue that this machine has: a BSD kernel's, or a library's. Nothing here is of one system.</summary>
+public sealed class SystemKqueueTests : IDisposable
+{
+    private const long Blocking = -1;
+    private const long Second = 1_000_000_000;
+
+    private readonly INetpoll? _poller;
+    private readonly List<Socket> _sockets = [];
+
+    public SystemKqueueTests()
+    {
+        if (!new KqueueNetpollFactory().IsSupported(out _)) return;
+        _poller = new KqueueNetpollFactory().Create();
+        _poller.Init();
+    }
+
+    private INetpoll Poller => _poller ?? throw new InvalidOperationException("a test without KqueueFact ran where there is no kqueue");
+
+    [KqueueFact]
+    public void Break_ends_a_poll_and_is_left_by_one_that_does_not_block()
+    {
+        for (int round = 0; round < 3; round++)
+        {
+            Poller.Break();
+            Poller.Break();
+            Assert.Empty(Poll(0));
+            Assert.Empty(Poll(0));
+            Assert.Empty(Poll(Blocking));
+            Assert.Empty(Poll(1_000_000));
+        }
+    }
+
+    [KqueueFact]
+    public void Break_ends_a_poll_that_blocks()
+    {
+        for (int round = 0; round < 20; round++)
+        {
+            Task poll = Task.Run(() => Assert.Empty(Poll(Blocking)));
+            Poller.Break();
+            Assert.True(poll.Wait(TimeSpan.FromSeconds(30)));
+        }
+    }
+
+    [KqueueFact]
+    public void Bytes_are_an_edge_of_the_read_side()
+    {
+        (Socket near, Socket far) = OpenPair(1);
+        for (int round = 0; round < 3; round++)
+        {
+            far.Send([1]);
+            AwaitReadiness(1, Readable);
+            Assert.Equal(1, near.Receive(new byte[8]));
+        }
+    }
+
+    [KqueueFact]
+    public void Room_is_an_edge_of_the_write_side()
+    {
+        (Socket near, Socket far) = OpenPair(1);
+        near.Blocking = false;
+        byte[] chunk = new byte[64 * 1024];
+        int sent = 0, received = 0;
+        SocketError error;
+        do sent += near.Send(chunk, 0, chunk.Length, SocketFlags.None, out error);
+        while (error == SocketError.Success);
+        Poll(0);
+
+        while (received < sent) received += far.Receive(chunk);
+
+        AwaitReadiness(1, Writable);
+    }
+
+    [KqueueFact]
+    public void An_end_is_a_hang_up_for_both_directions()
+    {
+        (Socket near, Socket far) = OpenPair(1);
+
+        far.Shutdown(SocketShutdown.Send);
+
+        AwaitReadiness(1, Readable | Writable | ReadHangup);
+        Assert.Equal(0, near.Receive(new byte[1]));
+    }
+
+    [KqueueFact]
+    public void A_second_Open_and_an_unknown_Close_are_refused()
+    {
+        (Socket near, Socket far) = OpenPair(1);
+
+        Assert.Equal(KqueuePlatform.EEXIST, Poller.Open(near.Handle, new PollToken(2)));
+        Assert.Equal(KqueuePlatform.ENOENT, Poller.Close(far.Handle, new PollToken(2)));
+        far.Send([1]);
+        AwaitReadiness(1, Readable);
+        Assert.Equal(0, Poller.Close(near.Handle, new PollToken(1)));
+        Assert.Equal(KqueuePlatform.ENOENT, Poller.Close(near.Handle, new PollToken(1)));
+        Assert.Equal(KqueuePlatform.EBADF, Poller.Open(int.MaxValue, new PollToken(3)));
+    }
+
+    [KqueueFact]
+    public void A_file_is_refused()
+    {
+        using FileStream file = File.OpenRead(typeof(SystemKqueueTests).Assembly.Location);
+
+        Assert.Equal(KqueuePlatform.EPERM, Poller.Open(file.SafeFileHandle.DangerousGetHandle(), new PollToken(1)));
+    }
+
+    [KqueueFact]
+    public void A_number_that_is_used_again_reports_under_its_new_token()
+    {
+        for (ulong token = 1; token <= 50; token++)
+        {
+            (Socket near, Socket far) = OpenPair(token);
+            far.Send([1]);
+            AwaitReadiness(token, Readable);
+            Assert.Equal(0, Poller.Close(near.Handle, new PollToken(token)));
+            near.Dispose();
+            far.Dispose();
+        }
+    }
+
+    [KqueueFact]
+    public void A_poll_with_a_time_out_is_not_over_early()
+    {
+        const long Delay = 30_000_000;
+        long start = Stopwatch.GetTimestamp();
+
+        Assert.Empty(Poll(Delay));
+
+        // A signal may end it with nothing, and the runtime sends some: what is left is waited for again, as a loop would.
+        while (Stopwatch.GetElapsedTime(start).TotalNanoseconds is var taken && taken < Delay) Assert.Empty(Poll(Delay - (long)taken));
+        Assert.Empty(Poll(0));
+    }
+
+    [KqueueFact]
+    public void A_list_of_one_loses_no_edge()
+    {
+        const int Count = 50;
+        List<Socket> far = [];
+        for (ulong token = 1; token <= Count; token++) far.Add(OpenPair(token).Far);
+        foreach (Socket socket in far) socket.Send([1]);
+
+        HashSet<ulong> seen = [];
+        while (seen.Count < Count)
+        {
+            PollEvent[] found = Poll(10 * Second, room: 1);
+            Assert.NotEmpty(found);
+            if (found[0].Readiness.HasFlag(Readable)) seen.Add(found[0].Token.Value);
+        }
+    }
+
+    public void Dispose()
+    {
+        _poller?.Dispose();
+        foreach (Socket socket in _sockets) socket.Dispose();
+    }
+
+    private PollEvent[] Poll(long delay, int room = 16)
+    {
+        PollEvent[] events = new PollEvent[room];
+        return events[..Poller.Poll(events, delay)];
+    }
+
+    private void AwaitReadiness(ulong token, PollReadiness expected)
+    {
+        PollReadiness seen = None;
+        while ((seen & expected) != expected)
+        {
+            PollEvent[] found = Poll(10 * Second);
+            Assert.True(found.Length > 0, $"{expected} of {token} was expected; {seen} came");
+            foreach (PollEvent one in found.Where(e => e.Token.Value == token)) seen |= one.Readiness;
+        }
+    }
+
+    /// <summary>A connection over the loopback, its near end in the poller, the room it starts with reported.</summary>
+    private (Socket Near, Socket Far) OpenPair(ulong token)
+    {
+        using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        Socket near = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        _sockets.Add(near);
+        near.Connect(listener.LocalEndPoint!);
+        Socket far = listener.Accept();
+        _sockets.Add(far);
+        Assert.Equal(0, Poller.Open(near.Handle, new PollToken(token)));
+        AwaitReadiness(token, Writable);
+        return (near, far);
+    }
+}
+
+/// <summary>A test that needs a kqueue.</summary>
+public sealed class KqueueFactAttribute : FactAttribute
+{
+    public KqueueFactAttribute()
+    {
+        if (!new KqueueNetpollFactory().IsSupported(out string? reason)) Skip = reason;
+    }
+}

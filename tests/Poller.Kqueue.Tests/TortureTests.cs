@@ -1,0 +1,424 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Globalization;
+using Poller.Abstractions;
+using static Poller.Abstractions.PollReadiness;
+
+namespace Poller.Kqueue.Tests;
+
+/// <summary>Random operations against a model of what has to be reported. POLLER_SEED=n repeats the run whose failure names n.</summary>
+public class TortureTests : KqueueTest
+{
+    private const int EAGAIN = 11, EEXIST = 17, EPIPE = 32, ECONNRESET = 104;
+
+    private readonly int _seed = Environment.GetEnvironmentVariable("POLLER_SEED") is { Length: > 0 } text
+        ? int.Parse(text, CultureInfo.InvariantCulture)
+        : Random.Shared.Next();
+
+    [Theory]
+    [InlineData(1, 20_000)]
+    [InlineData(2, 20_000)]
+    [InlineData(30, 40_000)]
+    public void What_has_to_be_reported_is_and_what_was_closed_is_not(int pairs, int steps)
+    {
+        // No signal may end a timed poll with nothing: the model takes that for a lost edge.
+        Worker.RunUninterrupted(() =>
+        {
+            using Model model = new(Poller, pairs, new Random(_seed));
+            try
+            {
+                for (int step = 0; step < steps; step++) model.Step();
+                model.PollAll();
+            }
+            catch (Exception error)
+            {
+                throw new InvalidOperationException($"POLLER_SEED={_seed}: {error.Message}\nThe last steps:\n{model.History}", error);
+            }
+        });
+    }
+
+    [Fact]
+    public void The_same_holds_while_one_thread_polls_and_others_change_what_it_polls()
+    {
+        const int Threads = 4, Rounds = 2000;
+        ConcurrentDictionary<ulong, Watch> watches = new();
+        long generation = 0;
+        bool stop = false;
+
+        Worker loop = Worker.Start(() =>
+        {
+            Random random = new(_seed);
+            while (!Volatile.Read(ref stop))
+            {
+                long current = Interlocked.Increment(ref generation);
+                PollEvent[] events = Poll(random.Next(4) switch { 0 => 0, 1 => 10 * Millisecond, _ => Blocking }, room: random.Next(1, 6));
+                foreach ((PollToken token, PollReadiness readiness) in events) watches[token.Value].Add(readiness, current);
+            }
+        });
+        Worker[] users = [.. Enumerable.Range(1, Threads).Select(user => Worker.Start(() =>
+        {
+            Random random = new(_seed + user);
+            Watch? watch = null;
+            for (int round = 0; round < Rounds; round++)
+            {
+                watch ??= OpenWatch(new PollToken((uint)user, (uint)round));
+                if (Use(watch, random)) continue;
+
+                Assert.Equal(0, Poller.Close(watch.Near, watch.Token));
+                watch.ClosedIn = Volatile.Read(ref generation);
+                watch.Near.Dispose();
+                watch.Far.Dispose();
+                watch = null;
+            }
+            watch?.Far.Dispose();
+            watch?.Near.Dispose();
+        }))];
+
+        try
+        {
+            foreach (Worker user in users) user.Join();
+        }
+        catch (Exception error)
+        {
+            throw new InvalidOperationException($"POLLER_SEED={_seed}: {error.Message}", error);
+        }
+        finally
+        {
+            Volatile.Write(ref stop, true);
+            Poller.Break();
+        }
+        loop.Join();
+
+        // A poll that was under way when Close returned may have had the event already; one that began later may not.
+        Assert.All(watches.Values, watch => Assert.InRange(watch.SeenIn, 0, watch.ClosedIn));
+
+        Watch OpenWatch(PollToken token)
+        {
+            (Fd near, Fd far) = Fd.SocketPair();
+            Watch watch = new(token, near, far);
+            watches[token.Value] = watch;
+            Assert.Equal(0, Poller.Open(near, token));
+            watch.Await(Writable, 0);
+            return watch;
+        }
+    }
+
+    // One thing the poller has to report, awaited. False when the pair is of no more use.
+    private bool Use(Watch watch, Random random)
+    {
+        long readable = watch.Count(Readable), writable = watch.Count(Writable), hangups = watch.Count(ReadHangup);
+        switch (random.Next(10))
+        {
+            case < 4:
+                int sent = watch.Far.Write(random.Next(1, 5000));
+                watch.Await(Readable, readable);
+                Assert.Equal(sent, watch.Near.Drain());
+                return true;
+            case < 6:
+                int filled = watch.Near.Fill();
+                writable = watch.Count(Writable);
+                Assert.Equal(filled, watch.Far.Drain());
+                watch.Await(Writable, writable);
+                return true;
+            case 6:
+                Poller.Break();
+                return true;
+            case 7:
+                watch.Far.Shutdown();
+                watch.Await(ReadHangup, hangups);
+                return false;
+            case 8:
+                watch.Near.Fill();
+                watch.Far.Dispose();
+                watch.Await(ReadHangup, hangups);
+                return false;
+            default:
+                watch.Far.Write();
+                return false;
+        }
+    }
+
+    /// <summary>What one token has been reported with, and in which of the loop's polls last.</summary>
+    private sealed class Watch(PollToken token, Fd near, Fd far)
+    {
+        private long _readable, _writable, _hangups;
+
+        public PollToken Token => token;
+        public Fd Near => near;
+        public Fd Far => far;
+
+        /// <summary>Written by the loop, and read when it has ended.</summary>
+        public long SeenIn { get; private set; }
+
+        public long ClosedIn { get; set; } = long.MaxValue;
+
+        public void Add(PollReadiness readiness, long generation)
+        {
+            SeenIn = generation;
+            if (readiness.HasFlag(Readable)) Interlocked.Increment(ref _readable);
+            if (readiness.HasFlag(Writable)) Interlocked.Increment(ref _writable);
+            if (readiness.HasFlag(ReadHangup)) Interlocked.Increment(ref _hangups);
+        }
+
+        public long Count(PollReadiness direction) =>
+            Volatile.Read(ref direction == Readable ? ref _readable : ref direction == Writable ? ref _writable : ref _hangups);
+
+        public void Await(PollReadiness direction, long more)
+        {
+            bool came = SpinWait.SpinUntil(() => Count(direction) > more, Worker.Bound / 2);
+            if (!came) throw new TimeoutException($"{direction} of {token} was lost");
+        }
+    }
+
+    /// <summary>Pairs of Unix sockets, both ends of each in the poller or not, and what its next polls have to report of them.</summary>
+    private sealed class Model : IDisposable
+    {
+        private const int HistoryLength = 60;
+
+        private enum BreakState { None, Pending, PerhapsSeen }
+
+        private readonly KqueueNetpoll _poller;
+        private readonly Random _random;
+        private readonly End[] _ends;
+        private readonly Dictionary<ulong, End> _registered = [];
+        private readonly Queue<string> _history = [];
+        private BreakState _break;
+        private ulong _lastToken;
+
+        public Model(KqueueNetpoll poller, int pairs, Random random)
+        {
+            (_poller, _random, _ends) = (poller, random, new End[2 * pairs]);
+            for (int i = 0; i < _ends.Length; i += 2) MakePair(i);
+        }
+
+        public string History => string.Join('\n', _history);
+
+        private bool HasDebt => _registered.Values.Any(end => end.MustRead || end.MustWrite);
+
+        public void Step()
+        {
+            int index = _random.Next(_ends.Length);
+            End end = _ends[index];
+            int kind = _random.Next(100);
+            if (end.IsClosed && kind < 70) kind = 69;
+            switch (kind)
+            {
+                case < 25: Write(end, _random.Next(1, 20_000)); break;
+                case < 30: for (int i = 0; i < 1000 && Write(end, 60_000); i++) { } break;
+                case < 40: Read(end, _random.Next(1, 30_000)); break;
+                case < 52: while (Read(end, 60_000)) { } break;
+                case < 55: Shutdown(end); break;
+                case < 60: Unregister(end); break;
+                case < 67: Register(end); break;
+                case < 70:
+                    Close(end);
+                    if (end.Peer.IsClosed) MakePair(index & ~1);
+                    break;
+                case < 74: Note("break"); _poller.Break(); _break = BreakState.Pending; break;
+                case < 84: PollOnce(0); break;
+                case < 92: PollBlocking(); break;
+                default: PollAll(); break;
+            }
+        }
+
+        /// <summary>Polls until there is nothing more; then no report may be missing.</summary>
+        public void PollAll()
+        {
+            while (PollOnce(0) > 0) { }
+            foreach (End end in _registered.Values)
+            {
+                if (end.MustRead || end.MustWrite) throw new InvalidOperationException($"an edge was lost: {end}");
+            }
+        }
+
+        public void Dispose()
+        {
+            foreach (End end in _ends)
+            {
+                if (!end.IsClosed) end.Fd.Dispose();
+            }
+        }
+
+        private void PollBlocking()
+        {
+            if (_break == BreakState.None && !HasDebt) return;
+            if (_break == BreakState.PerhapsSeen && !HasDebt)
+            {
+                PollOnce(Millisecond);
+                return;
+            }
+
+            // There is a reason to return: a poll that waits the time out has lost it.
+            const long Delay = 10 * Second;
+            BreakState before = _break;
+            long start = Stopwatch.GetTimestamp();
+            int count = PollOnce(Delay);
+            bool isOver = count > 0 || before != BreakState.None && Stopwatch.GetElapsedTime(start).TotalNanoseconds < Delay;
+            if (!isOver) throw new InvalidOperationException($"a poll that had a reason to return waited its time out; break: {before}");
+        }
+
+        private int PollOnce(long delay)
+        {
+            PollEvent[] events = new PollEvent[_random.Next(1, 9)];
+            int count = _poller.Poll(events, delay);
+            Note($"poll {delay} room {events.Length}: {string.Join(" ", events[..count])}");
+            if (delay != 0 && _break != BreakState.None) _break = count == 0 ? BreakState.None : BreakState.PerhapsSeen;
+
+            foreach ((PollToken token, PollReadiness readiness) in events.AsSpan(0, count))
+            {
+                if (!_registered.TryGetValue(token.Value, out End? end))
+                {
+                    throw new InvalidOperationException($"{token} is closed and was reported");
+                }
+                if (readiness == None) throw new InvalidOperationException($"an event without readiness: {end}");
+                if (readiness.HasFlag(Readable)) end.MustRead = false;
+                if (readiness.HasFlag(Writable)) end.MustWrite = false;
+            }
+            return count;
+        }
+
+        private void MakePair(int index)
+        {
+            (Fd a, Fd b) = Fd.SocketPair();
+            Note($"pair {a.Number} {b.Number}");
+            (_ends[index], _ends[index + 1]) = End.Pair(a, b);
+            if (_random.Next(4) != 0) Register(_ends[index]);
+            if (_random.Next(2) != 0) Register(_ends[index + 1]);
+        }
+
+        private void Register(End end)
+        {
+            PollToken token = new(++_lastToken);
+            int errno = _poller.Open(end.Fd, token);
+            Note($"open {end} as {token}: {errno}");
+            Expect(end, end.Token != 0 ? EEXIST : 0, errno);
+            if (errno != 0) return;
+
+            end.Token = token.Value;
+            _registered.Add(token.Value, end);
+            end.MustRead = end.IsReadable;
+            end.MustWrite = end.Peer.Waiting == 0 || end.Peer.IsClosed;
+        }
+
+        private void Unregister(End end)
+        {
+            if (end.Token == 0) return;
+            Note($"unregister {end}");
+            Expect(end, 0, _poller.Close(end.Fd, new PollToken(end.Token)));
+            _registered.Remove(end.Token);
+            end.Token = 0;
+            end.MustRead = end.MustWrite = false;
+        }
+
+        private void Close(End end)
+        {
+            if (end.IsClosed) return;
+            Unregister(end);
+            Note($"close {end}");
+            end.Fd.Dispose();
+            end.IsClosed = true;
+            End peer = end.Peer;
+            peer.HasEnd = true;
+            peer.IsFull = false;
+            peer.MustRead = peer.MustWrite = peer.Token != 0;
+        }
+
+        private void Shutdown(End end)
+        {
+            if (end.IsShut) return;
+            Note($"shutdown {end}");
+            end.Fd.Shutdown();
+            end.IsShut = true;
+            end.MustWrite = false;
+            end.Peer.HasEnd = true;
+            end.Peer.MustRead = end.Peer.Token != 0;
+        }
+
+        private bool Write(End end, int count)
+        {
+            int written = end.Fd.Send(count);
+            Note($"write {count} to {end}: {written}");
+
+            // The socket calls itself writable while most of its buffer is free; what is owed of that, a write may undo.
+            if (!end.Peer.IsClosed) end.MustWrite = false;
+            if (end.IsShut || end.Peer.IsClosed) Expect(end, true, written is -EPIPE or -ECONNRESET);
+            else if (written < 0)
+            {
+                Expect(end, -EAGAIN, written);
+                end.IsFull = true;
+            }
+            else
+            {
+                end.Peer.Waiting += written;
+                end.Peer.MustRead = end.Peer.Token != 0;
+            }
+            return written > 0;
+        }
+
+        private bool Read(End end, int count)
+        {
+            int read = end.Fd.Read(count);
+            Note($"read {count} of {end}: {read}");
+            if (read > 0) end.Waiting -= read;
+            else if (read == 0) Expect(end, true, end.HasEnd);
+            else Expect(end, true, read == -EAGAIN && !end.HasEnd || read == -ECONNRESET && end.Peer.IsClosed);
+
+            if (read <= 0) Expect(end, 0, end.Waiting);
+            if (!end.IsReadable) end.MustRead = false;
+            if (end.Waiting == 0 && end.Peer.IsFull)
+            {
+                end.Peer.IsFull = false;
+                end.Peer.MustWrite = end.Peer.Token != 0 && !end.Peer.IsShut;
+            }
+            return read > 0;
+        }
+
+        private static void Expect<T>(End end, T expected, T actual)
+        {
+            if (!Equals(expected, actual)) throw new InvalidOperationException($"{expected} was expected and not {actual}: {end}");
+        }
+
+        private void Note(string step)
+        {
+            if (_history.Count == HistoryLength) _history.Dequeue();
+            _history.Enqueue(step);
+        }
+    }
+
+    /// <summary>One end of a pair, as the model has it.</summary>
+    private sealed class End(Fd fd)
+    {
+        public Fd Fd => fd;
+        public End Peer { get; private set; } = null!;
+
+        /// <summary>What it is registered under, or 0.</summary>
+        public ulong Token { get; set; }
+
+        /// <summary>The bytes that wait to be read here.</summary>
+        public int Waiting { get; set; }
+
+        /// <summary>Nothing follows those bytes.</summary>
+        public bool HasEnd { get; set; }
+
+        /// <summary>Its last write found no room.</summary>
+        public bool IsFull { get; set; }
+
+        public bool IsShut { get; set; }
+        public bool IsClosed { get; set; }
+        public bool MustRead { get; set; }
+        public bool MustWrite { get; set; }
+
+        public bool IsReadable => Waiting > 0 || HasEnd;
+
+        public static (End, End) Pair(Fd a, Fd b)
+        {
+            End one = new(a), other = new(b);
+            (one.Peer, other.Peer) = (other, one);
+            return (one, other);
+        }
+
+        public override string ToString() =>
+            $"fd {fd.Number} [token {Token}, waiting {Waiting}, end {HasEnd}, full {IsFull}, shut {IsShut}, closed {IsClosed}, "
+            + $"peer closed {Peer.IsClosed}, must read {MustRead}, must write {MustWrite}]";
+    }
+}

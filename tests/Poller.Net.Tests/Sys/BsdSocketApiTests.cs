@@ -1,0 +1,238 @@
+using System.Net;
+using System.Net.Sockets;
+using Poller.Epoll;
+
+namespace Poller.Net.Tests;
+
+/// <summary>
+/// The socket calls of macOS and the BSDs: on such a system by its own table, on Linux by a table of Linux's numbers, so that the code is run.
+/// </summary>
+public sealed class BsdSocketApiTests : IDisposable
+{
+    private static readonly BsdPlatform LinuxTable = new()
+    {
+        Name = "Linux",
+        AF_INET6 = 10,
+        MSG_NOSIGNAL = 0x4000,
+        SOL_SOCKET = 1,
+        SO_REUSEADDR = 2,
+        SO_KEEPALIVE = 9,
+        SO_LINGER = 13,
+        SO_ERROR = 4,
+        TCP_KEEPIDLE = 4,
+        TCP_KEEPINTVL = 5,
+        TCP_KEEPCNT = 6,
+        IPV6_V6ONLY = 26,
+        RLIMIT_NOFILE = 7,
+        FIOCLEX = 0x5451,
+        FIONBIO = 0x5421,
+        InheritsTcpOptions = false,
+        AcceptsTheDead = true,
+        ToLinux = errno => errno,
+    };
+
+    private readonly BsdSocketApi _api = OperatingSystem.IsLinux() ? new(LinuxTable) : (BsdSocketApi)SystemSocketApi.Current;
+    private readonly List<nint> _open = [];
+
+    [Fact]
+    public void Bytes_go_through_a_connection()
+    {
+        (nint near, nint far) = Pair(AddressFamily.InterNetwork);
+        byte[] buffer = new byte[8];
+        Assert.Equal(-Errno.EAGAIN, _api.Receive(near, buffer));
+        Assert.Equal(3, _api.Send(far, [1, 2, 3]));
+        Assert.Equal(3, Await(() => _api.Peek(near, buffer)));
+        Assert.Equal(3, _api.Receive(near, buffer));
+        Assert.Equal<byte>([1, 2, 3, 0, 0, 0, 0, 0], buffer);
+
+        Assert.Equal(0, _api.Shutdown(far, SocketShutdown.Send));
+        Assert.Equal(0, Await(() => _api.Receive(near, buffer)));
+        Assert.Equal(-Errno.EPIPE, _api.Send(far, [4]));
+    }
+
+    [Theory]
+    [InlineData(AddressFamily.InterNetwork)]
+    [InlineData(AddressFamily.InterNetworkV6)]
+    public void Both_ends_name_each_other(AddressFamily family)
+    {
+        (nint near, nint far) = Pair(family);
+
+        Assert.Equal(Name(near, remote: false), Name(far, remote: true));
+        Assert.Equal(Name(near, remote: true), Name(far, remote: false));
+    }
+
+    [Fact]
+    public void A_refused_connection_is_told_by_the_socket()
+    {
+        nint listener = Listen(AddressFamily.InterNetwork, out SocketAddress nobody);
+        Close(listener);
+        nint fd = Own(_api.Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
+
+        int result = _api.Connect(fd, nobody.Buffer.Span[..nobody.Size]);
+        if (result == -Errno.EINPROGRESS) result = Await(() => _api.TakeError(fd) is var error and < 0 ? error : -Errno.EAGAIN);
+
+        Assert.Equal(-Errno.ECONNREFUSED, result);
+    }
+
+    [Fact]
+    public void An_accepted_socket_has_the_options_of_its_listener_and_blocks_nobody()
+    {
+        (nint near, nint far) = Pair(AddressFamily.InterNetwork);
+
+        using Socket accepted = new(new SafeSocketHandle(far, ownsHandle: false));
+        Assert.Equal(1, accepted.GetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay) is not 0 ? 1 : 0);
+        Assert.NotEqual(0, accepted.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive));
+        if (_api.Platform.TCP_KEEPIDLE != 0)
+        {
+            Assert.Equal(17, accepted.GetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime));
+            Assert.Equal(18, accepted.GetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval));
+            Assert.Equal(7, accepted.GetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount));
+        }
+        Assert.Equal(-Errno.EAGAIN, _api.Receive(far, new byte[1]));
+        Assert.Equal(-Errno.EAGAIN, _api.Receive(near, new byte[1]));
+    }
+
+    [Fact]
+    public void A_child_inherits_no_socket()
+    {
+        if (!OperatingSystem.IsLinux()) return; // Where the flags can be read without a call of the system's own.
+        const int CloseOnExec = 0x80000, NonBlocking = 0x800;
+        (nint near, nint far) = Pair(AddressFamily.InterNetwork);
+        foreach (nint fd in (nint[])[near, far])
+        {
+            string flags = File.ReadLines($"/proc/self/fdinfo/{fd}").First(line => line.StartsWith("flags:", StringComparison.Ordinal));
+            Assert.Equal(CloseOnExec | NonBlocking, Convert.ToInt32(flags[6..].Trim(), 8) & (CloseOnExec | NonBlocking));
+        }
+    }
+
+    [Fact]
+    public void Every_option_of_the_net_layer_is_taken()
+    {
+        nint fd = Own(_api.Socket(AddressFamily.InterNetworkV6, SocketType.Stream, ProtocolType.Tcp));
+        foreach ((SocketOptionLevel level, SocketOptionName name) in ((SocketOptionLevel, SocketOptionName)[])
+        [
+            (SocketOptionLevel.Socket, SocketOptionName.ReuseAddress),
+            (SocketOptionLevel.Socket, SocketOptionName.KeepAlive),
+            (SocketOptionLevel.Tcp, SocketOptionName.NoDelay),
+            (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime),
+            (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval),
+            (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount),
+            (SocketOptionLevel.IPv6, SocketOptionName.IPv6Only),
+        ])
+        {
+            Assert.Equal((name, 0), (name, _api.SetOption(fd, level, name, 1)));
+        }
+        Assert.Equal(0, _api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.Linger, 5));
+        using Socket socket = new(new SafeSocketHandle(fd, ownsHandle: false));
+        Assert.Equal(new LingerOption(true, 5), socket.LingerState);
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.Broadcast, 1); });
+    }
+
+    [Fact]
+    public void A_system_without_keep_alive_times_of_a_socket_lets_its_own_hold()
+    {
+        BsdSocketApi api = new(BsdPlatform.OpenBSD);
+
+        Assert.Equal(0, api.SetOption(-1, SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15));
+        Assert.True(api.SetOption(-1, SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1) < 0);
+    }
+
+    [Fact]
+    public void What_is_no_descriptor_is_EBADF()
+    {
+        Assert.Equal(-Errno.EBADF, _api.Receive(-1, new byte[1]));
+        Assert.Equal(-Errno.EBADF, _api.Accept(-1, new byte[28], out int length));
+        Assert.InRange(length, 0, 28);
+        Assert.Equal(-Errno.EBADF, _api.TakeError(-1));
+        Assert.Equal(-Errno.EBADF, _api.Close(-1));
+    }
+
+    [Fact]
+    public void The_limits_are_the_systems()
+    {
+        Assert.True(_api.MaxDescriptors > 0);
+        Assert.True(_api.MaxBacklog >= 128);
+    }
+
+    [Fact]
+    public async Task The_net_layer_works_over_it()
+    {
+        if (!OperatingSystem.IsLinux()) return; // The poller here is epoll.
+        using Netpoller poller = new(new EpollNetpollFactory());
+        using TcpConnListener listener = new(NetListenFd.Listen(poller, _api, "tcp", new IPEndPoint(IPAddress.Loopback, 0), dualStack: false));
+        for (int round = 0; round < 50; round++)
+        {
+            ValueTask<TcpConn> accepting = listener.AcceptTcpAsync();
+            DialMode mode = new(Blocking: false, null, CancellationToken.None);
+            using TcpConn client = new(await NetFd.ConnectAsync(poller, _api, "tcp", (IPEndPoint)listener.LocalEndPoint, mode));
+            using TcpConn server = await accepting;
+            Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+            ValueTask<int> read = server.ReadAsync(new byte[8]);
+            await client.WriteAsync(new byte[] { 1, 2, 3 });
+            Assert.Equal(3, await read.Within());
+            client.Reset();
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (nint fd in _open) _api.Close(fd);
+    }
+
+    private nint Own(int fd)
+    {
+        Assert.True(fd >= 0, $"errno {-fd}");
+        _open.Add(fd);
+        return fd;
+    }
+
+    private void Close(nint fd)
+    {
+        _open.Remove(fd);
+        Assert.Equal(0, _api.Close(fd));
+    }
+
+    private nint Listen(AddressFamily family, out SocketAddress address)
+    {
+        nint listener = Own(_api.Socket(family, SocketType.Stream, ProtocolType.Tcp));
+        address = new IPEndPoint(family == AddressFamily.InterNetwork ? IPAddress.Loopback : IPAddress.IPv6Loopback, 0).Serialize();
+        Assert.Equal(0, _api.Bind(listener, address.Buffer.Span[..address.Size]));
+        Assert.Equal(0, _api.SetOption(listener, SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1));
+        Assert.Equal(0, _api.SetOption(listener, SocketOptionLevel.Socket, SocketOptionName.KeepAlive, 1));
+        Assert.Equal(0, _api.SetOption(listener, SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 17));
+        Assert.Equal(0, _api.SetOption(listener, SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 18));
+        Assert.Equal(0, _api.SetOption(listener, SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 7));
+        Assert.Equal(0, _api.Listen(listener, _api.MaxBacklog));
+        Assert.Equal(0, _api.LocalName(listener, address.Buffer.Span[..address.Size], out int length));
+        Assert.Equal(address.Size, length);
+        return listener;
+    }
+
+    private (nint Near, nint Far) Pair(AddressFamily family)
+    {
+        nint listener = Listen(family, out SocketAddress address);
+        nint near = Own(_api.Socket(family, SocketType.Stream, ProtocolType.Tcp));
+        Assert.True(_api.Connect(near, address.Buffer.Span[..address.Size]) is 0 or -Errno.EINPROGRESS);
+        byte[] peer = new byte[28];
+        int length = 0;
+        nint far = Own(Await(() => _api.Accept(listener, peer, out length)));
+        Assert.Equal(address.Size, length);
+        return (near, far);
+    }
+
+    private string Name(nint fd, bool remote)
+    {
+        byte[] address = new byte[28];
+        int result = remote ? _api.PeerName(fd, address, out int length) : _api.LocalName(fd, address, out length);
+        Assert.Equal(0, result);
+        return Convert.ToHexString(address.AsSpan(0, length));
+    }
+
+    // What the loopback needs a moment for.
+    private static int Await(Func<int> attempt)
+    {
+        int result = -Errno.EAGAIN;
+        Assert.True(SpinWait.SpinUntil(() => (result = attempt()) != -Errno.EAGAIN, Fixture.Patience), "nothing came");
+        return result;
+    }
+}
