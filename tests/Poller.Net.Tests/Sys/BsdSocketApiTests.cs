@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using Poller.Epoll;
 
 namespace Poller.Net.Tests;
 
@@ -158,7 +157,7 @@ public sealed class BsdSocketApiTests : IDisposable
     public async Task The_net_layer_works_over_it()
     {
         if (!OperatingSystem.IsLinux()) return; // The poller here is epoll.
-        using Netpoller poller = new(new EpollNetpollFactory());
+        using Netpoller poller = new(TestBackend.Factory);
         using TcpConnListener listener = new(NetListenFd.Listen(poller, _api, "tcp", new IPEndPoint(IPAddress.Loopback, 0), dualStack: false));
         for (int round = 0; round < 50; round++)
         {
