@@ -232,11 +232,18 @@ public sealed class CancellationTests
             using CancellationTokenSource cancel = new();
             Task<int> reading = server.ReadAsync(new byte[8], cancel.Token).AsTask();
             using Barrier barrier = new(4);
-            await Task.WhenAll(
-                At(barrier, cancel.Cancel),
-                At(barrier, server.Dispose),
-                At(barrier, () => client.WriteByte(1)),
-                At(barrier, () =>
+
+            // Bytes win where they are there before the reader looks: in half of the rounds the others race alone.
+            bool bytesCome = round % 8 < 4;
+            Action[] ends =
+            [
+                cancel.Cancel,
+                server.Dispose,
+                () =>
+                {
+                    if (bytesCome) client.WriteByte(1);
+                },
+                () =>
                 {
                     try
                     {
@@ -246,10 +253,14 @@ public sealed class CancellationTests
                     {
                         Assert.False(server.CanRead);
                     }
-                })).Within();
+                },
+            ];
+
+            // The last to come to the barrier is the first to leave it: each of them in turn.
+            await Task.WhenAll(Enumerable.Range(round, ends.Length).Select(i => At(barrier, ends[i % ends.Length]))).Within();
             try
             {
-                Assert.Equal(1, await reading.Within());
+                Assert.Equal((1, true), (await reading.Within(), bytesCome));
                 outcomes[0]++;
             }
             catch (OperationCanceledException)
@@ -263,7 +274,7 @@ public sealed class CancellationTests
             }
             client.Dispose();
         }
-        Assert.Equal(200, outcomes.Sum());
+        Assert.True(outcomes.Count(static n => n > 0) > 1, $"bytes, cancellation, deadline, close: {string.Join(", ", outcomes)}; nobody raced.");
 
         static Task At(Barrier barrier, Action action) => Operation.OnOwnThread(() =>
         {

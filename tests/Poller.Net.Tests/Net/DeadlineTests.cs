@@ -313,18 +313,19 @@ public sealed class DeadlineTests
         const int Rounds = 1000;
         using Fixture fixture = new(dispatch);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        int next = 0;
         int timeouts = 0;
         Task reading = Operation.Run(blocking, async () =>
         {
             byte[] buffer = new byte[16];
-            for (int next = 0; next < Rounds;)
+            while (next < Rounds)
             {
                 server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromMicroseconds(50));
                 try
                 {
                     int n = blocking ? server.Read(buffer) : await server.ReadAsync(buffer).ConfigureAwait(false);
-                    Assert.NotEqual(0, n);
-                    foreach (byte value in buffer.AsSpan(0, n)) Assert.Equal((byte)next++, value);
+                    Assert.Equal((1, (byte)next), (n, buffer[0]));
+                    Volatile.Write(ref next, next + 1);
                 }
                 catch (NetOpException e) when (e.IsTimeout)
                 {
@@ -334,13 +335,16 @@ public sealed class DeadlineTests
         });
         await Operation.OnOwnThread(() =>
         {
+            // From well before the deadline of the reader who waits for the byte to well after it.
             for (int i = 0; i < Rounds; i++)
             {
+                Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref next) == i, Fixture.Patience), $"byte {i - 1} was not read.");
+                Thread.SpinWait(i * 7 % 4000);
                 client.WriteByte((byte)i);
-                Thread.SpinWait(i % 1000);
             }
         }).Within();
         await reading.Within();
+        Assert.NotEqual(0, timeouts);
     }
 
     private static void AssertTimeout(NetOpException e, string operation, Conn conn)
