@@ -8,12 +8,14 @@ namespace Poller.Kqueue;
 // Every descriptor is registered once, with both filters and EV_CLEAR, which makes them edges: an event is forgotten when it is delivered
 // and comes again with the next change. The wake-up is an EVFILT_USER, or a pipe on a kernel that has none.
 //
-// What has run where: the tests run this file over an emulator of kqueue in every layout; the macOS job of CI over a real one.
+// What has run where: so far this file has run over the tests' emulator of kqueue, in every layout, and over no real kernel. The macOS job
+// of .github/workflows/ci.yml runs it over one.
 
 /// <summary>The macOS and BSD poller: kqueue(2), edge-triggered by EV_CLEAR.</summary>
 /// <remarks>
 /// Time-outs count in nanoseconds. Readiness may be reported in two events of one poll, one a direction. Where the kernel marks the end of
-/// the read side (EV_EOF), the write side is reported too. Threads and ownership are those of <see cref="INetpoll"/>.
+/// the read side (EV_EOF), the write side is reported too. Urgent data is not told apart from other bytes: on a socket that receives some,
+/// a short read does not mean "drained". Threads and ownership are those of <see cref="INetpoll"/>.
 /// </remarks>
 public sealed class KqueueNetpoll : INetpoll
 {
