@@ -8,12 +8,18 @@ namespace Poller.Kqueue;
 // Every descriptor is registered once, with both filters and EV_CLEAR, which makes them edges: an event is forgotten when it is delivered
 // and comes again with the next change. The wake-up is an EVFILT_USER, or a pipe on a kernel that has none.
 //
-// What has run where: the tests run this file over an emulator of kqueue in every layout; the macOS job of CI over a real one.
+// A read of a socket stops short at an urgent byte with more behind it, and a reader that takes a short read for "drained" has to know (see
+// ReadHangup). macOS and OpenBSD tell of urgent data in a filter of its own, EVFILT_EXCEPT, which is registered as the third. The others
+// do not tell: there every READ says that there may be more.
+//
+// What has run where: so far this file has run over the tests' emulator of kqueue, in every layout, and over no real kernel. The macOS job
+// of .github/workflows/ci.yml runs it over one.
 
 /// <summary>The macOS and BSD poller: kqueue(2), edge-triggered by EV_CLEAR.</summary>
 /// <remarks>
 /// Time-outs count in nanoseconds. Readiness may be reported in two events of one poll, one a direction. Where the kernel marks the end of
-/// the read side (EV_EOF), the write side is reported too. Threads and ownership are those of <see cref="INetpoll"/>.
+/// the read side (EV_EOF), the write side is reported too. FreeBSD, NetBSD and libkqueue do not tell of urgent data, so that there
+/// <see cref="PollReadiness.ReadHangup"/> comes with every byte. Threads and ownership are those of <see cref="INetpoll"/>.
 /// </remarks>
 public sealed class KqueueNetpoll : INetpoll
 {
@@ -281,8 +287,10 @@ public sealed class KqueueNetpoll : INetpoll
         {
             // The end is for writers too: on some systems the write end of a pipe whose reader has gone gets this event and no EVFILT_WRITE
             // (Go's runtime/netpoll_kqueue.go).
-            return end ? Both : PollReadiness.Readable;
+            if (end) return Both;
+            return platform.EVFILT_EXCEPT is null ? PollReadiness.Readable | PollReadiness.ReadHangup : PollReadiness.Readable;
         }
+        if (found.Filter == platform.EVFILT_EXCEPT) return PollReadiness.Readable | PollReadiness.ReadHangup;
         if (found.Filter == platform.EVFILT_WRITE)
         {
             // At the end fflags holds the socket's error, which is told once, to whoever asks first, of either side.
@@ -342,13 +350,18 @@ public sealed class KqueueNetpoll : INetpoll
         return write == 0 || read == 0;
     }
 
-    // Changes both filters of a descriptor in one call; the errno of each.
+    // Changes the filters of a descriptor in one call; the errno of each direction. What the third answers is of no interest: it is refused
+    // for all but sockets, which alone have urgent data.
     private (int Write, int Read) Change(KqueueHandle kqueue, int fd, uint flags, ulong udata)
     {
-        int size = _platform.EventSize;
-        Span<byte> changes = stackalloc byte[2 * size];
+        int count = _platform.EVFILT_EXCEPT is null ? 2 : 3;
+        Span<byte> changes = stackalloc byte[count * _platform.EventSize];
         KEvents.Write(changes, 0, _platform.Layout, new KEvent((nuint)fd, _platform.EVFILT_WRITE, flags | EV_RECEIPT, 0, 0, udata));
         KEvents.Write(changes, 1, _platform.Layout, new KEvent((nuint)fd, _platform.EVFILT_READ, flags | EV_RECEIPT, 0, 0, udata));
+        if (_platform.EVFILT_EXCEPT is { } except)
+        {
+            KEvents.Write(changes, 2, _platform.Layout, new KEvent((nuint)fd, except, flags | EV_RECEIPT, _platform.NOTE_OOB, 0, udata));
+        }
         Apply(kqueue, changes);
         return (Receipt(changes, 0), Receipt(changes, 1));
     }

@@ -38,6 +38,8 @@ internal sealed record KqueuePlatform
         EVFILT_READ = -1,
         EVFILT_WRITE = -2,
         EVFILT_USER = -10,
+        EVFILT_EXCEPT = -15,
+        NOTE_OOB = 2,
         EAGAIN = 35,
         Fstat = "fstat",
         FstatX64 = "fstat$INODE64",
@@ -67,6 +69,8 @@ internal sealed record KqueuePlatform
         EVFILT_READ = -1,
         EVFILT_WRITE = -2,
         EVFILT_USER = -10,
+        EVFILT_EXCEPT = -9,
+        NOTE_OOB = 4,
         EAGAIN = 35,
         Fstat = "fstat",
         ModeOffset = 0,
@@ -117,6 +121,12 @@ internal sealed record KqueuePlatform
     public required int EVFILT_WRITE { get; init; }
 
     public required int EVFILT_USER { get; init; }
+
+    /// <summary>The filter that tells of urgent data, or null where there is none.</summary>
+    public int? EVFILT_EXCEPT { get; init; }
+
+    /// <summary>Asks it for urgent data.</summary>
+    public uint NOTE_OOB { get; init; }
 
     public required int EAGAIN { get; init; }
 

@@ -15,7 +15,7 @@ public abstract class KqueueTest : IDisposable
 
     private protected KqueueTest(EmulatedKernel? kernel = null)
     {
-        Kernel = kernel ?? new EmulatedKernel(KqueuePlatform.FreeBSD);
+        Kernel = kernel ?? new EmulatedKernel(KqueuePlatform.MacOS);
         Poller = new KqueueNetpoll(Kernel);
         Poller.Init();
     }

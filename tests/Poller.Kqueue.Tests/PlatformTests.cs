@@ -6,6 +6,15 @@ namespace Poller.Kqueue.Tests;
 /// <summary>The tables against the headers, and the poller over a kernel that goes by each of them.</summary>
 public class PlatformTests
 {
+    public static TheoryData<string, int?, uint> Excepts => new()
+    {
+        { "macOS", -15, 2 },
+        { "FreeBSD", null, 0 },
+        { "OpenBSD", -9, 4 },
+        { "NetBSD", null, 0 },
+        { "Linux", null, 0 },
+    };
+
     // As <sys/event.h>, <sys/errno.h> and <sys/stat.h> of each system have them.
     public static TheoryData<string, int, int, int, int, int, string, string, int, int> Tables => new()
     {
@@ -31,6 +40,14 @@ public class PlatformTests
         Assert.Equal((modeOffset, modeSize), (platform.ModeOffset, platform.ModeSize));
         Assert.Equal(name == "macOS" ? "fstat$INODE64" : null, platform.FstatX64);
         Assert.Equal(name == "Linux" ? (0x5451u, 0x5421u) : (0x2000_6601u, 0x8004_667eu), (platform.FIOCLEX, platform.FIONBIO));
+    }
+
+    [Theory]
+    [MemberData(nameof(Excepts))]
+    public void Urgent_data_is_told_of_by_the_systems_filter(string name, int? except, uint oob)
+    {
+        KqueuePlatform platform = All.Single(p => p.Name == name);
+        Assert.Equal((except, oob), (platform.EVFILT_EXCEPT, platform.NOTE_OOB));
     }
 
     [Fact]
@@ -140,7 +157,8 @@ public class PlatformTests
 
             far.Write();
             Assert.Equal(1, poller.Poll(events, -1));
-            Assert.Equal(new PollEvent(token, PollReadiness.Readable), events[0]);
+            PollReadiness readable = kernel.Platform.EVFILT_EXCEPT is null ? PollReadiness.Readable | PollReadiness.ReadHangup : PollReadiness.Readable;
+            Assert.Equal(new PollEvent(token, readable), events[0]);
             Assert.Equal(KqueuePlatform.EEXIST, poller.Open(near, new PollToken(1)));
 
             while (poller.Poll(events, 0) > 0) { } // What the second Open had the kernel look at again.

@@ -111,7 +111,7 @@ public class RegistrationTests : KqueueTest
     [Fact]
     public void One_descriptor_may_be_in_two_pollers()
     {
-        using KqueueNetpoll other = new(new EmulatedKernel(KqueuePlatform.FreeBSD));
+        using KqueueNetpoll other = new(new EmulatedKernel(KqueuePlatform.MacOS));
         other.Init();
         Fd fd = OwnEventFd();
         OpenQuietly(fd, 1);

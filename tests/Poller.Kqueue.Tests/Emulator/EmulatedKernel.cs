@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 
@@ -73,14 +74,18 @@ internal sealed class EmulatedKernel(KqueuePlatform platform) : IKqueueApi
     public int Kevent(int kq, ReadOnlySpan<byte> changes, Span<byte> events, long timeout)
     {
         int size = platform.EventSize, count = changes.Length / size, room = events.Length / size;
-        KEvent[] wanted = new KEvent[count];
-        for (int i = 0; i < count; i++) wanted[i] = KEvents.Read(changes, i, platform.Layout);
-        Trace?.Invoke(wanted, room);
+        if (Trace is not null)
+        {
+            KEvent[] wanted = new KEvent[count];
+            for (int i = 0; i < count; i++) wanted[i] = KEvents.Read(changes, i, platform.Layout);
+            Trace(wanted, room);
+        }
         if (!_kqueues.TryGetValue(kq, out EmulatedKqueue? kqueue)) return -KqueuePlatform.EBADF;
 
         int answered = 0;
-        foreach (KEvent change in wanted)
+        for (int i = 0; i < count; i++)
         {
+            KEvent change = KEvents.Read(changes, i, platform.Layout);
             if ((change.Fflags & KqueuePlatform.NOTE_TRIGGER) != 0) Interlocked.Increment(ref _triggers);
             int errno = Refuse?.Invoke(change) ?? 0;
             if (errno == 0)
@@ -98,9 +103,10 @@ internal sealed class EmulatedKernel(KqueuePlatform platform) : IKqueueApi
         if (answered > 0 || room == 0) return answered;
 
         if (WaitError != 0) return -WaitError;
-        KEvent[] found = new KEvent[room];
-        int result = kqueue.Wait(found, timeout);
+        KEvent[] found = ArrayPool<KEvent>.Shared.Rent(room);
+        int result = kqueue.Wait(found.AsSpan(0, room), timeout);
         for (int i = 0; i < result; i++) KEvents.Write(events, i, platform.Layout, Alter?.Invoke(found[i]) ?? found[i]);
+        ArrayPool<KEvent>.Shared.Return(found);
         return result;
     }
 

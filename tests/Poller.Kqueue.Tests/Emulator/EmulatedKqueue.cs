@@ -1,20 +1,22 @@
+using System.Buffers;
 using System.Diagnostics;
 using static Poller.Kqueue.KqueuePlatform;
 
 namespace Poller.Kqueue.Tests;
 
 /// <summary>
-/// One kqueue. A knote of a descriptor is a registration in one of two epolls, one a filter, so that each filter has edges of its own. With
+/// One kqueue. A knote of a descriptor is a registration in one of three epolls, one a filter, so that each filter has edges of its own. With
 /// EV_CLEAR that is EPOLLET, which has the same meaning: reported once, and again with the next change; what finds no room stays queued.
 /// </summary>
 internal sealed class EmulatedKqueue
 {
-    private const int Sources = 3;
+    private const int Sources = 4;
 
     private readonly EmulatedKernel _kernel;
     private readonly KqueuePlatform _platform;
     private readonly int _read;
     private readonly int _write;
+    private readonly int _except;
     private readonly int _wakeup;
     private readonly Lock _lock = new();
 
@@ -41,8 +43,8 @@ internal sealed class EmulatedKqueue
     public EmulatedKqueue(EmulatedKernel kernel)
     {
         (_kernel, _platform) = (kernel, kernel.Platform);
-        (_read, _write, _wakeup) = (LinuxKernel.Epoll(), LinuxKernel.Epoll(), LinuxKernel.Eventfd());
-        Error = -Math.Min(0, Math.Min(_read, Math.Min(_write, _wakeup)));
+        (_read, _write, _except, _wakeup) = (LinuxKernel.Epoll(), LinuxKernel.Epoll(), LinuxKernel.Epoll(), LinuxKernel.Eventfd());
+        Error = -new[] { 0, _read, _write, _except, _wakeup }.Min();
         if (Error != 0) Close();
     }
 
@@ -53,7 +55,7 @@ internal sealed class EmulatedKqueue
 
     public int Close()
     {
-        foreach (int fd in (int[])[_write, _wakeup, _read])
+        foreach (int fd in (int[])[_write, _except, _wakeup, _read])
         {
             if (fd >= 0) LinuxKernel.Close(fd);
         }
@@ -66,7 +68,7 @@ internal sealed class EmulatedKqueue
         lock (_lock)
         {
             if (change.Filter == _platform.EVFILT_USER && _kernel.HasUserFilter) return ApplyToUser(change);
-            if (change.Filter != _platform.EVFILT_READ && change.Filter != _platform.EVFILT_WRITE) return EINVAL;
+            if (EpollOf(change.Filter) is null) return EINVAL;
             return change.Ident > int.MaxValue ? EBADF : ApplyToDescriptor(change);
         }
     }
@@ -82,7 +84,7 @@ internal sealed class EmulatedKqueue
             if (count > 0 || timeout == 0) return count;
 
             long left = timeout < 0 ? -1 : Math.Max(0, timeout - (long)Stopwatch.GetElapsedTime(start).TotalNanoseconds);
-            int ready = LinuxKernel.Await([_read, _write, _wakeup], left);
+            int ready = LinuxKernel.Await([_read, _write, _except, _wakeup], left);
             if (ready <= 0) return ready;
         }
     }
@@ -115,14 +117,16 @@ internal sealed class EmulatedKqueue
             ulong id = ++_lastId;
             result = _kernel.Mode(fd, out uint mode);
             if (result < 0) return -result;
-            Knote added = new(id, change.Ident, change.Filter, change.Flags) { Udata = change.Udata, IsSocket = (mode & S_IFMT) == 0xc000 };
-            result = LinuxKernel.Control(EpollOf(change.Filter), LinuxKernel.Add, fd, MaskOf(added), id);
+            bool isSocket = (mode & S_IFMT) == 0xc000;
+            if (change.Filter == _platform.EVFILT_EXCEPT && (!isSocket || change.Fflags != _platform.NOTE_OOB)) return EINVAL;
+            Knote added = new(id, change.Ident, change.Filter, change.Flags) { Udata = change.Udata, IsSocket = isSocket };
+            result = LinuxKernel.Control(EpollOf(added), LinuxKernel.Add, fd, MaskOf(added), id);
             if (result == -EEXIST)
             {
                 if (knote is not null) return Modify(knote, change.Udata);
 
                 // It was closed, and came back under its number.
-                result = LinuxKernel.Control(EpollOf(change.Filter), LinuxKernel.Modify, fd, MaskOf(added), id);
+                result = LinuxKernel.Control(EpollOf(added), LinuxKernel.Modify, fd, MaskOf(added), id);
             }
             if (result < 0 && result != -EPERM) return -result;
 
@@ -137,7 +141,7 @@ internal sealed class EmulatedKqueue
         if ((change.Flags & EV_DELETE) != 0)
         {
             Remove(knote);
-            result = LinuxKernel.Control(EpollOf(change.Filter), LinuxKernel.Delete, fd, 0, 0);
+            result = LinuxKernel.Control(EpollOf(knote), LinuxKernel.Delete, fd, 0, 0);
             return result == -EPERM ? 0 : -result;
         }
         if (IsAlive(knote)) return Modify(knote, change.Udata);
@@ -149,7 +153,7 @@ internal sealed class EmulatedKqueue
     private int Modify(Knote knote, ulong udata)
     {
         knote.Udata = udata;
-        return -LinuxKernel.Control(EpollOf(knote.Filter), LinuxKernel.Modify, (int)knote.Ident, MaskOf(knote), knote.Id);
+        return -LinuxKernel.Control(EpollOf(knote), LinuxKernel.Modify, (int)knote.Ident, MaskOf(knote), knote.Id);
     }
 
     private void Activate(Knote knote)
@@ -181,7 +185,8 @@ internal sealed class EmulatedKqueue
                 {
                     0 => CollectActive(room),
                     1 => CollectFrom(_read, room),
-                    _ => CollectFrom(_write, room),
+                    2 => CollectFrom(_write, room),
+                    _ => CollectFrom(_except, room),
                 };
             }
             return count;
@@ -202,15 +207,16 @@ internal sealed class EmulatedKqueue
 
     private int CollectFrom(int epoll, Span<KEvent> events)
     {
-        (uint Mask, ulong Id)[] found = new (uint, ulong)[events.Length];
-        int ready = LinuxKernel.Take(epoll, found), count = 0;
+        (uint Mask, ulong Id)[] found = ArrayPool<(uint, ulong)>.Shared.Rent(events.Length);
+        int ready = LinuxKernel.Take(epoll, found.AsSpan(0, events.Length)), count = 0;
         for (int i = 0; i < ready; i++)
         {
             // A descriptor that was closed while a duplicate lives haunts an epoll; a kqueue has forgotten it.
             if (!_byId.TryGetValue(found[i].Id, out Knote? knote)) continue;
-            if (IsAlive(knote)) events[count++] = Describe(knote, found[i].Mask);
-            else Remove(knote);
+            if (!IsAlive(knote)) Remove(knote);
+            else if (epoll != _except || (found[i].Mask & LinuxKernel.Urgent) != 0) events[count++] = Describe(knote, found[i].Mask);
         }
+        ArrayPool<(uint, ulong)>.Shared.Return(found);
         return count;
     }
 
@@ -224,15 +230,20 @@ internal sealed class EmulatedKqueue
     // Whether the number still means the file it was added for: then the epoll has the pair of both. Adding it asks, and changes nothing.
     private bool IsAlive(Knote knote)
     {
-        int epoll = EpollOf(knote.Filter), fd = (int)knote.Ident;
+        int epoll = EpollOf(knote), fd = (int)knote.Ident;
         int result = LinuxKernel.Control(epoll, LinuxKernel.Add, fd, 0, 0);
         if (result == 0) LinuxKernel.Control(epoll, LinuxKernel.Delete, fd, 0, 0);
         return result == -EEXIST;
     }
 
-    private int EpollOf(int filter) => filter == _platform.EVFILT_READ ? _read : _write;
+    private int? EpollOf(int filter) =>
+        filter == _platform.EVFILT_READ ? _read : filter == _platform.EVFILT_WRITE ? _write : filter == _platform.EVFILT_EXCEPT ? _except : null;
+
+    private int EpollOf(Knote knote) => EpollOf(knote.Filter)!.Value;
 
     private uint MaskOf(Knote knote) =>
-        (knote.Filter == _platform.EVFILT_READ ? LinuxKernel.In | LinuxKernel.ReadHangUp : LinuxKernel.Out)
+        (knote.Filter == _platform.EVFILT_READ ? LinuxKernel.In | LinuxKernel.ReadHangUp
+            : knote.Filter == _platform.EVFILT_WRITE ? LinuxKernel.Out
+            : LinuxKernel.Urgent)
         | ((knote.Flags & EV_CLEAR) != 0 ? LinuxKernel.EdgeTriggered : 0);
 }

@@ -9,7 +9,7 @@ public sealed class EmulatedKqueueFactory : INetpollFactory
     public string Name => KqueueNetpollFactory.BackendName;
 
     /// <summary>Which system is emulated.</summary>
-    internal KqueuePlatform Platform { get; init; } = KqueuePlatform.FreeBSD;
+    internal KqueuePlatform Platform { get; init; } = KqueuePlatform.MacOS;
 
     public bool IsSupported([NotNullWhen(false)] out string? reason)
     {

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
 
 namespace Poller.Kqueue.Tests;
@@ -7,7 +8,7 @@ internal static unsafe partial class LinuxKernel
 {
     public const int EAGAIN = 11;
 
-    public const uint In = 0x001, Out = 0x004, Error = 0x008, HangUp = 0x010, ReadHangUp = 0x2000, EdgeTriggered = 1u << 31;
+    public const uint In = 0x001, Urgent = 0x002, Out = 0x004, Error = 0x008, HangUp = 0x010, ReadHangUp = 0x2000, EdgeTriggered = 1u << 31;
     public const int Add = 1, Delete = 2, Modify = 3;
 
     private const int CloseOnExec = 0x80000, NonBlocking = 0x800;
@@ -32,11 +33,12 @@ internal static unsafe partial class LinuxKernel
     /// <summary>epoll_wait(2) that does not block.</summary>
     public static int Take(int epoll, Span<(uint Mask, ulong Data)> found)
     {
-        byte[] bytes = new byte[found.Length * EventSize];
+        byte[] bytes = ArrayPool<byte>.Shared.Rent(found.Length * EventSize);
         fixed (byte* b = bytes)
         {
             int count = Result(epoll_wait(epoll, b, found.Length, 0));
             for (int i = 0; i < count; i++) found[i] = (*(uint*)(b + i * EventSize), *(ulong*)(b + i * EventSize + DataOffset));
+            ArrayPool<byte>.Shared.Return(bytes);
             return count;
         }
     }

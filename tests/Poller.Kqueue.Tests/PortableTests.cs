@@ -6,31 +6,31 @@ using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Kqueue.Tests;
 
-/// <summary>The poller over the kqueue that this machine has: a BSD kernel's, or a library's. Nothing here is of one system.</summary>
-public sealed class SystemKqueueTests : IDisposable
+/// <summary>
+/// The poller over the kqueue that this machine has, a BSD kernel's or a library's, else over the emulated one. Nothing here is of one system.
+/// </summary>
+public sealed class PortableTests : IDisposable
 {
     private const long Blocking = -1;
     private const long Second = 1_000_000_000;
 
-    private readonly INetpoll? _poller;
+    private readonly INetpoll _poller;
     private readonly List<Socket> _sockets = [];
 
-    public SystemKqueueTests()
+    public PortableTests()
     {
-        if (!new KqueueNetpollFactory().IsSupported(out _)) return;
-        _poller = new KqueueNetpollFactory().Create();
+        KqueueNetpollFactory system = new();
+        _poller = system.IsSupported(out _) ? system.Create() : new EmulatedKqueueFactory().Create();
         _poller.Init();
     }
 
-    private INetpoll Poller => _poller ?? throw new InvalidOperationException("a test without KqueueFact ran where there is no kqueue");
-
-    [KqueueFact]
+    [Fact]
     public void Break_ends_a_poll_and_is_left_by_one_that_does_not_block()
     {
         for (int round = 0; round < 3; round++)
         {
-            Poller.Break();
-            Poller.Break();
+            _poller.Break();
+            _poller.Break();
             Assert.Empty(Poll(0));
             Assert.Empty(Poll(0));
             Assert.Empty(Poll(Blocking));
@@ -38,18 +38,18 @@ public sealed class SystemKqueueTests : IDisposable
         }
     }
 
-    [KqueueFact]
-    public void Break_ends_a_poll_that_blocks()
+    [Fact]
+    public async Task Break_ends_a_poll_that_blocks()
     {
         for (int round = 0; round < 20; round++)
         {
             Task poll = Task.Run(() => Assert.Empty(Poll(Blocking)));
-            Poller.Break();
-            Assert.True(poll.Wait(TimeSpan.FromSeconds(30)));
+            _poller.Break();
+            await poll.WaitAsync(TimeSpan.FromSeconds(30));
         }
     }
 
-    [KqueueFact]
+    [Fact]
     public void Bytes_are_an_edge_of_the_read_side()
     {
         (Socket near, Socket far) = OpenPair(1);
@@ -61,7 +61,7 @@ public sealed class SystemKqueueTests : IDisposable
         }
     }
 
-    [KqueueFact]
+    [Fact]
     public void Room_is_an_edge_of_the_write_side()
     {
         (Socket near, Socket far) = OpenPair(1);
@@ -78,7 +78,7 @@ public sealed class SystemKqueueTests : IDisposable
         AwaitReadiness(1, Writable);
     }
 
-    [KqueueFact]
+    [Fact]
     public void An_end_is_a_hang_up_for_both_directions()
     {
         (Socket near, Socket far) = OpenPair(1);
@@ -89,29 +89,29 @@ public sealed class SystemKqueueTests : IDisposable
         Assert.Equal(0, near.Receive(new byte[1]));
     }
 
-    [KqueueFact]
+    [Fact]
     public void A_second_Open_and_an_unknown_Close_are_refused()
     {
         (Socket near, Socket far) = OpenPair(1);
 
-        Assert.Equal(KqueuePlatform.EEXIST, Poller.Open(near.Handle, new PollToken(2)));
-        Assert.Equal(KqueuePlatform.ENOENT, Poller.Close(far.Handle, new PollToken(2)));
+        Assert.Equal(KqueuePlatform.EEXIST, _poller.Open(near.Handle, new PollToken(2)));
+        Assert.Equal(KqueuePlatform.ENOENT, _poller.Close(far.Handle, new PollToken(2)));
         far.Send([1]);
         AwaitReadiness(1, Readable);
-        Assert.Equal(0, Poller.Close(near.Handle, new PollToken(1)));
-        Assert.Equal(KqueuePlatform.ENOENT, Poller.Close(near.Handle, new PollToken(1)));
-        Assert.Equal(KqueuePlatform.EBADF, Poller.Open(int.MaxValue, new PollToken(3)));
+        Assert.Equal(0, _poller.Close(near.Handle, new PollToken(1)));
+        Assert.Equal(KqueuePlatform.ENOENT, _poller.Close(near.Handle, new PollToken(1)));
+        Assert.Equal(KqueuePlatform.EBADF, _poller.Open(int.MaxValue, new PollToken(3)));
     }
 
-    [KqueueFact]
+    [Fact]
     public void A_file_is_refused()
     {
-        using FileStream file = File.OpenRead(typeof(SystemKqueueTests).Assembly.Location);
+        using FileStream file = File.OpenRead(typeof(PortableTests).Assembly.Location);
 
-        Assert.Equal(KqueuePlatform.EPERM, Poller.Open(file.SafeFileHandle.DangerousGetHandle(), new PollToken(1)));
+        Assert.Equal(KqueuePlatform.EPERM, _poller.Open(file.SafeFileHandle.DangerousGetHandle(), new PollToken(1)));
     }
 
-    [KqueueFact]
+    [Fact]
     public void A_number_that_is_used_again_reports_under_its_new_token()
     {
         for (ulong token = 1; token <= 50; token++)
@@ -119,13 +119,13 @@ public sealed class SystemKqueueTests : IDisposable
             (Socket near, Socket far) = OpenPair(token);
             far.Send([1]);
             AwaitReadiness(token, Readable);
-            Assert.Equal(0, Poller.Close(near.Handle, new PollToken(token)));
+            Assert.Equal(0, _poller.Close(near.Handle, new PollToken(token)));
             near.Dispose();
             far.Dispose();
         }
     }
 
-    [KqueueFact]
+    [Fact]
     public void A_poll_with_a_time_out_is_not_over_early()
     {
         const long Delay = 30_000_000;
@@ -138,7 +138,7 @@ public sealed class SystemKqueueTests : IDisposable
         Assert.Empty(Poll(0));
     }
 
-    [KqueueFact]
+    [Fact]
     public void A_list_of_one_loses_no_edge()
     {
         const int Count = 50;
@@ -157,14 +157,14 @@ public sealed class SystemKqueueTests : IDisposable
 
     public void Dispose()
     {
-        _poller?.Dispose();
+        _poller.Dispose();
         foreach (Socket socket in _sockets) socket.Dispose();
     }
 
     private PollEvent[] Poll(long delay, int room = 16)
     {
         PollEvent[] events = new PollEvent[room];
-        return events[..Poller.Poll(events, delay)];
+        return events[.._poller.Poll(events, delay)];
     }
 
     private void AwaitReadiness(ulong token, PollReadiness expected)
@@ -189,17 +189,8 @@ public sealed class SystemKqueueTests : IDisposable
         near.Connect(listener.LocalEndPoint!);
         Socket far = listener.Accept();
         _sockets.Add(far);
-        Assert.Equal(0, Poller.Open(near.Handle, new PollToken(token)));
+        Assert.Equal(0, _poller.Open(near.Handle, new PollToken(token)));
         AwaitReadiness(token, Writable);
         return (near, far);
-    }
-}
-
-/// <summary>A test that needs a kqueue.</summary>
-public sealed class KqueueFactAttribute : FactAttribute
-{
-    public KqueueFactAttribute()
-    {
-        if (!new KqueueNetpollFactory().IsSupported(out string? reason)) Skip = reason;
     }
 }
