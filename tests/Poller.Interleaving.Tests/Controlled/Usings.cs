@@ -2,4 +2,6 @@
 // full name, so Lock.cs defines System.Threading.Lock itself.
 global using Interlocked = Poller.Interleaving.Tests.Controlled.Interlocked;
 global using SemaphoreSlim = Poller.Interleaving.Tests.Controlled.SemaphoreSlim;
+global using ThreadPool = Poller.Interleaving.Tests.Controlled.ThreadPool;
+global using TimeProvider = Poller.Interleaving.Tests.Controlled.TimeProvider;
 global using Volatile = Poller.Interleaving.Tests.Controlled.Volatile;
