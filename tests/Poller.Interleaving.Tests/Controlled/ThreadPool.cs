@@ -1,0 +1,24 @@
+namespace Poller.Interleaving.Tests.Controlled;
+
+/// <summary>Queueing is a scheduling point and a full fence. What is queued runs when the scenario says so.</summary>
+public static class ThreadPool
+{
+    private static readonly Queue<IThreadPoolWorkItem> Items = [];
+
+    /// <summary>Empties the pool, for a scenario's set-up.</summary>
+    public static void Reset() => Items.Clear();
+
+    public static bool UnsafeQueueUserWorkItem(IThreadPoolWorkItem callBack, bool preferLocal)
+    {
+        ControlledThread? self = ControlledThread.Step(new Site("Queue", "to the pool", "", 0));
+        Items.Enqueue(callBack);
+        self?.Fence();
+        return true;
+    }
+
+    /// <summary>Runs what was queued.</summary>
+    public static void RunAll()
+    {
+        while (Items.TryDequeue(out IThreadPoolWorkItem? item)) item.Execute();
+    }
+}

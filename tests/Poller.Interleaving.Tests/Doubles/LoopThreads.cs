@@ -1,0 +1,74 @@
+using Poller.Interleaving.Tests;
+
+namespace Poller.Net;
+
+/// <summary>The threads of a loop, which the scenario gives it: each of them runs <see cref="Serve"/>.</summary>
+internal sealed class LoopThreads(PollLoop loop, string name)
+{
+    /// <summary>A thread that was reserved.</summary>
+    internal sealed class Follower;
+
+    private const uint Helper = uint.MaxValue;
+
+    [ThreadStatic]
+    private static uint _termOfThisThread;
+
+    private readonly Queue<uint> _terms = [];
+    private int _idle;
+    private bool _stopped;
+
+    public static uint TermOfThisThread => _termOfThisThread;
+
+    public bool HasPlace => true;
+
+    public void StartLeader(bool withFollower) => _terms.Enqueue(0);
+
+    public Follower? TryReserve()
+    {
+        Fence("Reserve");
+        if (_idle == 0) return null;
+        _idle--;
+        return new Follower();
+    }
+
+    public void Release(Follower follower)
+    {
+        Fence("Release");
+        _idle++;
+    }
+
+    public void Lead(Follower follower, uint term)
+    {
+        Fence("Lead");
+        _terms.Enqueue(term);
+    }
+
+    public void TryStartHelper()
+    {
+        if (TryReserve() is { } follower) Lead(follower, Helper);
+    }
+
+    public void Stop()
+    {
+        Fence("Stop");
+        _stopped = true;
+    }
+
+    public void ResetThread() { }
+
+    /// <summary>The body of a thread of this loop.</summary>
+    public void Serve()
+    {
+        while (true)
+        {
+            if (_terms.Count == 0) _idle++;
+            ControlledThread.WaitUntil(() => _terms.Count > 0 || _stopped, new Site("Wait", $"{name}, for a role", "", 0));
+            if (!_terms.TryDequeue(out uint term)) return;
+            _termOfThisThread = term;
+            if (term == Helper) loop.Help();
+            else loop.LeadTerm(term);
+        }
+    }
+
+    private static void Fence(string operation) => ControlledThread.Step(new Site(operation, "thread", "", 0))?.Fence();
+}

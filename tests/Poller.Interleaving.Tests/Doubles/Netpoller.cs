@@ -1,0 +1,21 @@
+using Poller.Interleaving.Tests;
+
+namespace Poller.Net;
+
+/// <summary>What a PollLoop sees of its Netpoller.</summary>
+internal sealed class Netpoller(TimeProvider clock, NetpollDispatch dispatch)
+{
+    public TimeProvider TimeProvider => clock;
+
+    public NetpollDispatch Dispatch => dispatch;
+
+    public Sysmon? Sysmon { get; } = new();
+
+    public void Report(string operation, Exception exception) => throw new InvariantException($"{operation}: {exception}");
+}
+
+/// <summary>What a PollLoop sees of the monitor: it is awake. The scenarios have a thread that promotes in its stead.</summary>
+internal sealed class Sysmon
+{
+    public void Wake() { }
+}

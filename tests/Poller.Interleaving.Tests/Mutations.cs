@@ -1,0 +1,284 @@
+namespace Poller.Interleaving.Tests;
+
+/// <summary>Faults that are put into the sources to see whether they are found: most are one line that someone might write.</summary>
+internal static class Mutations
+{
+    public static IReadOnlyList<Mutation> All { get; } =
+    [
+        // PollDesc: publish first, then look.
+        new(
+            "a close is published after the unblock",
+            "PollDesc.cs",
+            """
+                    Interlocked.Or(ref _info, ClosingFlag);
+                    reader = Unblock(PollMode.Read, Nil);
+                    writer = Unblock(PollMode.Write, Nil);
+            """,
+            """
+                    reader = Unblock(PollMode.Read, Nil);
+                    writer = Unblock(PollMode.Write, Nil);
+                    Interlocked.Or(ref _info, ClosingFlag);
+            """,
+            "wait ‖ close"),
+        new(
+            "a deadline is published after the unblock",
+            "PollDesc.cs",
+            """
+                    Interlocked.Or(ref _info, mode == PollMode.Read ? ReadExpired : WriteExpired);
+                    return Unblock(mode, Nil);
+            """,
+            """
+                    PollWaiter? waiter = Unblock(mode, Nil);
+                    Interlocked.Or(ref _info, mode == PollMode.Read ? ReadExpired : WriteExpired);
+                    return waiter;
+            """,
+            "set deadline ‖ timer fires"),
+        new(
+            "no look for closing and deadline after announcing",
+            "PollDesc.cs",
+            "if (Check(mode) == PollError.None && !waiter.IsCanceled)",
+            "if (!waiter.IsCanceled)",
+            "wait ‖ close",
+            "set deadline ‖ timer fires"),
+        new(
+            "no look for the cancellation after announcing",
+            "PollDesc.cs",
+            "if (Check(mode) == PollError.None && !waiter.IsCanceled)",
+            "if (Check(mode) == PollError.None)",
+            "cancel ‖ wait"),
+        new(
+            "the cancellation is published by a store, not an exchange",
+            "PollWaiter.cs",
+            "Interlocked.Exchange(ref _canceled, value)",
+            "Volatile.Write(ref _canceled, value)",
+            "cancel ‖ wait"),
+
+        // PollDesc: the states of a side.
+        new(
+            "readiness does not survive a deadline, a close, a cancellation",
+            "PollDesc.cs",
+            "if (old == Ready) return null; // Readiness",
+            "if (old == Ready && to == Ready) return null; // Readiness",
+            "ready ‖ wait ‖ deadline",
+            "ready ‖ wait ‖ close",
+            "cancel ‖ ready ‖ wait"),
+        new(
+            "a side is unblocked by a store, not an exchange",
+            "PollDesc.cs",
+            "if (Interlocked.CompareExchange(ref side.State, to, old) == old) return old == Parked ? side.Waiter : null;",
+            "Volatile.Write(ref side.State, to); return old == Parked ? side.Waiter : null;",
+            "ready ‖ wait",
+            "cancel ‖ ready ‖ wait"),
+        new(
+            "a wait that ended reads the state and then writes it",
+            "PollDesc.cs",
+            "int old = Interlocked.Exchange(ref side.State, Nil);",
+            "int old = Volatile.Read(ref side.State); Volatile.Write(ref side.State, Nil);",
+            "ready ‖ wait ‖ deadline",
+            "cancel ‖ ready ‖ wait"),
+        new(
+            "the waiter parks by a store, not an exchange",
+            "PollDesc.cs",
+            "if (Interlocked.CompareExchange(ref side.State, Parked, Wait) == Wait) return PollPark.Parked;",
+            "Volatile.Write(ref side.State, Parked); return PollPark.Parked;",
+            "ready ‖ wait",
+            "wait ‖ close"),
+        new(
+            "the hang-up flag is set after the side is ready",
+            "PollDesc.cs",
+            "        PollReadiness readiness = found.Readiness;",
+            """
+                    PollReadiness readiness = found.Readiness;
+                    if (found.Token.Sequence == Token.Sequence)
+                    {
+                        if ((readiness & PollReadiness.Readable) != 0) reader = Unblock(PollMode.Read, Ready);
+                        if ((readiness & PollReadiness.Writable) != 0) writer = Unblock(PollMode.Write, Ready);
+                        readiness &= ~(PollReadiness.Readable | PollReadiness.Writable);
+                    }
+            """,
+            "hang-up ‖ wait"),
+
+        // PollDesc: its lives.
+        new(
+            "fdseq is not bumped when a desc is freed",
+            "PollDesc.cs",
+            "(uint)(Volatile.Read(ref _info) >> SequenceShift) + 1;",
+            "(uint)(Volatile.Read(ref _info) >> SequenceShift);",
+            "reuse ‖ stale event"),
+        new(
+            "a stale event is not dropped",
+            "PollDesc.cs",
+            "if ((uint)(info >> SequenceShift) != found.Token.Sequence) return;",
+            "",
+            "reuse ‖ stale event"),
+        new(
+            "an event's flags are stored over whatever the word holds by now",
+            "PollDesc.cs",
+            "if (next == info || Interlocked.CompareExchange(ref _info, next, info) == info) break;",
+            "Interlocked.Exchange(ref _info, next); break;",
+            "reuse ‖ stale event"),
+
+        // PollTimers.
+        new(
+            "a timer that fires early is not armed again",
+            "PollTimers.cs",
+            """
+                                _heap[0].When = deadline;
+                                SiftDown(0);
+                                continue;
+            """,
+            """
+                                Remove(desc, mode);
+                                continue;
+            """,
+            "set deadline ‖ timer fires"),
+        new(
+            "a deadline that was cleared expires",
+            "PollTimers.cs",
+            "if (deadline != 0 && desc.Expire(mode) is { } waiter)",
+            "if (desc.Expire(mode) is { } waiter)",
+            "clear deadline ‖ timer fires"),
+        new(
+            "a close leaves the timers armed",
+            "PollTimers.cs",
+            "if (desc.TimerIndexOf(mode) != 0) Remove(desc, mode);",
+            "",
+            "close ‖ timer fires"),
+
+        // FdMutex.
+        new(
+            "a close does not wake those who queue for the read lock",
+            "FdMutex.cs",
+            "if (readers > 0) Semaphore(PollMode.Read).Release(readers);",
+            "",
+            "close ‖ read lock ‖ read lock"),
+        new(
+            "the descriptor is destroyed one reference too early",
+            "FdMutex.cs",
+            "== old) return (next & (ClosedBit | References)) == ClosedBit;",
+            "== old) return (next & (ClosedBit | References)) == (ClosedBit | Reference);",
+            "close ‖ operation ‖ operation",
+            "close ‖ close ‖ read lock"),
+        new(
+            "an unlock leaves the one it wakes counted as waiting",
+            "FdMutex.cs",
+            " - (queued ? wait : 0);",
+            ";",
+            "three read locks",
+            "unlock ‖ queued locker leaves"),
+        new(
+            "an unlock is a store, not an exchange",
+            "FdMutex.cs",
+            """
+                        if (Interlocked.CompareExchange(ref _state, next, old) != old) continue;
+                        if (queued)
+            """,
+            """
+                        Volatile.Write(ref _state, next);
+                        if (queued)
+            """,
+            "three read locks",
+            "unlock ‖ queued locker leaves"),
+        new(
+            "two make the semaphore",
+            "FdMutex.cs",
+            "return Interlocked.CompareExchange(ref semaphore, made, null) ?? made;",
+            "Volatile.Write(ref semaphore, made); return made;",
+            "three read locks",
+            "close ‖ read lock ‖ read lock"),
+        new(
+            "one who leaves the queue takes a place that is no longer there",
+            "FdMutex.cs",
+            "if ((old & waits) == 0) return false;",
+            "",
+            "unlock ‖ queued locker leaves"),
+
+        // ReadyBatch.
+        new(
+            "a batch is claimed by a store, not an exchange",
+            "ReadyBatch.cs",
+            "if (Interlocked.CompareExchange(ref _word, word + (1UL << Bits), word) == word)",
+            "Volatile.Write(ref _word, word + (1UL << Bits));",
+            "claim ‖ claim",
+            "fill ‖ claim",
+            "leader promoted ‖ old leader claims"),
+        new(
+            "a batch does not change its epoch",
+            "ReadyBatch.cs",
+            "(((_word >> (2 * Bits)) + 1) << (2 * Bits))",
+            "((_word >> (2 * Bits)) << (2 * Bits))",
+            "fill ‖ claim"),
+        new(
+            "the item is read after it is claimed",
+            "ReadyBatch.cs",
+            """
+                            return waiter is not null ?
+            """,
+            """
+                            waiter = Volatile.Read(ref Volatile.Read(ref _items)[head]);
+                            return waiter is not null ?
+            """,
+            "fill ‖ claim"),
+
+        // InjectedQueue.
+        new(
+            "a waiter is pushed by a store, not an exchange",
+            "InjectedQueue.cs",
+            "PollWaiter? seen = Interlocked.CompareExchange(ref _head, waiter, head);",
+            "Volatile.Write(ref _head, waiter); PollWaiter? seen = head;",
+            "push ‖ push ‖ take all"),
+        new(
+            "the queue is read and then emptied",
+            "InjectedQueue.cs",
+            "PollWaiter? stack = Interlocked.Exchange(ref _head, null);",
+            "PollWaiter? stack = Volatile.Read(ref _head); Volatile.Write(ref _head, null);",
+            "push ‖ push ‖ take all"),
+
+        // PollLoop: sleep.
+        new(
+            "the leader announces its sleep by a store, not an exchange",
+            "PollLoop.cs",
+            "Interlocked.Exchange(ref _sleepUntil, PollTimers.Never);",
+            "Volatile.Write(ref _sleepUntil, PollTimers.Never);",
+            "schedule ‖ leader sleeps"),
+        new(
+            "the leader does not look for work after announcing its sleep",
+            "PollLoop.cs",
+            "if (!_injected.IsEmpty || IsStopping) return 0;",
+            "if (IsStopping) return 0;",
+            "schedule ‖ leader sleeps"),
+        new(
+            "no fence between setting a deadline and looking whether the leader sleeps",
+            "PollLoop.cs",
+            """
+                    Interlocked.MemoryBarrier();
+                    if (Timers.Next <
+            """,
+            """
+                    if (Timers.Next <
+            """,
+            "set deadline ‖ leader sleeps"),
+        new(
+            "what is scheduled while the loop stops is not looked for",
+            "PollLoop.cs",
+            "        if (IsStopping) AddAll(_injected.TakeAll());",
+            "",
+            "schedule ‖ stop"),
+
+        // PollLoop: leadership.
+        new(
+            "a leader that was deposed polls",
+            "PollLoop.cs",
+            "if (Interlocked.CompareExchange(ref _lead, running | Polling, running) != running) return;",
+            "Interlocked.Exchange(ref _lead, running | Polling);",
+            "leader promoted ‖ old leader claims",
+            "leader hands off ‖ leader promoted"),
+        new(
+            "a term is ended by a store, not an exchange",
+            "PollLoop.cs",
+            "if (Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead)",
+            "Volatile.Write(ref _lead, lead + NextTerm); if (follower is null)",
+            "leader promoted ‖ old leader claims",
+            "leader hands off ‖ leader promoted"),
+    ];
+}

@@ -1,0 +1,28 @@
+using Poller.Net;
+using Xunit.Abstractions;
+
+namespace Poller.Interleaving.Tests;
+
+/// <summary>The sources of Poller.Net in every interleaving of every scenario, or in the one schedule that POLLER_SCHEDULE holds.</summary>
+public sealed class ScenarioTests(ITestOutputHelper output)
+{
+    public static TheoryData<string> Names => [.. AllScenarios.ByName.Keys];
+
+    [Theory]
+    [MemberData(nameof(Names))]
+    public void Every_interleaving_keeps_the_invariants(string name)
+    {
+        if (Environment.GetEnvironmentVariable("POLLER_SCHEDULE") is { } schedule)
+        {
+            ScheduleFailure? failure = Explorer.Replay(AllScenarios.ByName[name], schedule);
+            Assert.True(failure is null, $"{name}: {failure}");
+            return;
+        }
+        Exploration result = Explorer.Explore(AllScenarios.ByName[name]);
+        output.WriteLine($"{name}: {result.Schedules} schedules in {result.Elapsed.TotalSeconds:F2} s");
+        Assert.True(
+            result.Failure is null,
+            $"{name}: {result.Failure}{Environment.NewLine}" +
+            $"POLLER_SCHEDULE=\"{result.Failure?.Schedule}\" replays it, for this scenario alone.");
+    }
+}

@@ -1,0 +1,36 @@
+using Poller.Interleaving.Tests;
+
+namespace Poller.Net;
+
+/// <summary>Every scenario by its name.</summary>
+public static class AllScenarios
+{
+    public static IReadOnlyDictionary<string, Action<Run>> ByName { get; } = new Dictionary<string, Action<Run>>
+    {
+        ["ready ‖ wait"] = PollDescScenarios.ReadyAndWait,
+        ["ready ‖ wait to read ‖ wait to write"] = PollDescScenarios.ReadyAndTwoWaits,
+        ["hang-up ‖ wait"] = PollDescScenarios.HangupAndWait,
+        ["ready ‖ wait ‖ deadline"] = PollDescScenarios.ReadyAndWaitAndDeadline,
+        ["wait ‖ close"] = PollDescScenarios.WaitAndClose,
+        ["ready ‖ wait ‖ close"] = PollDescScenarios.ReadyAndWaitAndClose,
+        ["cancel ‖ wait"] = PollDescScenarios.CancelAndWait,
+        ["cancel ‖ ready ‖ wait"] = PollDescScenarios.CancelAndReadyAndWait,
+        ["reuse ‖ stale event"] = PollDescScenarios.ReuseAndStaleEvent,
+        ["set deadline ‖ timer fires"] = PollTimersScenarios.SetDeadlineAndTimerFires,
+        ["clear deadline ‖ timer fires"] = PollTimersScenarios.ClearDeadlineAndTimerFires,
+        ["close ‖ timer fires"] = PollTimersScenarios.CloseAndTimerFires,
+        ["close ‖ close ‖ read lock"] = FdMutexScenarios.CloseAndCloseAndReadLock,
+        ["close ‖ operation ‖ operation"] = FdMutexScenarios.CloseAndOperation,
+        ["close ‖ read lock ‖ read lock"] = FdMutexScenarios.CloseAndTwoReadLocks,
+        ["three read locks"] = FdMutexScenarios.ThreeReadLocks,
+        ["unlock ‖ queued locker leaves"] = FdMutexScenarios.UnlockAndQueuedLockerLeaves,
+        ["fill ‖ claim"] = LoopScenarios.FillAndClaim,
+        ["claim ‖ claim"] = LoopScenarios.TwoClaim,
+        ["push ‖ push ‖ take all"] = LoopScenarios.PushAndTakeAll,
+        ["schedule ‖ leader sleeps"] = LoopScenarios.ScheduleAndSleep,
+        ["set deadline ‖ leader sleeps"] = LoopScenarios.SetDeadlineAndSleep,
+        ["leader promoted ‖ old leader claims"] = LoopScenarios.PromoteAndClaim,
+        ["leader hands off ‖ leader promoted"] = LoopScenarios.HandOffAndPromote,
+        ["schedule ‖ stop"] = LoopScenarios.ScheduleAndStop,
+    };
+}

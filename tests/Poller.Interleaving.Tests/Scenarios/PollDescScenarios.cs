@@ -1,0 +1,186 @@
+using Poller.Abstractions;
+using Poller.Interleaving.Tests;
+
+namespace Poller.Net;
+
+/// <summary>Scenarios of one descriptor: its two sides, its flags, its lives.</summary>
+internal static class PollDescScenarios
+{
+    // An edge comes while a read is prepared, tried, and about to wait. Lost, it would leave the reader parked for ever.
+    public static void ReadyAndWait(Run run)
+    {
+        Socket socket = new();
+        run.Thread("reader", () =>
+        {
+            while (socket.Received < 2) Invariant.Holds(socket.Read() == PollError.None, "a read failed.");
+        });
+        run.Thread("poller", () =>
+        {
+            for (int i = 0; i < 2; i++)
+            {
+                socket.Arrive();
+                socket.Notify(PollReadiness.Readable);
+            }
+        });
+        run.Finally(() => Invariant.Holds(socket.Received == 2 && socket.Waiter.IsIdle, $"{socket.Received} of 2 bytes came."));
+    }
+
+    // The two directions are apart: one event makes both runnable, each once.
+    public static void ReadyAndTwoWaits(Run run)
+    {
+        PollDesc desc = new(0);
+        desc.Open(3);
+        Socket socket = new() { Desc = desc };
+        SleepingWaiter writer = new();
+        run.Thread("reader", () => Invariant.Holds(socket.Waiter.Wait(desc, PollMode.Read), "the read side was not ready."));
+        run.Thread("writer", () => Invariant.Holds(writer.Wait(desc, PollMode.Write), "the write side was not ready."));
+        run.Thread("poller", () => socket.Notify(PollReadiness.Readable | PollReadiness.Writable));
+        run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle && writer.IsIdle, "a wake-up is left over."));
+    }
+
+    // The read that was drained consumes the hang-up's readiness, and has to know: no edge comes after it.
+    public static void HangupAndWait(Run run)
+    {
+        Socket socket = new();
+        run.Thread("reader", () =>
+        {
+            Invariant.Holds(socket.Waiter.Wait(socket.Desc, PollMode.Read), "the read side was not ready.");
+            Invariant.Holds(socket.Desc.HangupSeen, "the readiness was consumed and its hang-up not seen.");
+        });
+        run.Thread("poller", () => socket.Notify(PollReadiness.Readable | PollReadiness.ReadHangup));
+    }
+
+    // A deadline passes as the edge comes. The read ends by the one or the other; when by the deadline, the next one finds the edge.
+    public static void ReadyAndWaitAndDeadline(Run run)
+    {
+        PollTimers timers = new(TimeProvider.Reset());
+        Socket socket = new();
+        run.Thread("reader", () =>
+        {
+            PollError error = socket.Read(isDrained: true);
+            if (error == PollError.None) return;
+            Invariant.Holds(error == PollError.Timeout, $"the read ended with {error}.");
+            timers.Set(socket.Desc, PollMode.Read, 0, out _, out _);
+            Invariant.Holds(socket.Read(isDrained: true) == PollError.None, "a read without a deadline timed out.");
+        });
+        run.Thread("poller", () =>
+        {
+            socket.Arrive();
+            socket.Notify(PollReadiness.Readable);
+        });
+        run.Thread("setter", () =>
+        {
+            timers.Set(socket.Desc, PollMode.Read, 1, out PollWaiter? reader, out _);
+            Socket.Wake(reader);
+        });
+        run.Finally(() => Invariant.Holds(socket.Received == 1 && socket.Waiter.IsIdle, "the byte did not come."));
+    }
+
+    // A close ends the waits that last and those that begin.
+    public static void WaitAndClose(Run run)
+    {
+        PollTimers timers = new(TimeProvider.Reset());
+        Socket socket = new();
+        SleepingWaiter writer = new();
+        run.Thread("reader", () => Invariant.Holds(socket.Read() == PollError.Closing, "a read of a closed descriptor did not say so."));
+        run.Thread("writer", () =>
+        {
+            while (socket.Desc.Check(PollMode.Write) == PollError.None) writer.Wait(socket.Desc, PollMode.Write);
+        });
+        run.Thread("closer", () =>
+        {
+            timers.Evict(socket.Desc, out PollWaiter? evictedReader, out PollWaiter? evictedWriter);
+            Socket.Wake(evictedReader);
+            Socket.Wake(evictedWriter);
+        });
+        run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle && writer.IsIdle, "a wake-up is left over."));
+    }
+
+    // Readiness that came first outlives the close: whoever it woke says so.
+    public static void ReadyAndWaitAndClose(Run run)
+    {
+        PollTimers timers = new(TimeProvider.Reset());
+        Socket socket = new();
+        run.Thread("reader", () => Invariant.Holds(socket.Read(isDrained: true) is PollError.None or PollError.Closing, "a read failed."));
+        run.Thread("poller", () =>
+        {
+            socket.Arrive();
+            socket.Notify(PollReadiness.Readable);
+        });
+        run.Thread("closer", () =>
+        {
+            timers.Evict(socket.Desc, out PollWaiter? reader, out _);
+            Socket.Wake(reader);
+        });
+        run.Finally(() => Invariant.Holds(
+            socket.Waiter.IsIdle && socket.Desc.Check(PollMode.Read) == PollError.Closing, "a wake-up is left over."));
+    }
+
+    // A cancellation ends a wait, and takes no edge with it: the next read has it.
+    public static void CancelAndReadyAndWait(Run run)
+    {
+        Socket socket = new();
+        run.Thread("reader", () => socket.Read(isDrained: true));
+        run.Thread("poller", () =>
+        {
+            socket.Arrive();
+            socket.Notify(PollReadiness.Readable);
+        });
+        run.Thread("canceler", () =>
+        {
+            socket.Waiter.Cancel();
+            Socket.Wake(socket.Desc.Cancel(PollMode.Read));
+        });
+        run.Finally(() => Invariant.Holds(
+            socket.Waiter.IsIdle && (socket.Received == 1 || new SleepingWaiter().Wait(socket.Desc, PollMode.Read)), "the edge was lost."));
+    }
+
+    // Nothing but the cancellation ends this wait.
+    public static void CancelAndWait(Run run)
+    {
+        Socket socket = new();
+        run.Thread("reader", () => Invariant.Holds(
+            !socket.Waiter.Wait(socket.Desc, PollMode.Read), "a side was ready of which nobody said so."));
+        run.Thread("canceler", () =>
+        {
+            socket.Waiter.Cancel();
+            Socket.Wake(socket.Desc.Cancel(PollMode.Read));
+        });
+        run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle, "a wake-up is left over."));
+    }
+
+    // An event of the last life is in flight while the desc begins the next. It may wake a waiter of this life, and set none of its flags.
+    public static void ReuseAndStaleEvent(Run run)
+    {
+        PollTimers timers = new(TimeProvider.Reset());
+        PollCache cache = new();
+        Socket socket = new() { Desc = cache.Alloc(3) };
+        PollToken old = socket.Desc.Token;
+        bool isReused = false;
+        run.Thread("poller", () =>
+        {
+            PollDesc? found = cache.Find(old);
+            Invariant.Holds(found == socket.Desc, "a token's slot holds another desc.");
+            socket.Notify(new PollEvent(old, PollReadiness.Readable | PollReadiness.ReadHangup | PollReadiness.Error));
+            ControlledThread.WaitUntil(() => isReused, new Site("Wait", "for the next life", "", 0));
+            socket.Arrive();
+            socket.Notify(PollReadiness.Readable);
+        });
+        run.Thread("owner", () =>
+        {
+            timers.Evict(socket.Desc, out _, out _);
+            cache.Free(socket.Desc);
+            Invariant.Holds(cache.Alloc(3) == socket.Desc, "a desc that was free was not recycled.");
+            isReused = true;
+            HasNoFlag(socket.Desc);
+            socket.Read();
+        });
+        run.Finally(() =>
+        {
+            HasNoFlag(socket.Desc);
+            Invariant.Holds(socket.Received == 1 && socket.Waiter.IsIdle, "a wake-up is left over.");
+        });
+    }
+    private static void HasNoFlag(PollDesc desc) =>
+        Invariant.Holds(desc.Check(PollMode.Read) == PollError.None && !desc.HangupSeen, "a flag of the last life is set in the next.");
+}

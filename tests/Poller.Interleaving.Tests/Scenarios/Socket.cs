@@ -1,0 +1,70 @@
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+/// <summary>A socket, its kernel, and the protocol by which PollFd reads from it: prepare, try, wait, try again.</summary>
+internal sealed class Socket
+{
+    private int _bytes;
+
+    public int Received { get; private set; }
+
+    public PollDesc Desc { get; init; } = Opened(new PollDesc(0));
+
+    public SleepingWaiter Waiter { get; } = new();
+
+    /// <summary>A byte comes in; its edge is to be delivered after it.</summary>
+    public void Arrive() => Interlocked.Increment(ref _bytes);
+
+    /// <summary>Takes what there is.</summary>
+    public bool TryReceive()
+    {
+        int bytes = Interlocked.Exchange(ref _bytes, 0);
+        Received += bytes;
+        return bytes > 0;
+    }
+
+    /// <summary>
+    /// A read. One that is known to be drained neither forgets readiness nor tries before it waits. Returns why it ended without a byte.
+    /// </summary>
+    public PollError Read(bool isDrained = false)
+    {
+        PollError error = isDrained ? Desc.Check(PollMode.Read) : Desc.Reset(PollMode.Read);
+        if (error != PollError.None) return error;
+        while (isDrained || !TryReceive())
+        {
+            isDrained = false;
+            if (Waiter.Wait(Desc, PollMode.Read)) continue;
+            if (Waiter.IsCanceled) return PollError.None;
+            error = Desc.Check(PollMode.Read);
+            if (error != PollError.None) return error;
+        }
+        return PollError.None;
+    }
+
+    /// <summary>The poller found the desc ready.</summary>
+    public void Notify(PollReadiness readiness) => Notify(new PollEvent(Desc.Token, readiness));
+
+    /// <summary>The poller found an event, of this life of the desc or of an earlier one.</summary>
+    public void Notify(PollEvent found)
+    {
+        Desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer);
+        WakeReady(reader);
+        WakeReady(writer);
+    }
+
+    /// <summary>Wakes whom a close, a deadline or a cancellation made runnable.</summary>
+    public static void Wake(PollWaiter? waiter) => waiter?.TryWakeThread();
+
+    private static void WakeReady(PollWaiter? waiter)
+    {
+        (waiter as SleepingWaiter)?.BecameReady();
+        Wake(waiter);
+    }
+
+    private static PollDesc Opened(PollDesc desc)
+    {
+        desc.Open(3);
+        return desc;
+    }
+}
