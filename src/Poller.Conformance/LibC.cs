@@ -9,6 +9,7 @@ internal static unsafe partial class LibC
     public const int ENOENT = 2;
     public const int EBADF = 9;
     public const int EEXIST = 17;
+    public const int EPIPE = 32;
 
     public const int AF_UNIX = 1;
     public const int SOCK_STREAM = 1;

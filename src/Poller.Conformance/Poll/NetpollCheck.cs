@@ -15,8 +15,6 @@ public static class NetpollCheck
     // What a sequence may hang in without a time-out of its own is the backend.
     private static readonly TimeSpan Stuck = TimeSpan.FromSeconds(60);
 
-    private static readonly TimeSpan ShrinkBound = TimeSpan.FromSeconds(15);
-
     /// <summary>
     /// Runs random sequences of commands, up to 200 each, over real descriptors and a new poller for each sequence, until one fails. That
     /// one is shrunk. Blocks the caller; safe from any thread.
@@ -29,15 +27,18 @@ public static class NetpollCheck
     /// should be generous where the machine is busy.
     /// </param>
     /// <returns>What ran, and the failure, if there was one.</returns>
-    public static NetpollRun Run(INetpollFactory factory, int seed, int sequences, TimeSpan? patience = null)
+    public static NetpollRun Run(INetpollFactory factory, int seed, int sequences, TimeSpan? patience = null) =>
+        Run(factory, seed, sequences, patience ?? TimeSpan.FromSeconds(5), shrinkFor: TimeSpan.FromSeconds(15));
+
+    internal static NetpollRun Run(INetpollFactory factory, int seed, int sequences, TimeSpan patience, TimeSpan shrinkFor)
     {
         ArgumentNullException.ThrowIfNull(factory);
         ArgumentOutOfRangeException.ThrowIfNegative(sequences);
         using INetpoll one = factory.Create();
-        return new Session(factory, one.Trigger, patience ?? TimeSpan.FromSeconds(5)).Run(seed, sequences);
+        return new Session(factory, one.Trigger, patience, shrinkFor).Run(seed, sequences);
     }
 
-    private sealed class Session(INetpollFactory factory, PollTrigger trigger, TimeSpan patience)
+    private sealed class Session(INetpollFactory factory, PollTrigger trigger, TimeSpan patience, TimeSpan shrinkFor)
     {
         private readonly Arbitrary<NetpollCommand[]> _sequences = NetpollCommand.Sequences(trigger);
 
@@ -117,7 +118,7 @@ public static class NetpollCheck
                 shrunk = false;
                 foreach (NetpollCommand[] candidate in _sequences.Shrinker(commands))
                 {
-                    if (Stopwatch.GetElapsedTime(start) > ShrinkBound) break;
+                    if (Stopwatch.GetElapsedTime(start) > shrinkFor) break;
                     runs++;
                     if (TryRun(candidate, brief, counts: false) is not { } same) continue;
                     (commands, fault, shrunk) = (candidate, same, true);

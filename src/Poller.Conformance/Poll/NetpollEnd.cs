@@ -70,6 +70,7 @@ internal sealed class NetpollEnd(int index, ChannelKind kind)
     public void Wrote(int result)
     {
         if (result == -LibC.EAGAIN) Write.IsBlocked = true;
+        else if (result < 0 && kind == ChannelKind.Tcp && !(WriteIsShut && result == -LibC.EPIPE)) IsReset = true;
         if (result <= 0) return;
 
         Write.IsBlocked = false;
@@ -82,13 +83,13 @@ internal sealed class NetpollEnd(int index, ChannelKind kind)
     /// <summary>A read of <paramref name="asked"/> bytes returned so many, or the errno below zero.</summary>
     public void Took(int asked, int result)
     {
-        if (result == 0 && Waiting > 0 && !ReadIsShut && !IsReset)
+        if (result == 0 && Waiting > 0 && !ReadIsShut && !Peer.ReadIsShut && !IsReset)
         {
             throw new InvalidOperationException($"the kernel gave an end at {this} where the model has {Waiting} bytes waiting");
         }
         if (result > 0) Waiting = Math.Max(0, Waiting - result);
 
-        // A TCP socket whose read side was shut may answer for what it was sent with a reset, or not; the reader is told.
+        // A TCP socket whose read side was shut may answer for what it was sent with a reset, or not: the first call after it is told.
         if (result < 0 && result != -LibC.EAGAIN) IsReset = true;
 
         // The reader knows now that there is nothing: what is still on its way will be an edge. Where there is an end, its report is one.

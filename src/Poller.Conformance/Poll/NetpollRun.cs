@@ -32,7 +32,7 @@ public sealed class NetpollFailure
     internal NetpollFailure(int seed, string fault, int commands, string report) =>
         (Seed, Fault, Commands, Report) = (seed, fault, commands, report);
 
-    /// <summary>The seed of the sequence that failed: with it and one sequence, <see cref="NetpollCheck.Run"/> repeats it.</summary>
+    /// <summary>The seed of the sequence that failed: with it and one sequence, <see cref="NetpollCheck"/> repeats it.</summary>
     public int Seed { get; }
 
     /// <summary>What was wrong, in a sentence.</summary>
