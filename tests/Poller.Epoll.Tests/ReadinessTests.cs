@@ -26,19 +26,6 @@ public class ReadinessTests : EpollTest
     public void A_mask_means(uint mask, PollReadiness readiness) => Assert.Equal(readiness, EpollNetpoll.ToReadiness(mask));
 
     [Fact]
-    public void A_half_close_by_the_peer_is_a_read_hang_up()
-    {
-        (Socket near, Socket far) = TcpPair();
-        OpenQuietly(near.Handle, 1);
-
-        far.Shutdown(SocketShutdown.Send);
-
-        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
-        Assert.Equal(0, near.Receive(new byte[1]));
-        Assert.Equal(1, near.Send([1]));
-    }
-
-    [Fact]
     public void A_half_close_does_not_make_a_full_socket_writable()
     {
         (Fd near, Fd far) = Own(Fd.SocketPair());
@@ -51,31 +38,6 @@ public class ReadinessTests : EpollTest
     }
 
     [Fact]
-    public void A_reset_is_for_both_directions()
-    {
-        (Socket near, Socket far) = TcpPair();
-        OpenQuietly(near.Handle, 1);
-
-        far.LingerState = new LingerOption(true, 0);
-        far.Dispose();
-
-        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
-        Assert.Equal(SocketError.ConnectionReset, Assert.Throws<SocketException>(() => near.Receive(new byte[1])).SocketErrorCode);
-    }
-
-    [Fact]
-    public void The_peers_close_is_for_both_directions_of_a_unix_socket()
-    {
-        (Fd near, Fd far) = Own(Fd.SocketPair());
-        near.Fill();
-        OpenQuietly(near, 1);
-
-        far.Dispose();
-
-        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
-    }
-
-    [Fact]
     public void An_urgent_byte_warns_that_a_short_read_is_not_the_end()
     {
         (Socket near, Socket far) = TcpPair();
@@ -84,29 +46,6 @@ public class ReadinessTests : EpollTest
         Assert.Equal(1, far.Send([1], SocketFlags.OutOfBand));
 
         Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
-    }
-
-    [Fact]
-    public void Plain_bytes_are_no_hang_up()
-    {
-        (Socket near, Socket far) = TcpPair();
-        OpenQuietly(near.Handle, 1);
-
-        Assert.Equal(1, far.Send([1]));
-
-        Assert.Equal(Readable | Writable, ReadinessOf(1));
-    }
-
-    [Fact]
-    public void A_connection_to_accept_is_readable()
-    {
-        using Socket listener = Listen();
-        OpenQuietly(listener.Handle, 1);
-        using Socket client = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-
-        client.Connect(listener.LocalEndPoint!);
-
-        Assert.Equal(Readable, ReadinessOf(1));
     }
 
     [Fact]
@@ -129,18 +68,6 @@ public class ReadinessTests : EpollTest
     public void A_socket_never_connected_has_hung_up()
     {
         Assert.Equal(0, Poller.Open(Own(Fd.TcpSocket()), new PollToken(1)));
-
-        Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
-    }
-
-    [Fact]
-    public void A_pipe_without_writers_has_hung_up()
-    {
-        (Fd read, Fd write) = Own(Fd.Pipe());
-        Assert.Equal(0, Poller.Open(read, new PollToken(1)));
-        Assert.Empty(PollAll());
-
-        write.Dispose();
 
         Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
     }

@@ -147,50 +147,57 @@ internal static class Mutations
 
         // FdMutex.
         new(
-            "a close does not wake those who queue for the read lock",
+            "a close does not send off those who queue for the read lock",
             "FdMutex.cs",
-            "if (readers > 0) Semaphore(PollMode.Read).Release(readers);",
+            "if ((old & ReadWaits) != 0) QueueOf(PollMode.Read).SendOff();",
             "",
             "close ‖ read lock ‖ read lock"),
         new(
             "the descriptor is destroyed one reference too early",
             "FdMutex.cs",
-            "== old) return (next & (ClosedBit | References)) == ClosedBit;",
-            "== old) return (next & (ClosedBit | References)) == (ClosedBit | Reference);",
+            """
+                        long next = old - Reference;
+                        if (Interlocked.CompareExchange(ref _state, next, old) == old) return (next & (ClosedBit | References)) == ClosedBit;
+            """,
+            """
+                        long next = old - Reference;
+                        if (Interlocked.CompareExchange(ref _state, next, old) == old)
+                            return (next & (ClosedBit | References)) == (ClosedBit | Reference);
+            """,
             "close ‖ operation ‖ operation",
             "close ‖ close ‖ read lock"),
         new(
-            "an unlock leaves the one it wakes counted as waiting",
+            "a lock that is handed over leaves the one who has it counted as queuing",
             "FdMutex.cs",
-            " - (queued ? wait : 0);",
-            ";",
+            "if (Interlocked.CompareExchange(ref _state, old - wait, old) == old) break;",
+            "break;",
             "three read locks",
             "unlock ‖ queued locker leaves"),
         new(
             "an unlock is a store, not an exchange",
             "FdMutex.cs",
             """
-                        if (Interlocked.CompareExchange(ref _state, next, old) != old) continue;
-                        if (queued)
+                        long next = (old & ~bit) - Reference;
+                        if (Interlocked.CompareExchange(ref _state, next, old) == old) return
             """,
             """
+                        long next = (old & ~bit) - Reference;
                         Volatile.Write(ref _state, next);
-                        if (queued)
+                        return
             """,
             "three read locks",
             "unlock ‖ queued locker leaves"),
         new(
-            "two make the semaphore",
+            "two make the queue",
             "FdMutex.cs",
-            "return Interlocked.CompareExchange(ref semaphore, made, null) ?? made;",
-            "Volatile.Write(ref semaphore, made); return made;",
-            "three read locks",
-            "close ‖ read lock ‖ read lock"),
+            "return Interlocked.CompareExchange(ref queue, made, null) ?? made;",
+            "Volatile.Write(ref queue, made); return made;",
+            "three read locks"),
         new(
-            "one who leaves the queue takes a place that is no longer there",
+            "one who leaves the queue stays counted",
             "FdMutex.cs",
-            "if ((old & waits) == 0) return false;",
-            "",
+            "if (Interlocked.CompareExchange(ref _state, old - wait, old) == old) return true;",
+            "return true;",
             "unlock ‖ queued locker leaves"),
 
         // ReadyBatch.

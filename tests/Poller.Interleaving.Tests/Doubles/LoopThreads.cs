@@ -8,8 +8,6 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// <summary>A thread that was reserved.</summary>
     internal sealed class Follower;
 
-    private const uint Helper = uint.MaxValue;
-
     [ThreadStatic]
     private static uint _termOfThisThread;
 
@@ -43,11 +41,6 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         _terms.Enqueue(term);
     }
 
-    public void TryStartHelper()
-    {
-        if (TryReserve() is { } follower) Lead(follower, Helper);
-    }
-
     public void Stop()
     {
         Fence("Stop");
@@ -65,8 +58,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
             ControlledThread.WaitUntil(() => _terms.Count > 0 || _stopped, new Site("Wait", $"{name}, for a role", "", 0));
             if (!_terms.TryDequeue(out uint term)) return;
             _termOfThisThread = term;
-            if (term == Helper) loop.Help();
-            else loop.LeadTerm(term);
+            loop.LeadTerm(term);
         }
     }
 

@@ -29,9 +29,8 @@ internal static class FdMutexScenarios
         /// <summary>A read, from PollFd's Lock to its Unlock. False when it found the descriptor closed.</summary>
         public bool Read()
         {
-            FdLock outcome;
-            while ((outcome = _mutex.TryLock(PollMode.Read)) == FdLock.Queued) _mutex.Semaphore(PollMode.Read).Wait();
-            if (outcome == FdLock.Closed) return false;
+            FdLock outcome = _mutex.LockOrQueue(PollMode.Read, out FdWaiter? waiter);
+            if (outcome == FdLock.Closed || (outcome == FdLock.Queued && !Await(waiter!))) return false;
             Invariant.Holds(Interlocked.Increment(ref _holders) == 1, "two hold the read lock.");
             Use();
             Invariant.Holds(Interlocked.Exchange(ref _holders, 0) == 1, "two hold the read lock.");
@@ -53,20 +52,16 @@ internal static class FdMutexScenarios
             if (_mutex.Decref()) Destroy();
         }
 
-        /// <summary>PollFd's LeaveQueue: a queued caller that gives up.</summary>
-        public void LeaveQueue()
+        /// <summary>What PollFd does for a queued caller that gives up.</summary>
+        public void LeaveQueue(FdWaiter waiter)
         {
-            while (!_mutex.TryLeaveQueue(PollMode.Read))
-            {
-                if (!_mutex.Semaphore(PollMode.Read).Wait(0))
-                {
-                    ControlledThread.Yield();
-                    continue;
-                }
-                FdLock outcome = _mutex.TryLock(PollMode.Read);
-                if (outcome == FdLock.Acquired) Unlock();
-                if (outcome != FdLock.Queued) return;
-            }
+            if (!_mutex.TryLeaveQueue(PollMode.Read, waiter) && Await(waiter)) Unlock();
+        }
+
+        private static bool Await(FdWaiter waiter)
+        {
+            ControlledThread.WaitUntil(() => waiter.Task.IsCompleted, new Site("Wait", "place in the queue", "", 0));
+            return waiter.Task.Result;
         }
 
         private void Use() => Invariant.Holds(Destroyed == 0, "a descriptor was used after it was destroyed.");
@@ -113,18 +108,18 @@ internal static class FdMutexScenarios
         run.Finally(() => EndsOpen(descriptor, reads: 3));
     }
 
-    // One of two that queue gives up while the lock is given back. Its permit is the other's, and nobody's afterwards.
+    // One of two that queue gives up while the lock is given back: it is the other's, and nobody's afterwards.
     public static void UnlockAndQueuedLockerLeaves(Run run)
     {
         Descriptor descriptor = new();
-        Invariant.Holds(descriptor.Mutex.TryLock(PollMode.Read) == FdLock.Acquired, "the lock was not free.");
+        Invariant.Holds(descriptor.Mutex.LockOrQueue(PollMode.Read, out _) == FdLock.Acquired, "the lock was not free.");
         run.Thread("holder", descriptor.Unlock);
         run.Thread("leaver", () =>
         {
-            switch (descriptor.Mutex.TryLock(PollMode.Read))
+            switch (descriptor.Mutex.LockOrQueue(PollMode.Read, out FdWaiter? waiter))
             {
                 case FdLock.Acquired: descriptor.Unlock(); break;
-                case FdLock.Queued: descriptor.LeaveQueue(); break;
+                case FdLock.Queued: descriptor.LeaveQueue(waiter!); break;
                 default: throw new InvariantException("an open descriptor was said to be closed.");
             }
         });
@@ -138,12 +133,10 @@ internal static class FdMutexScenarios
         descriptor is { Closes: 1, Destroyed: 1 },
         $"closes: {descriptor.Closes}, destroyed: {descriptor.Destroyed}; 1 and 1 were expected.");
 
-    // Open, free, with neither waiters nor permits left: a close on top of it destroys at once.
+    // Open and free: a close on top of it destroys at once.
     private static void EndsOpen(Descriptor descriptor, int reads)
     {
         Invariant.Holds(descriptor.Reads == reads && descriptor.Destroyed == 0, $"{descriptor.Reads} of {reads} reads were made.");
-        Invariant.Holds(descriptor.Mutex.Semaphore(PollMode.Read).CurrentCount == 0, "a permit is left over.");
-        Invariant.Holds(!descriptor.Mutex.TryLeaveQueue(PollMode.Read), "a waiter is left over.");
         descriptor.Close();
         EndsDestroyed(descriptor);
     }

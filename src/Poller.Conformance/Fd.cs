@@ -1,0 +1,134 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Poller.Abstractions;
+
+namespace Poller.Conformance;
+
+/// <summary>A non-blocking descriptor of the kit's own, closed once. Calls return their result, or the errno below zero.</summary>
+internal sealed unsafe class Fd : IDisposable
+{
+    /// <summary>The most a read or a write moves.</summary>
+    public const int Chunk = 64 * 1024;
+
+    private bool _closed;
+
+    private Fd(int number)
+    {
+        Number = Check(number);
+        Check(LibC.fcntl(Number, LibC.F_SETFD, LibC.FD_CLOEXEC));
+        Check(LibC.fcntl(Number, LibC.F_SETFL, Check(LibC.fcntl(Number, LibC.F_GETFL, 0)) | LibC.O_NONBLOCK));
+    }
+
+    public int Number { get; }
+
+    public static implicit operator nint(Fd fd) => fd.Number;
+
+    public static (Fd Read, Fd Write) Pipe()
+    {
+        int* ends = stackalloc int[2];
+        Check(LibC.pipe(ends));
+        return (new Fd(ends[0]), new Fd(ends[1]));
+    }
+
+    public static (Fd A, Fd B) SocketPair()
+    {
+        int* ends = stackalloc int[2];
+        Check(LibC.socketpair(LibC.AF_UNIX, LibC.SOCK_STREAM, 0, ends));
+        return (new Fd(ends[0]), new Fd(ends[1]));
+    }
+
+    public static (Fd A, Fd B) TcpPair()
+    {
+        // What the system gives a sender may be megabytes, which take their time to fill.
+        const int SendBuffer = 64 * 1024;
+        using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        using Socket a = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, SendBufferSize = SendBuffer };
+        a.Connect(listener.LocalEndPoint!);
+        using Socket b = listener.Accept();
+        (b.NoDelay, b.SendBufferSize) = (true, SendBuffer);
+        return (Take(a), Take(b));
+    }
+
+    /// <summary>The file of a socket that is then done with, under a number of its own.</summary>
+    private static Fd Take(Socket socket)
+    {
+        int number = Check(LibC.fcntl((int)socket.Handle, LibC.F_DUPFD, 0));
+        socket.Dispose(); // Which makes the file blocking: so it comes before the constructor.
+        return new Fd(number);
+    }
+
+    /// <summary>Whether the process has a descriptor of this number.</summary>
+    public static bool Exists(int number) => LibC.fcntl(number, LibC.F_GETFD, 0) >= 0;
+
+    /// <summary>A second descriptor of the same file, at the lowest number from <paramref name="atLeast"/> on.</summary>
+    public Fd Duplicate(int atLeast = 0) => new(LibC.fcntl(Number, LibC.F_DUPFD, atLeast));
+
+    /// <summary>
+    /// Closes this descriptor and puts the other one's file under its number, in one step, so that no other thread of the process
+    /// comes by the number between the two. The other is used up.
+    /// </summary>
+    public void BecomeOther(Fd other)
+    {
+        Check(LibC.dup2(other.Number, Number));
+        Check(LibC.fcntl(Number, LibC.F_SETFD, LibC.FD_CLOEXEC));
+        other.Dispose();
+    }
+
+    public int Write(int count = 1)
+    {
+        byte* bytes = stackalloc byte[Chunk];
+        return Result(LibC.write(Number, bytes, (nuint)Math.Min(count, Chunk)));
+    }
+
+    public int Read(int count = Chunk)
+    {
+        byte* bytes = stackalloc byte[Chunk];
+        return Result(LibC.read(Number, bytes, (nuint)Math.Min(count, Chunk)));
+    }
+
+    /// <summary>shutdown(2). Returns 0, or the errno below zero.</summary>
+    public int Shutdown(int how = LibC.SHUT_WR) => Result(LibC.shutdown(Number, how));
+
+    /// <summary>Writes until there is no room, and returns how much that was.</summary>
+    public int Fill()
+    {
+        int total = 0;
+        while (Write(Chunk) is > 0 and var count) total += count;
+
+        // A pipe takes single bytes where it refuses a page.
+        while (Write() > 0) total++;
+        return total;
+    }
+
+    /// <summary>Reads until there is nothing, an end or an error, and returns how much that was.</summary>
+    public int Drain()
+    {
+        int total = 0;
+        while (Read() is > 0 and var count) total += count;
+        return total;
+    }
+
+    /// <summary>What poll(2) says of a descriptor: the directions in which a call would not block.</summary>
+    public static PollMode Ready(short revents)
+    {
+        PollMode ready = PollMode.None;
+        if ((revents & (LibC.POLLIN | LibC.POLLPRI | LibC.POLLHUP | LibC.POLLERR)) != 0) ready |= PollMode.Read;
+        if ((revents & (LibC.POLLOUT | LibC.POLLHUP | LibC.POLLERR)) != 0) ready |= PollMode.Write;
+        return ready;
+    }
+
+    public void Dispose()
+    {
+        if (_closed) return;
+        _closed = true;
+        Check(LibC.close(Number));
+    }
+
+    private static int Result(nint result) => result >= 0 ? (int)result : -Marshal.GetLastPInvokeError();
+
+    private static int Check(int result) =>
+        result >= 0 ? result : throw new InvalidOperationException("test setup: " + Marshal.GetLastPInvokeErrorMessage());
+}

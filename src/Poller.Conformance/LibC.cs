@@ -1,0 +1,106 @@
+using System.Runtime.InteropServices;
+
+namespace Poller.Conformance;
+
+/// <summary>The C library's calls the kit makes, on Linux, macOS and the BSDs. Each returns its result, or -1 and sets the errno.</summary>
+internal static unsafe partial class LibC
+{
+    public const int EPERM = 1;
+    public const int ENOENT = 2;
+    public const int EBADF = 9;
+    public const int EEXIST = 17;
+    public const int EPIPE = 32;
+
+    public const int AF_UNIX = 1;
+    public const int SOCK_STREAM = 1;
+    public const int SHUT_RD = 0;
+    public const int SHUT_WR = 1;
+
+    public const int F_DUPFD = 0;
+    public const int F_GETFD = 1;
+    public const int F_SETFD = 2;
+    public const int F_GETFL = 3;
+    public const int F_SETFL = 4;
+    public const int FD_CLOEXEC = 1;
+
+    public const short POLLIN = 0x01;
+    public const short POLLPRI = 0x02;
+    public const short POLLOUT = 0x04;
+    public const short POLLERR = 0x08;
+    public const short POLLHUP = 0x10;
+
+    // The same on every Unix, and without effect where nobody handles it.
+    public const int SIGWINCH = 28;
+
+    // What Linux numbers differently from 4.4BSD and its descendants.
+    public static readonly int EAGAIN = OperatingSystem.IsLinux() ? 11 : 35;
+    public static readonly int O_NONBLOCK = OperatingSystem.IsLinux() ? 0x800 : 0x4;
+    public static readonly int SIG_BLOCK = OperatingSystem.IsLinux() ? 0 : 1;
+    public static readonly int SIGBUS = OperatingSystem.IsLinux() ? 7 : 10;
+
+    [StructLayout(LayoutKind.Sequential)]
+    public struct PollFd
+    {
+        public int Fd;
+        public short Events;
+        public short Revents;
+    }
+
+    /// <summary>fcntl(2), whose last argument is variadic: Apple's arm64 takes it on the stack, behind eight registers.</summary>
+    public static int fcntl(int fd, int command, nint argument) =>
+        OperatingSystem.IsMacOS() && RuntimeInformation.ProcessArchitecture == Architecture.Arm64
+            ? fcntl_stacked(fd, command, 0, 0, 0, 0, 0, 0, argument)
+            : fcntl_registers(fd, command, argument);
+
+    /// <summary>poll(2) without waiting.</summary>
+    public static int poll(Span<PollFd> set)
+    {
+        fixed (PollFd* first = set) return poll(first, (nuint)set.Length, 0);
+    }
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int pipe(int* ends);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int socketpair(int domain, int type, int protocol, int* ends);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial nint read(int fd, void* buffer, nuint count);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial nint write(int fd, void* buffer, nuint count);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int shutdown(int fd, int how);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int dup2(int from, int to);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int close(int fd);
+
+    [LibraryImport("libc")]
+    public static partial nint pthread_self();
+
+    [LibraryImport("libc")]
+    public static partial int pthread_kill(nint thread, int signal);
+
+    [LibraryImport("libc")]
+    public static partial int sigfillset(void* set);
+
+    [LibraryImport("libc")]
+    public static partial int sigdelset(void* set, int signal);
+
+    [LibraryImport("libc")]
+    public static partial int pthread_sigmask(int how, void* set, void* old);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int fcntl_registers(int fd, int command, nint argument);
+
+    [LibraryImport("libc", EntryPoint = "fcntl", SetLastError = true)]
+    private static partial int fcntl_stacked(
+        int fd, int command, nint pad1, nint pad2, nint pad3, nint pad4, nint pad5, nint pad6, nint argument);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int poll(PollFd* set, nuint count, int timeout);
+}

@@ -1,0 +1,133 @@
+using Poller.Abstractions;
+using static Poller.Abstractions.PollReadiness;
+
+namespace Poller.Conformance;
+
+public abstract partial class NetpollConformance
+{
+    /// <summary>A registration by another thread is part of the poll that blocks already. So is what another thread arms.</summary>
+    [Fact]
+    public void Open_and_Arm_reach_a_poll_that_blocks()
+    {
+        (Fd near, _) = OwnSocketPair();
+        (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
+
+        Open(near, 1, PollMode.Write);
+        thread.Join();
+
+        Assert.Equal(new PollEvent(new PollToken(1), Writable), Assert.Single(events));
+    }
+
+    /// <summary>For a level-triggered poller, of a descriptor that was registered before the poll.</summary>
+    [Fact]
+    public void Arm_reaches_a_poll_that_blocks()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        OpenQuietly(near, 1);
+        if (!IsLevel)
+        {
+            AssertThatThereIsNothingToArm(near);
+            return;
+        }
+        far.Write();
+        (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
+
+        Arm(near, 1, PollMode.Read);
+        thread.Join();
+
+        Assert.Equal(new PollEvent(new PollToken(1), Readable), Assert.Single(events));
+    }
+
+    /// <summary>It disturbs the poll as little as it is part of it any more.</summary>
+    [Fact]
+    public void Close_reaches_a_poll_that_blocks()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        OpenQuietly(near, 1);
+        Arm(near, 1, PollMode.Read);
+        (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
+
+        Assert.Equal(0, Poller.Close(near, new PollToken(1)));
+        far.Write();
+        Assert.False(thread.HasFinishedWithin(TimeSpan.FromMilliseconds(50)));
+
+        Poller.Break();
+        thread.Join();
+        Assert.Empty(events);
+    }
+
+    /// <summary>Open, Close and Arm of other threads interrupt a poll at most inside: its caller sees the time-out.</summary>
+    [Fact]
+    public void Open_Close_and_Arm_do_not_end_a_poll()
+    {
+        (Fd near, _) = OwnSocketPair();
+        Worker thread = Worker.StartUninterrupted(() =>
+            Assert.True(Time(() => Assert.Empty(Poll(100 * Millisecond))) >= TimeSpan.FromMilliseconds(100)));
+        thread.AwaitSleep();
+
+        near.Fill();
+        Open(near, 1);
+        Assert.Equal(0, Poller.Close(near, new PollToken(1)));
+
+        thread.Join();
+    }
+
+    /// <summary>One thread at a time polls, not always the same one.</summary>
+    [Fact]
+    public void Any_thread_may_be_the_next_to_poll()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        near.Fill();
+        OpenQuietly(near, 1);
+
+        for (int i = 0; i < 50; i++)
+        {
+            Arm(near, 1, PollMode.Read);
+            (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
+            far.Write();
+            thread.Join();
+            Assert.Equal(new PollEvent(new PollToken(1), Readable), Assert.Single(events));
+            near.Drain();
+        }
+    }
+
+    /// <summary>Every member but Init is safe from any thread while another polls.</summary>
+    [Fact]
+    public void Open_Close_Arm_and_Break_may_race_with_a_poll()
+    {
+        const int Threads = 3, Rounds = 1000;
+        bool stop = false;
+        HashSet<ulong> seen = [];
+        Worker loop = Worker.Start(() =>
+        {
+            while (!Volatile.Read(ref stop)) seen.UnionWith(Poll(Blocking, room: 2).Select(e => e.Token.Value));
+        });
+
+        Worker[] changers = [.. Enumerable.Range(1, Threads).Select(thread => Worker.Start(() =>
+        {
+            (Fd near, Fd far) = Fd.SocketPair();
+            using Fd _ = near, __ = far;
+            for (int round = 0; round < Rounds; round++)
+            {
+                PollToken token = new((uint)thread, (uint)round);
+                Open(near, token.Value);
+                if (round % 7 == 0) Poller.Break();
+                Assert.Equal(0, Poller.Close(near, token));
+            }
+        }))];
+        try
+        {
+            foreach (Worker changer in changers) changer.Join();
+        }
+        finally
+        {
+            Volatile.Write(ref stop, true);
+            Poller.Break();
+        }
+        loop.Join();
+
+        // An open descriptor is writable, so some poll saw one; which of them, nobody promises.
+        Assert.All(seen, token => Assert.InRange<uint>(new PollToken(token).Slot, 1, Threads));
+        Assert.Empty(PollAll());
+    }
+}

@@ -1,0 +1,150 @@
+using Poller.Abstractions;
+
+namespace Poller.Conformance;
+
+public abstract partial class NetpollConformance
+{
+    /// <summary>The members that need an initialised poller.</summary>
+    public static TheoryData<string> Members =>
+        [nameof(INetpoll.Open), nameof(INetpoll.Close), nameof(INetpoll.Poll), nameof(INetpoll.Break)];
+
+    /// <summary>An <see cref="InvalidOperationException"/> that names Init.</summary>
+    /// <param name="member">A member of INetpoll.</param>
+    [Theory]
+    [MemberData(nameof(Members))]
+    public void Before_Init_every_member_asks_for_it(string member)
+    {
+        using INetpoll poller = Factory.Create();
+
+        InvalidOperationException error = Assert.Throws<InvalidOperationException>(() => Call(poller, member));
+
+        Assert.Contains("Init", error.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>An <see cref="ObjectDisposedException"/>.</summary>
+    /// <param name="member">A member of INetpoll.</param>
+    [Theory]
+    [MemberData(nameof(Members))]
+    public void After_Dispose_every_member_says_so(string member)
+    {
+        INetpoll poller = Initialised();
+        poller.Dispose();
+
+        Assert.Throws<ObjectDisposedException>(() => Call(poller, member));
+    }
+
+    /// <summary>A poller that never was initialised may be disposed.</summary>
+    /// <param name="member">A member of INetpoll.</param>
+    [Theory]
+    [MemberData(nameof(Members))]
+    public void A_poller_disposed_before_Init_says_so_too(string member)
+    {
+        INetpoll poller = Factory.Create();
+        poller.Dispose();
+
+        Assert.Throws<ObjectDisposedException>(poller.Init);
+        Assert.Throws<ObjectDisposedException>(() => Call(poller, member));
+    }
+
+    /// <summary>The poller goes on as it was.</summary>
+    [Fact]
+    public void Init_twice_is_refused_and_harms_nothing()
+    {
+        Assert.Throws<InvalidOperationException>(Poller.Init);
+
+        Poller.Break();
+        AssertThatABreakEnds(Blocking);
+    }
+
+    /// <summary>There is no second life.</summary>
+    [Fact]
+    public void Init_after_Dispose_is_refused()
+    {
+        INetpoll poller = Initialised();
+        poller.Dispose();
+
+        Assert.Throws<ObjectDisposedException>(poller.Init);
+    }
+
+    /// <summary>A Break that would have nothing to do, as one is pending, is told all the same.</summary>
+    [Fact]
+    public void Break_after_Dispose_says_so_also_when_an_earlier_one_is_pending()
+    {
+        INetpoll poller = Initialised();
+        poller.Break();
+        poller.Dispose();
+
+        Assert.Throws<ObjectDisposedException>(poller.Break);
+    }
+
+    /// <summary>As every Dispose.</summary>
+    [Fact]
+    public void Dispose_may_be_called_again()
+    {
+        INetpoll poller = Initialised();
+
+        poller.Dispose();
+        poller.Dispose();
+
+        Assert.Throws<ObjectDisposedException>(poller.Break);
+    }
+
+    /// <summary>The wake-up outlives the poll that it wakes.</summary>
+    [Fact]
+    public void Break_then_Dispose_ends_a_blocked_poll()
+    {
+        for (int i = 0; i < 100; i++)
+        {
+            INetpoll poller = Initialised();
+            PollEvent[] events = new PollEvent[4];
+            Worker thread = Worker.Start(() => Assert.Equal(0, poller.Poll(events, Blocking)));
+            thread.AwaitSleep();
+
+            poller.Break();
+            poller.Dispose();
+
+            thread.Join();
+            Assert.Throws<ObjectDisposedException>(() => { poller.Poll(events, 0); });
+        }
+    }
+
+    /// <summary>Dispose frees the kernel object once no call is inside the poller.</summary>
+    [Fact]
+    public void Dispose_leaves_a_blocked_poll_its_kernel_objects_until_it_returns()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        near.Fill();
+        INetpoll poller = Initialised();
+        Assert.Equal(0, poller.Open(near, new PollToken(1)));
+        if (IsLevel) Assert.Equal(0, poller.Arm(near, new PollToken(1), PollMode.Read));
+        PollEvent[] events = new PollEvent[4];
+        Worker thread = Worker.Start(() => Assert.Equal(1, poller.Poll(events, Blocking)));
+        thread.AwaitSleep();
+
+        poller.Dispose();
+        far.Write();
+
+        thread.Join();
+        Assert.Equal(new PollEvent(new PollToken(1), PollReadiness.Readable), events[0]);
+        Assert.Throws<ObjectDisposedException>(() => { poller.Poll(events, 0); });
+    }
+
+    private INetpoll Initialised()
+    {
+        INetpoll poller = Factory.Create();
+        poller.Init();
+        return poller;
+    }
+
+    private static void Call(INetpoll poller, string member)
+    {
+        switch (member)
+        {
+            case nameof(INetpoll.Open): poller.Open(0, new PollToken(1)); break;
+            case nameof(INetpoll.Close): poller.Close(0, new PollToken(1)); break;
+            case nameof(INetpoll.Poll): poller.Poll(new PollEvent[4], 0); break;
+            case nameof(INetpoll.Break): poller.Break(); break;
+            default: throw new ArgumentOutOfRangeException(nameof(member), member, "a member of INetpoll was expected");
+        }
+    }
+}

@@ -1,0 +1,87 @@
+using Poller.Abstractions;
+using static Poller.Abstractions.PollReadiness;
+
+namespace Poller.Conformance;
+
+public abstract partial class NetpollConformance
+{
+    // 2400 descriptors: below what systems give a process, above what a first event list holds.
+    private const int Pairs = 1200;
+
+    /// <summary>More are ready than there is room for: what finds none is reported by a later call.</summary>
+    /// <param name="room">The room the polls have.</param>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(7)]
+    [InlineData(128)]
+    [InlineData(4096)]
+    public void Nothing_is_lost_when_more_are_ready_than_there_is_room_for(int room)
+    {
+        // On edges small rooms are the point; a level-triggered poller may look at all of them for each, so that they have fewer to look at.
+        (Fd A, Fd B)[] pairs = OpenMany(room < 100 ? Pairs / 8 : Pairs);
+        ArmAll(pairs, PollMode.Write);
+        Assert.Equal(Enumerable.Range(0, 2 * pairs.Length), Tokens(PollAll(room), Writable));
+
+        for (int round = 0; round < 2; round++)
+        {
+            Swap(pairs);
+            ArmAll(pairs, PollMode.Read);
+
+            Assert.Equal(Enumerable.Range(0, 2 * pairs.Length), Tokens(PollAll(room), Readable));
+            Assert.Empty(PollAll(room));
+        }
+    }
+
+    /// <summary>A poll does not block while something is left of what an earlier one had no room for.</summary>
+    /// <param name="room">The room the polls have.</param>
+    [Theory]
+    [InlineData(1)]
+    [InlineData(128)]
+    public void Polls_that_block_return_while_something_is_left(int room)
+    {
+        (Fd A, Fd B)[] pairs = OpenMany(room < 100 ? Pairs / 8 : Pairs);
+        PollAll(4096);
+        Swap(pairs);
+        ArmAll(pairs, PollMode.Read);
+        Poller.Break();
+
+        List<PollEvent> events = [];
+        Worker.Start(() => { while (Tokens(events, Readable).Count() < 2 * pairs.Length) events.AddRange(Poll(Blocking, room)); }).Join();
+
+        Assert.Empty(Tokens(events, Readable).Except(Enumerable.Range(0, 2 * pairs.Length)));
+    }
+
+    private static IEnumerable<int> Tokens(IEnumerable<PollEvent> events, PollReadiness readiness) =>
+        events.Where(e => e.Readiness.HasFlag(readiness)).Select(e => (int)e.Token.Value).Distinct().Order();
+
+    private (Fd A, Fd B)[] OpenMany(int count)
+    {
+        (Fd A, Fd B)[] pairs = [.. Enumerable.Range(0, count).Select(_ => OwnSocketPair())];
+        for (int i = 0; i < count; i++)
+        {
+            Assert.Equal(0, Poller.Open(pairs[i].A, new PollToken((ulong)(2 * i))));
+            Assert.Equal(0, Poller.Open(pairs[i].B, new PollToken((ulong)(2 * i + 1))));
+        }
+        return pairs;
+    }
+
+    private void ArmAll((Fd A, Fd B)[] pairs, PollMode mode)
+    {
+        for (int i = 0; i < pairs.Length; i++)
+        {
+            Arm(pairs[i].A, (ulong)(2 * i), mode);
+            Arm(pairs[i].B, (ulong)(2 * i + 1), mode);
+        }
+    }
+
+    private static void Swap((Fd A, Fd B)[] pairs)
+    {
+        foreach ((Fd a, Fd b) in pairs)
+        {
+            a.Drain();
+            b.Drain();
+            Assert.Equal(1, a.Write());
+            Assert.Equal(1, b.Write());
+        }
+    }
+}

@@ -1,0 +1,192 @@
+using System.Net;
+using System.Net.Sockets;
+using Poller.Abstractions;
+using static Poller.Abstractions.PollReadiness;
+
+namespace Poller.Conformance;
+
+// What becomes ready when, for each kind of descriptor. A report may say more than it must, as an edge may be spurious.
+public abstract partial class NetpollConformance
+{
+    /// <summary>The peer will write no more; it reads still.</summary>
+    [Fact]
+    public void A_half_close_by_the_peer_is_a_read_hang_up()
+    {
+        (Fd near, Fd far) = Own(Fd.TcpPair());
+        OpenQuietly(near, 1);
+
+        Assert.Equal(0, far.Shutdown());
+
+        Await(near, 1, Readable | ReadHangup);
+        Assert.Equal(0, near.Read());
+        Assert.Equal(1, near.Write());
+    }
+
+    /// <summary>A reader and a writer both have to learn of it.</summary>
+    [Fact]
+    public void A_reset_is_for_both_directions()
+    {
+        (Socket near, Socket far) = SocketsOverTcp();
+        near.Blocking = false;
+        OpenQuietly(near.Handle, 1);
+
+        // So that the write side has something to report.
+        while (near.Send(new byte[64 * 1024], 0, 64 * 1024, SocketFlags.None, out SocketError error) > 0 && error == SocketError.Success) { }
+        far.LingerState = new LingerOption(true, 0);
+        far.Dispose();
+
+        Await(near.Handle, 1, Readable | Writable | ReadHangup);
+        Assert.Equal(SocketError.ConnectionReset, Assert.Throws<SocketException>(() => near.Receive(new byte[1])).SocketErrorCode);
+    }
+
+    /// <summary>A writer without room waits for no room any more.</summary>
+    [Fact]
+    public void The_peers_close_is_for_both_directions_of_a_full_socket()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        OpenQuietly(near, 1);
+        near.Fill();
+
+        far.Dispose();
+
+        Await(near, 1, Readable | Writable | ReadHangup);
+    }
+
+    /// <summary>ReadHangup says that a short read does not mean "drained"; bytes alone do not.</summary>
+    [Fact]
+    public void Plain_bytes_are_no_hang_up()
+    {
+        (Fd near, Fd far) = Own(Fd.TcpPair());
+        OpenQuietly(near, 1);
+
+        Assert.Equal(1, far.Write());
+
+        PollReadiness readiness = Await(near, 1, Readable);
+        Assert.Equal(None, readiness & (ReadHangup | Error));
+    }
+
+    /// <summary>A listener is readable when there is somebody to accept.</summary>
+    [Fact]
+    public void A_connection_to_accept_is_readable()
+    {
+        Socket listener = Own(Listen());
+        OpenQuietly(listener.Handle, 1);
+        using Socket client = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+
+        client.Connect(listener.LocalEndPoint!);
+
+        Await(listener.Handle, 1, Readable);
+    }
+
+    /// <summary>As Go does it: the socket is registered, then connected, and write readiness tells of the outcome.</summary>
+    [Fact]
+    public void A_connect_that_completes_is_writable()
+    {
+        Socket listener = Own(Listen());
+        Socket near = Own(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Blocking = false });
+        OpenQuietly(near.Handle, 1);
+
+        StartConnect(near, listener.LocalEndPoint!);
+
+        // What a socket that was not connected yet had to say may come first.
+        Assert.True(SpinWait.SpinUntil(
+            () =>
+            {
+                Await(near.Handle, 1, Writable);
+                return near.Poll(0, SelectMode.SelectWrite);
+            },
+            Worker.Bound));
+        Assert.Equal(0, near.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error));
+        Assert.Equal(1, near.Send([1]));
+    }
+
+    /// <summary>A failed connect is told in the same way as one that succeeds.</summary>
+    [Fact]
+    public void A_connect_that_is_refused_is_writable()
+    {
+        // Bound and not listening: nobody else is given the port, and it refuses.
+        Socket nobody = Own(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
+        nobody.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        Socket near = Own(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Blocking = false });
+        StartConnect(near, nobody.LocalEndPoint!);
+        Assert.Equal(0, Poller.Open(near.Handle, new PollToken(1)));
+
+        Await(near.Handle, 1, Writable);
+    }
+
+    /// <summary>The write end's close is the end of what the read end reads.</summary>
+    [Fact]
+    public void A_pipe_without_writers_has_hung_up()
+    {
+        (Fd read, Fd write) = Own(Fd.Pipe());
+        OpenQuietly(read, 1);
+        write.Write(3);
+
+        write.Dispose();
+
+        Await(read, 1, Readable | ReadHangup);
+        Assert.Equal(3, read.Drain());
+        Assert.Equal(0, read.Read());
+    }
+
+    /// <summary>A write into it fails, and does not block.</summary>
+    [Fact]
+    public void A_full_pipe_without_readers_is_writable()
+    {
+        (Fd read, Fd write) = Own(Fd.Pipe());
+        OpenQuietly(write, 1);
+        write.Fill();
+
+        read.Dispose();
+
+        Await(write, 1, Writable);
+        Assert.True(write.Write() < 0);
+    }
+
+    /// <summary>Each end of a pipe has one direction.</summary>
+    [Fact]
+    public void The_ends_of_a_pipe_are_ready_each_in_its_direction()
+    {
+        (Fd read, Fd write) = Own(Fd.Pipe());
+        Open(read, 1, PollMode.Read);
+        Assert.Empty(PollAll());
+        Open(write, 2, PollMode.Write);
+        Assert.Equal(Writable, ReadinessOf(2));
+
+        int written = write.Fill();
+        Assert.True(ReadinessOf(1).HasFlag(Readable));
+        Arm(write, 2, PollMode.Write);
+        Assert.Empty(PollAll());
+
+        Assert.Equal(written, read.Drain());
+        Assert.Equal(Writable, ReadinessOf(2));
+    }
+
+    private static void StartConnect(Socket socket, EndPoint address)
+    {
+        try
+        {
+            socket.Connect(address);
+        }
+        catch (SocketException error) when (error.SocketErrorCode is SocketError.WouldBlock or SocketError.InProgress or SocketError.ConnectionRefused)
+        {
+            // It goes on in the kernel, or is over already: the poller tells.
+        }
+    }
+
+    private static Socket Listen()
+    {
+        Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        return listener;
+    }
+
+    private (Socket Near, Socket Far) SocketsOverTcp()
+    {
+        using Socket listener = Listen();
+        Socket near = Own(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
+        near.Connect(listener.LocalEndPoint!);
+        return (near, Own(listener.Accept()));
+    }
+}

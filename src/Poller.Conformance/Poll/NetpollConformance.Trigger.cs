@@ -1,0 +1,246 @@
+using Poller.Abstractions;
+using static Poller.Abstractions.PollReadiness;
+
+namespace Poller.Conformance;
+
+// Where edges and levels differ a fact says what each of them does.
+public abstract partial class NetpollConformance
+{
+    /// <summary>Arm is for <see cref="PollTrigger.Level"/>; on edges it throws, as Open has asked for everything already.</summary>
+    [Fact]
+    public void Arm_is_for_level_triggered_pollers()
+    {
+        (Fd near, _) = OwnSocketPair();
+        OpenQuietly(near, 1);
+
+        if (!IsLevel)
+        {
+            AssertThatThereIsNothingToArm(near);
+            return;
+        }
+        Assert.Equal(0, Poller.Arm(near, new PollToken(1), PollMode.Write));
+        Assert.Equal(Writable, ReadinessOf(1));
+    }
+
+    /// <summary>A level-triggered poller reports nothing that was not asked for.</summary>
+    [Fact]
+    public void Open_reports_the_directions_that_are_ready_already()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        far.Write();
+
+        Assert.Equal(0, Poller.Open(near, new PollToken(1)));
+        if (IsLevel) Assert.Empty(PollAll());
+        Arm(near, 1, PollMode.ReadWrite);
+
+        Assert.Equal(Readable | Writable, ReadinessOf(1));
+    }
+
+    /// <summary>Neither bytes nor room: neither direction.</summary>
+    [Fact]
+    public void Open_reports_nothing_where_nothing_is_ready()
+    {
+        (Fd near, _) = OwnSocketPair();
+        near.Fill();
+
+        Open(near, 1);
+
+        Assert.Empty(PollAll());
+    }
+
+    /// <summary>An edge is reported once; a level once for each Arm, and at once where it is there already.</summary>
+    [Fact]
+    public void Bytes_are_reported_once_until_more_come_or_it_is_armed()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        OpenQuietly(near, 1);
+        far.Write(10);
+        Arm(near, 1, PollMode.Read);
+        Assert.True(ReadinessOf(1).HasFlag(Readable));
+        Assert.Empty(PollAll());
+
+        // Unread bytes are no edge, and a read of some of them is none either.
+        Assert.Equal(5, near.Read(5));
+        Assert.Empty(PollAll());
+        if (IsLevel)
+        {
+            Arm(near, 1, PollMode.Read);
+            Assert.Equal(Readable, ReadinessOf(1));
+        }
+
+        Assert.Equal(5, near.Drain());
+        Arm(near, 1, PollMode.Read);
+        Assert.Empty(PollAll());
+        far.Write();
+        Assert.True(ReadinessOf(1).HasFlag(Readable));
+    }
+
+    /// <summary>A write that would block is told when there is room.</summary>
+    [Fact]
+    public void Room_is_reported_once_the_peer_has_read()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        OpenQuietly(near, 1);
+        int written = near.Fill();
+        Arm(near, 1, PollMode.Write);
+        Assert.Empty(PollAll());
+
+        Assert.Equal(written, far.Drain());
+
+        Assert.Equal(Writable, ReadinessOf(1));
+        Assert.Empty(PollAll());
+    }
+
+    /// <summary>Bytes are no report of room. Re-arming both directions for one would wake writers for nothing.</summary>
+    [Fact]
+    public void The_directions_are_reported_each_for_itself()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        OpenQuietly(near, 1);
+        near.Fill();
+        Arm(near, 1, PollMode.ReadWrite);
+
+        far.Write();
+        Assert.Equal(Readable, ReadinessOf(1));
+
+        far.Drain();
+        Assert.True(ReadinessOf(1).HasFlag(Writable)); // On edges the byte that still waits may be told again.
+        near.Drain();
+        Assert.Empty(PollAll());
+    }
+
+    /// <summary>Delivery disarms the direction that was delivered, Arm arms the one that it names; the other keeps what it had.</summary>
+    [Fact]
+    public void Arm_leaves_the_other_direction_as_it_was()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        OpenQuietly(near, 1);
+        if (!IsLevel)
+        {
+            AssertThatThereIsNothingToArm(near);
+            return;
+        }
+
+        far.Write();
+        Arm(near, 1, PollMode.Read);
+        Assert.Equal(Readable, ReadinessOf(1)); // It is writable too, which nobody asked for.
+        Arm(near, 1, PollMode.Write);
+        Assert.Equal(Writable, ReadinessOf(1)); // It is readable still.
+
+        near.Drain();
+        Arm(near, 1, PollMode.Read);
+        Arm(near, 1, PollMode.Write);
+        Assert.Equal(Writable, ReadinessOf(1));
+        far.Write();
+        Assert.Equal(Readable, ReadinessOf(1));
+        Assert.Empty(PollAll());
+    }
+
+    /// <summary>An end or an error is for both directions, and of these for the armed one.</summary>
+    [Fact]
+    public void A_hang_up_reports_no_direction_that_is_not_armed()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        OpenQuietly(near, 1);
+        far.Dispose();
+
+        if (!IsLevel)
+        {
+            Assert.True(ReadinessOf(1).HasFlag(Readable | ReadHangup));
+            return;
+        }
+        Assert.Empty(PollAll());
+        Arm(near, 1, PollMode.Write);
+        Assert.Equal(Writable, ReadinessOf(1) & (Readable | Writable));
+        Arm(near, 1, PollMode.Read);
+        Assert.Equal(Readable, ReadinessOf(1) & (Readable | Writable));
+    }
+
+    /// <summary>Arm of a descriptor that nobody opened is an answer, not an exception.</summary>
+    [Fact]
+    public void Arm_answers_ENOENT_for_a_descriptor_that_is_not_registered()
+    {
+        (Fd near, _) = OwnSocketPair();
+        if (!IsLevel)
+        {
+            AssertThatThereIsNothingToArm(near);
+            return;
+        }
+
+        Assert.Equal(LibC.ENOENT, Poller.Arm(near, new PollToken(1), PollMode.Read));
+        OpenQuietly(near, 1);
+        Assert.Equal(0, Poller.Close(near, new PollToken(1)));
+        Assert.Equal(LibC.ENOENT, Poller.Arm(near, new PollToken(1), PollMode.Read));
+    }
+
+    /// <summary>The end is an edge of its own: a reader that took a short read for "drained" would else wait for good.</summary>
+    [Fact]
+    public void An_end_is_reported_after_the_bytes_before_it_were()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        OpenQuietly(near, 1);
+        far.Write(3);
+        Await(near, 1, Readable);
+
+        Assert.Equal(0, far.Shutdown());
+
+        Await(near, 1, Readable | ReadHangup);
+        Assert.Equal(3, near.Drain());
+        Assert.Equal(0, near.Read());
+        Assert.Empty(PollAll());
+    }
+
+    /// <summary>A Break on the way to it costs no event.</summary>
+    [Fact]
+    public void What_is_ready_waits_for_a_poll()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        near.Fill();
+        OpenQuietly(near, 1);
+        Arm(near, 1, PollMode.Read);
+        far.Write();
+        Poller.Break();
+
+        // Ended by the Break or by the event, or both: the event comes in one of two.
+        List<PollEvent> events = [];
+        Worker.Start(() =>
+        {
+            events.AddRange(Poll(Blocking, room: 1));
+            if (events.Count == 0) events.AddRange(Poll(Blocking, room: 1));
+        }).Join();
+
+        Assert.Equal(new PollEvent(new PollToken(1), Readable), Assert.Single(events));
+    }
+
+    /// <summary>The plain case.</summary>
+    [Fact]
+    public void A_poll_that_blocks_returns_with_the_event_that_comes()
+    {
+        (Fd near, Fd far) = OwnSocketPair();
+        near.Fill();
+        OpenQuietly(near, 1);
+        Arm(near, 1, PollMode.Read);
+        (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
+
+        far.Write();
+        thread.Join();
+
+        Assert.Equal(new PollEvent(new PollToken(1), Readable), Assert.Single(events));
+    }
+
+    /// <summary>What stands behind the events counted is the caller's.</summary>
+    [Fact]
+    public void A_poll_writes_nothing_behind_the_events_it_counts()
+    {
+        (Fd quiet, _) = OwnSocketPair();
+        OpenQuietly(quiet, 1);
+        (Fd near, _) = OwnSocketPair();
+        Open(near, 2, PollMode.Write);
+        PollEvent untouched = new(new PollToken(77), Error);
+        PollEvent[] events = [untouched, untouched, untouched];
+
+        Assert.Equal(1, Poller.Poll(events, 0));
+
+        Assert.Equal([new PollEvent(new PollToken(2), Writable), untouched, untouched], events);
+    }
+}

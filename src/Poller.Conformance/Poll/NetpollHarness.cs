@@ -1,0 +1,386 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using Poller.Abstractions;
+
+namespace Poller.Conformance;
+
+/// <summary>The backend did what the contract forbids.</summary>
+internal sealed class NetpollViolation(string fault, string expectation) : Exception(fault)
+{
+    /// <summary>What the model wanted when it happened.</summary>
+    public string Expectation => expectation;
+}
+
+/// <summary>Does the commands of one sequence to real descriptors and to a new poller of the backend, and asks the model about each poll.</summary>
+/// <remarks>One thread runs it; <see cref="Trace"/> may be read by another.</remarks>
+internal sealed class NetpollHarness : IDisposable
+{
+    private const long Nanosecond = 1, Microsecond = 1000 * Nanosecond;
+
+    private readonly INetpoll _poller;
+    private readonly NetpollModel _model;
+    private readonly long _patience;
+    private readonly Fd?[] _fds = new Fd?[NetpollModel.EndCount];
+    private readonly LibC.PollFd[] _set = new LibC.PollFd[NetpollModel.EndCount];
+
+    // Guarded by itself.
+    private readonly List<string> _trace = [];
+
+    public NetpollHarness(INetpollFactory factory, TimeSpan patience)
+    {
+        _patience = (long)patience.TotalNanoseconds;
+        _poller = factory.Create();
+        _poller.Init();
+        _model = new NetpollModel(_poller.Trigger);
+    }
+
+    public int Polls { get; private set; }
+    public int Events { get; private set; }
+
+    /// <summary>What was done so far and what came of it.</summary>
+    public string[] Trace
+    {
+        get
+        {
+            lock (_trace) return [.. _trace];
+        }
+    }
+
+    /// <exception cref="NetpollViolation">The backend broke the contract.</exception>
+    public void Run(IReadOnlyList<NetpollCommand> commands)
+    {
+        for (int i = 0; i < commands.Count; i++)
+        {
+            Begin(i + 1, Describe(commands[i]));
+            Execute(commands[i]);
+        }
+
+        // Whatever is due by now has to come, and then there is silence.
+        Begin(commands.Count + 1, "the end: settle, and a poll that times out");
+        Settle(8);
+        if (_model.BreakIsPending) PollOnce(8, NetpollWait.Long, _patience);
+        Settle(8);
+        PollOnce(8, NetpollWait.Short, 300 * Microsecond);
+    }
+
+    public void Dispose()
+    {
+        _poller.Dispose();
+        foreach (Fd? fd in _fds) fd?.Dispose();
+    }
+
+    private void Execute(NetpollCommand command)
+    {
+        switch (command)
+        {
+            case NetpollCommand.Write(int end, int count) when Live(end, e => e.CanWrite):
+                Note(Write(end, count));
+                break;
+            case NetpollCommand.Fill(int end) when Live(end, e => e.CanWrite):
+                int filled = 0, last;
+                while ((last = Write(end, int.MaxValue)) > 0) filled += last;
+
+                // A pipe takes single bytes where it refuses a page.
+                while (last == -LibC.EAGAIN && _model.Ends[end].Kind == ChannelKind.Pipe && Write(end, 1) > 0) filled++;
+                Note(filled, last);
+                break;
+            case NetpollCommand.Read(int end, int count) when Live(end, e => e.CanRead):
+                Note(Read(end, count));
+                break;
+            case NetpollCommand.Drain(int end) when Live(end, e => e.CanRead):
+                int drained = 0, result;
+                while ((result = Read(end, int.MaxValue)) > 0) drained += result;
+                Note(drained, result);
+                break;
+            case NetpollCommand.Shutdown(int end, PollMode side) when Live(end, e => e.Kind != ChannelKind.Pipe):
+                int shut = _fds[end]!.Shutdown(side == PollMode.Write ? LibC.SHUT_WR : LibC.SHUT_RD);
+                Note(shut);
+                if (shut == 0 && side == PollMode.Write) _model.ShutWrite(_model.Ends[end]);
+                else if (shut == 0) _model.Ends[end].ShutRead();
+                break;
+            case NetpollCommand.Hangup(int end) when Live(end):
+                if (_model.Ends[end].Token is not null) Close(end);
+                _fds[end]!.Dispose();
+                _fds[end] = null;
+                _model.Vanished(_model.Ends[end]);
+                break;
+            case NetpollCommand.Renew(int end):
+                Renew(end);
+                break;
+            case NetpollCommand.Open(int end) when Live(end):
+                Open(end);
+                break;
+            case NetpollCommand.Close(int end) when Live(end):
+                Close(end);
+                break;
+            case NetpollCommand.Arm(int end, PollMode mode) when Live(end, e => e.Token is not null):
+                NetpollEnd armed = _model.Ends[end];
+                Expect($"Arm({mode}) of {armed}", 0, Call("Arm", () => _poller.Arm(_fds[end]!, armed.Token!.Value, mode)));
+                _model.Armed(armed, mode);
+                break;
+            case NetpollCommand.Poll(int room, int microseconds):
+                PollOnce(room, microseconds == 0 ? NetpollWait.None : NetpollWait.Short, microseconds * Microsecond + Odd(microseconds));
+                break;
+            case NetpollCommand.Await(int room):
+                Observe();
+                if (_model.MustReturn) PollOnce(room, NetpollWait.Long, _patience);
+                else Note("nothing is due");
+                break;
+            case NetpollCommand.Settle(int room):
+                Settle(room);
+                break;
+            case NetpollCommand.Break(int times):
+                for (; times > 0; times--) Call("Break", Break);
+                _model.Broke();
+                break;
+            case NetpollCommand.BreakDuringPoll(int room):
+                BreakDuringPoll(room);
+                break;
+            default:
+                Note("no effect in this state");
+                break;
+        }
+        Observe();
+
+        // A time-out that is no whole number of microseconds, to see it rounded up.
+        static long Odd(int microseconds) => microseconds % 10 * 77 * Nanosecond;
+    }
+
+    /// <summary>Whether there is a descriptor to act on; makes the channel when it was never used.</summary>
+    private bool Live(int end, Func<NetpollEnd, bool>? where = null)
+    {
+        if (_fds[end] is null && !_model.Ends[end].IsClosed)
+        {
+            int first = end & ~1;
+            (_fds[first], _fds[first + 1]) = MakeChannel(_model.Ends[first].Kind);
+            Observe();
+        }
+        return _fds[end] is not null && where?.Invoke(_model.Ends[end]) != false;
+    }
+
+    private static (Fd, Fd) MakeChannel(ChannelKind kind) => kind switch
+    {
+        ChannelKind.Unix => Fd.SocketPair(),
+        ChannelKind.Pipe => Fd.Pipe(),
+        _ => Fd.TcpPair(),
+    };
+
+    private int Write(int end, int count)
+    {
+        int result = _fds[end]!.Write(count);
+        _model.Ends[end].Wrote(result);
+        return result;
+    }
+
+    private int Read(int end, int count)
+    {
+        int result = _fds[end]!.Read(count);
+        _model.Ends[end].Took(Math.Min(count, Fd.Chunk), result);
+        return result;
+    }
+
+    private void Open(int index)
+    {
+        NetpollEnd end = _model.Ends[index];
+        PollToken token = _model.NextToken(end);
+        Observe();
+        Expect($"Open of {end}", end.Token is null ? 0 : LibC.EEXIST, Call("Open", () => _poller.Open(_fds[index]!, token)));
+        if (end.Token is not null) return;
+        _model.Opened(end);
+        Note($"token {token}");
+    }
+
+    private void Close(int index)
+    {
+        NetpollEnd end = _model.Ends[index];
+        PollToken token = end.Token ?? _model.NextToken(end);
+        Expect($"Close of {end}", end.Token is null ? LibC.ENOENT : 0, Call("Close", () => _poller.Close(_fds[index]!, token)));
+        if (end.Token is not null) _model.Closed(end);
+    }
+
+    private void Renew(int index)
+    {
+        int first = index & ~1;
+        ReadOnlySpan<int> both = [first, first + 1];
+        List<int> opened = [];
+        foreach (int end in both)
+        {
+            if (_model.Ends[end].Token is null) continue;
+            Close(end);
+            opened.Add(end);
+        }
+
+        (Fd a, Fd b) = MakeChannel(_model.Ends[first].Kind);
+        foreach ((int end, Fd fresh) in ((int, Fd)[])[(first, a), (first + 1, b)])
+        {
+            if (_fds[end] is { } old) old.BecomeOther(fresh);
+            else _fds[end] = fresh;
+        }
+        _model.Make(first / 2);
+        foreach (int end in opened) Open(end);
+    }
+
+    private void Break() => _poller.Break();
+
+    private void BreakDuringPoll(int room)
+    {
+        bool called = false;
+        using ManualResetEventSlim go = new();
+        Worker breaker = Worker.Start(() =>
+        {
+            go.Wait();
+            Volatile.Write(ref called, true);
+            _poller.Break();
+        });
+        try
+        {
+            PollOnce(room, NetpollWait.Long, _patience, go, ref called);
+        }
+        finally
+        {
+            breaker.Join();
+        }
+    }
+
+    private void Settle(int room)
+    {
+        while (true)
+        {
+            while (PollOnce(room, NetpollWait.None, 0) > 0) { }
+            if (!_model.IsDueOverTcp) break;
+            PollOnce(room, NetpollWait.Long, _patience);
+        }
+        if (_model.Settled() is { } fault) throw new NetpollViolation(fault, _model.Describe());
+    }
+
+    private int PollOnce(int room, NetpollWait wait, long delay)
+    {
+        bool never = false;
+        return PollOnce(room, wait, delay, null, ref never);
+    }
+
+    private int PollOnce(int room, NetpollWait wait, long delay, ManualResetEventSlim? begins, ref bool breakCalled)
+    {
+        Observe();
+        _model.Polling();
+        string expectation = _model.Describe();
+        PollEvent[] events = new PollEvent[room];
+        begins?.Set();
+        long start = Stopwatch.GetTimestamp();
+        int count = Call("Poll", () => _poller.Poll(events, delay));
+        TimeSpan taken = Stopwatch.GetElapsedTime(start);
+        bool breakCame = Volatile.Read(ref breakCalled);
+        Polls++;
+        if (count < 0 || count > room) throw new NetpollViolation($"Poll with room for {room} returned {count}", expectation);
+        Events += count;
+        Note($"poll({delay} ns), room {room}: {(count == 0 ? "nothing" : string.Join(", ", events[..count].Select(Describe)))} "
+            + string.Create(CultureInfo.InvariantCulture, $"after {taken.TotalMicroseconds:0} µs"));
+
+        Observe();
+        string? fault = _model.Polled(events.AsSpan(0, count), wait, taken.TotalNanoseconds >= delay, breakCame);
+        if (fault is not null) throw new NetpollViolation(fault, expectation);
+        if (begins is not null && !breakCame) _model.Broke();
+        return count;
+    }
+
+    /// <summary>Asks the kernel about every end, until what was done has arrived.</summary>
+    private void Observe()
+    {
+        long start = Stopwatch.GetTimestamp();
+        for (SpinWait spin = default; ; spin.SpinOnce(sleep1Threshold: -1))
+        {
+            int count = 0;
+            foreach (Fd? fd in _fds)
+            {
+                if (fd is not null) _set[count++] = new() { Fd = fd.Number, Events = LibC.POLLIN | LibC.POLLPRI | LibC.POLLOUT };
+            }
+            if (count == 0) return;
+            if (LibC.poll(_set.AsSpan(0, count)) < 0) throw new InvalidOperationException("poll: " + Marshal.GetLastPInvokeErrorMessage());
+
+            string? missing = null;
+            count = 0;
+            foreach (NetpollEnd end in _model.Ends)
+            {
+                if (_fds[end.Index] is null) continue;
+                PollMode ready = Fd.Ready(_set[count++].Revents);
+                bool agree = (end.IsReadable is not { } readable || readable == ((ready & PollMode.Read) != 0))
+                    && (end.IsWritable is not true || (ready & PollMode.Write) != 0);
+                if (!agree) missing = $"poll(2) says that {ready} of {end} is ready; {end.IsReadable} and {end.IsWritable} were expected";
+                _model.Observe(end, ready);
+            }
+            if (missing is null) return;
+            if (Stopwatch.GetElapsedTime(start) > Worker.Bound)
+            {
+                throw new InvalidOperationException(missing);
+            }
+        }
+    }
+
+    // What a member throws is a fault of the backend: on the way of a sequence nothing is asked of it that it may refuse so.
+    private T Call<T>(string member, Func<T> call)
+    {
+        try
+        {
+            return call();
+        }
+#pragma warning disable CA1031
+        catch (Exception error)
+#pragma warning restore CA1031
+        {
+            throw new NetpollViolation($"{member} threw {error}", _model.Describe());
+        }
+    }
+
+    private void Call(string member, Action call) => Call(member, () =>
+    {
+        call();
+        return 0;
+    });
+
+    private void Expect(string what, int expected, int errno)
+    {
+        Note(errno == 0 ? "0" : $"errno {errno}");
+        if (errno != expected) throw new NetpollViolation($"{what} answered errno {errno}; {expected} was expected", _model.Describe());
+    }
+
+    private void Begin(int number, string command)
+    {
+        _model.Begin(number, command);
+        lock (_trace) _trace.Add(string.Create(CultureInfo.InvariantCulture, $"{number,4}  {command}"));
+    }
+
+    private void Note(string outcome)
+    {
+        lock (_trace) _trace[^1] += " → " + outcome;
+    }
+
+    private void Note(int result) => Note(result >= 0 ? $"{result}" : $"errno {-result}");
+
+    private void Note(int total, int last) => Note($"{total}, then {(last == 0 ? "the end" : $"errno {-last}")}");
+
+    private string Describe(PollEvent e) =>
+        $"{e.Readiness} under {e.Token}" + (_model.Ends.FirstOrDefault(end => end.Token == e.Token) is { } end ? $" ({end})" : " (nobody's)");
+
+    private string Describe(NetpollCommand command) => command switch
+    {
+        NetpollCommand.Write(int end, int count) => $"write {count} to {Name(end)}",
+        NetpollCommand.Fill(int end) => $"fill {Name(end)}",
+        NetpollCommand.Read(int end, int count) => $"read {count} from {Name(end)}",
+        NetpollCommand.Drain(int end) => $"drain {Name(end)}",
+        NetpollCommand.Shutdown(int end, PollMode side) => $"shut down the {side} side of {Name(end)}",
+        NetpollCommand.Hangup(int end) => $"close(2) of {Name(end)}",
+        NetpollCommand.Renew(int end) => $"close(2) of both ends of {Name(end & ~1)}, and a new channel under their numbers",
+        NetpollCommand.Open(int end) => $"Open {Name(end)}",
+        NetpollCommand.Close(int end) => $"Close {Name(end)}",
+        NetpollCommand.Arm(int end, PollMode mode) => $"Arm {mode} of {Name(end)}",
+        NetpollCommand.Poll(int room, int microseconds) => $"Poll for {microseconds} µs with room for {room}",
+        NetpollCommand.Await(int room) => $"Poll for what is due with room for {room}",
+        NetpollCommand.Settle(int room) => $"Poll until there is nothing more, with room for {room}",
+        NetpollCommand.Break(int times) => times == 1 ? "Break" : $"Break, {times} times",
+        NetpollCommand.BreakDuringPoll(int room) => $"Break from another thread during a Poll with room for {room}",
+        _ => throw new InvalidOperationException($"unknown command {command}"),
+    };
+
+    private string Name(int end) => _fds[end] is { } fd ? $"{_model.Ends[end]} (fd {fd.Number})" : $"{_model.Ends[end]}";
+}

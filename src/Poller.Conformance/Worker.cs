@@ -1,0 +1,100 @@
+using System.Runtime.ExceptionServices;
+using System.Runtime.InteropServices;
+
+namespace Poller.Conformance;
+
+/// <summary>A thread of a test's own: a poll that blocks takes no thread-pool thread, and what it throws reaches the test.</summary>
+internal sealed unsafe class Worker
+{
+    /// <summary>How long a test waits for what has to happen. Only a failing test waits so long.</summary>
+    public static readonly TimeSpan Bound = TimeSpan.FromSeconds(30);
+
+    private readonly TaskCompletionSource _started = new();
+    private readonly TaskCompletionSource _finished = new();
+    private readonly TaskCompletionSource _mayExit = new();
+    private readonly Thread _thread;
+    private ExceptionDispatchInfo? _error;
+    private string? _stat;
+    private nint _self;
+
+    private Worker(Action action, bool signalsBlocked)
+    {
+        _thread = new Thread(() =>
+        {
+            if (signalsBlocked) BlockSignals();
+            _self = LibC.pthread_self();
+            if (OperatingSystem.IsLinux()) _stat = File.ResolveLinkTarget("/proc/thread-self", returnFinalTarget: false)!.FullName + "/stat";
+            _started.SetResult();
+            try
+            {
+                action();
+            }
+#pragma warning disable CA1031 // Join throws it again, whatever it is.
+            catch (Exception error)
+#pragma warning restore CA1031
+            {
+                _error = ExceptionDispatchInfo.Capture(error);
+            }
+            _finished.SetResult();
+            _mayExit.Task.Wait(Bound);
+        })
+        { IsBackground = true };
+        _thread.Start();
+        _started.Task.Wait();
+    }
+
+    public static Worker Start(Action action) => new(action, signalsBlocked: false);
+
+    /// <summary>On a thread that no signal interrupts: what ends a wait there is its time-out, a Break or an event.</summary>
+    public static Worker StartUninterrupted(Action action) => new(action, signalsBlocked: true);
+
+    public static void RunUninterrupted(Action action) => StartUninterrupted(action).Join();
+
+    public bool HasFinished => _finished.Task.IsCompleted;
+
+    public bool HasFinishedWithin(TimeSpan time) => _finished.Task.Wait(time);
+
+    public void Join()
+    {
+        if (!_finished.Task.Wait(Bound)) throw new TimeoutException($"a thread of the test still ran after {Bound.TotalSeconds} s");
+        _mayExit.SetResult();
+        _thread.Join();
+        _error?.Throw();
+    }
+
+    /// <summary>Returns once the thread sleeps in the kernel, or has finished. Where the system does not tell, it has had the time to.</summary>
+    public void AwaitSleep()
+    {
+        if (_stat is null)
+        {
+            HasFinishedWithin(TimeSpan.FromMilliseconds(50));
+            return;
+        }
+        if (!SpinWait.SpinUntil(() => HasFinished || IsAsleep(), Bound)) throw new TimeoutException("the thread never blocked");
+
+        bool IsAsleep()
+        {
+            // "1234 (name) S …": the name may hold anything, brackets too.
+            string stat = File.ReadAllText(_stat);
+            return stat[stat.LastIndexOf(')') + 2] == 'S';
+        }
+    }
+
+    /// <summary>Interrupts the system call the thread is in.</summary>
+    public void Interrupt(int signal)
+    {
+        // The thread outlives its action until Join, so the identity is valid.
+        int errno = LibC.pthread_kill(_self, signal);
+        if (errno != 0) throw new InvalidOperationException("pthread_kill: " + Marshal.GetPInvokeErrorMessage(errno));
+    }
+
+    private static void BlockSignals()
+    {
+        ReadOnlySpan<int> faults = [4, 5, 6, LibC.SIGBUS, 8, 11]; // SIGILL, SIGTRAP, SIGABRT, SIGFPE, SIGSEGV: the runtime's own.
+        byte* set = stackalloc byte[128];
+        int errno = LibC.sigfillset(set);
+        foreach (int fault in faults) errno |= LibC.sigdelset(set, fault);
+        errno |= LibC.pthread_sigmask(LibC.SIG_BLOCK, set, null);
+        if (errno != 0) throw new InvalidOperationException("the thread's signals could not be blocked");
+    }
+}
