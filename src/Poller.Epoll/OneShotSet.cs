@@ -25,10 +25,10 @@ namespace Poller.Epoll;
 internal sealed class OneShotSet(SafeFd epoll)
 {
     private const int GenerationShift = 32;
-    private const uint ReadInterest = LibC.EPOLLIN | LibC.EPOLLRDHUP;
 
     // Not EPOLLPRI, which would go on for as long as an urgent byte stands at the head of a stream that is only looked at. It is not needed
     // either: what stands behind that byte is reported by itself.
+    private const uint ReadInterest = LibC.EPOLLIN | LibC.EPOLLRDHUP;
     private const uint FullInterest = ReadInterest | LibC.EPOLLOUT;
 
     private readonly Lock _lock = new();
