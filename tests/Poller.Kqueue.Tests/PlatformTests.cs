@@ -157,7 +157,8 @@ public class PlatformTests
 
             far.Write();
             Assert.Equal(1, poller.Poll(events, -1));
-            PollReadiness readable = kernel.Platform.EVFILT_EXCEPT is null ? PollReadiness.Readable | PollReadiness.ReadHangup : PollReadiness.Readable;
+            PollReadiness readable = PollReadiness.Readable;
+            if (kernel.Platform.EVFILT_EXCEPT is null) readable |= PollReadiness.ReadHangup;
             Assert.Equal(new PollEvent(token, readable), events[0]);
             Assert.Equal(KqueuePlatform.EEXIST, poller.Open(near, new PollToken(1)));
 

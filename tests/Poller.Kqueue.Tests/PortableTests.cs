@@ -7,7 +7,7 @@ using static Poller.Abstractions.PollReadiness;
 namespace Poller.Kqueue.Tests;
 
 /// <summary>
-/// The poller over the kqueue that this machine has, a BSD kernel's or a library's, else over the emulated one. Nothing here is of one system.
+/// The poller over the kqueue that this machine has, a kernel's or a library's, else over the emulated one. Nothing here is of one system.
 /// </summary>
 public sealed class PortableTests : IDisposable
 {

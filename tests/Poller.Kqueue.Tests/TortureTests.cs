@@ -40,7 +40,7 @@ public class TortureTests : KqueueTest
     [Fact]
     public void The_same_holds_while_one_thread_polls_and_others_change_what_it_polls()
     {
-        const int Threads = 4, Rounds = 2000;
+        const int Threads = 4, Rounds = 500;
         ConcurrentDictionary<ulong, Watch> watches = new();
         long generation = 0;
         bool stop = false;

@@ -23,7 +23,11 @@ public sealed class TrapTests : KqueueTest
         const uint Flags = EV_ADD | EV_CLEAR | EV_RECEIPT;
         nuint ident = (nuint)fd.Number;
         Assert.Equal(
-            [new(ident, MacOS.EVFILT_WRITE, Flags, 0, 0, 7), new(ident, MacOS.EVFILT_READ, Flags, 0, 0, 7), new(ident, -15, Flags, MacOS.NOTE_OOB, 0, 7)],
+            [
+                new(ident, MacOS.EVFILT_WRITE, Flags, 0, 0, 7),
+                new(ident, MacOS.EVFILT_READ, Flags, 0, 0, 7),
+                new(ident, -15, Flags, MacOS.NOTE_OOB, 0, 7),
+            ],
             changes);
         Assert.Equal(changes.Length, room);
     }

@@ -13,13 +13,10 @@ internal sealed record BsdPlatform
         TCP_KEEPIDLE = 0x10, // TCP_KEEPALIVE.
         TCP_KEEPINTVL = 0x101,
         TCP_KEEPCNT = 0x102,
-
-        // Nothing says that the listener's are taken over; Go sets them anew too.
-        InheritsTcpOptions = false,
         AcceptsTheDead = true,
     };
 
-    /// <summary>FreeBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h. What is inherited: syncache_socket in tcp_syncache.c.</summary>
+    /// <summary>FreeBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h.</summary>
     public static readonly BsdPlatform FreeBSD = new()
     {
         Name = "FreeBSD",
@@ -28,9 +25,10 @@ internal sealed record BsdPlatform
         TCP_KEEPIDLE = 0x100,
         TCP_KEEPINTVL = 0x200,
         TCP_KEEPCNT = 0x400,
+        InheritsTcpOptions = true, // syncache_socket in sys/netinet/tcp_syncache.c.
     };
 
-    /// <summary>NetBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h. What is inherited: syn_cache_get in tcp_syncache.c.</summary>
+    /// <summary>NetBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h.</summary>
     public static readonly BsdPlatform NetBSD = new()
     {
         Name = "NetBSD",
@@ -100,8 +98,10 @@ internal sealed record BsdPlatform
 
     public uint FIONBIO { get; init; } = 0x8004_667e;
 
-    /// <summary>Whether an accepted socket has its listener's TCP_NODELAY and keep-alive times. SO_KEEPALIVE it has everywhere.</summary>
-    public bool InheritsTcpOptions { get; init; } = true;
+    /// <summary>
+    /// Whether an accepted socket is known to have its listener's TCP_NODELAY and keep-alive times. SO_KEEPALIVE it has everywhere.
+    /// </summary>
+    public bool InheritsTcpOptions { get; init; }
 
     /// <summary>Whether accept returns sockets whose peer has gone, without an address (Go's syscall/syscall_bsd.go).</summary>
     public bool AcceptsTheDead { get; init; }

@@ -168,7 +168,10 @@ internal sealed unsafe partial class BsdSocketApi(BsdPlatform os) : ISocketApi
         int result = 0;
         foreach (int name in (ReadOnlySpan<int>)[os.TCP_NODELAY, os.TCP_KEEPIDLE, os.TCP_KEEPINTVL, os.TCP_KEEPCNT])
         {
-            if (result >= 0) result = Get(from, os.IPPROTO_TCP, name, out int value) is var error and < 0 ? error : Set(to, os.IPPROTO_TCP, name, value);
+            if (name == 0) continue;
+            result = Get(from, os.IPPROTO_TCP, name, out int value);
+            if (result >= 0) result = Set(to, os.IPPROTO_TCP, name, value);
+            if (result < 0) break;
         }
         return result;
     }

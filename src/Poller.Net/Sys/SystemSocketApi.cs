@@ -10,7 +10,7 @@ internal static class SystemSocketApi
     public static ISocketApi Current => For(RuntimeInformation.IsOSPlatform, RuntimeInformation.OSDescription);
 
     /// <summary>Those of the system that <paramref name="isOS"/> says yes to.</summary>
-    /// <exception cref="PlatformNotSupportedException">There are none for it; the message names it by <paramref name="description"/>.</exception>
+    /// <exception cref="PlatformNotSupportedException">There are none for it, which <paramref name="description"/> describes.</exception>
     public static ISocketApi For(Predicate<OSPlatform> isOS, string description)
     {
         if (isOS(OSPlatform.Linux)) return LinuxSocketApi.Instance;
@@ -18,6 +18,6 @@ internal static class SystemSocketApi
         if (isOS(OSPlatform.FreeBSD)) return new BsdSocketApi(BsdPlatform.FreeBSD);
         if (isOS(OSPlatform.Create("NETBSD"))) return new BsdSocketApi(BsdPlatform.NetBSD);
         if (isOS(OSPlatform.Create("OPENBSD"))) return new BsdSocketApi(BsdPlatform.OpenBSD);
-        throw new PlatformNotSupportedException($"socket calls: Linux, macOS or a BSD was expected, and this process runs on {description}.");
+        throw new PlatformNotSupportedException($"socket calls: Linux, macOS or a BSD was expected, and this one is {description}.");
     }
 }

@@ -5,7 +5,7 @@ using static Poller.Kqueue.KqueuePlatform;
 namespace Poller.Kqueue.Tests;
 
 /// <summary>
-/// One kqueue. A knote of a descriptor is a registration in one of three epolls, one a filter, so that each filter has edges of its own. With
+/// One kqueue. A knote of a descriptor is a registration in one of three epolls, one a filter, so that each filter has its own edges. With
 /// EV_CLEAR that is EPOLLET, which has the same meaning: reported once, and again with the next change; what finds no room stays queued.
 /// </summary>
 internal sealed class EmulatedKqueue
@@ -237,7 +237,10 @@ internal sealed class EmulatedKqueue
     }
 
     private int? EpollOf(int filter) =>
-        filter == _platform.EVFILT_READ ? _read : filter == _platform.EVFILT_WRITE ? _write : filter == _platform.EVFILT_EXCEPT ? _except : null;
+        filter == _platform.EVFILT_READ ? _read
+        : filter == _platform.EVFILT_WRITE ? _write
+        : filter == _platform.EVFILT_EXCEPT ? _except
+        : null;
 
     private int EpollOf(Knote knote) => EpollOf(knote.Filter)!.Value;
 

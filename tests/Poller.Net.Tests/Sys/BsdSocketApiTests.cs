@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace Poller.Net.Tests;
 
 /// <summary>
-/// The socket calls of macOS and the BSDs: on such a system by its own table, on Linux by a table of Linux's numbers, so that the code is run.
+/// The socket calls of macOS and the BSDs: on such a system by its own table, on Linux by a table of Linux's numbers.
 /// </summary>
 public sealed class BsdSocketApiTests : IDisposable
 {
@@ -25,7 +25,6 @@ public sealed class BsdSocketApiTests : IDisposable
         RLIMIT_NOFILE = 7,
         FIOCLEX = 0x5451,
         FIONBIO = 0x5421,
-        InheritsTcpOptions = false,
         AcceptsTheDead = true,
         ToLinux = errno => errno,
     };
@@ -158,7 +157,7 @@ public sealed class BsdSocketApiTests : IDisposable
     {
         if (!OperatingSystem.IsLinux()) return; // The poller here is epoll.
         using Netpoller poller = new(TestBackend.Factory);
-        using TcpConnListener listener = new(NetListenFd.Listen(poller, _api, "tcp", new IPEndPoint(IPAddress.Loopback, 0), dualStack: false));
+        using TcpConnListener listener = new(NetListenFd.Listen(poller, _api, "tcp", Raw.AnyLoopbackPort, dualStack: false));
         for (int round = 0; round < 50; round++)
         {
             ValueTask<TcpConn> accepting = listener.AcceptTcpAsync();
