@@ -91,7 +91,12 @@ internal sealed class IgnoresBreak(INetpoll inner) : FaultyPoller(inner)
 /// <summary>Lets a poll that does not block answer a Break.</summary>
 internal sealed class WastesABreak(INetpoll inner) : FaultyPoller(inner)
 {
-    public override int Poll(Span<PollEvent> events, long delay) => Inner.Poll(events, delay == 0 ? 1 : delay);
+    public override int Poll(Span<PollEvent> events, long delay)
+    {
+        if (delay != 0) return Inner.Poll(events, delay);
+        int count = Inner.Poll(events, 1);
+        return count > 0 ? count : Inner.Poll(events, 0);
+    }
 }
 
 /// <summary>Breaks twice for each Break.</summary>
@@ -121,6 +126,12 @@ internal sealed class BreaksTwice(INetpoll inner) : FaultyPoller(inner)
 internal sealed class ReturnsEarly(INetpoll inner) : FaultyPoller(inner)
 {
     public override int Poll(Span<PollEvent> events, long delay) => Inner.Poll(events, delay > 1000 ? delay / 10 * 9 : delay);
+}
+
+/// <summary>Takes every time-out for none.</summary>
+internal sealed class NeverReturns(INetpoll inner) : FaultyPoller(inner)
+{
+    public override int Poll(Span<PollEvent> events, long delay) => Inner.Poll(events, delay == 0 ? 0 : -1);
 }
 
 /// <summary>Keeps the peer's end to itself, and says that there is something to read.</summary>

@@ -131,10 +131,10 @@ public sealed class NetpollModelTests
 
         _model.Armed(end, Both);
         Assert.Contains("Writable of unix0a", Assert.Single(Dues()), StringComparison.Ordinal);
-        Assert.Contains("Readable of unix0a (not ready)", _model.Describe(), StringComparison.Ordinal);
+        Assert.Contains("not ready: Readable of unix0a", _model.Describe(), StringComparison.Ordinal);
         Assert.Null(Polled(end, Writable));
         Assert.Empty(Dues());
-        Assert.Contains("Writable of unix0a (not armed)", _model.Describe(), StringComparison.Ordinal);
+        Assert.Contains("not armed: Writable of unix0a", _model.Describe(), StringComparison.Ordinal);
 
         Arrive(end, 1);
         Assert.Contains("Readable of unix0a", Assert.Single(Dues()), StringComparison.Ordinal);

@@ -12,9 +12,6 @@ namespace Poller.Conformance;
 /// </remarks>
 public static class NetpollCheck
 {
-    // What a sequence may hang in without a time-out of its own is the backend.
-    private static readonly TimeSpan Stuck = TimeSpan.FromSeconds(60);
-
     /// <summary>
     /// Runs random sequences of commands, up to 200 each, over real descriptors and a new poller for each sequence, until one fails. That
     /// one is shrunk. Blocks the caller; safe from any thread.
@@ -42,10 +39,13 @@ public static class NetpollCheck
     {
         private readonly Arbitrary<NetpollCommand[]> _sequences = NetpollCommand.Sequences(trigger);
 
-        // Written by the thread that runs the sequences, read by the one that watches it.
-        private NetpollHarness? _harness;
-        private long _started;
+        // What a sequence may hang in without a time-out of its own is the backend.
+        private readonly TimeSpan _stuck = patience * 12;
 
+        // Atomic: written by the thread that runs the sequences, read by the one that watches it.
+        private NetpollHarness? _harness;
+
+        // Touched by the thread that runs the sequences; the watching one reads them when the other has ended, or is taken to be stuck.
         private int _seed, _sequence;
         private long _commands, _polls, _events;
 
@@ -65,8 +65,8 @@ public static class NetpollCheck
             });
             while (!thread.HasFinishedWithin(TimeSpan.FromMilliseconds(100)))
             {
-                if (Volatile.Read(ref _harness) is not { } harness || Stopwatch.GetElapsedTime(Volatile.Read(ref _started)) < Stuck + patience) continue;
-                Fault stuck = new($"a call has not returned for {Stuck.TotalSeconds} s", "", harness.Trace);
+                if (Volatile.Read(ref _harness) is not { } harness || harness.Standstill < _stuck) continue;
+                Fault stuck = new($"a call has not returned for {_stuck.TotalSeconds} s", harness.Expectation, harness.Trace);
                 return Result(_sequence + 1, Report(stuck, "not shrunk", stuck.Trace.Length));
             }
             thread.Join();
@@ -78,7 +78,6 @@ public static class NetpollCheck
         private Fault? TryRun(NetpollCommand[] commands, TimeSpan patience, bool counts)
         {
             using NetpollHarness harness = new(factory, patience);
-            Volatile.Write(ref _started, Stopwatch.GetTimestamp());
             Volatile.Write(ref _harness, harness);
             try
             {

@@ -64,13 +64,16 @@ internal abstract record NetpollCommand
     /// <summary>Sequences of commands for a poller of one trigger, and how they shrink.</summary>
     public static Arbitrary<NetpollCommand[]> Sequences(PollTrigger trigger)
     {
-        // Few ends in most sequences, so that what happens to one of them is long enough to be a story.
+        // Few channels in most sequences, so that what happens to one of them is long enough to be a story. Half of the ends are open from
+        // the start.
         Gen<NetpollCommand[]> sequences =
-            from ends in Gen.Shuffle(Enumerable.Range(0, NetpollModel.EndCount).ToArray())
-            from used in Gen.Choose(1, NetpollModel.EndCount)
-            from length in Gen.Choose(1, MaxLength)
-            from commands in Gen.ArrayOf(One(trigger, Gen.Elements(ends[..used])), length)
-            select commands;
+            from channels in Gen.Shuffle(Enumerable.Range(0, NetpollModel.ChannelCount).ToArray())
+            from used in Gen.Choose(1, NetpollModel.ChannelCount)
+            let ends = channels[..used].SelectMany(channel => (int[])[2 * channel, 2 * channel + 1]).ToArray()
+            from opened in Gen.SubListOf(ends)
+            from length in Gen.Choose(1, MaxLength - opened.Count)
+            from commands in Gen.ArrayOf(One(trigger, Gen.Elements(ends)), length)
+            select (NetpollCommand[])[.. opened.Select(end => new Open(end)), .. commands];
         Func<NetpollCommand[], IEnumerable<NetpollCommand[]>> shrinker = Arb.Array(Arb.From(One(trigger, Gen.Constant(0)), Simpler)).Shrinker;
         return Arb.From(sequences, shrinker);
     }
@@ -81,7 +84,7 @@ internal abstract record NetpollCommand
         Gen<int> bytes = Gen.Frequency((4, Gen.Choose(1, 100)), (2, Gen.Choose(100, 20_000)), (1, Gen.Choose(20_000, 64 * 1024)));
         Gen<int> delay = Gen.Frequency((4, Gen.Constant(0)), (1, Gen.Choose(1, 2500)));
         Gen<PollMode> mode = Gen.Elements(PollMode.Read, PollMode.Write, PollMode.ReadWrite);
-        int arm = trigger == PollTrigger.Level ? 25 : 0;
+        int arm = trigger == PollTrigger.Level ? 40 : 0;
         return Gen.Frequency(
             (17, Of(end, bytes, (e, n) => new Write(e, n))),
             (6, Of(end, e => new Fill(e))),

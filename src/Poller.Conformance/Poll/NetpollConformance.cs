@@ -11,23 +11,21 @@ namespace Poller.Conformance;
 /// The facts every <see cref="INetpoll"/> is held to, and the model: inherit it in a test project, supply the backend's factory, and run the tests.
 /// </summary>
 /// <remarks>
-/// <para>A backend of your own is tested so; the project refers to Poller.Conformance, xunit and xunit.runner.visualstudio:</para>
+/// <para>A backend of your own is tested so, in a project that refers to Poller.Conformance, xunit, xunit.runner.visualstudio and Microsoft.NET.Test.Sdk:</para>
 /// <code>
+/// using System.Diagnostics.CodeAnalysis;
 /// using Poller.Abstractions;
 /// using Poller.Conformance;
+///
+/// public sealed class MyConformanceTests() : NetpollConformance(new MyFactory());
 ///
 /// public sealed class MyFactory : INetpollFactory
 /// {
 ///     public string Name => "mine";
-///     public bool IsSupported([NotNullWhen(false)] out string? reason)
-///     {
-///         reason = OperatingSystem.IsWindows() ? "it needs poll(2)" : null;
-///         return reason is null;
-///     }
 ///     public INetpoll Create() => new MyNetpoll();
+///     public bool IsSupported([NotNullWhen(false)] out string? reason) =>
+///         (reason = OperatingSystem.IsWindows() ? "it needs poll(2)" : null) is null;
 /// }
-///
-/// public sealed class MyConformanceTests() : NetpollConformance(new MyFactory());
 /// </code>
 /// <para>
 /// The environment: <c>POLLER_CONFORMANCE_SEQUENCES</c> is how many sequences of commands are held against the model, instead of

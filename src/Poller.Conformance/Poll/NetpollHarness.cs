@@ -13,7 +13,7 @@ internal sealed class NetpollViolation(string fault, string expectation) : Excep
 }
 
 /// <summary>Does the commands of one sequence to real descriptors and to a new poller of the backend, and asks the model about each poll.</summary>
-/// <remarks>One thread runs it; <see cref="Trace"/> may be read by another.</remarks>
+/// <remarks>One thread runs it; <see cref="Trace"/>, <see cref="Standstill"/> and <see cref="Expectation"/> may be read by another.</remarks>
 internal sealed class NetpollHarness : IDisposable
 {
     private const long Nanosecond = 1, Microsecond = 1000 * Nanosecond;
@@ -26,6 +26,10 @@ internal sealed class NetpollHarness : IDisposable
 
     // Guarded by itself.
     private readonly List<string> _trace = [];
+
+    // Atomic: written by the thread that runs the sequence.
+    private long _progress = Stopwatch.GetTimestamp();
+    private string _expectation = "";
 
     public NetpollHarness(INetpollFactory factory, TimeSpan patience)
     {
@@ -46,6 +50,12 @@ internal sealed class NetpollHarness : IDisposable
             lock (_trace) return [.. _trace];
         }
     }
+
+    /// <summary>How long the command under way has taken.</summary>
+    public TimeSpan Standstill => Stopwatch.GetElapsedTime(Volatile.Read(ref _progress));
+
+    /// <summary>What the model wanted of the latest poll.</summary>
+    public string Expectation => Volatile.Read(ref _expectation);
 
     /// <exception cref="NetpollViolation">The backend broke the contract.</exception>
     public void Run(IReadOnlyList<NetpollCommand> commands)
@@ -265,6 +275,7 @@ internal sealed class NetpollHarness : IDisposable
         Observe();
         _model.Polling();
         string expectation = _model.Describe();
+        Volatile.Write(ref _expectation, expectation);
         PollEvent[] events = new PollEvent[room];
         begins?.Set();
         long start = Stopwatch.GetTimestamp();
@@ -346,6 +357,7 @@ internal sealed class NetpollHarness : IDisposable
 
     private void Begin(int number, string command)
     {
+        Volatile.Write(ref _progress, Stopwatch.GetTimestamp());
         _model.Begin(number, command);
         lock (_trace) _trace.Add(string.Create(CultureInfo.InvariantCulture, $"{number,4}  {command}"));
     }

@@ -188,7 +188,10 @@ internal sealed class NetpollModel
             BreakState before = breakCame ? BreakState.Pending : _break;
             bool mayBeLeft = breakCame ? _break != BreakState.None : timedOut && before == BreakState.Pending;
             _break = mayBeLeft ? BreakState.PerhapsSeen : BreakState.None;
-            if (before == BreakState.None && !timedOut) return "a poll returned nothing before its time-out, and nobody had called Break";
+            if (before == BreakState.None && !timedOut)
+            {
+                return "a poll returned nothing before its time-out, and nobody had called Break" + (due is null ? "" : $"; {due}");
+            }
             if (wait == NetpollWait.Long && timedOut)
             {
                 return before == BreakState.Pending ? "a poll waited its whole time-out for a Break that was called"
@@ -227,19 +230,21 @@ internal sealed class NetpollModel
     /// <summary>The three sets, a line each.</summary>
     public string Describe()
     {
-        List<string> may = [], mustNot = [];
+        List<string> may = [], notArmed = [], notReady = [];
         foreach (NetpollEnd end in _ends.Where(e => e.Token is not null))
         {
             (NetpollSide Side, string Name, bool Can)[] sides = [(end.Read, "Readable", end.CanRead), (end.Write, "Writable", end.CanWrite)];
             foreach ((NetpollSide side, string name, bool can) in sides)
             {
                 if (IsDue(side, can)) continue;
-                string direction = $"{name} of {end}";
-                if (_trigger == PollTrigger.Edge || side is { IsArmed: true, IsReady: true }) may.Add(direction);
-                else mustNot.Add($"{direction} ({(side.IsArmed ? "not ready" : "not armed")})");
+                List<string> set = _trigger == PollTrigger.Edge || side is { IsArmed: true, IsReady: true } ? may : side.IsArmed ? notReady : notArmed;
+                set.Add($"{name} of {end}");
             }
         }
-        mustNot.AddRange(_closed.TakeLast(8).Select(closed => $"{new PollToken(closed.Key)} ({closed.Value})"));
+        List<string> mustNot = [];
+        if (notArmed.Count > 0) mustNot.Add("not armed: " + string.Join(", ", notArmed));
+        if (notReady.Count > 0) mustNot.Add("not ready: " + string.Join(", ", notReady));
+        mustNot.AddRange(_closed.TakeLast(8).Select(closed => $"{new PollToken(closed.Key)}: {closed.Value}"));
         mustNot.Add("any token never opened");
         return $"must:     {Lines(Dues(_ => true))}\nmay:      {string.Join(", ", may)}\nmust not: {Lines(mustNot)}\nBreak:    {_break}";
 
