@@ -1,5 +1,7 @@
 using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Time.Testing;
+using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
@@ -140,16 +142,51 @@ public sealed class BadLuckTests
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
-    public async Task The_pauses_of_a_shortage_are_doubled(NetpollDispatch dispatch, bool blocking)
+    public async Task The_pauses_of_a_shortage_are_doubled_up_to_a_second(NetpollDispatch dispatch, bool blocking)
     {
-        using Rig rig = new(dispatch);
+        FakeTimeProvider clock = new();
+        using Rig rig = new(dispatch, clock);
+        (TcpConn, TcpConn) other = await rig.Fixture.PairAsync();
         rig.Api.EveryAccept = -Errno.EMFILE;
-        rig.Listener.SetDeadline(DateTimeOffset.UtcNow + TimeSpan.FromMilliseconds(300));
-        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.Listener.StartAccept(blocking).Within());
-        Assert.True(e.IsTimeout);
+        Operation<Conn> accepting = rig.Listener.StartAccept(blocking);
+        int accepts = 0;
+        foreach (int milliseconds in (int[])[5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000])
+        {
+            TimeSpan pause = TimeSpan.FromMilliseconds(milliseconds);
+            Assert.Equal(pause, rig.NextPause());
+            Assert.Equal(++accepts, Volatile.Read(ref rig.Api.FaultyAccepts));
+            clock.Advance(pause - TimeSpan.FromTicks(1));
+            await Fixture.PassAsync(other);
+            await Fixture.PassAsync(other);
+            Assert.Equal(accepts, Volatile.Read(ref rig.Api.FaultyAccepts));
+            clock.Advance(TimeSpan.FromTicks(1));
+            await Fixture.PassAsync(other);
+        }
+        TimeSpan last = rig.NextPause();
+        rig.Api.EveryAccept = 0;
+        using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
+        clock.Advance(last);
+        using Conn server = await accepting.Within();
+        Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+    }
 
-        // At 0, 5, 15, 35, 75, 155 ms, and until the deadline is taken in; it would be 60 without doubling.
-        Assert.InRange(rig.Api.FaultyAccepts, 1, 30);
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_deadline_ends_an_accept_in_a_shortage(NetpollDispatch dispatch, bool blocking)
+    {
+        FakeTimeProvider clock = new();
+        using Rig rig = new(dispatch, clock);
+        rig.Api.EveryAccept = -Errno.EMFILE;
+        rig.Listener.SetDeadline(clock.GetUtcNow() + TimeSpan.FromMilliseconds(8));
+        Operation<Conn> accepting = rig.Listener.StartAccept(blocking);
+        foreach (int milliseconds in (int[])[5, 3])
+        {
+            TimeSpan pause = TimeSpan.FromMilliseconds(milliseconds);
+            Assert.Equal(pause, rig.NextPause());
+            clock.Advance(pause);
+        }
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(accepting.Within);
+        Assert.True(e.IsTimeout, e.Message);
+        Assert.Equal(2, rig.Api.FaultyAccepts);
         Assert.Single(rig.Log.Entries);
     }
 
@@ -231,13 +268,17 @@ public sealed class BadLuckTests
     /// <summary>A listener, what it accepts and what dials it, over socket calls that can be told to fail.</summary>
     private sealed class Rig : IDisposable
     {
-        private readonly Fixture _fixture;
+        private readonly PollDesc _desc;
+        private long _pauseEnd;
 
-        public Rig(NetpollDispatch dispatch)
+        public Rig(NetpollDispatch dispatch, TimeProvider? clock = null)
         {
-            _fixture = new Fixture(dispatch, api: Api, log: Log);
-            Listener = _fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+            Fixture = new Fixture(dispatch, clock: clock, api: Api, log: Log);
+            Listener = Fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+            _desc = Fixture.Poller.Loops[0].Cache.Snapshot()[0];
         }
+
+        public Fixture Fixture { get; }
 
         public FaultySocketApi Api { get; } = new();
 
@@ -245,12 +286,22 @@ public sealed class BadLuckTests
 
         public TcpConnListener Listener { get; }
 
-        public Operation<TcpConn> StartDial(bool blocking) => _fixture.Net.StartDial(blocking, Listener.LocalEndPoint);
+        public Operation<TcpConn> StartDial(bool blocking) => Fixture.Net.StartDial(blocking, Listener.LocalEndPoint);
+
+        /// <summary>Comes back once the accept pauses again, and says how long.</summary>
+        public TimeSpan NextPause()
+        {
+            // An accept pauses by the deadline of the listener's write side.
+            bool paused = SpinWait.SpinUntil(() => Volatile.Read(ref _desc.DeadlineOf(PollMode.Write)) > _pauseEnd, Fixture.Patience);
+            Assert.True(paused, $"no pause came after {Volatile.Read(ref Api.FaultyAccepts)} accepts.");
+            _pauseEnd = Volatile.Read(ref _desc.DeadlineOf(PollMode.Write));
+            return TimeSpan.FromTicks((_pauseEnd - Fixture.Poller.Loops[0].Timers.Now) / TimeSpan.NanosecondsPerTick);
+        }
 
         public void Dispose()
         {
             Listener.Dispose();
-            _fixture.Dispose();
+            Fixture.Dispose();
         }
     }
 }

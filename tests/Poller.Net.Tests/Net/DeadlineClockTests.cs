@@ -16,11 +16,12 @@ public sealed class DeadlineClockTests
         {
             server.SetReadDeadline(clock.GetUtcNow() + TimeSpan.FromSeconds(10));
             Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
-            await PassAsync(other);
+            await Fixture.PassAsync(other);
             clock.Advance(TimeSpan.FromSeconds(10) - TimeSpan.FromTicks(1));
-            await PassAsync(other);
+            await Fixture.PassAsync(other);
             reading.Waiting();
             clock.Advance(TimeSpan.FromTicks(1));
+            await Fixture.PassAsync(other);
             Assert.True((await Assert.ThrowsAsync<NetOpException>(reading.Within)).IsTimeout);
         }
     }
@@ -37,12 +38,12 @@ public sealed class DeadlineClockTests
         Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
         server.SetReadDeadline(start + TimeSpan.FromSeconds(2));
         clock.Advance(TimeSpan.FromSeconds(1.5));
-        await PassAsync(other);
+        await Fixture.PassAsync(other);
         reading.Waiting();
 
         server.SetReadDeadline(null);
         clock.Advance(TimeSpan.FromDays(1));
-        await PassAsync(other);
+        await Fixture.PassAsync(other);
         reading.Waiting();
         client.Write([1]);
         Assert.Equal(1, await reading.Within());
@@ -60,7 +61,7 @@ public sealed class DeadlineClockTests
         {
             Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
             clock.Advance(TimeSpan.FromMilliseconds(999));
-            await PassAsync(other);
+            await Fixture.PassAsync(other);
             reading.Waiting();
             client.Write([1]);
             Assert.Equal(1, await reading.Within());
@@ -126,13 +127,13 @@ public sealed class DeadlineClockTests
         {
             server.SetReadDeadline(clock.GetUtcNow() + TimeSpan.FromDays(days));
             Operation<int> reading = server.StartRead(blocking: false, new byte[1]).Waiting();
-            await PassAsync(other);
-            await PassAsync(other);
+            await Fixture.PassAsync(other);
+            await Fixture.PassAsync(other);
             client.Write([1]);
             Assert.Equal(1, await reading.Within());
         }
         server.SetReadDeadline(DateTimeOffset.MaxValue);
-        await PassAsync(other);
+        await Fixture.PassAsync(other);
         if (clock is FakeTimeProvider) return;
         server.SetReadDeadline(clock.GetUtcNow() + TimeSpan.FromMilliseconds(5));
         Assert.True((await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(new byte[1]).Within())).IsTimeout);
@@ -142,13 +143,4 @@ public sealed class DeadlineClockTests
 
     // The system's time, by timers of its own as far as the loop can tell.
     private sealed class OwnClock : TimeProvider;
-
-    // A round trip through the loop: it has looked at its deadlines since.
-    private static async Task PassAsync((TcpConn Client, TcpConn Server) other)
-    {
-        byte[] buffer = new byte[1];
-        ValueTask<int> read = other.Server.ReadAsync(buffer);
-        other.Client.Write([1]);
-        Assert.Equal(1, await read.Within());
-    }
 }
