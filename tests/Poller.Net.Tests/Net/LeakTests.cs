@@ -83,8 +83,11 @@ public sealed class LeakTests
     {
         using Fixture fixture = new();
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
-        IPEndPoint closed;
-        using (TcpConnListener other = fixture.Net.ListenTcp(Raw.AnyLoopbackPort)) closed = (IPEndPoint)other.LocalEndPoint;
+
+        // Bound and not listening: nobody else on this machine can take the port meanwhile.
+        using Socket silent = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        silent.Bind(Raw.AnyLoopbackPort);
+        IPEndPoint closed = (IPEndPoint)silent.LocalEndPoint!;
         using Socket full = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         full.Bind(Raw.AnyLoopbackPort);
         full.Listen(0);

@@ -419,7 +419,14 @@ public sealed class DispatchTests
         gate.Write(One);
         Assert.True(entered.Wait(Fixture.Patience));
         client.Write(One);
-        client2.Write(One);
+        try
+        {
+            client2.Write(One);
+        }
+        catch (NetOpException e) when (e.IsClosed)
+        {
+            // The gate was held so long that another thread led on, and disposed already: that frees what would have stood behind.
+        }
         open.Set();
         await Task.WhenAll(behind, blocked, holding).WaitAsync(Fixture.Patience);
 
