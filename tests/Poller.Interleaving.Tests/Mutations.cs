@@ -98,6 +98,13 @@ internal static class Mutations
             """,
             "hang-up ‖ wait"),
 
+        new(
+            "an operation is prepared by a store, not an exchange",
+            "PollDesc.cs",
+            "if (Volatile.Read(ref state) != Nil) Interlocked.Exchange(ref state, Nil);",
+            "if (Volatile.Read(ref state) != Nil) Volatile.Write(ref state, Nil);",
+            "ready ‖ read that resets"),
+
         // PollDesc: its lives.
         new(
             "fdseq is not bumped when a desc is freed",

@@ -98,9 +98,9 @@ internal sealed class LoopThreads(PollLoop loop, string name)
 
     /// <summary>
     /// Has a follower help, unless that would take the place of the leader's successor, or more than the processors.
-    /// <paramref name="helpersAreStuck"/>: those there are count no more, they are caught in handlers.
+    /// <paramref name="helpersAreStuck"/>: those there are count no more, they are caught in handlers. False when none was started.
     /// </summary>
-    public void TryStartHelper(bool helpersAreStuck)
+    public bool TryStartHelper(bool helpersAreStuck)
     {
         int generation;
         lock (_lock)
@@ -110,7 +110,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
                 _helpers = 0;
                 _generation++;
             }
-            if (_active + 1 >= Max || _helpers >= MaxHelpers) return;
+            if (_active + 1 >= Max || _helpers >= MaxHelpers) return false;
             _active++;
             _helpers++;
             generation = _generation;
@@ -119,13 +119,14 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         {
             lock (_lock) follower.HelpedIn = generation;
             Assign(follower, Role.Help, 0);
-            return;
+            return true;
         }
         lock (_lock)
         {
             _active--;
             if (generation == _generation) _helpers--;
         }
+        return false;
     }
 
     /// <summary>

@@ -153,7 +153,8 @@ public sealed partial class Netpoller : IDisposable
             {
                 loops.ForEach(static loop => loop.Stop());
                 if (e is not (OutOfMemoryException or ThreadStartException)) throw;
-                throw new NetpollException("start a loop's thread", Errno.EAGAIN, "a thread, and the free descriptor it takes to start one, were expected");
+                const string Hint = "a thread, and the free descriptors it takes to start one, were expected";
+                throw new NetpollException("start a loop's thread", Errno.ToSystem(Errno.EAGAIN), Hint);
             }
             Volatile.Write(ref _loops, [.. loops]);
             return _loops;

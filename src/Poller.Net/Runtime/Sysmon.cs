@@ -13,12 +13,14 @@ internal sealed class Sysmon(PollLoop[] loops)
     private const int TickMilliseconds = 1;
     private const int MaxTickMilliseconds = 4;
     private const int QuietTicks = 16;
+    private const int StuckLooks = 16;
 
     private struct Snapshot
     {
         public uint Lead;
         public uint Progress;
         public uint Helped;
+        public int HelpersStoodStill;
         public uint Epoch;
     }
 
@@ -90,6 +92,7 @@ internal sealed class Sysmon(PollLoop[] loops)
     private static Snapshot Examine(PollLoop loop, Snapshot before)
     {
         Snapshot now = new() { Lead = loop.Lead, Progress = loop.Progress, Helped = loop.Helped, Epoch = loop.Batch.Epoch };
+        now.HelpersStoodStill = now.Helped == before.Helped ? before.HelpersStoodStill + 1 : 0;
         if (!IsSameBatch(now, before)) return now;
 
         if (now.Lead == before.Lead && now.Progress == before.Progress)
@@ -99,7 +102,8 @@ internal sealed class Sysmon(PollLoop[] loops)
         }
         else if (Environment.ProcessorCount > 1 && loop.Batch.Remaining > 0)
         {
-            loop.Threads.TryStartHelper(helpersAreStuck: now.Helped == before.Helped);
+            // Not after one look: a helper whose handler computes for some milliseconds is at work, and another beside it takes its core.
+            if (loop.Threads.TryStartHelper(helpersAreStuck: now.HelpersStoodStill >= StuckLooks)) now.HelpersStoodStill = 0;
         }
         return now;
     }

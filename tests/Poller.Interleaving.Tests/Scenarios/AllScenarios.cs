@@ -8,6 +8,7 @@ public static class AllScenarios
     public static IReadOnlyDictionary<string, Action<Run>> ByName { get; } = new Dictionary<string, Action<Run>>
     {
         ["ready ‖ wait"] = PollDescScenarios.ReadyAndWait,
+        ["ready ‖ read that resets"] = PollDescScenarios.ReadyAndRead,
         ["ready ‖ wait to read ‖ wait to write"] = PollDescScenarios.ReadyAndTwoWaits,
         ["hang-up ‖ wait"] = PollDescScenarios.HangupAndWait,
         ["ready ‖ wait ‖ deadline"] = PollDescScenarios.ReadyAndWaitAndDeadline,

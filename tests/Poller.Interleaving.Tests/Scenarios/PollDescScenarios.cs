@@ -25,6 +25,20 @@ internal static class PollDescScenarios
         run.Finally(() => Invariant.Holds(socket.Received == 2 && socket.Waiter.IsIdle, $"{socket.Received} of 2 bytes came."));
     }
 
+    // Readiness that an earlier read left is forgotten as the edge of the next byte comes: the edge finds the side ready and leaves it so.
+    public static void ReadyAndRead(Run run)
+    {
+        Socket socket = new();
+        socket.Notify(PollReadiness.Readable);
+        run.Thread("reader", () => Invariant.Holds(socket.Read() == PollError.None, "a read failed."));
+        run.Thread("poller", () =>
+        {
+            socket.Arrive();
+            socket.Notify(PollReadiness.Readable);
+        });
+        run.Finally(() => Invariant.Holds(socket.Received == 1 && socket.Waiter.IsIdle, $"{socket.Received} of 1 byte came."));
+    }
+
     // The two directions are apart: one event makes both runnable, each once.
     public static void ReadyAndTwoWaits(Run run)
     {

@@ -16,9 +16,10 @@ internal sealed class Socket
     /// <summary>A byte comes in; its edge is to be delivered after it.</summary>
     public void Arrive() => Interlocked.Increment(ref _bytes);
 
-    /// <summary>Takes what there is.</summary>
+    /// <summary>Takes what there is. It looks without a fence first, which is the least that a system call may do.</summary>
     public bool TryReceive()
     {
+        if (Volatile.Read(ref _bytes) == 0) return false;
         int bytes = Interlocked.Exchange(ref _bytes, 0);
         Received += bytes;
         return bytes > 0;

@@ -254,6 +254,18 @@ public sealed class BadLuckTests
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task An_accept_whose_poller_is_disposed_meanwhile_ends_as_by_a_close(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
+        int closed = rig.Api.CloseCount;
+        rig.Api.Accepted = rig.Fixture.Poller.Dispose;
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.Listener.StartAccept(blocking).Within());
+        Assert.True(e.IsClosed);
+        Assert.Equal(closed + 1, rig.Api.CloseCount);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task An_accept_that_the_system_refuses_for_good_fails_and_the_next_may_succeed(NetpollDispatch dispatch, bool blocking)
     {
         using Rig rig = new(dispatch);

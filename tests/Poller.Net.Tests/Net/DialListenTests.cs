@@ -147,7 +147,11 @@ public sealed class DialListenTests
     public async Task A_refused_dial_names_the_operation_the_network_and_the_address(NetpollDispatch dispatch, bool blocking)
     {
         using Fixture fixture = new(dispatch);
-        int port = ClosedPort(fixture);
+
+        // Bound and not listening: nobody else on this machine can take the port meanwhile.
+        using Socket silent = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        silent.Bind(Raw.AnyLoopbackPort);
+        int port = ((IPEndPoint)silent.LocalEndPoint!).Port;
         Operation<Conn> dial = fixture.Net.StartDial(blocking, "tcp4", $"127.0.0.1:{port}");
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(dial.Within);
         Assert.Equal(SocketError.ConnectionRefused, e.SocketErrorCode);
@@ -384,12 +388,6 @@ public sealed class DialListenTests
         Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         socket.Bind(Raw.AnyLoopbackPort);
         return socket;
-    }
-
-    private static int ClosedPort(Fixture fixture)
-    {
-        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
-        return ((IPEndPoint)listener.LocalEndPoint).Port;
     }
 
     /// <summary>A listener with room for one, who is there already: whoever comes next waits.</summary>

@@ -16,7 +16,10 @@ internal sealed class FaultySocketApi : ISocketApi
     /// <summary>What every accept answers, unless 0.</summary>
     public volatile int EveryAccept;
 
-    /// <summary>How many accepts were answered by the two above.</summary>
+    /// <summary>Runs after a connection was accepted, in the accept.</summary>
+    public Action? Accepted { get; set; }
+
+    /// <summary>How many accepts were answered by the first two.</summary>
     public int FaultyAccepts;
 
     /// <summary>What the next receives and peeks answer.</summary>
@@ -63,7 +66,12 @@ internal sealed class FaultySocketApi : ISocketApi
     public int Accept(nint fd, Span<byte> address, out int addressLength)
     {
         if (!Accepts.TryDequeue(out int fault)) fault = EveryAccept;
-        if (fault == 0) return _inner.Accept(fd, address, out addressLength);
+        if (fault == 0)
+        {
+            int result = _inner.Accept(fd, address, out addressLength);
+            if (result >= 0) Accepted?.Invoke();
+            return result;
+        }
         Interlocked.Increment(ref FaultyAccepts);
         addressLength = 0;
         return fault;

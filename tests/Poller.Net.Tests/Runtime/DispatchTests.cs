@@ -113,6 +113,51 @@ public sealed class DispatchTests
     }
 
     [Fact]
+    public async Task Helpers_that_are_caught_in_handlers_do_not_keep_others_from_helping()
+    {
+        const int Handlers = 300;
+        const int Batches = 60;
+        int places = Environment.ProcessorCount - 1;
+        if (places == 0) return; // Nobody helps on one core.
+        using Fixture fixture = new();
+        (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, Handlers).Select(_ => fixture.PairAsync()))];
+        bool[] caught = new bool[Handlers];
+        using ManualResetEventSlim release = new();
+        int helped = 0;
+        List<Task> all = [];
+
+        for (int batch = 0; batch < Batches && Volatile.Read(ref helped) <= places; batch++)
+        {
+            int[] free = [.. Enumerable.Range(0, Handlers).Where(i => !Volatile.Read(ref caught[i]))];
+            CountdownEvent left = new(free.Length);
+            all.AddRange(free.Select(i => ComputeAsync(i, left)));
+            await Operation.OnOwnThread(() =>
+            {
+                foreach (int i in free) pairs[i].Client.Write(One);
+                Assert.True(left.Wait(Fixture.Patience));
+            });
+        }
+        Assert.True(helped > places, $"{helped} handlers ran on helpers, in {Batches} batches; {places} of them were to be caught there.");
+        release.Set();
+        await Task.WhenAll(all).WaitAsync(Fixture.Patience);
+
+        async Task ComputeAsync(int i, CountdownEvent left)
+        {
+            await pairs[i].Server.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            bool helps = LoopThreads.LoopOfThisThread is not null && LoopThreads.TermOfThisThread == uint.MaxValue;
+            bool isCaught = helps && Interlocked.Increment(ref helped) <= places;
+            Volatile.Write(ref caught[i], isCaught);
+            if (!isCaught)
+            {
+                long start = Stopwatch.GetTimestamp();
+                while (Stopwatch.GetElapsedTime(start).TotalMilliseconds < 0.2) Thread.SpinWait(10);
+            }
+            left.Signal();
+            if (isCaught) release.Wait();
+        }
+    }
+
+    [Fact]
     public async Task More_blocked_handlers_than_loop_threads_do_not_stop_the_loop()
     {
         int count = LoopThreads.Max + 4; // What is beyond goes to the thread pool, which grows slowly.
