@@ -46,5 +46,5 @@ public sealed class EpollNetpollFactory : INetpollFactory
     }
 
     internal static string? WhyNot(bool isLinux, string os) =>
-        isLinux ? null : $"it needs Linux and this process runs on {os}; posix is the backend for every Unix";
+        isLinux ? null : $"it needs Linux and this process runs on {os}";
 }
