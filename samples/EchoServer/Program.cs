@@ -9,12 +9,11 @@ Option<ListenAddress> listen = new("--listen")
     DefaultValueFactory = _ => new ListenAddress("tcp", "127.0.0.1:8888"),
     CustomParser = Parsers.Listen,
 };
-Option<string> backend = new("--backend")
+Option<string?> backend = new("--backend")
 {
-    Description = "The poller's backend; auto is the first that this machine supports.",
-    HelpName = "auto|epoll",
-    DefaultValueFactory = _ => "auto",
-    CustomParser = Parsers.OneOf("--backend", "auto", "epoll"),
+    Description = "The poller's backend; auto is the best that works on this machine. By default what POLLER_BACKEND holds, or auto.",
+    HelpName = "auto|epoll|epoll-level|posix|kqueue",
+    CustomParser = Parsers.OneOf("--backend", "auto", "epoll", "epoll-level", "posix", "kqueue"),
 };
 Option<string> dispatch = new("--dispatch")
 {
@@ -60,7 +59,7 @@ if (parsed.Errors.Count > 0)
 root.SetAction((result, _) => Server.RunAsync(new ServerOptions
 {
     Listen = result.GetValue(listen)!,
-    Backend = result.GetValue(backend)!,
+    Backend = result.GetValue(backend),
     Dispatch = ServerOptions.ParseDispatch(result.GetValue(dispatch)!),
     Loops = result.GetValue(loops),
     Blocking = result.GetValue(style) == "blocking",

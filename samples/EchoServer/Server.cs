@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Poller.Abstractions;
-using Poller.Epoll;
+using Microsoft.Extensions.Logging.Console;
+using Microsoft.Extensions.Options;
+using Poller.DependencyInjection;
 using Poller.Net;
 
 namespace EchoServer;
@@ -19,20 +21,20 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     /// <summary>Serves until SIGINT or SIGTERM. The exit code: 0, 1 when the system refused, 2 for what cannot be asked of it.</summary>
     public static async Task<int> RunAsync(ServerOptions options)
     {
-        using ILoggerFactory logging = LoggerFactory.Create(static log => log.AddSimpleConsole(o => o.SingleLine = true));
+        await using ServiceProvider services = Services(options);
         try
         {
-            INetpollFactory backend = options.Backend switch
-            {
-                "auto" or "epoll" => new EpollNetpollFactory(), // The only one there is so far.
-                _ => throw new ArgumentException($"--backend \"{options.Backend}\": auto or epoll was expected."),
-            };
-            using Netpoller poller = new(backend, new NetpollerOptions { Dispatch = options.Dispatch, Loops = options.Loops, LoggerFactory = logging });
-            using ConnListener listener = new NetStack(poller).Listen(options.Listen.Network, options.Listen.Address);
+            Netpoller poller = services.GetRequiredService<Netpoller>();
+            using ConnListener listener = services.GetRequiredService<NetStack>().Listen(options.Listen.Network, options.Listen.Address);
             Counters? counters = options.StatsEvery is null ? null : new Counters();
             using Server server = new(options, counters);
             await server.ServeAsync(poller, listener);
             return 0;
+        }
+        catch (OptionsValidationException e)
+        {
+            foreach (string failure in e.Failures) Console.Error.WriteLine(failure);
+            return 2;
         }
         catch (FormatException e)
         {
@@ -47,6 +49,23 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     }
 
     public void Dispose() => _stop.Dispose();
+
+    private static ServiceProvider Services(ServerOptions options)
+    {
+        ServiceCollection services = new();
+        services.AddLogging(static log => log
+            .AddSimpleConsole(static o => o.SingleLine = true)
+            .Services.Configure<ConsoleLoggerOptions>(static o => o.LogToStandardErrorThreshold = LogLevel.Trace));
+        services.AddPoller(poller =>
+        {
+            poller.Dispatch = options.Dispatch;
+            poller.Loops = options.Loops;
+        });
+
+        // After AddPoller's own: the command line stands above the environment.
+        if (options.Backend is not null) services.PostConfigure<PollerOptions>(poller => poller.Backend = options.Backend);
+        return services.BuildServiceProvider();
+    }
 
     private async Task ServeAsync(Netpoller poller, ConnListener listener)
     {

@@ -12,10 +12,13 @@ internal sealed record ListenAddress(string Network, string Address)
 internal sealed record ServerOptions
 {
     public required ListenAddress Listen { get; init; }
-    public required string Backend { get; init; }
     public required NetpollDispatch Dispatch { get; init; }
     public required int Loops { get; init; }
     public required bool Blocking { get; init; }
+
+    /// <summary>Null leaves it to the environment.</summary>
+    public string? Backend { get; init; }
+
     public TimeSpan? IdleTimeout { get; init; }
     public TimeSpan? StatsEvery { get; init; }
 

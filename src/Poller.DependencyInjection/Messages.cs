@@ -1,0 +1,20 @@
+using Poller.Net;
+
+namespace Poller.DependencyInjection;
+
+/// <summary>What is said of a setting that cannot be: the setting, its value, and what was expected.</summary>
+internal static class Messages
+{
+    public const int MaxLoops = 1024;
+
+    public static string Dispatch(string setting, object value) => $"{setting} \"{value}\": {OneOf(Enum.GetNames<NetpollDispatch>())} was expected.";
+
+    public static string Loops(string setting, object value) => $"{setting} \"{value}\": a whole number from 1 to {MaxLoops} was expected.";
+
+    public static string UnknownBackend(string setting, string? value, IEnumerable<string> known) =>
+        $"{setting} \"{value}\": {OneOf([PollerOptions.Auto, .. known])} was expected.";
+
+    public static string UnsupportedBackend(string setting, string value, string reason) => $"{setting} \"{value}\": {reason}.";
+
+    private static string OneOf(string[] names) => $"{string.Join(", ", names[..^1])} or {names[^1]}";
+}
