@@ -21,11 +21,14 @@ public static class NetpollCheck
     /// <param name="sequences">How many to run.</param>
     /// <param name="patience">
     /// How long is waited for what has to happen, before it counts as lost; 5 s when null. Only a failing run waits so long, so that it
-    /// should be generous where the machine is busy.
+    /// should be generous where the machine is busy. Shrinking ends after three times as long.
     /// </param>
     /// <returns>What ran, and the failure, if there was one.</returns>
-    public static NetpollRun Run(INetpollFactory factory, int seed, int sequences, TimeSpan? patience = null) =>
-        Run(factory, seed, sequences, patience ?? TimeSpan.FromSeconds(5), shrinkFor: TimeSpan.FromSeconds(15));
+    public static NetpollRun Run(INetpollFactory factory, int seed, int sequences, TimeSpan? patience = null)
+    {
+        TimeSpan bound = patience ?? TimeSpan.FromSeconds(5);
+        return Run(factory, seed, sequences, bound, shrinkFor: bound * 3);
+    }
 
     internal static NetpollRun Run(INetpollFactory factory, int seed, int sequences, TimeSpan patience, TimeSpan shrinkFor)
     {

@@ -168,10 +168,12 @@ internal sealed class RepeatsItself(INetpoll inner) : FaultyPoller(inner)
 /// <summary>Answers Open of a registered descriptor with success, and takes its new token.</summary>
 internal sealed class OpensTwice(INetpoll inner) : FaultyPoller(inner)
 {
+    private const int EEXIST = 17;
+
     public override int Open(nint fd, PollToken token)
     {
         int errno = Inner.Open(fd, token);
-        return errno == LibC.EEXIST ? 0 : errno;
+        return errno == EEXIST ? 0 : errno;
     }
 }
 
