@@ -4,7 +4,9 @@ using System.Net.Sockets;
 
 namespace Poller.Net;
 
-/// <summary>A network's name and a <c>host:port</c>, taken apart. The twin of SplitHostPort and internetAddrList in Go's net/ipsock.go.</summary>
+/// <summary>
+/// A network's name and a <c>host:port</c>, taken apart. The twin of SplitHostPort and internetAddrList in Go's net/ipsock.go.
+/// </summary>
 internal readonly struct NetAddress
 {
     // What Dns takes; a name of RFC 1035 has 253.

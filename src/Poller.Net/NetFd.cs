@@ -117,7 +117,9 @@ internal class NetFd : PollFd
         }
     }
 
-    /// <summary>Whether a dial has met itself: TCP joins the two ends where the port dialed was chosen for the dialer (Go issue 2690).</summary>
+    /// <summary>
+    /// Whether a dial has met itself: TCP joins the two ends where the port dialed was chosen for the dialer (Go issue 2690).
+    /// </summary>
     public bool IsSelfConnected => LocalEndPoint.Equals(RemoteEndPoint);
 
     public void Shutdown(SocketShutdown how, string operation)

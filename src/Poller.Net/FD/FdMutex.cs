@@ -73,7 +73,9 @@ internal struct FdMutex
         }
     }
 
-    /// <summary>Closes the descriptor, takes a reference and sends off all who queue for a lock. False when it was closed already.</summary>
+    /// <summary>
+    /// Closes the descriptor, takes a reference and sends off all who queue for a lock. False when it was closed already.
+    /// </summary>
     public bool IncrefAndClose()
     {
         while (true)
@@ -117,7 +119,9 @@ internal struct FdMutex
         }
     }
 
-    /// <summary>Gives back a lock and its reference, or hands both to the one who queues longest. True when the caller is to destroy the descriptor.</summary>
+    /// <summary>
+    /// Gives back a lock and its reference, or hands both to the one who queues longest. True when the caller is to destroy the descriptor.
+    /// </summary>
     public bool Unlock(PollMode mode)
     {
         (long bit, _, long waits) = BitsOf(mode);
@@ -135,7 +139,9 @@ internal struct FdMutex
         }
     }
 
-    /// <summary>Takes one who gave up out of the queue. False when it has been told already, or is about to be: its task says what.</summary>
+    /// <summary>
+    /// Takes one who gave up out of the queue. False when it has been told already, or is about to be: its task says what.
+    /// </summary>
     public bool TryLeaveQueue(PollMode mode, FdWaiter waiter)
     {
         (_, long wait, _) = BitsOf(mode);

@@ -26,7 +26,9 @@ internal enum PollOpKind
 // end guards the next operation: first the registration is gone (Dispose waits for a callback that runs), then the lock is given back, and
 // only then the awaiter goes on.
 
-/// <summary>An async operation of a <see cref="PollFd"/>, reused. Owned by whoever holds the lock of its side, and then by the awaiter.</summary>
+/// <summary>
+/// An async operation of a <see cref="PollFd"/>, reused. Owned by whoever holds the lock of its side, and then by the awaiter.
+/// </summary>
 internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskSource<int>, IValueTaskSource<bool>, IValueTaskSource
 {
     private ManualResetValueTaskSourceCore<int> _core;
@@ -40,7 +42,9 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
 
     public short Version => _core.Version;
 
-    /// <summary>Begins an operation that found its side not ready. <paramref name="done"/> is how many bytes it has moved already.</summary>
+    /// <summary>
+    /// Begins an operation that found its side not ready. <paramref name="done"/> is how many bytes it has moved already.
+    /// </summary>
     public void Start(PollOpKind kind, Memory<byte> buffer, int done, CancellationToken token)
     {
         _kind = kind;

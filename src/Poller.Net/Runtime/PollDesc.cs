@@ -42,7 +42,9 @@ internal enum PollPark
     Unblocked,
 }
 
-/// <summary>One open descriptor as the poller sees it. One waiter a side, which FdMutex sees to; all else is safe from any thread.</summary>
+/// <summary>
+/// One open descriptor as the poller sees it. One waiter a side, which FdMutex sees to; all else is safe from any thread.
+/// </summary>
 internal sealed class PollDesc(uint slot)
 {
     private const int Nil = 0;
@@ -65,8 +67,8 @@ internal sealed class PollDesc(uint slot)
         // Written by the waiter before Wait -> Parked, read by whoever moves the side out of Parked.
         public PollWaiter? Waiter;
 
-        // Guarded by the lock of the loop's PollTimers; the deadline may be read without. Deadline 0 is none; TimerIndex is where in the heap
-        // the side's timer stands, plus one.
+        // Guarded by the lock of the loop's PollTimers; the deadline may be read without. Deadline 0 is none; TimerIndex is where in the
+        // heap the side's timer stands, plus one.
         public long Deadline;
         public int TimerIndex;
     }
@@ -119,7 +121,8 @@ internal sealed class PollDesc(uint slot)
     }
 
     /// <summary>
-    /// Prepares an operation: forgets the readiness that earlier ones left. The operation is to be tried before the wait, or an edge is lost.
+    /// Prepares an operation: forgets the readiness that earlier ones left. The operation is to be tried before the wait, or an edge is
+    /// lost.
     /// </summary>
     public PollError Reset(PollMode mode)
     {
@@ -191,7 +194,9 @@ internal sealed class PollDesc(uint slot)
         writer = Unblock(PollMode.Write, Nil);
     }
 
-    /// <summary>Marks the deadline of one direction as passed, and ends its wait. Returns who is runnable. Under the timers' lock.</summary>
+    /// <summary>
+    /// Marks the deadline of one direction as passed, and ends its wait. Returns who is runnable. Under the timers' lock.
+    /// </summary>
     public PollWaiter? Expire(PollMode mode)
     {
         Interlocked.Or(ref _info, mode == PollMode.Read ? ReadExpired : WriteExpired);
@@ -201,10 +206,14 @@ internal sealed class PollDesc(uint slot)
     /// <summary>Takes back <see cref="Expire"/>: the deadline was moved or cleared. Under the timers' lock.</summary>
     public void Unexpire(PollMode mode) => Interlocked.And(ref _info, ~(mode == PollMode.Read ? ReadExpired : WriteExpired));
 
-    /// <summary>Ends the wait of a waiter that was cancelled, which is published on the waiter itself. Returns it when it is runnable.</summary>
+    /// <summary>
+    /// Ends the wait of a waiter that was cancelled, which is published on the waiter itself. Returns it when it is runnable.
+    /// </summary>
     public PollWaiter? Cancel(PollMode mode) => Unblock(mode, Nil);
 
-    /// <summary>The deadline of one direction, in ns of the loop's clock; 0 is none. Written under the timers' lock, may be read without.</summary>
+    /// <summary>
+    /// The deadline of one direction, in ns of the loop's clock; 0 is none. Written under the timers' lock, may be read without.
+    /// </summary>
     public ref long DeadlineOf(PollMode mode) => ref SideOf(mode).Deadline;
 
     /// <summary>Where the direction's timer stands in the heap, plus one; 0 is nowhere. Under the timers' lock.</summary>

@@ -7,8 +7,8 @@ using Poller.Abstractions;
 namespace Poller.Net.Tests;
 
 /// <summary>
-/// PollDesc, with the deadlines of its loop on a clock of the test's own, against a pure model of the table at its head. A failure shrinks, and
-/// prints the steps and the seed.
+/// PollDesc, with the deadlines of its loop on a clock of the test's own, against a pure model of the table at its head. A failure shrinks,
+/// and prints the steps and the seed.
 /// </summary>
 public sealed class PollDescModelTests
 {
