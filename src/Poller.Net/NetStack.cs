@@ -12,7 +12,7 @@ namespace Poller.Net;
 public sealed class NetStack
 {
     private readonly Netpoller _poller;
-    private readonly ISocketApi _api;
+    private readonly Dictionary<string, SocketNetwork> _networks;
 
     /// <summary>A net layer over <paramref name="poller"/>.</summary>
     /// <exception cref="PlatformNotSupportedException">There are no socket calls for this system yet.</exception>
@@ -23,7 +23,7 @@ public sealed class NetStack
     {
         ArgumentNullException.ThrowIfNull(poller);
         _poller = poller;
-        _api = api;
+        _networks = NetAddress.Networks.Keys.ToDictionary(static name => name, name => new SocketNetwork(name, api));
     }
 
     /// <summary>
@@ -111,7 +111,7 @@ public sealed class NetStack
         return span < DateTimeOffset.MaxValue - now ? now + span : DateTimeOffset.MaxValue;
     }
 
-    private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) => new(NetListenFd.Listen(_poller, _api, network, local, dualStack));
+    private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) => new(NetListenFd.Listen(_poller, _networks[network], local, dualStack));
 
     private async ValueTask<TcpConn> DialAsync(NetAddress address, DialMode mode) =>
         await DialSerialAsync(address.Network, await address.ForDialAsync(mode.Blocking, mode.Token).ConfigureAwait(false), mode).ConfigureAwait(false);
@@ -122,7 +122,7 @@ public sealed class NetStack
         const int SelfConnects = 2;
         for (int attempt = 0; ; attempt++)
         {
-            NetFd fd = await NetFd.ConnectAsync(_poller, _api, network, remote, mode).ConfigureAwait(false);
+            NetFd fd = await NetFd.ConnectAsync(_poller, _networks[network], remote, mode).ConfigureAwait(false);
             if (attempt == SelfConnects || !fd.IsSelfConnected) return new TcpConn(fd);
             fd.Dispose();
         }

@@ -19,6 +19,8 @@ internal abstract class PollFd : IDisposable
     private const int MaxChunk = 1 << 30;
 
     // Constant after Init.
+    private protected readonly SocketNetwork _network;
+    private readonly int _fd;
     private readonly bool _isStream;
     private PollLoop? _loop;
     private PollDesc? _desc;
@@ -37,19 +39,19 @@ internal abstract class PollFd : IDisposable
     private bool _lingers;
 
     /// <summary>Takes over a descriptor that is non-blocking.</summary>
-    protected PollFd(ISocketApi api, nint fd, bool isStream)
+    protected PollFd(SocketNetwork network, nint fd, bool isStream)
     {
-        Api = api;
-        Fd = fd;
+        _network = network;
+        _fd = checked((int)fd);
         _isStream = isStream;
     }
 
     /// <summary>Closes a descriptor whose owner lost it.</summary>
     ~PollFd() => Close();
 
-    protected ISocketApi Api { get; }
+    protected ISocketApi Api => _network.Api;
 
-    protected nint Fd { get; }
+    protected nint Fd => _fd;
 
     public int ReadTimeout { get => Volatile.Read(ref _readTimeout); set => SetTimeout(ref _readTimeout, value, PollMode.Read); }
 

@@ -4,7 +4,7 @@ using Poller.Abstractions;
 namespace Poller.Net;
 
 /// <summary>What an operation does once its side is ready.</summary>
-internal enum PollOpKind
+internal enum PollOpKind : byte
 {
     /// <summary>Takes bytes.</summary>
     Read,
@@ -37,7 +37,6 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
     private PollOpKind _kind;
     private Memory<byte> _buffer;
     private int _done;
-    private CancellationToken _token;
     private CancellationTokenRegistration _registration;
 
     public short Version => _core.Version;
@@ -52,8 +51,13 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         _done = done;
         if (token.CanBeCanceled)
         {
-            _token = token;
             _registration = token.UnsafeRegister(static op => ((PollOp)op!).OnCanceled(), this);
+            if (_registration == default)
+            {
+                // It was cancelled already; and the registration is what keeps the token.
+                Complete(PollResult.Canceled, new OperationCanceledException(token));
+                return;
+            }
         }
         Advance(parkFirst: true);
     }
@@ -165,15 +169,14 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
 
     private void Complete(int result, Exception? error = null)
     {
-        CancellationToken token = _token;
+        CancellationToken token = _registration.Token;
         _registration.Dispose();
         _registration = default;
-        _token = default;
         _buffer = default;
         SetCanceled(false);
 
         // Made under the lock: it names addresses that a closed descriptor no longer tells.
-        if (result == PollResult.Canceled) error = new OperationCanceledException(token);
+        if (result == PollResult.Canceled) error ??= new OperationCanceledException(token);
         else if (result < 0 && _kind != PollOpKind.WaitReady) error = fd.Failed(PollFd.NameOf(_kind), result);
         if (_kind != PollOpKind.WaitReady) fd.Unlock(mode);
         if (error is null) _core.SetResult(result);

@@ -73,8 +73,8 @@ internal sealed class PollDesc(uint slot)
         public int TimerIndex;
     }
 
-    // Constant from Open to Free.
-    private nint _fd;
+    // Constant from Open to Free. A descriptor has 32 bits, and so have those of a Windows handle that matter.
+    private int _fd;
 
     // Atomic: sequence:32 flags:32.
     private ulong _info;
@@ -96,7 +96,7 @@ internal sealed class PollDesc(uint slot)
     /// <summary>Begins the life of a descriptor. The desc is the caller's alone.</summary>
     public void Open(nint fd)
     {
-        _fd = fd;
+        _fd = checked((int)fd);
         Volatile.Write(ref _read.State, Nil);
         Volatile.Write(ref _write.State, Nil);
     }
