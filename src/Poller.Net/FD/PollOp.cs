@@ -173,7 +173,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         _registration.Dispose();
         _registration = default;
         _buffer = default;
-        SetCanceled(false);
+        if (IsCanceled) SetCanceled(false);
 
         // Made under the lock: it names addresses that a closed descriptor no longer tells.
         if (result == PollResult.Canceled) error ??= new OperationCanceledException(token);

@@ -7,7 +7,7 @@ namespace Poller.Net;
 // Each side, read and write, is in one of four states, changed by compare-and-swap alone:
 //
 //   Nil    -> Ready           readiness, nobody waiting
-//   Ready  -> Nil             a waiter consumes it; Reset before an operation; Open
+//   Ready  -> Nil             a waiter consumes it; Reset before a read; Open
 //   Nil    -> Wait -> Parked  a waiter announces itself, re-checks closing and deadline, parks
 //   Wait, Parked -> Ready     readiness; a parked waiter becomes runnable
 //   Wait, Parked -> Nil       deadline, close or cancellation; a parked waiter becomes runnable and re-checks why
