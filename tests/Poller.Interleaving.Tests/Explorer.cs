@@ -5,7 +5,7 @@ namespace Poller.Interleaving.Tests;
 // Runs the sources of Poller.Net through every interleaving of a scenario up to a bound of preemptions, as CHESS does (Musuvathi and
 // others, "Finding and Reproducing Heisenbugs in Concurrent Programs", OSDI 2008).
 //
-// What runs. This project compiles the source files of Poller.Net themselves, with Interlocked, Volatile, Lock, SemaphoreSlim,
+// What runs. This project compiles the source files of Poller.Net themselves, with Interlocked, Volatile, Lock, AutoResetEvent,
 // ThreadPool and TimeProvider bound to the controlled ones under Controlled; what stands around a PollLoop (Netpoller, LoopThreads,
 // Sysmon, the backend) are doubles. A scenario's threads are real threads of which one at a time holds the baton; each controlled
 // operation is a point where the baton may pass on. Going on costs nothing, and neither does passing the baton because its holder

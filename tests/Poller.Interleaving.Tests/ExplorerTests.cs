@@ -50,20 +50,20 @@ public sealed class ExplorerTests(ITestOutputHelper output)
     {
         ScheduleFailure failure = Broken(static run =>
         {
-            SemaphoreSlim left = new(1);
-            SemaphoreSlim right = new(1);
+            AutoResetEvent left = new(true);
+            AutoResetEvent right = new(true);
             run.Thread("one", () => Both(left, right));
             run.Thread("two", () => Both(right, left));
 
-            static void Both(SemaphoreSlim first, SemaphoreSlim second)
+            static void Both(AutoResetEvent first, AutoResetEvent second)
             {
-                first.Wait();
-                second.Wait();
-                second.Release();
-                first.Release();
+                first.WaitOne();
+                second.WaitOne();
+                second.Set();
+                first.Set();
             }
         });
-        Assert.Contains("deadlock: one waits at Wait semaphore; two waits at Wait semaphore", failure.Message, StringComparison.Ordinal);
+        Assert.Contains("deadlock: one waits at Wait event; two waits at Wait event", failure.Message, StringComparison.Ordinal);
         Assert.Equal(1, failure.Preemptions);
     }
 

@@ -291,6 +291,26 @@ internal static class Mutations
             "",
             "schedule ‖ stop"),
 
+        // The monitor's sleep.
+        new(
+            "the leader publishes that it runs by a store, not an exchange",
+            "PollLoop.cs",
+            "Interlocked.Exchange(ref _lead, running);",
+            "Volatile.Write(ref _lead, running);",
+            "leader runs ‖ monitor falls asleep"),
+        new(
+            "the monitor publishes that it sleeps by a store, not an exchange",
+            "Sysmon.cs",
+            "Interlocked.Exchange(ref _asleep, 1);",
+            "Volatile.Write(ref _asleep, 1);",
+            "leader runs ‖ monitor falls asleep"),
+        new(
+            "the monitor does not look whether a leader runs",
+            "Sysmon.cs",
+            "if (Array.TrueForAll(loops, static loop => PollLoop.IsPolling(loop.Lead))) _noticed.WaitOne();",
+            "_noticed.WaitOne();",
+            "leader runs ‖ monitor falls asleep"),
+
         // PollLoop: leadership.
         new(
             "a leader that was deposed polls",

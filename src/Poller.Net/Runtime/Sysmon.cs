@@ -24,11 +24,11 @@ internal sealed class Sysmon(PollLoop[] loops)
         public uint Epoch;
     }
 
-    private readonly object _gate = new();
+    // Left to its finalizer: a leader may signal it after the end.
+    private readonly AutoResetEvent _noticed = new(initialState: false);
 
-    // Guarded by the gate.
+    // Atomic.
     private bool _stopped;
-    private bool _noticed;
 
     // Atomic. Pairs with PollLoop.LeadTerm: this is set and then the leaders are looked at; a leader says that it runs and then looks at
     // this.
@@ -42,21 +42,21 @@ internal sealed class Sysmon(PollLoop[] loops)
     /// <summary>A leader has filled its batch.</summary>
     public void Wake()
     {
-        if (Volatile.Read(ref _asleep) == 0 || Interlocked.Exchange(ref _asleep, 0) == 0) return;
-        lock (_gate)
-        {
-            _noticed = true;
-            Monitor.Pulse(_gate);
-        }
+        if (Volatile.Read(ref _asleep) != 0 && Interlocked.Exchange(ref _asleep, 0) != 0) _noticed.Set();
     }
 
     public void Stop()
     {
-        lock (_gate)
-        {
-            _stopped = true;
-            Monitor.Pulse(_gate);
-        }
+        Volatile.Write(ref _stopped, true);
+        _noticed.Set();
+    }
+
+    /// <summary>Sleeps while all leaders poll.</summary>
+    internal void SleepUntilNoticed()
+    {
+        Interlocked.Exchange(ref _asleep, 1);
+        if (Array.TrueForAll(loops, static loop => PollLoop.IsPolling(loop.Lead))) _noticed.WaitOne();
+        Volatile.Write(ref _asleep, 0);
     }
 
     private void Watch()
@@ -113,24 +113,8 @@ internal sealed class Sysmon(PollLoop[] loops)
 
     private bool Pause(int milliseconds)
     {
-        lock (_gate)
-        {
-            if (!_stopped) Monitor.Wait(_gate, milliseconds);
-            return !_stopped;
-        }
+        _noticed.WaitOne(milliseconds);
+        return !Volatile.Read(ref _stopped);
     }
 
-    private void SleepUntilNoticed()
-    {
-        lock (_gate) _noticed = false;
-        Interlocked.Exchange(ref _asleep, 1);
-        if (Array.TrueForAll(loops, static loop => PollLoop.IsPolling(loop.Lead)))
-        {
-            lock (_gate)
-            {
-                while (!_noticed && !_stopped) Monitor.Wait(_gate);
-            }
-        }
-        Volatile.Write(ref _asleep, 0);
-    }
 }

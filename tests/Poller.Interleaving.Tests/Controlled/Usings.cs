@@ -1,7 +1,7 @@
 // What the sources of Poller.Net find under these names. Lock is not among them: the compiler knows the type of a lock statement by its
 // full name, so Lock.cs defines System.Threading.Lock itself.
+global using AutoResetEvent = Poller.Interleaving.Tests.Controlled.AutoResetEvent;
 global using Interlocked = Poller.Interleaving.Tests.Controlled.Interlocked;
-global using SemaphoreSlim = Poller.Interleaving.Tests.Controlled.SemaphoreSlim;
 global using ThreadPool = Poller.Interleaving.Tests.Controlled.ThreadPool;
 global using TimeProvider = Poller.Interleaving.Tests.Controlled.TimeProvider;
 global using Volatile = Poller.Interleaving.Tests.Controlled.Volatile;

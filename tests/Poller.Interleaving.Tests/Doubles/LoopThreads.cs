@@ -21,6 +21,8 @@ internal sealed class LoopThreads(PollLoop loop, string name)
 
     public void StartLeader(bool withFollower) => _terms.Enqueue(0);
 
+    public bool TryStartHelper(bool helpersAreStuck) => false;
+
     public Follower? TryReserve()
     {
         Fence("Reserve");

@@ -9,13 +9,7 @@ internal sealed class Netpoller(TimeProvider clock, NetpollDispatch dispatch)
 
     public NetpollDispatch Dispatch => dispatch;
 
-    public Sysmon? Sysmon { get; } = new();
+    public Sysmon? Sysmon { get; set; }
 
     public void Report(string operation, Exception exception) => throw new InvariantException($"{operation}: {exception}");
-}
-
-/// <summary>What a PollLoop sees of the monitor: it is awake. The scenarios have a thread that promotes in its stead.</summary>
-internal sealed class Sysmon
-{
-    public void Wake() { }
 }

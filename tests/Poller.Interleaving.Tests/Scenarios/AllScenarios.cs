@@ -33,6 +33,7 @@ public static class AllScenarios
         ["set deadline ‖ leader sleeps"] = LoopScenarios.SetDeadlineAndSleep,
         ["leader promoted ‖ old leader claims"] = LoopScenarios.PromoteAndClaim,
         ["leader hands off ‖ leader promoted"] = LoopScenarios.HandOffAndPromote,
+        ["leader runs ‖ monitor falls asleep"] = LoopScenarios.RunAndMonitorSleeps,
         ["schedule ‖ stop"] = LoopScenarios.ScheduleAndStop,
     };
 }

@@ -115,6 +115,21 @@ internal static class LoopScenarios
         });
     }
 
+    // The monitor falls asleep as the leader finds something to run, in which it is caught: the leader wakes it, or it sees that the leader runs.
+    public static void RunAndMonitorSleeps(Run run)
+    {
+        Loop loop = new(run, threads: 1);
+        bool isAwake = false;
+        CountingWaiter waiter = new(() => ControlledThread.WaitUntil(() => isAwake, new Site("Wait", "for the monitor", "", 0)));
+        loop.Ready(waiter);
+        run.Thread("monitor", () =>
+        {
+            loop.Monitor.SleepUntilNoticed();
+            isAwake = true;
+        });
+        run.Finally(() => AllRan(waiter));
+    }
+
     // What is scheduled before the loop stops runs, and so does what is scheduled after: nobody waits for ever.
     public static void ScheduleAndStop(Run run)
     {
@@ -135,7 +150,9 @@ internal static class LoopScenarios
     {
         public Loop(Run run, int threads)
         {
-            It = new PollLoop(new Netpoller(TimeProvider.Reset(), NetpollDispatch.Adaptive), Poll, 0);
+            Netpoller owner = new(TimeProvider.Reset(), NetpollDispatch.Adaptive);
+            It = new PollLoop(owner, Poll, 0);
+            owner.Sysmon = Monitor = new Sysmon([It]);
             It.Start();
             for (int i = 1; i <= threads; i++) run.Service($"loop {i}", It.Threads.Serve);
         }
@@ -143,6 +160,9 @@ internal static class LoopScenarios
         public FakeNetpoll Poll { get; } = new();
 
         public PollLoop It { get; }
+
+        /// <summary>Awake; the scenarios have a thread that promotes in its stead.</summary>
+        public Sysmon Monitor { get; }
 
         /// <summary>A desc in whose read side a waiter is parked.</summary>
         public PollDesc Parked(CountingWaiter waiter)

@@ -1,0 +1,32 @@
+namespace Poller.Interleaving.Tests.Controlled;
+
+/// <summary>Each operation is a scheduling point and a full fence.</summary>
+public sealed class AutoResetEvent(bool initialState)
+{
+    private bool _isSet = initialState;
+
+    public bool WaitOne()
+    {
+        ControlledThread.WaitUntil(() => _isSet, new Site("Wait", "event", "", 0));
+        _isSet = false;
+        return true;
+    }
+
+    /// <summary>The time may be over whenever the scheduler says so.</summary>
+    public bool WaitOne(int millisecondsTimeout)
+    {
+        ControlledThread? self = ControlledThread.Step(new Site("Wait", $"event, for {millisecondsTimeout} ms", "", 0));
+        bool wasSet = _isSet;
+        _isSet = false;
+        self?.Fence();
+        self?.TraceResult(wasSet);
+        return wasSet;
+    }
+
+    public void Set()
+    {
+        ControlledThread? self = ControlledThread.Step(new Site("Set", "event", "", 0));
+        _isSet = true;
+        self?.Fence();
+    }
+}
