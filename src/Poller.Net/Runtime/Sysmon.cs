@@ -8,7 +8,9 @@ namespace Poller.Net;
 // batch wakes it.
 
 /// <summary>The monitor of a Netpoller with adaptive dispatch.</summary>
+#pragma warning disable CA1001 // The event is left to its finalizer: a leader may signal it after the end.
 internal sealed class Sysmon(PollLoop[] loops)
+#pragma warning restore CA1001
 {
     private const int TickMilliseconds = 1;
     private const int MaxTickMilliseconds = 4;
@@ -24,7 +26,6 @@ internal sealed class Sysmon(PollLoop[] loops)
         public uint Epoch;
     }
 
-    // Left to its finalizer: a leader may signal it after the end.
     private readonly AutoResetEvent _noticed = new(initialState: false);
 
     // Atomic.
