@@ -1,0 +1,80 @@
+using BenchmarkDotNet.Attributes;
+using Poller.Abstractions;
+using Poller.Net;
+
+namespace Poller.Benchmarks;
+
+/// <summary>
+/// A deadline before each read, against what .NET offers for it: a CancellationTokenSource that is used again and again, or a timer.
+/// </summary>
+/// <remarks>Nothing is read here, and no deadline comes. The loop that keeps them sleeps in its poll, as an idle server's does.</remarks>
+public class DeadlineBenchmarks
+{
+    private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
+
+    private readonly CancellationTokenSource _source = new();
+    private readonly Timer _timer = new(static _ => throw new InvalidOperationException("the timer fired; it was to be moved before."));
+    private readonly SocketPair _pair = new();
+    private DialedConn? _dialed;
+    private PollLoop? _loop;
+    private PollDesc? _desc;
+    private DateTimeOffset _deadline;
+    private long _when;
+
+    [GlobalSetup]
+    public void Setup()
+    {
+        _dialed = new DialedConn();
+        _loop = _dialed.Poller.NextLoop();
+        _desc = _loop.Open(_pair.A);
+        _deadline = DateTimeOffset.UtcNow.AddYears(10);
+        _when = _loop.Timers.After(TimeSpan.FromDays(1));
+    }
+
+    [Benchmark(Baseline = true)]
+    public bool CancelAfterAndTryReset()
+    {
+        _source.CancelAfter(Minute);
+        return _source.TryReset();
+    }
+
+    [Benchmark]
+    public bool TimerChange() => _timer.Change(Minute, Timeout.InfiniteTimeSpan);
+
+    /// <summary>Each deadline is later than the one before.</summary>
+    [Benchmark]
+    public void Extend() => _dialed!.Conn.SetReadDeadline(_deadline = _deadline.AddMilliseconds(1));
+
+    /// <summary>The same with the clock read by the caller, as a program does before each read.</summary>
+    [Benchmark]
+    public void ExtendFromNow() => _dialed!.Conn.SetReadDeadline(DateTimeOffset.UtcNow + Minute);
+
+    /// <summary>The runtime's part of it: without the connection, and without turning the time into that of the loop's clock.</summary>
+    [Benchmark]
+    public void ExtendInTheRuntime() => _loop!.SetDeadline(_desc!, PollMode.Read, ++_when);
+
+    /// <summary>
+    /// Each deadline is earlier than the loop's earliest timer, so that the loop is woken to sleep less. Counted is the caller's part.
+    /// </summary>
+    [Benchmark]
+    public void Shorten() => _dialed!.Conn.SetReadDeadline(_deadline = _deadline.AddMilliseconds(-1));
+
+    /// <summary>A deadline for one read alone. Both calls are counted.</summary>
+    [Benchmark]
+    public void SetAndClear()
+    {
+        _dialed!.Conn.SetReadDeadline(_deadline);
+        _dialed.Conn.SetReadDeadline(null);
+    }
+
+    [GlobalCleanup]
+    public void Cleanup()
+    {
+        _loop!.Evict(_desc!);
+        _loop.Close(_desc!);
+        _dialed!.Dispose();
+        _pair.Dispose();
+        _timer.Dispose();
+        _source.Dispose();
+    }
+}

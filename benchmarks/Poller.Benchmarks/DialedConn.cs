@@ -1,0 +1,32 @@
+using System.Net;
+using System.Net.Sockets;
+using Poller.Net;
+
+namespace Poller.Benchmarks;
+
+/// <summary>A connection over loopback TCP: one end in a poller of its own, over epoll, the other an ordinary socket.</summary>
+internal sealed class DialedConn : IDisposable
+{
+    public DialedConn()
+    {
+        using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        Conn = new NetStack(Poller).DialTcp((IPEndPoint)listener.LocalEndPoint!);
+        Peer = listener.Accept();
+        Peer.NoDelay = true;
+    }
+
+    public Netpoller Poller { get; } = new(Backends.Epoll);
+
+    public TcpConn Conn { get; }
+
+    public Socket Peer { get; }
+
+    public void Dispose()
+    {
+        Peer.Dispose();
+        Conn.Dispose();
+        Poller.Dispose();
+    }
+}

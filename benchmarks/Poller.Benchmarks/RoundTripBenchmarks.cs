@@ -1,0 +1,79 @@
+using BenchmarkDotNet.Attributes;
+using Poller.Abstractions;
+
+namespace Poller.Benchmarks;
+
+/// <summary>A byte there and back over a socketpair, each end awaited by an INetpoll, without a runtime above it.</summary>
+/// <remarks>One thread plays both ends. Counted are two writes, polls and reads, and two Arms where the backend is by level.</remarks>
+public class RoundTripBenchmarks
+{
+    private static readonly PollToken TokenA = new(1);
+    private static readonly PollToken TokenB = new(2);
+
+    private readonly PollEvent[] _events = new PollEvent[8];
+    private SocketPair? _pair;
+    private INetpoll? _poll;
+
+    [GlobalSetup(Target = nameof(Epoll))]
+    public void SetupEpoll() => Start(Backends.Epoll);
+
+    [GlobalSetup(Target = nameof(EpollLevel))]
+    public void SetupEpollLevel() => Start(Backends.EpollLevel);
+
+    [GlobalSetup(Target = nameof(Posix))]
+    public void SetupPosix() => Start(Backends.Posix);
+
+    [Benchmark(Baseline = true)]
+    public int Epoll() => RoundTrip();
+
+    [Benchmark]
+    public int EpollLevel() => RoundTrip();
+
+    [Benchmark]
+    public int Posix() => RoundTrip();
+
+    [GlobalCleanup]
+    public void Cleanup()
+    {
+        Check("close", _poll!.Close(_pair!.A, TokenA));
+        Check("close", _poll.Close(_pair.B, TokenB));
+        _pair.Dispose();
+        _poll.Dispose();
+    }
+
+    private void Start(INetpollFactory factory)
+    {
+        _pair = new SocketPair();
+        _poll = factory.Create();
+        _poll.Init();
+        Check("open", _poll.Open(_pair.A, TokenA));
+        Check("open", _poll.Open(_pair.B, TokenB));
+    }
+
+    private int RoundTrip() => Pass(_pair!.A, _pair.B, TokenB) + Pass(_pair.B, _pair.A, TokenA);
+
+    private int Pass(int from, int to, PollToken token)
+    {
+        SocketPair.WriteByte(from);
+        if (_poll!.Trigger == PollTrigger.Level) Check("arm", _poll.Arm(to, token, PollMode.Read));
+        while (!IsReadable(token, _poll.Poll(_events, -1)))
+        {
+            // An edge of the other direction: there is room to write.
+        }
+        return SocketPair.ReadByte(to);
+    }
+
+    private bool IsReadable(PollToken token, int count)
+    {
+        foreach (ref readonly PollEvent found in _events.AsSpan(0, count))
+        {
+            if (found.Token == token && (found.Readiness & PollReadiness.Readable) != 0) return true;
+        }
+        return false;
+    }
+
+    private static void Check(string operation, int errno)
+    {
+        if (errno != 0) throw new NetpollException(operation, errno);
+    }
+}
