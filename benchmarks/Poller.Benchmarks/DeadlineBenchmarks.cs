@@ -7,15 +7,21 @@ namespace Poller.Benchmarks;
 /// <summary>
 /// A deadline before each read, against what .NET offers for it: a CancellationTokenSource that is used again and again, or a timer.
 /// </summary>
-/// <remarks>Nothing is read here, and no deadline comes. The loop that keeps them sleeps in its poll, as an idle server's does.</remarks>
+/// <remarks>
+/// No deadline comes. The loop that keeps them sleeps in its poll, as an idle server's does; but for the two that run in a handler, on
+/// the thread of a loop that is awake, as a busy server's is.
+/// </remarks>
 public class DeadlineBenchmarks
 {
+    private const int InOneHandler = 100_000;
+
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
 
     private readonly CancellationTokenSource _source = new();
     private readonly Timer _timer = new(static _ => throw new InvalidOperationException("the timer fired; it was to be moved before."));
     private readonly SocketPair _pair = new();
     private DialedConn? _dialed;
+    private DialedConn? _handled;
     private PollLoop? _loop;
     private PollDesc? _desc;
     private DateTimeOffset _deadline;
@@ -25,6 +31,7 @@ public class DeadlineBenchmarks
     public void Setup()
     {
         _dialed = new DialedConn();
+        _handled = new DialedConn(NetpollDispatch.Inline); // In adaptive dispatch so long a handler loses the loop.
         _loop = _dialed.Poller.NextLoop();
         _desc = _loop.Open(_pair.A);
         _deadline = DateTimeOffset.UtcNow.AddYears(10);
@@ -40,6 +47,14 @@ public class DeadlineBenchmarks
 
     [Benchmark]
     public bool TimerChange() => _timer.Change(Minute, Timeout.InfiniteTimeSpan);
+
+    /// <summary>Each deadline is later than the one before; in a handler.</summary>
+    [Benchmark(OperationsPerInvoke = InOneHandler)]
+    public void ExtendInAHandler() => Handle(conn => conn.SetReadDeadline(_deadline = _deadline.AddMilliseconds(1)));
+
+    /// <summary>The same with the clock read by the caller, as a program does before each read.</summary>
+    [Benchmark(OperationsPerInvoke = InOneHandler)]
+    public void ExtendFromNowInAHandler() => Handle(static conn => conn.SetReadDeadline(DateTimeOffset.UtcNow + Minute));
 
     /// <summary>Each deadline is later than the one before.</summary>
     [Benchmark]
@@ -67,12 +82,27 @@ public class DeadlineBenchmarks
         _dialed.Conn.SetReadDeadline(null);
     }
 
+    private void Handle(Action<TcpConn> operation)
+    {
+        Task handler = HandleAsync(_handled!.Conn, operation);
+        _handled.Peer.Send([1]);
+        handler.Wait();
+
+        static async Task HandleAsync(TcpConn conn, Action<TcpConn> operation)
+        {
+            await conn.WaitToReadAsync().ConfigureAwait(false);
+            conn.ReadByte();
+            for (int i = 0; i < InOneHandler; i++) operation(conn);
+        }
+    }
+
     [GlobalCleanup]
     public void Cleanup()
     {
         _loop!.Evict(_desc!);
         _loop.Close(_desc!);
         _dialed!.Dispose();
+        _handled!.Dispose();
         _pair.Dispose();
         _timer.Dispose();
         _source.Dispose();

@@ -7,8 +7,9 @@ namespace Poller.Benchmarks;
 /// <summary>A connection over loopback TCP: one end in a poller of its own, over epoll, the other an ordinary socket.</summary>
 internal sealed class DialedConn : IDisposable
 {
-    public DialedConn()
+    public DialedConn(NetpollDispatch dispatch = NetpollDispatch.Adaptive)
     {
+        Poller = new Netpoller(Backends.Epoll, new NetpollerOptions { Dispatch = dispatch });
         using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listener.Listen();
@@ -17,7 +18,7 @@ internal sealed class DialedConn : IDisposable
         Peer.NoDelay = true;
     }
 
-    public Netpoller Poller { get; } = new(Backends.Epoll);
+    public Netpoller Poller { get; }
 
     public TcpConn Conn { get; }
 

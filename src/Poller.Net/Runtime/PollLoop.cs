@@ -160,9 +160,9 @@ internal sealed class PollLoop
     /// <summary>Takes an error that no caller can be told.</summary>
     public void Report(string operation, Exception exception) => _owner.Report(operation, exception);
 
-    /// <summary>Prolongs deadlines that have yet to pass, for nanoseconds and without a reference. False when they are to be set.</summary>
+    /// <summary>Prolongs deadlines that have yet to pass, without a reference. False when they are to be set.</summary>
     public bool TryProlong(PollDeadlines deadlines, PollMode mode, DateTimeOffset deadline) =>
-        Volatile.Read(ref _sleepUntil) == 0 && Timers.TryProlong(deadlines, mode, deadline);
+        Timers.TryProlong(deadlines, mode, deadline, inSync: Volatile.Read(ref _sleepUntil) == 0);
 
     /// <summary>Sets the deadlines that <paramref name="mode"/> names; <see cref="PollTimers.Set"/>.</summary>
     public void SetDeadline(PollDesc desc, PollMode mode, long when)

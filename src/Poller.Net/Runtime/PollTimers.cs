@@ -79,12 +79,16 @@ internal sealed class PollTimers(TimeProvider clock)
     /// <summary>A time of day in ns of <see cref="Now"/>; what is not ahead is <see cref="PollDeadlines.Past"/>.</summary>
     public long At(DateTimeOffset time) => After(time - Compare());
 
-    /// <summary>Prolongs deadlines to a time of day, while the loop is awake. False when they are to be set.</summary>
-    public bool TryProlong(PollDeadlines deadlines, PollMode mode, DateTimeOffset deadline)
+    /// <summary>
+    /// Prolongs deadlines to a time of day. False when they are to be set. <paramref name="inSync"/>: the loop is awake, and so has looked at the
+    /// clocks; else they are read.
+    /// </summary>
+    public bool TryProlong(PollDeadlines deadlines, PollMode mode, DateTimeOffset deadline, bool inSync)
     {
         const long Century = 100 * 366 * TimeSpan.TicksPerDay;
         long ticks = (deadline - _utcOrigin).Ticks;
         if (ticks is < 0 or > Century) return false;
+        if (!inSync) Compare();
         long when = ticks * TimeSpan.NanosecondsPerTick - Volatile.Read(ref _utcOffset);
         return ((mode & PollMode.Read) == 0 || deadlines.TryProlong(PollMode.Read, when))
             && ((mode & PollMode.Write) == 0 || deadlines.TryProlong(PollMode.Write, when));

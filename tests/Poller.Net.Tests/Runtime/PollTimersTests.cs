@@ -65,7 +65,7 @@ public sealed class PollTimersTests
         _timers.Set(_desc, PollMode.Read, _timers.At(_clock.GetUtcNow().AddSeconds(10)), out _, out _);
         long first = _timers.Next;
         _clock.Advance(TimeSpan.FromSeconds(9));
-        Assert.True(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, _clock.GetUtcNow().AddSeconds(10)));
+        Assert.True(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, _clock.GetUtcNow().AddSeconds(10), inSync: false));
         Assert.Equal(first, _timers.Next);
         _clock.Advance(TimeSpan.FromSeconds(10) - TimeSpan.FromTicks(1));
         Assert.Null(_timers.Expire(_timers.Now));
@@ -80,8 +80,8 @@ public sealed class PollTimersTests
         Assert.False(Prolong(PollMode.Read, 9.999));
         Assert.False(Prolong(PollMode.Write, 20));
         Assert.False(Prolong(PollMode.ReadWrite, 20));
-        Assert.False(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, DateTimeOffset.MaxValue));
-        Assert.False(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, default));
+        Assert.False(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, DateTimeOffset.MaxValue, inSync: false));
+        Assert.False(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, default, inSync: false));
         Assert.Equal(_timers.After(TimeSpan.FromSeconds(20)), _desc.Deadlines!.Of(PollMode.Read));
         Assert.True(Prolong(PollMode.Read, 20));
 
@@ -91,17 +91,17 @@ public sealed class PollTimersTests
         _timers.Set(_desc, PollMode.Read, PollDeadlines.None, out _, out _);
         Assert.False(Prolong(PollMode.Read, 60));
 
-        bool Prolong(PollMode mode, double seconds) => _timers.TryProlong(_desc.Deadlines!, mode, _clock.GetUtcNow().AddSeconds(seconds));
+        bool Prolong(PollMode mode, double seconds) => _timers.TryProlong(_desc.Deadlines!, mode, _clock.GetUtcNow().AddSeconds(seconds), inSync: true);
     }
 
-    [Fact]
-    public void After_a_step_of_the_time_of_day_the_loop_prolongs_by_the_new_time()
+    [Theory, InlineData(true), InlineData(false)]
+    public void After_a_step_of_the_time_of_day_deadlines_are_prolonged_by_the_new_time(bool isAwake)
     {
         _timers.Set(_desc, PollMode.Read, _timers.At(_clock.GetUtcNow().AddSeconds(10)), out _, out _);
         _clock.Advance(TimeSpan.FromSeconds(1));
         _clock.AdjustTime(_clock.GetUtcNow().AddHours(1));
-        _timers.Sync(_timers.Now);
-        Assert.True(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, _clock.GetUtcNow().AddSeconds(30)));
+        if (isAwake) _timers.Sync(_timers.Now);
+        Assert.True(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, _clock.GetUtcNow().AddSeconds(30), inSync: isAwake));
         Assert.Equal(_timers.After(TimeSpan.FromSeconds(30)), _desc.Deadlines!.Of(PollMode.Read));
     }
 
