@@ -10,7 +10,7 @@ namespace Poller.Docs.Tests;
 /// <summary>Compiles a program of the docs, runs it in a process of its own, and looks whether it does what they say.</summary>
 internal static class DocRun
 {
-    private static readonly TimeSpan Longest = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(5);
     private static readonly string Self = Path.ChangeExtension(typeof(DocRun).Assembly.Location, null);
 
     private static int _lastNumber;
