@@ -29,10 +29,10 @@ internal sealed record DocFile(string Document, int Line, string Code);
 /// <param name="Expected">The text that it prints, or the port that it echoes on.</param>
 internal sealed partial record DocProgram(DocFile Main, IReadOnlyList<DocFile> Parts, Proof Proof, string Expected)
 {
-    // A comment above a block says what it is for: <!-- prints: TEXT -->, <!-- echoes on PORT --> or <!-- passes as tests -->. Blocks of one
-    // document that are parts of one program say <!-- part of NAME -->, and each that runs adds its proof after a semicolon. A
-    // block without a comment is a program that prints nothing.
-    [GeneratedRegex(@"^(part of (?<part>\S+?)(;\s*|$))?(prints:\s*(?<text>.*)|echoes on (?<port>\d+)|(?<tests>passes as tests))?$", RegexOptions.Singleline)]
+    // A comment above a block says what it is for: <!-- prints: TEXT -->, <!-- prints what follows --> (in the next text block),
+    // <!-- echoes on PORT --> or <!-- passes as tests -->. Blocks of one document that are parts of one program say <!-- part of NAME -->, and
+    // each that runs adds its proof after a semicolon. A block without a comment is a program that prints nothing.
+    [GeneratedRegex(@"^(part of (?<part>\S+?)(;\s*|$))?(prints:\s*(?<text>.*)|(?<below>prints what follows)|echoes on (?<port>\d+)|(?<tests>passes as tests))?$", RegexOptions.Singleline)]
     private static partial Regex Grammar();
 
     /// <summary>Where it stands.</summary>
@@ -58,6 +58,12 @@ internal sealed partial record DocProgram(DocFile Main, IReadOnlyList<DocFile> P
             if (!match.Success) faults.Add($"{document.At(block)}: \"{comment}\" stands above the block; what it prints, echoes on, passes as or is part of was expected.");
             else if (match.Groups["port"] is { Success: true } port) mains.Add((file, part, Proof.Echoes, port.Value));
             else if (match.Groups["tests"].Success) mains.Add((file, part, Proof.Tests, ""));
+            else if (match.Groups["below"].Success)
+            {
+                FencedCodeBlock? below = document.Blocks.FirstOrDefault(other => other.Line > block.Line);
+                if (below?.Info == "text") mains.Add((file, part, Proof.Prints, below.Lines.ToString()));
+                else faults.Add($"{document.At(block)}: a text block was expected below, with what this one prints.");
+            }
             else if (match.Groups["text"] is { Success: true } text) mains.Add((file, part, Proof.Prints, text.Value.Trim()));
             else parts.Add((file, part));
         }

@@ -37,9 +37,13 @@ internal static class DocRun
         }
     }
 
-    /// <summary>Whether a text is what a pattern says, in which … stands for anything.</summary>
-    internal static bool Matches(string text, string pattern) =>
-        Regex.IsMatch(text, "^" + Regex.Escape(pattern).Replace("…", ".*", StringComparison.Ordinal) + "$", RegexOptions.Singleline);
+    // Whether a text is what a pattern says, in which … stands for anything. What is blank at the ends of lines does not count.
+    private static bool Matches(string text, string pattern)
+    {
+        return Regex.IsMatch(Tidy(text), "^" + Regex.Escape(Tidy(pattern)).Replace("…", ".*", StringComparison.Ordinal) + "$", RegexOptions.Singleline);
+
+        static string Tidy(string lines) => string.Join('\n', lines.Split('\n').Select(static line => line.TrimEnd())).Trim();
+    }
 
     private static async Task<IReadOnlyList<string>> PrintAsync(DocProgram program, string assembly, CancellationToken end)
     {
@@ -48,7 +52,7 @@ internal static class DocRun
         using DocProcess process = DocProcess.Start("exec", Self + ".dll", assembly + ".dll");
         return await FaultAsync(program, process, Look, end);
 
-        string? Look(string text) => Matches(text.Trim(), program.Expected) ? null : $"it printed \"{text.Trim()}\"; \"{program.Expected}\" was expected.";
+        string? Look(string text) => Matches(text, program.Expected) ? null : $"it printed \"{text.Trim()}\"; \"{program.Expected}\" was expected.";
     }
 
     // As a reader would: the xunit runner and the test host are this project's.

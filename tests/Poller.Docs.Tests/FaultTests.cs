@@ -52,6 +52,15 @@ public sealed class FaultTests
     }
 
     [Fact]
+    public async Task A_program_is_held_to_the_text_below_it()
+    {
+        const string Text = "<!-- prints what follows -->\n```csharp\nConsole.WriteLine(\"one \\ntwo\");\n```\nIt prints\n```text\none\n…\n```\n";
+        Assert.Empty(await RunAsync(Text));
+        string fault = Assert.Single(await RunAsync(Text.Replace("…", "three", StringComparison.Ordinal)));
+        Assert.StartsWith("bad.md:3: it printed \"one \ntwo\"; \"one\nthree\" was expected.", fault, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_program_that_does_not_end_is_ended()
     {
         DocProgram program = Assert.Single(DocProgram.Of(new Document("bad.md", "```csharp\nThread.Sleep(-1);\n```\n"), []));
@@ -75,6 +84,7 @@ public sealed class FaultTests
     [Theory]
     [InlineData("<!-- print: 1 -->\n```csharp\n```", "bad.md:2: \"print: 1\" stands above the block; ")]
     [InlineData("<!-- part of one -->\n```csharp\n```", "bad.md:3: the block is part of one, and no block runs that; ")]
+    [InlineData("<!-- prints what follows -->\n```csharp\n```\n```sh\n```", "bad.md:2: a text block was expected below, ")]
     [InlineData("```cs\n```", "bad.md:1: a block is fenced as cs; csharp was expected.")]
     [InlineData("```\n```", "bad.md:1: a block does not say its language; ")]
     public void A_block_that_no_program_has_is_told(string text, string fault)
