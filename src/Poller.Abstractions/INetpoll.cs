@@ -34,9 +34,12 @@ public interface INetpoll : IDisposable
 
     /// <summary>
     /// Registers both directions of <paramref name="fd"/>, once for the descriptor's life: its events carry <paramref name="token"/>.
-    /// A direction that is ready already is reported too. A <see cref="PollTrigger.Level"/> poller reports nothing before <see cref="Arm"/>.
+    /// A direction that is ready already is reported too. A <see cref="PollTrigger.Level"/> poller reports nothing before
+    /// <see cref="Arm"/>.
     /// </summary>
-    /// <returns>0, or the errno: EPERM for a descriptor that cannot be polled, such as a regular file; EEXIST for one that is registered.</returns>
+    /// <returns>
+    /// 0, or the errno: EPERM for a descriptor that cannot be polled, such as a regular file; EEXIST for one that is registered.
+    /// </returns>
     /// <exception cref="ArgumentException"><paramref name="token"/> is <see cref="PollToken.Wakeup"/>, the poller's own.</exception>
     int Open(nint fd, PollToken token);
 
@@ -48,8 +51,8 @@ public interface INetpoll : IDisposable
     int Close(nint fd, PollToken token);
 
     /// <summary>
-    /// Asks a <see cref="PollTrigger.Level"/> poller to report <paramref name="mode"/> of <paramref name="fd"/> once, as soon as it is ready.
-    /// Directions not named keep what they had.
+    /// Asks a <see cref="PollTrigger.Level"/> poller to report <paramref name="mode"/> of <paramref name="fd"/> once, as soon as it is
+    /// ready. Directions not named keep what they had.
     /// </summary>
     /// <returns>0, or the errno.</returns>
     /// <exception cref="NotSupportedException">The poller is <see cref="PollTrigger.Edge"/>: there is nothing to arm.</exception>
@@ -58,9 +61,12 @@ public interface INetpoll : IDisposable
     /// <summary>Waits for readiness and writes what it finds to <paramref name="events"/>.</summary>
     /// <param name="events">Room for at least one event. An edge that finds no room is reported by a later call.</param>
     /// <param name="delay">
-    /// In nanoseconds: below 0 the call blocks, at 0 it never does, above 0 it blocks for at most that long, rounded up to what the kernel counts in.
+    /// In nanoseconds: below 0 the call blocks, at 0 it never does, above 0 it blocks for at most that long, rounded up to what the kernel
+    /// counts in.
     /// </param>
-    /// <returns>The number of events; 0 after a <see cref="Break"/>, a time-out, or a signal in a wait with a time-out. Events may be spurious.</returns>
+    /// <returns>
+    /// The number of events; 0 after a <see cref="Break"/>, a time-out, or a signal in a wait with a time-out. Events may be spurious.
+    /// </returns>
     /// <exception cref="ArgumentException"><paramref name="events"/> is empty.</exception>
     /// <exception cref="NetpollException">The system refused.</exception>
     int Poll(Span<PollEvent> events, long delay);

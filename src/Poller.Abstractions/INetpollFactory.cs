@@ -9,7 +9,9 @@ public interface INetpollFactory
     string Name { get; }
 
     /// <summary>Whether the backend works on this machine.</summary>
-    /// <param name="reason">When it does not: why, and what was expected, as a phrase that can follow the backend's name and a colon.</param>
+    /// <param name="reason">
+    /// When it does not: why, and what was expected, as a phrase that can follow the backend's name and a colon.
+    /// </param>
     bool IsSupported([NotNullWhen(false)] out string? reason);
 
     /// <summary>Makes a poller that has yet to be initialised; the caller owns it.</summary>

@@ -24,6 +24,8 @@ public enum PollReadiness
     /// </summary>
     ReadHangup = 4,
 
-    /// <summary>The descriptor has an error and nothing else: it may not be pollable. Comes with both directions, so that both look.</summary>
+    /// <summary>
+    /// The descriptor has an error and nothing else: it may not be pollable. Comes with both directions, so that both look.
+    /// </summary>
     Error = 8,
 }

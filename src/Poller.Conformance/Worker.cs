@@ -62,7 +62,9 @@ internal sealed unsafe class Worker
         _error?.Throw();
     }
 
-    /// <summary>Returns once the thread sleeps in the kernel, or has finished. Where the system does not tell, it has had the time to.</summary>
+    /// <summary>
+    /// Returns once the thread sleeps in the kernel, or has finished. Where the system does not tell, it has had the time to.
+    /// </summary>
     public void AwaitSleep()
     {
         if (_stat is null)

@@ -31,7 +31,8 @@ public sealed class PollerBuilder
     public PollerBuilder UsePosix() => Use(new PosixNetpollFactory());
 
     /// <summary>
-    /// Makes a backend known by its name. <see cref="PollerOptions.Auto"/> tries it before PollerKit's own. The services make the factory, as a singleton, and own it.
+    /// Makes a backend known by its name. <see cref="PollerOptions.Auto"/> tries it before PollerKit's own. The services make the factory,
+    /// as a singleton, and own it.
     /// </summary>
     /// <typeparam name="TFactory">The backend's factory; its constructor may ask for services.</typeparam>
     public PollerBuilder AddBackend<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TFactory>()

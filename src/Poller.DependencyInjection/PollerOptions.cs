@@ -3,7 +3,10 @@ using Poller.Net;
 
 namespace Poller.DependencyInjection;
 
-/// <summary>What <see cref="PollerServiceCollectionExtensions.AddPoller(Microsoft.Extensions.DependencyInjection.IServiceCollection, Action{PollerOptions}?)"/> makes.</summary>
+/// <summary>
+/// What <see cref="PollerServiceCollectionExtensions.AddPoller(Microsoft.Extensions.DependencyInjection.IServiceCollection,
+/// Action{PollerOptions}?)"/> makes.
+/// </summary>
 /// <remarks>Read once, when the poller is made: a change after that has no effect.</remarks>
 public sealed class PollerOptions
 {

@@ -19,13 +19,15 @@ public static class PollerServiceCollectionExtensions
     /// </summary>
     /// <remarks>
     /// <para>
-    /// The backend is, in rising precedence: <paramref name="configure"/>'s; the builder's <c>Use…</c>; the configuration's <c>Poller:Backend</c>;
-    /// the environment variable <c>POLLER_BACKEND</c>. The configuration, where the services have one, may hold <c>Poller:Dispatch</c> and
+    /// The backend is, in rising precedence: <paramref name="configure"/>'s; the builder's <c>Use…</c>; the configuration's
+    /// <c>Poller:Backend</c>; the environment variable <c>POLLER_BACKEND</c>. The configuration, where the services have one, may hold
+    /// <c>Poller:Dispatch</c> and
     /// <c>Poller:Loops</c> too. A value that is empty counts as not there.
     /// </para>
     /// <para>
-    /// The options are validated when a host starts, else when the poller is made: <see cref="OptionsValidationException"/>. The poller takes the
-    /// services' <see cref="TimeProvider"/> and <see cref="ILoggerFactory"/> where they have one. Called again it configures the same poller.
+    /// The options are validated when a host starts, else when the poller is made: <see cref="OptionsValidationException"/>. The poller
+    /// takes the services' <see cref="TimeProvider"/> and <see cref="ILoggerFactory"/> where they have one. Called again it configures the
+    /// same poller.
     /// </para>
     /// </remarks>
     public static PollerBuilder AddPoller(this IServiceCollection services, Action<PollerOptions>? configure = null)
@@ -38,11 +40,12 @@ public static class PollerServiceCollectionExtensions
     }
 
     /// <summary>
-    /// Adds a poller of its own under a key: keyed <see cref="INetpollFactory"/>, <see cref="Netpoller"/> and <see cref="NetStack"/>, beside
-    /// any others.
+    /// Adds a poller of its own under a key: keyed <see cref="INetpollFactory"/>, <see cref="Netpoller"/> and <see cref="NetStack"/>,
+    /// beside any others.
     /// </summary>
     /// <remarks>
-    /// As <see cref="AddPoller(IServiceCollection, Action{PollerOptions}?)"/>, but its part of the configuration is <c>Poller:</c>key, and <c>POLLER_BACKEND</c> is not for it.
+    /// As <see cref="AddPoller(IServiceCollection, Action{PollerOptions}?)"/>, but its part of the configuration is <c>Poller:</c>key, and
+    /// <c>POLLER_BACKEND</c> is not for it.
     /// </remarks>
     /// <exception cref="ArgumentException"><paramref name="key"/> is empty.</exception>
     public static PollerBuilder AddPoller(this IServiceCollection services, string key, Action<PollerOptions>? configure = null)

@@ -168,7 +168,9 @@ public sealed class EpollNetpoll : INetpoll
         if (Interlocked.CompareExchange(ref _breakPending, 1, 0) == 0) LibC.Signal(wakeup);
     }
 
-    /// <summary>Frees the kernel objects once no call uses them. A blocked <see cref="Poll"/> is not ended: <see cref="Break"/> it first.</summary>
+    /// <summary>
+    /// Frees the kernel objects once no call uses them. A blocked <see cref="Poll"/> is not ended: <see cref="Break"/> it first.
+    /// </summary>
     public void Dispose()
     {
         Volatile.Write(ref _disposed, true);

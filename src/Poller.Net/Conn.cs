@@ -9,8 +9,9 @@ namespace Poller.Net;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Threads: every member is safe from any thread. One read and one write are under way at a time; others queue behind them, and a write is never
-/// interleaved with another. <see cref="Stream.Dispose()"/> ends what waits and does not wait for it; the descriptor is closed when the last operation has left it.
+/// Threads: every member is safe from any thread. One read and one write are under way at a time; others queue behind them, and a write is
+/// never interleaved with another. <see cref="Stream.Dispose()"/> ends what waits and does not wait for it; the descriptor is closed when
+/// the last operation has left it.
 /// </para>
 /// <para>
 /// Deadlines are absolute points in time for each direction, and hold for operations under way as for later ones, until they are moved or
@@ -64,8 +65,8 @@ public abstract class Conn : Stream
     public override int ReadTimeout { get => _fd.ReadTimeout; set => _fd.ReadTimeout = value; }
 
     /// <summary>
-    /// How long a write may take, in ms, or <see cref="Timeout.Infinite"/>: each write, blocking or async, moves the write deadline that far
-    /// ahead as it begins. Setting Infinite clears the write deadline.
+    /// How long a write may take, in ms, or <see cref="Timeout.Infinite"/>: each write, blocking or async, moves the write deadline that
+    /// far ahead as it begins. Setting Infinite clears the write deadline.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Neither above 0 nor <see cref="Timeout.Infinite"/>.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
@@ -105,7 +106,8 @@ public abstract class Conn : Stream
     public bool WaitToRead() => _fd.RunBlocking(PollMode.Read, PollOpKind.WaitToRead, default) != 0;
 
     /// <summary>
-    /// Reads what there is, at least one byte; 0 when the peer has ended. An empty buffer waits until there is something to read and returns 0.
+    /// Reads what there is, at least one byte; 0 when the peer has ended. An empty buffer waits until there is something to read and
+    /// returns 0.
     /// </summary>
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) => _fd.ReadAsync(buffer, cancellationToken);
 

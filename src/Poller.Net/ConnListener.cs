@@ -2,7 +2,9 @@ using System.Net;
 
 namespace Poller.Net;
 
-/// <summary>A listener for stream-oriented connections: the twin of Go's <c>net.Listener</c>. Safe from any thread; accepts queue.</summary>
+/// <summary>
+/// A listener for stream-oriented connections: the twin of Go's <c>net.Listener</c>. Safe from any thread; accepts queue.
+/// </summary>
 public abstract class ConnListener : IDisposable
 {
     private protected ConnListener() { }
@@ -23,7 +25,9 @@ public abstract class ConnListener : IDisposable
     /// <summary>The blocking form of <see cref="AcceptAsync"/>.</summary>
     public abstract Conn Accept();
 
-    /// <summary>Sets the deadline of accepts. Null, or the default value, clears; a time that is past ends those that wait at once.</summary>
+    /// <summary>
+    /// Sets the deadline of accepts. Null, or the default value, clears; a time that is past ends those that wait at once.
+    /// </summary>
     /// <exception cref="ObjectDisposedException">The listener is closed.</exception>
     public abstract void SetDeadline(DateTimeOffset? deadline);
 

@@ -4,11 +4,21 @@ using System.Net.Sockets;
 
 namespace Poller.Net;
 
-/// <summary>A network's name and a <c>host:port</c>, taken apart. The twin of SplitHostPort and internetAddrList in Go's net/ipsock.go.</summary>
+/// <summary>
+/// A network's name and a <c>host:port</c>, taken apart. The twin of SplitHostPort and internetAddrList in Go's net/ipsock.go.
+/// </summary>
 internal readonly struct NetAddress
 {
     // What Dns takes; a name of RFC 1035 has 253.
     private const int MaxHost = 255;
+
+    /// <summary>The networks there are, and the only family each allows, or Unspecified.</summary>
+    public static readonly Dictionary<string, AddressFamily> Networks = new()
+    {
+        ["tcp"] = AddressFamily.Unspecified,
+        ["tcp4"] = AddressFamily.InterNetwork,
+        ["tcp6"] = AddressFamily.InterNetworkV6,
+    };
 
     private NetAddress(string network, AddressFamily family, string text, string host, int port)
     {
@@ -37,13 +47,10 @@ internal readonly struct NetAddress
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(address);
-        AddressFamily family = network switch
+        if (!Networks.TryGetValue(network, out AddressFamily family))
         {
-            "tcp" => AddressFamily.Unspecified,
-            "tcp4" => AddressFamily.InterNetwork,
-            "tcp6" => AddressFamily.InterNetworkV6,
-            _ => throw new ArgumentException($"unknown network \"{network}\"; tcp, tcp4 or tcp6 was expected.", nameof(network)),
-        };
+            throw new ArgumentException($"unknown network \"{network}\"; tcp, tcp4 or tcp6 was expected.", nameof(network));
+        }
 
         int colon = address.LastIndexOf(':');
         if (colon < 0) throw Malformed(address, "no port");

@@ -1,6 +1,6 @@
+using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
-using System.Runtime.CompilerServices;
 using Poller.Abstractions;
 
 namespace Poller.Net;
@@ -10,40 +10,34 @@ namespace Poller.Net;
 /// <summary>A socket of the net layer.</summary>
 internal class NetFd : PollFd
 {
-    // A sockaddr_in6, the longest there is here.
-    private const int MaxAddress = 28;
+    // What a sockaddr_in and a sockaddr_in6 take.
+    private const int IPv4Length = 16;
+    private const int IPv6Length = 28;
+    private const ulong HasPeer = 1UL << 48;
 
-    [InlineArray(MaxAddress)]
-    private struct AddressBytes
-    {
-        private byte _first;
-    }
-
-    // The peer's address as accept(2) wrote it, decoded on first use. Set before the descriptor is shared.
-    private AddressBytes _peer;
-    private readonly byte _peerLength;
+    // Constant. The peer's IPv4 address as accept(2) told it, made an object on first use: address:32 port:16 and a bit that says that it
+    // is there. Few ever ask for it.
+    private readonly ulong _peer;
 
     // Made on first use; the same whoever makes it.
     private IPEndPoint? _local;
     private IPEndPoint? _remote;
 
-    public NetFd(ISocketApi api, nint fd, string network, IPEndPoint? remote = null)
-        : base(api, fd, isStream: true)
-    {
-        Network = network;
-        _remote = remote;
-    }
+    public NetFd(SocketNetwork network, nint fd, IPEndPoint? remote = null)
+        : base(network, fd, isStream: true) => _remote = remote;
 
     /// <summary>A descriptor that was accepted, with the peer's address as the system wrote it.</summary>
-    public NetFd(ISocketApi api, nint fd, string network, ReadOnlySpan<byte> peer)
-        : this(api, fd, network)
+    public NetFd(SocketNetwork network, nint fd, ReadOnlySpan<byte> peer)
+        : this(network, fd)
     {
-        if (peer.Length > MaxAddress) return; // Asked of the system when needed.
-        peer.CopyTo(_peer);
-        _peerLength = (byte)peer.Length;
+        if (TryGetIPv4(peer, out uint address))
+        {
+            _peer = HasPeer | ((ulong)BinaryPrimitives.ReadUInt16BigEndian(peer[2..]) << 32) | address;
+        }
+        else _remote = Decode(peer);
     }
 
-    public string Network { get; }
+    public string Network => _network.Name;
 
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone asked.</exception>
     public IPEndPoint LocalEndPoint => _local ??= TryGetName(remote: false) ?? throw Failed("local address", PollResult.Disposed);
@@ -53,10 +47,11 @@ internal class NetFd : PollFd
         _remote ??= DecodeAccepted() ?? TryGetName(remote: true) ?? throw Failed("remote address", PollResult.Disposed);
 
     /// <summary>A new socket with Go's defaults for a connection.</summary>
-    public static nint NewSocket(ISocketApi api, string operation, string network, AddressFamily family, IPEndPoint? local, IPEndPoint? remote)
+    public static nint NewSocket(SocketNetwork network, string operation, AddressFamily family, IPEndPoint? local, IPEndPoint? remote)
     {
+        ISocketApi api = network.Api;
         int fd = api.Socket(family, SocketType.Stream, ProtocolType.Tcp);
-        if (fd < 0) throw Refused(operation, network, local, remote, fd);
+        if (fd < 0) throw Refused(operation, network.Name, local, remote, fd);
         try
         {
             Set(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1);
@@ -75,19 +70,19 @@ internal class NetFd : PollFd
         void Set(SocketOptionLevel level, SocketOptionName name, int value)
         {
             int result = api.SetOption(fd, level, name, value);
-            if (result < 0) throw Refused(operation, network, local, remote, result);
+            if (result < 0) throw Refused(operation, network.Name, local, remote, result);
         }
     }
 
     /// <summary>Connects; the descriptor is closed when that fails. The twin of netFD.connect.</summary>
-    public static async ValueTask<NetFd> ConnectAsync(Netpoller poller, ISocketApi api, string network, IPEndPoint remote, DialMode mode)
+    public static async ValueTask<NetFd> ConnectAsync(Netpoller poller, SocketNetwork network, IPEndPoint remote, DialMode mode)
     {
-        NetFd fd = new(api, NewSocket(api, "dial", network, remote.AddressFamily, null, remote), network, remote);
+        NetFd fd = new(network, NewSocket(network, "dial", remote.AddressFamily, null, remote), remote);
         try
         {
             // Before it is registered: epoll reports a socket that is not connected as hung up.
             SocketAddress address = remote.Serialize();
-            int result = api.Connect(fd.Fd, address.Buffer.Span[..address.Size]);
+            int result = network.Api.Connect(fd.Fd, address.Buffer.Span[..address.Size]);
             bool pending = result is -Errno.EINPROGRESS or -Errno.EINTR or -Errno.EALREADY;
             if (result < 0 && !pending) throw fd.Failed("dial", result);
             try
@@ -96,7 +91,7 @@ internal class NetFd : PollFd
             }
             catch (NetpollException e)
             {
-                throw NetOpException.Refused("dial", network, null, remote, Errno.ToException(e.Errno), e.Message);
+                throw NetOpException.Refused("dial", network.Name, null, remote, Errno.ToException(e.Errno), e.Message);
             }
             if (pending)
             {
@@ -117,7 +112,9 @@ internal class NetFd : PollFd
         }
     }
 
-    /// <summary>Whether a dial has met itself: TCP joins the two ends where the port dialed was chosen for the dialer (Go issue 2690).</summary>
+    /// <summary>
+    /// Whether a dial has met itself: TCP joins the two ends where the port dialed was chosen for the dialer (Go issue 2690).
+    /// </summary>
     public bool IsSelfConnected => LocalEndPoint.Equals(RemoteEndPoint);
 
     public void Shutdown(SocketShutdown how, string operation)
@@ -212,22 +209,38 @@ internal class NetFd : PollFd
     // getsockname(2) or getpeername(2), for a caller that holds a reference: also while the descriptor is being closed.
     private IPEndPoint? GetName(bool remote)
     {
-        Span<byte> address = stackalloc byte[MaxAddress];
+        Span<byte> address = stackalloc byte[IPv6Length];
         int result = remote ? Api.PeerName(Fd, address, out int length) : Api.LocalName(Fd, address, out length);
         return result < 0 ? null : Decode(address[..length]);
     }
 
-    private IPEndPoint? DecodeAccepted() => _peerLength > 0 ? Decode(((ReadOnlySpan<byte>)_peer)[.._peerLength]) : null;
+    private IPEndPoint? DecodeAccepted() => _peer != 0 ? IPv4EndPoint((uint)_peer, (ushort)(_peer >> 32)) : null;
 
-    private static IPEndPoint Decode(ReadOnlySpan<byte> bytes)
+    // Null for an address that is neither IPv4 nor IPv6, as the empty one that some systems tell of a peer that is gone.
+    private static IPEndPoint? Decode(ReadOnlySpan<byte> bytes)
     {
-        // Only IPv4 and IPv6 come here; their lengths tell them apart.
-        AddressFamily family = bytes.Length >= MaxAddress ? AddressFamily.InterNetworkV6 : AddressFamily.InterNetwork;
-        SocketAddress address = new(family, bytes.Length);
+        if (TryGetIPv4(bytes, out uint four)) return IPv4EndPoint(four, BinaryPrimitives.ReadUInt16BigEndian(bytes[2..]));
+        if (bytes.Length != IPv6Length) return null;
+        SocketAddress address = new(AddressFamily.InterNetworkV6, bytes.Length);
         bytes.CopyTo(address.Buffer.Span);
-        IPEndPoint endPoint = (IPEndPoint)new IPEndPoint(family == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, 0).Create(address);
+        return (IPEndPoint)new IPEndPoint(IPAddress.IPv6Any, 0).Create(address);
+    }
 
-        // An IPv4 peer of a dual-stack socket goes by its own address, as in Go.
-        return endPoint.Address.IsIPv4MappedToIPv6 ? new IPEndPoint(endPoint.Address.MapToIPv4(), endPoint.Port) : endPoint;
+    // The lengths tell IPv4 and IPv6 apart. An IPv4 peer of a dual-stack socket goes by its own address, as in Go.
+    // In either sockaddr the port is bytes 2 and 3; the address begins at byte 4 of a sockaddr_in, and at byte 8 of a sockaddr_in6.
+    private static bool TryGetIPv4(ReadOnlySpan<byte> bytes, out uint address)
+    {
+        ReadOnlySpan<byte> mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+        bool isMapped = bytes.Length == IPv6Length && bytes[8..20].SequenceEqual(mapped);
+        bool isFour = isMapped || bytes.Length == IPv4Length;
+        address = isFour ? BinaryPrimitives.ReadUInt32BigEndian(bytes[(isMapped ? 20 : 4)..]) : 0;
+        return isFour;
+    }
+
+    private static IPEndPoint IPv4EndPoint(uint address, ushort port)
+    {
+        Span<byte> bytes = stackalloc byte[sizeof(uint)];
+        BinaryPrimitives.WriteUInt32BigEndian(bytes, address);
+        return new IPEndPoint(new IPAddress(bytes), port);
     }
 }

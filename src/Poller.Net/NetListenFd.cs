@@ -20,18 +20,19 @@ internal sealed class NetListenFd : NetFd
     private readonly DescriptorReserve _reserve;
     private bool _inShortage;
 
-    private NetListenFd(Netpoller poller, ISocketApi api, nint fd, string network)
-        : base(api, fd, network)
+    private NetListenFd(Netpoller poller, SocketNetwork network, nint fd)
+        : base(network, fd)
     {
         _poller = poller;
-        _reserve = new DescriptorReserve(api);
+        _reserve = new DescriptorReserve(network.Api);
     }
 
     protected override string ObjectName => nameof(TcpConnListener);
 
-    public static NetListenFd Listen(Netpoller poller, ISocketApi api, string network, IPEndPoint local, bool dualStack)
+    public static NetListenFd Listen(Netpoller poller, SocketNetwork network, IPEndPoint local, bool dualStack)
     {
-        nint fd = NewSocket(api, "listen", network, local.AddressFamily, local, null);
+        ISocketApi api = network.Api;
+        nint fd = NewSocket(network, "listen", local.AddressFamily, local, null);
         NetListenFd? listener = null;
         try
         {
@@ -41,7 +42,7 @@ internal sealed class NetListenFd : NetFd
             Check(api.Bind(fd, address.Buffer.Span[..address.Size]));
             Check(api.Listen(fd, api.MaxBacklog));
             PollLoop loop = poller.NextLoop(); // May be the first use of the poller, and fail; the descriptor is not the listener's yet.
-            listener = new NetListenFd(poller, api, fd, network);
+            listener = new NetListenFd(poller, network, fd);
             listener.Init(loop);
             if (listener._reserve.Take() is < 0 and var shortage)
             {
@@ -53,7 +54,7 @@ internal sealed class NetListenFd : NetFd
         catch (NetpollException e)
         {
             if (listener is null) api.Close(fd);
-            throw NetOpException.Refused("listen", network, local, null, Errno.ToException(e.Errno), e.Message);
+            throw NetOpException.Refused("listen", network.Name, local, null, Errno.ToException(e.Errno), e.Message);
         }
         catch when (listener is null)
         {
@@ -64,7 +65,7 @@ internal sealed class NetListenFd : NetFd
         void Check(int result)
         {
             if (result >= 0) return;
-            throw NetOpException.Refused("listen", network, local, null, Errno.ToException(-result), -result switch
+            throw NetOpException.Refused("listen", network.Name, local, null, Errno.ToException(-result), -result switch
             {
                 Errno.EADDRINUSE => "a port that nobody listens on was expected, or 0",
                 Errno.EADDRNOTAVAIL => "an address of this machine was expected",
@@ -149,7 +150,7 @@ internal sealed class NetListenFd : NetFd
         int result = Api.Accept(Fd, peer, out int length);
         if (result < 0) return result;
         _reserve.NoteAccepted(result);
-        NetFd conn = new(Api, result, Network, peer[..length]);
+        NetFd conn = new(_network, result, peer[..length]);
         try
         {
             conn.Init(_poller.NextLoop());

@@ -5,13 +5,14 @@ namespace Poller.Net;
 
 /// <summary>The net package over one poller: listens and dials by Go's network names. Safe from any thread.</summary>
 /// <remarks>
-/// Networks: <c>tcp</c>, and <c>tcp4</c> and <c>tcp6</c> for one address family. Addresses: <c>host:port</c>, the host a name, an IPv4 address or an IPv6 address in
-/// brackets, the port a number. The poller is not owned: it is disposed by whoever made it, after the connections.
+/// Networks: <c>tcp</c>, and <c>tcp4</c> and <c>tcp6</c> for one address family. Addresses: <c>host:port</c>, the host a name, an IPv4
+/// address or an IPv6 address in brackets, the port a number. The poller is not owned: it is disposed by whoever made it, after the
+/// connections.
 /// </remarks>
 public sealed class NetStack
 {
     private readonly Netpoller _poller;
-    private readonly ISocketApi _api;
+    private readonly Dictionary<string, SocketNetwork> _networks;
 
     /// <summary>A net layer over <paramref name="poller"/>.</summary>
     /// <exception cref="PlatformNotSupportedException">There are no socket calls for this system yet.</exception>
@@ -22,12 +23,12 @@ public sealed class NetStack
     {
         ArgumentNullException.ThrowIfNull(poller);
         _poller = poller;
-        _api = api;
+        _networks = NetAddress.Networks.Keys.ToDictionary(static name => name, name => new SocketNetwork(name, api));
     }
 
     /// <summary>
-    /// Listens on <paramref name="address"/>. No host, as in <c>:8888</c>, is every address of the machine, IPv4 and IPv6, or the one family the
-    /// network names. A name is looked up, and an IPv4 address of it preferred. Port 0 lets the system choose.
+    /// Listens on <paramref name="address"/>. No host, as in <c>:8888</c>, is every address of the machine, IPv4 and IPv6, or the one
+    /// family the network names. A name is looked up, and an IPv4 address of it preferred. Port 0 lets the system choose.
     /// </summary>
     /// <exception cref="ArgumentException">The network is not known.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
@@ -38,7 +39,10 @@ public sealed class NetStack
         return Listen(network, parsed.ForListen(), dualStack: parsed is { Family: AddressFamily.Unspecified, Host: "" or "::" });
     }
 
-    /// <summary>Listens on one address. <see cref="IPAddress.IPv6Any"/> is IPv6 alone; for both families use <see cref="Listen(string, string)"/> with no host.</summary>
+    /// <summary>
+    /// Listens on one address. <see cref="IPAddress.IPv6Any"/> is IPv6 alone; for both families use <see cref="Listen(string, string)"/>
+    /// with no host.
+    /// </summary>
     /// <exception cref="NetOpException">The system refused.</exception>
     public TcpConnListener ListenTcp(IPEndPoint local)
     {
@@ -47,7 +51,8 @@ public sealed class NetStack
     }
 
     /// <summary>
-    /// Connects to <paramref name="address"/>. The addresses of a name are tried in turn, and the error is the first one's. No host is this machine.
+    /// Connects to <paramref name="address"/>. The addresses of a name are tried in turn, and the error is the first one's. No host is this
+    /// machine.
     /// </summary>
     /// <exception cref="ArgumentException">The network is not known.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
@@ -57,9 +62,9 @@ public sealed class NetStack
         await DialAsync(NetAddress.Parse(network, address), new DialMode(Blocking: false, null, cancellationToken)).ConfigureAwait(false);
 
     /// <summary>
-    /// The blocking form of <see cref="DialAsync(string, string, CancellationToken)"/>. Fails with <see cref="NetOpException.IsTimeout"/> when it
-    /// takes longer than <paramref name="timeout"/>, over all addresses; null leaves that to the system. Looking up a name counts, but is
-    /// not cut short.
+    /// The blocking form of <see cref="DialAsync(string, string, CancellationToken)"/>. Fails with <see cref="NetOpException.IsTimeout"/>
+    /// when it takes longer than <paramref name="timeout"/>, over all addresses; null leaves that to the system. Looking up a name counts,
+    /// but is not cut short.
     /// </summary>
     public Conn Dial(string network, string address, TimeSpan? timeout = null) =>
         Blocking.Result(DialAsync(NetAddress.Parse(network, address), new DialMode(Blocking: true, Deadline(timeout), CancellationToken.None)));
@@ -106,7 +111,7 @@ public sealed class NetStack
         return span < DateTimeOffset.MaxValue - now ? now + span : DateTimeOffset.MaxValue;
     }
 
-    private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) => new(NetListenFd.Listen(_poller, _api, network, local, dualStack));
+    private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) => new(NetListenFd.Listen(_poller, _networks[network], local, dualStack));
 
     private async ValueTask<TcpConn> DialAsync(NetAddress address, DialMode mode) =>
         await DialSerialAsync(address.Network, await address.ForDialAsync(mode.Blocking, mode.Token).ConfigureAwait(false), mode).ConfigureAwait(false);
@@ -117,7 +122,7 @@ public sealed class NetStack
         const int SelfConnects = 2;
         for (int attempt = 0; ; attempt++)
         {
-            NetFd fd = await NetFd.ConnectAsync(_poller, _api, network, remote, mode).ConfigureAwait(false);
+            NetFd fd = await NetFd.ConnectAsync(_poller, _networks[network], remote, mode).ConfigureAwait(false);
             if (attempt == SelfConnects || !fd.IsSelfConnected) return new TcpConn(fd);
             fd.Dispose();
         }

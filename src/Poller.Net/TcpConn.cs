@@ -3,7 +3,9 @@ using System.Net.Sockets;
 
 namespace Poller.Net;
 
-/// <summary>A TCP connection: the twin of Go's <c>net.TCPConn</c>. TCP_NODELAY and keep-alive (15 s, 15 s, 9 probes) are on, as in Go.</summary>
+/// <summary>
+/// A TCP connection: the twin of Go's <c>net.TCPConn</c>. TCP_NODELAY and keep-alive (15 s, 15 s, 9 probes) are on, as in Go.
+/// </summary>
 public sealed class TcpConn : Conn
 {
     internal TcpConn(NetFd fd) : base(fd) { }
@@ -20,9 +22,9 @@ public sealed class TcpConn : Conn
     public void SetNoDelay(bool noDelay) => _fd.SetOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, noDelay ? 1 : 0, "set no delay");
 
     /// <summary>
-    /// What a close does with bytes that are not yet sent or acknowledged (SO_LINGER, socket(7)): null sends them in the background, which is
-    /// the default; 0 throws them away and resets the connection; above 0 they are thrown away after so many seconds, for which a thread of
-    /// the pool waits.
+    /// What a close does with bytes that are not yet sent or acknowledged (SO_LINGER, socket(7)): null sends them in the background, which
+    /// is the default; 0 throws them away and resets the connection; above 0 they are thrown away after so many seconds, for which a thread
+    /// of the pool waits.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Below 0, or above 65535.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>

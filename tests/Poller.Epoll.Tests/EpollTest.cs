@@ -79,7 +79,9 @@ public abstract class EpollTest : IDisposable
     }
 }
 
-/// <summary>For tests that count the process's descriptors, want nearly all of them or certain numbers: nothing else runs meanwhile.</summary>
+/// <summary>
+/// For tests that count the process's descriptors, want nearly all of them or certain numbers: nothing else runs meanwhile.
+/// </summary>
 [CollectionDefinition(Name, DisableParallelization = true)]
 public sealed class ProcessWide
 {

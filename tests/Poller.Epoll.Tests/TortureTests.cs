@@ -5,7 +5,9 @@ using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Epoll.Tests;
 
-/// <summary>Random operations of many threads, each of which awaits what has to be reported. POLLER_SEED=n repeats the run whose failure names n.</summary>
+/// <summary>
+/// Random operations of many threads, each of which awaits what has to be reported. POLLER_SEED=n repeats the run whose failure names n.
+/// </summary>
 public class TortureTests : EpollTest
 {
     private readonly int _seed = Environment.GetEnvironmentVariable("POLLER_SEED") is { Length: > 0 } text

@@ -156,7 +156,7 @@ internal static class Mutations
         new(
             "a close does not send off those who queue for the read lock",
             "FdMutex.cs",
-            "if ((old & ReadWaits) != 0) QueueOf(PollMode.Read).SendOff();",
+            "if ((old & ReadWaits) != 0) QueuesHere().SendOff(PollMode.Read);",
             "",
             "close ‖ read lock ‖ read lock"),
         new(
@@ -197,8 +197,8 @@ internal static class Mutations
         new(
             "two make the queue",
             "FdMutex.cs",
-            "return Interlocked.CompareExchange(ref queue, made, null) ?? made;",
-            "Volatile.Write(ref queue, made); return made;",
+            "return Interlocked.CompareExchange(ref _queues, made, null) ?? made;",
+            "Volatile.Write(ref _queues, made); return made;",
             "three read locks"),
         new(
             "one who leaves the queue stays counted",

@@ -30,8 +30,8 @@ internal sealed class Fixture : IDisposable
     public NetStack Net { get; }
 
     /// <summary>
-    /// A round trip through the loop by another pair of its connections: it has looked at its deadlines since. A clock that moves by less than
-    /// 1 ms while the loop goes to sleep may not wake it.
+    /// A round trip through the loop by another pair of its connections: it has looked at its deadlines since. A clock that moves by less
+    /// than 1 ms while the loop goes to sleep may not wake it.
     /// </summary>
     public static async Task PassAsync((TcpConn Client, TcpConn Server) other)
     {

@@ -163,7 +163,9 @@ public abstract partial class NetpollConformance
         loop.Join();
     }
 
-    /// <summary>What was stored before a Break is seen after the poll that it ended, also when that poll was on its way out already.</summary>
+    /// <summary>
+    /// What was stored before a Break is seen after the poll that it ended, also when that poll was on its way out already.
+    /// </summary>
     [Fact]
     public void A_Break_during_the_poll_an_earlier_one_ended_is_seen_after_it()
     {

@@ -17,7 +17,8 @@ public abstract partial class NetpollConformance
     [InlineData(4096)]
     public void Nothing_is_lost_when_more_are_ready_than_there_is_room_for(int room)
     {
-        // On edges small rooms are the point; a level-triggered poller may look at all of them for each, so that they have fewer to look at.
+        // On edges small rooms are the point; a level-triggered poller may look at all of them for each, so that they have
+        // fewer to look at.
         (Fd A, Fd B)[] pairs = OpenMany(room < 100 ? Pairs / 8 : Pairs);
         ArmAll(pairs, PollMode.Write);
         Assert.Equal(Enumerable.Range(0, 2 * pairs.Length), Tokens(PollAll(room), Writable));

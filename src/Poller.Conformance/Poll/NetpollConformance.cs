@@ -8,10 +8,14 @@ namespace Poller.Conformance;
 // epoll backend's own; the property is NetpollCheck.
 
 /// <summary>
-/// The facts every <see cref="INetpoll"/> is held to, and the model: inherit it in a test project, supply the backend's factory, and run the tests.
+/// The facts every <see cref="INetpoll"/> is held to, and the model: inherit it in a test project, supply the backend's factory, and run
+/// the tests.
 /// </summary>
 /// <remarks>
-/// <para>A backend of your own is tested so, in a project that refers to Poller.Conformance, xunit, xunit.runner.visualstudio and Microsoft.NET.Test.Sdk:</para>
+/// <para>
+/// A backend of your own is tested so, in a project that refers to Poller.Conformance, xunit, xunit.runner.visualstudio and
+/// Microsoft.NET.Test.Sdk:
+/// </para>
 /// <code>
 /// using System.Diagnostics.CodeAnalysis;
 /// using Poller.Abstractions;
@@ -65,7 +69,9 @@ public abstract partial class NetpollConformance : IDisposable
 
     private bool IsLevel => Poller.Trigger == PollTrigger.Level;
 
-    /// <summary>After any sequence of commands a poll reports what it must and nothing it must not. See <see cref="NetpollCheck"/>.</summary>
+    /// <summary>
+    /// After any sequence of commands a poll reports what it must and nothing it must not. See <see cref="NetpollCheck"/>.
+    /// </summary>
     [Fact]
     public void Any_sequence_of_commands_follows_the_model()
     {
@@ -109,7 +115,9 @@ public abstract partial class NetpollConformance : IDisposable
 
     private (Fd Near, Fd Far) OwnSocketPair() => Own(Fd.SocketPair());
 
-    /// <summary>Registers a descriptor and polls the readiness it starts with away, which a level-triggered poller does not report.</summary>
+    /// <summary>
+    /// Registers a descriptor and polls the readiness it starts with away, which a level-triggered poller does not report.
+    /// </summary>
     private void OpenQuietly(nint fd, ulong token)
     {
         Assert.Equal(0, Poller.Open(fd, new PollToken(token)));

@@ -12,8 +12,12 @@ internal sealed class NetpollViolation(string fault, string expectation) : Excep
     public string Expectation => expectation;
 }
 
-/// <summary>Does the commands of one sequence to real descriptors and to a new poller of the backend, and asks the model about each poll.</summary>
-/// <remarks>One thread runs it; <see cref="Trace"/>, <see cref="Standstill"/> and <see cref="Expectation"/> may be read by another.</remarks>
+/// <summary>
+/// Does the commands of one sequence to real descriptors and to a new poller of the backend, and asks the model about each poll.
+/// </summary>
+/// <remarks>
+/// One thread runs it; <see cref="Trace"/>, <see cref="Standstill"/> and <see cref="Expectation"/> may be read by another.
+/// </remarks>
 internal sealed class NetpollHarness : IDisposable
 {
     private const long Nanosecond = 1, Microsecond = 1000 * Nanosecond;

@@ -33,7 +33,7 @@ internal sealed class FdWaiter : TaskCompletionSource<bool>
     public FdWaiter()
         : base(TaskCreationOptions.RunContinuationsAsynchronously) => Node = new(this);
 
-    /// <summary>Its place in the queue. Guarded by the lock of the queue.</summary>
+    /// <summary>Its place in the queue. Guarded by the lock of the queues.</summary>
     public LinkedListNode<FdWaiter> Node { get; }
 }
 
@@ -53,10 +53,9 @@ internal struct FdMutex
     // Atomic.
     private long _state;
 
-    // Made by whoever needs one first: almost no descriptor has two readers. Until the descriptor is closed a queue holds as many as the
-    // word counts, under the lock of the queue.
-    private Queue? _readers;
-    private Queue? _writers;
+    // Made by whoever needs them first: almost no descriptor has two readers. Until the descriptor is closed a queue holds as many as the
+    // word counts, under the lock of the queues.
+    private Queues? _queues;
 
     public bool IsClosed => (Volatile.Read(ref _state) & ClosedBit) != 0;
 
@@ -73,7 +72,9 @@ internal struct FdMutex
         }
     }
 
-    /// <summary>Closes the descriptor, takes a reference and sends off all who queue for a lock. False when it was closed already.</summary>
+    /// <summary>
+    /// Closes the descriptor, takes a reference and sends off all who queue for a lock. False when it was closed already.
+    /// </summary>
     public bool IncrefAndClose()
     {
         while (true)
@@ -85,8 +86,8 @@ internal struct FdMutex
             next &= ~(ReadWaits | WriteWaits);
             if (Interlocked.CompareExchange(ref _state, next, old) != old) continue;
 
-            if ((old & ReadWaits) != 0) QueueOf(PollMode.Read).SendOff();
-            if ((old & WriteWaits) != 0) QueueOf(PollMode.Write).SendOff();
+            if ((old & ReadWaits) != 0) QueuesHere().SendOff(PollMode.Read);
+            if ((old & WriteWaits) != 0) QueuesHere().SendOff(PollMode.Write);
             return true;
         }
     }
@@ -117,7 +118,9 @@ internal struct FdMutex
         }
     }
 
-    /// <summary>Gives back a lock and its reference, or hands both to the one who queues longest. True when the caller is to destroy the descriptor.</summary>
+    /// <summary>
+    /// Gives back a lock and its reference, or hands both to the one who queues longest. True when the caller is to destroy the descriptor.
+    /// </summary>
     public bool Unlock(PollMode mode)
     {
         (long bit, _, long waits) = BitsOf(mode);
@@ -135,15 +138,17 @@ internal struct FdMutex
         }
     }
 
-    /// <summary>Takes one who gave up out of the queue. False when it has been told already, or is about to be: its task says what.</summary>
+    /// <summary>
+    /// Takes one who gave up out of the queue. False when it has been told already, or is about to be: its task says what.
+    /// </summary>
     public bool TryLeaveQueue(PollMode mode, FdWaiter waiter)
     {
         (_, long wait, _) = BitsOf(mode);
-        Queue queue = QueueOf(mode);
-        lock (queue.Lock)
+        Queues queues = QueuesHere();
+        lock (queues.Lock)
         {
             if (waiter.Node.List is null) return false;
-            queue.Waiters.Remove(waiter.Node);
+            queues.Of(mode).Remove(waiter.Node);
             while (true)
             {
                 long old = Volatile.Read(ref _state);
@@ -164,8 +169,8 @@ internal struct FdMutex
     {
         waiter = null;
         (long bit, long wait, long waits) = BitsOf(mode);
-        Queue queue = QueueOf(mode);
-        lock (queue.Lock)
+        Queues queues = QueuesHere();
+        lock (queues.Lock)
         {
             while (true)
             {
@@ -179,7 +184,7 @@ internal struct FdMutex
                 if (((old + wait) & waits) == 0) throw Overflow("waiting operations");
                 if (Interlocked.CompareExchange(ref _state, old + wait, old) != old) continue;
                 waiter = new FdWaiter();
-                queue.Waiters.AddLast(waiter.Node);
+                queues.Of(mode).AddLast(waiter.Node);
                 return FdLock.Queued;
             }
         }
@@ -189,9 +194,9 @@ internal struct FdMutex
     private bool TryHandOver(PollMode mode)
     {
         (_, long wait, long waits) = BitsOf(mode);
-        Queue queue = QueueOf(mode);
+        Queues queues = QueuesHere();
         FdWaiter first;
-        lock (queue.Lock)
+        lock (queues.Lock)
         {
             while (true)
             {
@@ -199,23 +204,18 @@ internal struct FdMutex
                 if ((old & waits) == 0) return false;
                 if (Interlocked.CompareExchange(ref _state, old - wait, old) == old) break;
             }
-            first = queue.Waiters.First?.Value ?? throw new InvalidOperationException($"FdMutex: {mode} counts one who queues, and nobody does.");
-            queue.Waiters.RemoveFirst();
+            first = queues.Of(mode).First?.Value ?? throw new InvalidOperationException($"FdMutex: {mode} counts one who queues, and nobody does.");
+            queues.Of(mode).RemoveFirst();
         }
         first.SetResult(true);
         return true;
     }
 
-    private Queue QueueOf(PollMode mode)
+    private Queues QueuesHere()
     {
-        ref Queue? queue = ref mode == PollMode.Read ? ref _readers : ref _writers;
-        return Volatile.Read(ref queue) ?? Make(ref queue);
-
-        static Queue Make(ref Queue? queue)
-        {
-            Queue made = new();
-            return Interlocked.CompareExchange(ref queue, made, null) ?? made;
-        }
+        if (Volatile.Read(ref _queues) is { } there) return there;
+        Queues made = new();
+        return Interlocked.CompareExchange(ref _queues, made, null) ?? made;
     }
 
     private static (long Bit, long Wait, long Waits) BitsOf(PollMode mode) =>
@@ -224,23 +224,27 @@ internal struct FdMutex
     private static InvalidOperationException Overflow(string what) =>
         new($"too many concurrent {what} on a single descriptor; at most {(1 << 20) - 1} were expected.");
 
-    private sealed class Queue
+    private sealed class Queues
     {
         public readonly Lock Lock = new();
 
         // Guarded by the lock.
-        public readonly LinkedList<FdWaiter> Waiters = new();
+        private readonly LinkedList<FdWaiter> _readers = new();
+        private readonly LinkedList<FdWaiter> _writers = new();
 
-        public void SendOff()
+        public LinkedList<FdWaiter> Of(PollMode mode) => mode == PollMode.Read ? _readers : _writers;
+
+        public void SendOff(PollMode mode)
         {
+            LinkedList<FdWaiter> waiters = Of(mode);
             while (true)
             {
                 FdWaiter? first;
                 lock (Lock)
                 {
-                    first = Waiters.First?.Value;
+                    first = waiters.First?.Value;
                     if (first is null) return;
-                    Waiters.RemoveFirst();
+                    waiters.RemoveFirst();
                 }
                 first.SetResult(false);
             }

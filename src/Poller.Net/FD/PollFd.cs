@@ -12,6 +12,10 @@ namespace Poller.Net;
 // After a short read of a stream the socket is drained: what comes next comes with an edge. The next read then neither forgets the edge
 // that may have come since (it skips Reset) nor tries a read that would fail, but waits at once. Over a level-triggered poller that wait
 // is safe in any case, as it is for what there is and not for what comes.
+//
+// A write does not Reset its side at all. Each edge of arriving bytes says "writable" too, so that the side is nearly always Ready: forgetting
+// that for each write, and having the next edge set it again, costs two atomic operations a message. A write that does meet a full
+// socket finds the old readiness, tries once more, and then waits.
 
 /// <summary>An open descriptor in a poller. Safe from any thread: one operation a direction at a time, others queue.</summary>
 internal abstract class PollFd : IDisposable
@@ -19,6 +23,8 @@ internal abstract class PollFd : IDisposable
     private const int MaxChunk = 1 << 30;
 
     // Constant after Init.
+    private protected readonly SocketNetwork _network;
+    private readonly int _fd;
     private readonly bool _isStream;
     private PollLoop? _loop;
     private PollDesc? _desc;
@@ -37,19 +43,19 @@ internal abstract class PollFd : IDisposable
     private bool _lingers;
 
     /// <summary>Takes over a descriptor that is non-blocking.</summary>
-    protected PollFd(ISocketApi api, nint fd, bool isStream)
+    protected PollFd(SocketNetwork network, nint fd, bool isStream)
     {
-        Api = api;
-        Fd = fd;
+        _network = network;
+        _fd = checked((int)fd);
         _isStream = isStream;
     }
 
     /// <summary>Closes a descriptor whose owner lost it.</summary>
     ~PollFd() => Close();
 
-    protected ISocketApi Api { get; }
+    protected ISocketApi Api => _network.Api;
 
-    protected nint Fd { get; }
+    protected nint Fd => _fd;
 
     public int ReadTimeout { get => Volatile.Read(ref _readTimeout); set => SetTimeout(ref _readTimeout, value, PollMode.Read); }
 
@@ -195,13 +201,14 @@ internal abstract class PollFd : IDisposable
     }
 
     /// <summary>
-    /// Prepares an operation: starts its time-out and forgets old readiness. The operation is to be tried next. 0, or why it cannot begin.
+    /// Prepares an operation: starts its time-out, and forgets a reader's old readiness. The operation is to be tried next. 0, or why it
+    /// cannot begin.
     /// </summary>
     public int Prepare(PollMode mode)
     {
         int timeout = mode == PollMode.Read ? ReadTimeout : WriteTimeout;
         if (timeout > 0) Loop.SetDeadline(Desc, mode, Loop.Timers.After(TimeSpan.FromMilliseconds(timeout)));
-        return PollResult.Of(mode == PollMode.Read && _drained ? Desc.Check(mode) : Desc.Reset(mode));
+        return PollResult.Of(mode == PollMode.Write || _drained ? Desc.Check(mode) : Desc.Reset(mode));
     }
 
     /// <summary>Tries an operation whose lock is held. EAGAIN (below 0) when it has to wait.</summary>

@@ -4,7 +4,7 @@ using Poller.Abstractions;
 namespace Poller.Net;
 
 /// <summary>What an operation does once its side is ready.</summary>
-internal enum PollOpKind
+internal enum PollOpKind : byte
 {
     /// <summary>Takes bytes.</summary>
     Read,
@@ -26,7 +26,9 @@ internal enum PollOpKind
 // end guards the next operation: first the registration is gone (Dispose waits for a callback that runs), then the lock is given back, and
 // only then the awaiter goes on.
 
-/// <summary>An async operation of a <see cref="PollFd"/>, reused. Owned by whoever holds the lock of its side, and then by the awaiter.</summary>
+/// <summary>
+/// An async operation of a <see cref="PollFd"/>, reused. Owned by whoever holds the lock of its side, and then by the awaiter.
+/// </summary>
 internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskSource<int>, IValueTaskSource<bool>, IValueTaskSource
 {
     private ManualResetValueTaskSourceCore<int> _core;
@@ -35,12 +37,13 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
     private PollOpKind _kind;
     private Memory<byte> _buffer;
     private int _done;
-    private CancellationToken _token;
     private CancellationTokenRegistration _registration;
 
     public short Version => _core.Version;
 
-    /// <summary>Begins an operation that found its side not ready. <paramref name="done"/> is how many bytes it has moved already.</summary>
+    /// <summary>
+    /// Begins an operation that found its side not ready. <paramref name="done"/> is how many bytes it has moved already.
+    /// </summary>
     public void Start(PollOpKind kind, Memory<byte> buffer, int done, CancellationToken token)
     {
         _kind = kind;
@@ -48,8 +51,13 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         _done = done;
         if (token.CanBeCanceled)
         {
-            _token = token;
             _registration = token.UnsafeRegister(static op => ((PollOp)op!).OnCanceled(), this);
+            if (_registration == default)
+            {
+                // It was cancelled already; and the registration is what keeps the token.
+                Complete(PollResult.Canceled, new OperationCanceledException(token));
+                return;
+            }
         }
         Advance(parkFirst: true);
     }
@@ -161,15 +169,14 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
 
     private void Complete(int result, Exception? error = null)
     {
-        CancellationToken token = _token;
+        CancellationToken token = _registration.Token;
         _registration.Dispose();
         _registration = default;
-        _token = default;
         _buffer = default;
-        SetCanceled(false);
+        if (IsCanceled) SetCanceled(false);
 
         // Made under the lock: it names addresses that a closed descriptor no longer tells.
-        if (result == PollResult.Canceled) error = new OperationCanceledException(token);
+        if (result == PollResult.Canceled) error ??= new OperationCanceledException(token);
         else if (result < 0 && _kind != PollOpKind.WaitReady) error = fd.Failed(PollFd.NameOf(_kind), result);
         if (_kind != PollOpKind.WaitReady) fd.Unlock(mode);
         if (error is null) _core.SetResult(result);

@@ -1,7 +1,7 @@
 namespace Poller.Net;
 
-// The twin of startm, stopm and handoffp in Go's runtime/proc.go: the leader and the followers of one loop. A thread leads, helps, runs on as
-// a deposed leader in a handler that blocks, or is idle.
+// The twin of startm, stopm and handoffp in Go's runtime/proc.go: the leader and the followers of one loop. A thread leads, helps, runs on
+// as a deposed leader in a handler that blocks, or is idle.
 //
 // All but the idle are active, and at most Max are. The leader runs waiters in place only while fewer are, and helpers are started
 // only where they leave one place: so whenever the leader is stuck there is a place for its successor. A leader that has
@@ -63,8 +63,8 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     public static uint TermOfThisThread => _termOfThisThread;
 
     /// <summary>
-    /// Whether one more thread may be active. Asked before a promotion; and by the leader, that runs waiters in place only while it could be
-    /// succeeded. Nobody but a promotion, which ends its term, takes the last place while it runs.
+    /// Whether one more thread may be active. Asked before a promotion; and by the leader, that runs waiters in place only while it could
+    /// be succeeded. Nobody but a promotion, which ends its term, takes the last place while it runs.
     /// </summary>
     public bool HasPlace => Volatile.Read(ref _active) < Max;
 

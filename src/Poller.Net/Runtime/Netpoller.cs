@@ -8,8 +8,8 @@ namespace Poller.Net;
 /// poller in Go's runtime; a program makes one and hands it to <see cref="NetStack"/>.
 /// </summary>
 /// <remarks>
-/// Safe from any thread. Kernel objects and threads are made on first use, and its threads do not keep a process alive, unless a handler makes one a foreground thread. What it serves must be closed by
-/// its owners; <see cref="Dispose"/> only ends the waits.
+/// Safe from any thread. Kernel objects and threads are made on first use, and its threads do not keep a process alive, unless a handler
+/// makes one a foreground thread. What it serves must be closed by its owners; <see cref="Dispose"/> only ends the waits.
 /// </remarks>
 public sealed partial class Netpoller : IDisposable
 {
@@ -79,8 +79,8 @@ public sealed partial class Netpoller : IDisposable
     internal Sysmon? Sysmon { get; private set; }
 
     /// <summary>
-    /// Stops polling and frees the kernel objects. Operations that wait end as if their connections were closed. Does not wait for handlers that
-    /// run, and may be called from one.
+    /// Stops polling and frees the kernel objects. Operations that wait end as if their connections were closed. Does not wait for handlers
+    /// that run, and may be called from one.
     /// </summary>
     public void Dispose()
     {

@@ -9,7 +9,8 @@ public sealed record NetpollerOptions
     public NetpollDispatch Dispatch { get; init; } = NetpollDispatch.Adaptive;
 
     /// <summary>
-    /// How many loops there are, each with a poller and a polling thread of its own; descriptors are dealt out to them in turn. 1 to 1024, default 1.
+    /// How many loops there are, each with a poller and a polling thread of its own; descriptors are dealt out to them in turn. 1 to 1024,
+    /// default 1.
     /// </summary>
     public int Loops { get; init; } = 1;
 

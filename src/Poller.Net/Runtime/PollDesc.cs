@@ -7,7 +7,7 @@ namespace Poller.Net;
 // Each side, read and write, is in one of four states, changed by compare-and-swap alone:
 //
 //   Nil    -> Ready           readiness, nobody waiting
-//   Ready  -> Nil             a waiter consumes it; Reset before an operation; Open
+//   Ready  -> Nil             a waiter consumes it; Reset before a read; Open
 //   Nil    -> Wait -> Parked  a waiter announces itself, re-checks closing and deadline, parks
 //   Wait, Parked -> Ready     readiness; a parked waiter becomes runnable
 //   Wait, Parked -> Nil       deadline, close or cancellation; a parked waiter becomes runnable and re-checks why
@@ -42,7 +42,9 @@ internal enum PollPark
     Unblocked,
 }
 
-/// <summary>One open descriptor as the poller sees it. One waiter a side, which FdMutex sees to; all else is safe from any thread.</summary>
+/// <summary>
+/// One open descriptor as the poller sees it. One waiter a side, which FdMutex sees to; all else is safe from any thread.
+/// </summary>
 internal sealed class PollDesc(uint slot)
 {
     private const int Nil = 0;
@@ -65,14 +67,14 @@ internal sealed class PollDesc(uint slot)
         // Written by the waiter before Wait -> Parked, read by whoever moves the side out of Parked.
         public PollWaiter? Waiter;
 
-        // Guarded by the lock of the loop's PollTimers; the deadline may be read without. Deadline 0 is none; TimerIndex is where in the heap
-        // the side's timer stands, plus one.
+        // Guarded by the lock of the loop's PollTimers; the deadline may be read without. Deadline 0 is none; TimerIndex is where in the
+        // heap the side's timer stands, plus one.
         public long Deadline;
         public int TimerIndex;
     }
 
-    // Constant from Open to Free.
-    private nint _fd;
+    // Constant from Open to Free. A descriptor has 32 bits, and so have those of a Windows handle that matter.
+    private int _fd;
 
     // Atomic: sequence:32 flags:32.
     private ulong _info;
@@ -94,7 +96,7 @@ internal sealed class PollDesc(uint slot)
     /// <summary>Begins the life of a descriptor. The desc is the caller's alone.</summary>
     public void Open(nint fd)
     {
-        _fd = fd;
+        _fd = checked((int)fd);
         Volatile.Write(ref _read.State, Nil);
         Volatile.Write(ref _write.State, Nil);
     }
@@ -119,7 +121,8 @@ internal sealed class PollDesc(uint slot)
     }
 
     /// <summary>
-    /// Prepares an operation: forgets the readiness that earlier ones left. The operation is to be tried before the wait, or an edge is lost.
+    /// Prepares an operation: forgets the readiness that earlier ones left. The operation is to be tried before the wait, or an edge is
+    /// lost.
     /// </summary>
     public PollError Reset(PollMode mode)
     {
@@ -191,7 +194,9 @@ internal sealed class PollDesc(uint slot)
         writer = Unblock(PollMode.Write, Nil);
     }
 
-    /// <summary>Marks the deadline of one direction as passed, and ends its wait. Returns who is runnable. Under the timers' lock.</summary>
+    /// <summary>
+    /// Marks the deadline of one direction as passed, and ends its wait. Returns who is runnable. Under the timers' lock.
+    /// </summary>
     public PollWaiter? Expire(PollMode mode)
     {
         Interlocked.Or(ref _info, mode == PollMode.Read ? ReadExpired : WriteExpired);
@@ -201,10 +206,14 @@ internal sealed class PollDesc(uint slot)
     /// <summary>Takes back <see cref="Expire"/>: the deadline was moved or cleared. Under the timers' lock.</summary>
     public void Unexpire(PollMode mode) => Interlocked.And(ref _info, ~(mode == PollMode.Read ? ReadExpired : WriteExpired));
 
-    /// <summary>Ends the wait of a waiter that was cancelled, which is published on the waiter itself. Returns it when it is runnable.</summary>
+    /// <summary>
+    /// Ends the wait of a waiter that was cancelled, which is published on the waiter itself. Returns it when it is runnable.
+    /// </summary>
     public PollWaiter? Cancel(PollMode mode) => Unblock(mode, Nil);
 
-    /// <summary>The deadline of one direction, in ns of the loop's clock; 0 is none. Written under the timers' lock, may be read without.</summary>
+    /// <summary>
+    /// The deadline of one direction, in ns of the loop's clock; 0 is none. Written under the timers' lock, may be read without.
+    /// </summary>
     public ref long DeadlineOf(PollMode mode) => ref SideOf(mode).Deadline;
 
     /// <summary>Where the direction's timer stands in the heap, plus one; 0 is nowhere. Under the timers' lock.</summary>

@@ -266,7 +266,9 @@ internal sealed class PollLoop
         }
     }
 
-    /// <summary>Has a follower lead in place of the leader that runs in <paramref name="lead"/>. False when that one is not stuck any more.</summary>
+    /// <summary>
+    /// Has a follower lead in place of the leader that runs in <paramref name="lead"/>. False when that one is not stuck any more.
+    /// </summary>
     public bool TryPromote(uint lead)
     {
         Debug.Assert(!IsPolling(lead));

@@ -2,9 +2,9 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The deadline half of Go's runtime/netpoll.go, and the heap of its runtime/time.go: the deadlines of one loop. One lock guards them and the
-// heap of their timers, so a timer cannot be stale: what Go's rseq and wseq are for does not arise. Each side has a timer of its own, also
-// when both have the same deadline: two heap entries are simpler than one that stands for both.
+// The deadline half of Go's runtime/netpoll.go, and the heap of its runtime/time.go: the deadlines of one loop. One lock guards them and
+// the heap of their timers, so a timer cannot be stale: what Go's rseq and wseq are for does not arise. Each side has a timer of its own,
+// also when both have the same deadline: two heap entries are simpler than one that stands for both.
 //
 // Timers are lazy. A side has at most one; a later deadline only stores its value, a cleared one leaves the timer where it is, and
 // the timer looks when it fires: still due, moved, or gone. So a deadline that each read prolongs costs no heap operation.
@@ -104,7 +104,9 @@ internal sealed class PollTimers(TimeProvider clock)
         return runnable;
     }
 
-    /// <summary>Closes a desc: its deadlines are gone and its waits end. Returns who is runnable. A second call finds nothing to do.</summary>
+    /// <summary>
+    /// Closes a desc: its deadlines are gone and its waits end. Returns who is runnable. A second call finds nothing to do.
+    /// </summary>
     public void Evict(PollDesc desc, out PollWaiter? reader, out PollWaiter? writer)
     {
         lock (_lock)

@@ -14,7 +14,9 @@ internal abstract class PollWaiter : IThreadPoolWorkItem
 
     internal bool IsCanceled => Volatile.Read(ref _canceled);
 
-    /// <summary>Wakes the thread that is parked, where one is. False when <see cref="Execute"/> is to be called by a loop or the pool.</summary>
+    /// <summary>
+    /// Wakes the thread that is parked, where one is. False when <see cref="Execute"/> is to be called by a loop or the pool.
+    /// </summary>
     internal abstract bool TryWakeThread();
 
     /// <summary>Goes on after the wait, up to the next one.</summary>

@@ -2,8 +2,8 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace Poller.Net;
 
-// The twin of a P's run queue in Go's runtime/proc.go, that others steal from: the waiters that one poll made runnable. The leader fills the
-// batch; the leader, its helpers and a follower that was promoted over it claim from it one by one.
+// The twin of a P's run queue in Go's runtime/proc.go, that others steal from: the waiters that one poll made runnable. The leader fills
+// the batch; the leader, its helpers and a follower that was promoted over it claim from it one by one.
 //
 // One word says which batch this is, how far it is claimed and how many it holds: epoch:24 head:20 count:20. A claimer reads the word, then
 // the item, and then moves the head by compare-and-swap: that it succeeds says that the batch was not refilled in between, and so
@@ -60,7 +60,9 @@ internal sealed class ReadyBatch
         return count;
     }
 
-    /// <summary>Forgets the waiters of a batch that is claimed to the end, before the next is filled: they are not to be kept alive.</summary>
+    /// <summary>
+    /// Forgets the waiters of a batch that is claimed to the end, before the next is filled: they are not to be kept alive.
+    /// </summary>
     public void Clear()
     {
         Array.Clear(_items, 0, _filled);

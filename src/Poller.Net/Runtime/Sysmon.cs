@@ -3,9 +3,9 @@ namespace Poller.Net;
 // The twin of sysmon in Go's runtime/proc.go: a thread that looks at the leaders every millisecond while they have work.
 //
 // A leader that runs, and has run nothing to its end since the last look, is stuck in a handler that blocks or computes: a follower takes
-// its term. A batch that lasts from one look to the next gets a helper. While no batch does, it looks less often, down to every 4 ms: a look
-// costs some 30 us of a processor that the leader may want. While nothing runs at all it sleeps, and the next leader that fills a batch
-// wakes it.
+// its term. A batch that lasts from one look to the next gets a helper. While no batch does, it looks less often, down to every 4 ms: a
+// look costs some 30 us of a processor that the leader may want. While nothing runs at all it sleeps, and the next leader that fills a
+// batch wakes it.
 
 /// <summary>The monitor of a Netpoller with adaptive dispatch.</summary>
 internal sealed class Sysmon(PollLoop[] loops)
@@ -30,7 +30,8 @@ internal sealed class Sysmon(PollLoop[] loops)
     private bool _stopped;
     private bool _noticed;
 
-    // Atomic. Pairs with PollLoop.LeadTerm: this is set and then the leaders are looked at; a leader says that it runs and then looks at this.
+    // Atomic. Pairs with PollLoop.LeadTerm: this is set and then the leaders are looked at; a leader says that it runs and then looks at
+    // this.
     private int _asleep;
 
     /// <summary>For the tests: whether it sleeps until a leader has something to run.</summary>

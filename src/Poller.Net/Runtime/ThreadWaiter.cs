@@ -4,7 +4,9 @@ namespace Poller.Net;
 
 // The twin of gopark in netpollblock of Go's runtime/netpoll.go, for a thread.
 
-/// <summary>Parks a thread in a side of a <see cref="PollDesc"/>: the blocking form of a wait. One for each thread that ever waited.</summary>
+/// <summary>
+/// Parks a thread in a side of a <see cref="PollDesc"/>: the blocking form of a wait. One for each thread that ever waited.
+/// </summary>
 internal sealed class ThreadWaiter : PollWaiter
 {
     [ThreadStatic]

@@ -6,7 +6,9 @@ namespace Poller.Net;
 /// The socket system calls, one implementation an OS family. Each returns what the call returned, or the <see cref="Errno"/> below zero.
 /// Nothing here waits or retries: descriptors are non-blocking and close-on-exec from their creation.
 /// </summary>
-/// <remarks>Addresses are the bytes of <see cref="System.Net.SocketAddress"/>, which the BCL lays out for each OS. Safe from any thread.</remarks>
+/// <remarks>
+/// Addresses are the bytes of <see cref="System.Net.SocketAddress"/>, which the BCL lays out for each OS. Safe from any thread.
+/// </remarks>
 internal interface ISocketApi
 {
     /// <summary>socket(2).</summary>
@@ -36,7 +38,9 @@ internal interface ISocketApi
     /// <summary>shutdown(2).</summary>
     int Shutdown(nint fd, SocketShutdown how);
 
-    /// <summary>setsockopt(2) of an int, the level and the name as the BCL numbers them. Of Linger the value is the seconds, or -1 for off.</summary>
+    /// <summary>
+    /// setsockopt(2) of an int, the level and the name as the BCL numbers them. Of Linger the value is the seconds, or -1 for off.
+    /// </summary>
     int SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value);
 
     /// <summary>Reads and clears the socket's pending error (SO_ERROR): 0, or the errno below zero.</summary>

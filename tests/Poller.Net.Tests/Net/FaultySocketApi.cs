@@ -3,7 +3,9 @@ using System.Net.Sockets;
 
 namespace Poller.Net.Tests;
 
-/// <summary>The system's socket calls, counted, some of them told what to answer: the errors that no test can bring about at will.</summary>
+/// <summary>
+/// The system's socket calls, counted, some of them told what to answer: the errors that no test can bring about at will.
+/// </summary>
 internal sealed class FaultySocketApi : ISocketApi
 {
     private readonly LinuxSocketApi _inner = LinuxSocketApi.Instance;

@@ -3,7 +3,9 @@ using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
-/// <summary>The backend, which takes no descriptor while it is told so, as epoll does when max_user_watches is reached (epoll(7)).</summary>
+/// <summary>
+/// The backend, which takes no descriptor while it is told so, as epoll does when max_user_watches is reached (epoll(7)).
+/// </summary>
 internal sealed class FullPoll : INetpoll
 {
     private readonly INetpoll _inner = TestBackend.Factory.Create();

@@ -1,11 +1,15 @@
 using System.Globalization;
 using System.Text;
 using FsCheck.Xunit;
+using Microsoft.Extensions.Time.Testing;
 using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
-/// <summary>PollDesc against a pure model of the table at its head. A failure shrinks, and prints the steps and the seed.</summary>
+/// <summary>
+/// PollDesc, with the deadlines of its loop on a clock of the test's own, against a pure model of the table at its head. A failure shrinks,
+/// and prints the steps and the seed.
+/// </summary>
 public sealed class PollDescModelTests
 {
     private sealed class Model
@@ -15,12 +19,14 @@ public sealed class PollDescModelTests
             public bool Ready;
             public TestWaiter? Parked;
             public TestWaiter? Runnable; // Taken out of Parked; has yet to consume.
+            public int? Deadline; // In ms of Now.
             public bool Expired;
             public bool Idle => Parked is null && Runnable is null;
         }
 
         public readonly Side Read = new();
         public readonly Side Write = new();
+        public int Now;
         public uint Sequence;
         public bool Closing;
         public bool Error;
@@ -38,6 +44,23 @@ public sealed class PollDescModelTests
             return Release(side);
         }
 
+        public TestWaiter? SetDeadline(PollMode mode, int? deadline)
+        {
+            if (Closing) return null;
+            Of(mode).Deadline = deadline;
+            Of(mode).Expired = false;
+            return Pass(mode);
+        }
+
+        // What the clock does to one side.
+        public TestWaiter? Pass(PollMode mode)
+        {
+            Side side = Of(mode);
+            if (side.Expired || side.Deadline is not { } deadline || deadline > Now) return null;
+            side.Expired = true;
+            return Release(side);
+        }
+
         // A side that is Ready has no waiter; so only a parked one is released.
         public static TestWaiter? Release(Side side)
         {
@@ -51,6 +74,8 @@ public sealed class PollDescModelTests
     [Property(MaxTest = 2000, EndSize = 400)]
     public void Every_sequence_of_steps_follows_the_model(byte[] script)
     {
+        FakeTimeProvider clock = new();
+        PollTimers timers = new(clock);
         PollDesc desc = new(7);
         desc.Open(3);
         Model model = new();
@@ -58,7 +83,7 @@ public sealed class PollDescModelTests
         foreach (byte step in script)
         {
             PollMode mode = (step & 1) == 0 ? PollMode.Read : PollMode.Write;
-            Step(desc, model, mode, (step >> 1) % 10, (step >> 1) / 10, steps);
+            Step(desc, timers, clock, model, mode, (step >> 1) % 10, (step >> 1) / 10, steps);
             foreach (PollMode side in (PollMode[])[PollMode.Read, PollMode.Write])
             {
                 Same(model.Check(side), desc.Check(side), $"Check({side})", steps);
@@ -68,7 +93,8 @@ public sealed class PollDescModelTests
         }
     }
 
-    private static void Step(PollDesc desc, Model model, PollMode mode, int command, int argument, StringBuilder steps)
+    private static void Step(
+        PollDesc desc, PollTimers timers, FakeTimeProvider clock, Model model, PollMode mode, int command, int argument, StringBuilder steps)
     {
         Model.Side side = model.Of(mode);
         switch (command)
@@ -116,15 +142,24 @@ public sealed class PollDescModelTests
                 Same(modelWriter, writer, "writer made runnable", steps);
                 break;
             case 6:
-                steps.Append(CultureInfo.InvariantCulture, $"Expire({mode}) ");
-                PollWaiter? expired = desc.Expire(mode);
-                side.Expired = true;
-                Same(Model.Release(side), expired, "waiter expired", steps);
+                // Cleared, past, now, and ahead; every other time of both directions at once.
+                int? milliseconds = argument % 6 == 0 ? null : argument % 6 - 2;
+                PollMode modes = argument < 6 ? mode : PollMode.ReadWrite;
+                steps.Append(CultureInfo.InvariantCulture, $"SetDeadline({modes}, {(milliseconds is null ? "clear" : $"{milliseconds} ms")}) ");
+                long when = milliseconds is { } ms ? timers.After(TimeSpan.FromMilliseconds(ms)) : 0;
+                timers.Set(desc, modes, when, out PollWaiter? lateReader, out PollWaiter? lateWriter);
+                int? deadline = model.Now + milliseconds;
+                Same((modes & PollMode.Read) != 0 ? model.SetDeadline(PollMode.Read, deadline) : null, lateReader, "reader ended by a deadline", steps);
+                Same((modes & PollMode.Write) != 0 ? model.SetDeadline(PollMode.Write, deadline) : null, lateWriter, "writer ended by a deadline", steps);
                 break;
             case 7:
-                steps.Append(CultureInfo.InvariantCulture, $"Unexpire({mode}) ");
-                desc.Unexpire(mode);
-                side.Expired = false;
+                steps.Append(CultureInfo.InvariantCulture, $"Advance({argument % 3} ms) ");
+                clock.Advance(TimeSpan.FromMilliseconds(argument % 3));
+                model.Now += argument % 3;
+                HashSet<PollWaiter> late = [];
+                for (PollWaiter? ended = timers.Expire(timers.Now); ended is not null; ended = ended.Next) Assert.True(late.Add(ended), $"after {steps}: a waiter ended twice.");
+                TestWaiter?[] due = [model.Pass(PollMode.Read), model.Pass(PollMode.Write)];
+                Assert.True(late.SetEquals(due.OfType<PollWaiter>()), $"after {steps}: {late.Count} waits ended by their deadlines.");
                 break;
             case 8:
                 steps.Append(CultureInfo.InvariantCulture, $"Cancel({mode}) ");
@@ -134,8 +169,10 @@ public sealed class PollDescModelTests
                 break;
             case 9 when argument < 4:
                 steps.Append("Evict ");
-                desc.Evict(out PollWaiter? r, out PollWaiter? w);
+                timers.Evict(desc, out PollWaiter? r, out PollWaiter? w);
                 model.Closing = true;
+                model.Read.Deadline = model.Write.Deadline = null;
+                Same(PollTimers.Never, timers.Next, "the next timer, of a desc that is closed,", steps);
                 Same(Model.Release(model.Read), r, "reader evicted", steps);
                 Same(Model.Release(model.Write), w, "writer evicted", steps);
                 break;

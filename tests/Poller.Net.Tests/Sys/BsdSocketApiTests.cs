@@ -156,13 +156,14 @@ public sealed class BsdSocketApiTests : IDisposable
     public async Task The_net_layer_works_over_it()
     {
         if (!OperatingSystem.IsLinux()) return; // The poller here is epoll.
+        SocketNetwork network = new("tcp", _api);
         using Netpoller poller = new(TestBackend.Factory);
-        using TcpConnListener listener = new(NetListenFd.Listen(poller, _api, "tcp", Raw.AnyLoopbackPort, dualStack: false));
+        using TcpConnListener listener = new(NetListenFd.Listen(poller, network, Raw.AnyLoopbackPort, dualStack: false));
         for (int round = 0; round < 50; round++)
         {
             ValueTask<TcpConn> accepting = listener.AcceptTcpAsync();
             DialMode mode = new(Blocking: false, null, CancellationToken.None);
-            using TcpConn client = new(await NetFd.ConnectAsync(poller, _api, "tcp", (IPEndPoint)listener.LocalEndPoint, mode));
+            using TcpConn client = new(await NetFd.ConnectAsync(poller, network, (IPEndPoint)listener.LocalEndPoint, mode));
             using TcpConn server = await accepting;
             Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
             ValueTask<int> read = server.ReadAsync(new byte[8]);
