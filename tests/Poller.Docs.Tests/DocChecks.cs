@@ -27,11 +27,19 @@ internal static class DocChecks
             string url = link.Url ?? "";
             if (Uri.TryCreate(url, UriKind.Absolute, out _)) continue;
             string[] parts = url.Split('#', 2);
-            string path = parts[0].Length == 0
-                ? document.Name
-                : Path.GetRelativePath(Repository.Root, Path.GetFullPath(parts[0], Repository.PathTo(Path.GetDirectoryName(document.Name)!)));
-            if (parts[0].Length > 0 && !Repository.Has(path)) yield return $"{document.At(link)}: the link leads to {url}, which is not there.";
-            else if (parts.Length > 1 && !(find(path)?.Anchors.Contains(parts[1]) ?? false)) yield return $"{document.At(link)}: {path} has no heading #{parts[1]}.";
+            string path = document.Name;
+            if (parts[0].Length > 0)
+            {
+                string folder = Repository.PathTo(Path.GetDirectoryName(document.Name)!);
+                path = Path.GetRelativePath(Repository.Root, Path.GetFullPath(parts[0], folder));
+                if (!Repository.Has(path))
+                {
+                    yield return $"{document.At(link)}: the link leads to {url}, which is not there.";
+                    continue;
+                }
+            }
+            if (parts.Length == 1 || find(path) is { } other && other.Anchors.Contains(parts[1])) continue;
+            yield return $"{document.At(link)}: {path} has no heading #{parts[1]}.";
         }
     }
 
@@ -50,8 +58,10 @@ internal static class DocChecks
             foreach (TableRow row in table.Skip(1).Cast<TableRow>())
             {
                 foreach (string fault in row.Cast<TableCell>().SelectMany(Cell)) yield return $"{document.At(row)}: {fault}";
-                if (where < 0 || Text((TableCell)row[where]).StartsWith("not ", StringComparison.Ordinal)) continue;
-                if (!Spans((TableCell)row[where]).Any(IsSource)) yield return $"{document.At(row)}: a file, or \"not built\", was expected in the column \"{WhereColumn}\".";
+                if (where < 0) continue;
+                TableCell here = (TableCell)row[where];
+                if (Text(here).StartsWith("not ", StringComparison.Ordinal) || Spans(here).Any(IsSource)) continue;
+                yield return $"{document.At(row)}: a file, or \"not built\", was expected in the column \"{WhereColumn}\".";
             }
         }
     }
@@ -68,10 +78,14 @@ internal static class DocChecks
                 int dotnet = Array.IndexOf(words, "dotnet");
                 if (dotnet < 0) continue;
                 string at = $"{document.Name}:{block.Line + 2 + i}";
+
+                // Without a project it is the solution, which all but run take.
                 List<string> projects = [.. words.Skip(dotnet + 2).Where(static word => word.Contains('/', StringComparison.Ordinal))];
                 if (projects.Count == 0 && words[dotnet + 1] == "run") yield return $"{at}: \"{lines[i]}\" names no project.";
-                if (projects.Count == 0 && Directory.GetFiles(Repository.Root, "*.sln").Length != 1) yield return $"{at}: one solution was expected in the repository's folder.";
-                foreach (string project in projects.Where(static project => !IsProject(project))) yield return $"{at}: {project} is no project.";
+                foreach (string project in projects)
+                {
+                    if (!IsProject(project)) yield return $"{at}: {project} is no project.";
+                }
             }
         }
     }
@@ -104,7 +118,8 @@ internal static class DocChecks
 
     private static IEnumerable<string> Spans(TableCell cell) => cell.Descendants<CodeInline>().Select(static span => span.Content);
 
-    private static string Text(TableCell cell) => string.Concat(cell.Descendants<LiteralInline>().Select(static text => text.Content.ToString())).Trim();
+    private static string Text(TableCell cell) =>
+        string.Concat(cell.Descendants<LiteralInline>().Select(static text => text.Content.ToString())).Trim();
 
     private static HashSet<string> MembersOf(string source)
     {

@@ -1,10 +1,11 @@
+using System.Globalization;
 using Microsoft.CodeAnalysis;
 using Microsoft.CodeAnalysis.CSharp;
 using Microsoft.CodeAnalysis.Emit;
 
 namespace Poller.Docs.Tests;
 
-/// <summary>Compiles programs of the docs as a project with this repository's settings would: nullable, implicit usings, no warnings.</summary>
+/// <summary>Compiles programs of the docs as this repository's projects are: nullable, implicit usings, no warnings.</summary>
 internal static class DocCompiler
 {
     private const string ImplicitUsings = """
@@ -22,10 +23,11 @@ internal static class DocCompiler
     // What this process runs with: the framework, the src projects and xunit.
     private static readonly MetadataReference[] References =
     [
-        .. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator).Select(static file => MetadataReference.CreateFromFile(file)),
+        .. ((string)AppContext.GetData("TRUSTED_PLATFORM_ASSEMBLIES")!).Split(Path.PathSeparator)
+            .Select(static file => MetadataReference.CreateFromFile(file)),
     ];
 
-    /// <summary>Compiles <paramref name="files"/> to <paramref name="assembly"/>. Returns what is wrong with them, by document and line.</summary>
+    /// <summary>Compiles to <paramref name="assembly"/>. Returns what is wrong with the files, by document and line.</summary>
     public static IReadOnlyList<string> Compile(IEnumerable<DocFile> files, OutputKind kind, string assembly)
     {
         CSharpCompilationOptions options = new(kind, allowUnsafe: true, nullableContextOptions: NullableContextOptions.Enable);
@@ -43,6 +45,6 @@ internal static class DocCompiler
     private static string Describe(Diagnostic found)
     {
         FileLinePositionSpan where = found.Location.GetMappedLineSpan();
-        return $"{where.Path}:{where.StartLinePosition.Line + 1}: {found.Id}: {found.GetMessage(System.Globalization.CultureInfo.InvariantCulture)}";
+        return $"{where.Path}:{where.StartLinePosition.Line + 1}: {found.Id}: {found.GetMessage(CultureInfo.InvariantCulture)}";
     }
 }

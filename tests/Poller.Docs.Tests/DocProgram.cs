@@ -30,9 +30,12 @@ internal sealed record DocFile(string Document, int Line, string Code);
 internal sealed partial record DocProgram(DocFile Main, IReadOnlyList<DocFile> Parts, Proof Proof, string Expected)
 {
     // A comment above a block says what it is for: <!-- prints: TEXT -->, <!-- prints what follows --> (in the next text block),
-    // <!-- echoes on PORT --> or <!-- passes as tests -->. Blocks of one document that are parts of one program say <!-- part of NAME -->, and
-    // each that runs adds its proof after a semicolon. A block without a comment is a program that prints nothing.
-    [GeneratedRegex(@"^(part of (?<part>\S+?)(;\s*|$))?(prints:\s*(?<text>.*)|(?<below>prints what follows)|echoes on (?<port>\d+)|(?<tests>passes as tests))?$", RegexOptions.Singleline)]
+    // <!-- echoes on PORT --> or <!-- passes as tests -->. Blocks of one document that are parts of one program say <!-- part of NAME -->,
+    // and each that runs adds its proof after a semicolon. A block without a comment is a program that prints nothing.
+    [GeneratedRegex(
+        @"^(?!$)(part of (?<part>\S+?)(;\s*|$))?" +
+        @"(prints:\s*(?<text>.*)|(?<below>prints what follows)|echoes on (?<port>\d+)|(?<tests>passes as tests))?$",
+        RegexOptions.Singleline)]
     private static partial Regex Grammar();
 
     /// <summary>Where it stands.</summary>
@@ -47,22 +50,27 @@ internal sealed partial record DocProgram(DocFile Main, IReadOnlyList<DocFile> P
         List<(DocFile File, string Part)> parts = [];
         foreach (FencedCodeBlock block in document.Blocks)
         {
-            if (block.Info is "c#" or "cs" or "C#" or "CSharp") faults.Add($"{document.At(block)}: a block is fenced as {block.Info}; csharp was expected.");
-            if (string.IsNullOrEmpty(block.Info)) faults.Add($"{document.At(block)}: a block does not say its language; csharp, sh or text, say, was expected.");
-            if (block.Info != "csharp") continue;
+            string at = document.At(block);
+            string language = block.Info ?? "";
+            if (language is "c#" or "cs" or "C#" or "CSharp") faults.Add($"{at}: a block is fenced as {language}; csharp was expected.");
+            if (language.Length == 0) faults.Add($"{at}: a block does not say its language; csharp, sh or text, say, was expected.");
+            if (language != "csharp") continue;
 
             DocFile file = new(document.Name, block.Line + 2, block.Lines.ToString());
             string comment = Document.CommentAbove(block) ?? "prints:";
             Match match = Grammar().Match(comment);
             string part = match.Groups["part"].Value;
-            if (!match.Success) faults.Add($"{document.At(block)}: \"{comment}\" stands above the block; what it prints, echoes on, passes as or is part of was expected.");
+            if (!match.Success)
+            {
+                faults.Add($"{at}: \"{comment}\" stands above the block; what it prints, echoes on, passes as or is part of was expected.");
+            }
             else if (match.Groups["port"] is { Success: true } port) mains.Add((file, part, Proof.Echoes, port.Value));
             else if (match.Groups["tests"].Success) mains.Add((file, part, Proof.Tests, ""));
             else if (match.Groups["below"].Success)
             {
                 FencedCodeBlock? below = document.Blocks.FirstOrDefault(other => other.Line > block.Line);
                 if (below?.Info == "text") mains.Add((file, part, Proof.Prints, below.Lines.ToString()));
-                else faults.Add($"{document.At(block)}: a text block was expected below, with what this one prints.");
+                else faults.Add($"{at}: a text block was expected below, with what this one prints.");
             }
             else if (match.Groups["text"] is { Success: true } text) mains.Add((file, part, Proof.Prints, text.Value.Trim()));
             else parts.Add((file, part));
@@ -71,7 +79,8 @@ internal sealed partial record DocProgram(DocFile Main, IReadOnlyList<DocFile> P
         {
             faults.Add($"{file.Document}:{file.Line}: the block is part of {part}, and no block runs that; one with a proof was expected.");
         }
-        return [.. mains.Select(main => new DocProgram(
-            main.File, [.. parts.Where(part => main.Part.Length > 0 && part.Part == main.Part).Select(static part => part.File)], main.Proof, main.Expected))];
+        return [.. mains.Select(main => new DocProgram(main.File, PartsOf(main.Part), main.Proof, main.Expected))];
+
+        List<DocFile> PartsOf(string name) => [.. parts.Where(part => part.Part == name).Select(static part => part.File)];
     }
 }

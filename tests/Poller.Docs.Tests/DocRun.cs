@@ -40,7 +40,8 @@ internal static class DocRun
     // Whether a text is what a pattern says, in which … stands for anything. What is blank at the ends of lines does not count.
     private static bool Matches(string text, string pattern)
     {
-        return Regex.IsMatch(Tidy(text), "^" + Regex.Escape(Tidy(pattern)).Replace("…", ".*", StringComparison.Ordinal) + "$", RegexOptions.Singleline);
+        string regex = "^" + Regex.Escape(Tidy(pattern)).Replace("…", ".*", StringComparison.Ordinal) + "$";
+        return Regex.IsMatch(Tidy(text), regex, RegexOptions.Singleline);
 
         static string Tidy(string lines) => string.Join('\n', lines.Split('\n').Select(static line => line.TrimEnd())).Trim();
     }
@@ -52,7 +53,8 @@ internal static class DocRun
         using DocProcess process = DocProcess.Start("exec", Self + ".dll", assembly + ".dll");
         return await FaultAsync(program, process, Look, end);
 
-        string? Look(string text) => Matches(text, program.Expected) ? null : $"it printed \"{text.Trim()}\"; \"{program.Expected}\" was expected.";
+        string? Look(string text) =>
+            Matches(text, program.Expected) ? null : $"it printed \"{text.Trim()}\"; \"{program.Expected}\" was expected.";
     }
 
     // As a reader would: the xunit runner and the test host are this project's.
@@ -60,13 +62,14 @@ internal static class DocRun
     {
         IReadOnlyList<string> errors = DocCompiler.Compile(program.Files, OutputKind.DynamicallyLinkedLibrary, assembly + ".dll");
         if (errors.Count > 0) return errors;
-        foreach (string extension in (ReadOnlySpan<string>)[".deps.json", ".runtimeconfig.json"]) File.Copy(Self + extension, assembly + extension);
+        foreach (string extension in (string[])[".deps.json", ".runtimeconfig.json"]) File.Copy(Self + extension, assembly + extension);
         using DocProcess process = DocProcess.Start("test", assembly + ".dll", "--", "RunConfiguration.TreatNoTestsAsError=true");
         return await FaultAsync(
             program, process, static text => text.Contains("Passed!", StringComparison.Ordinal) ? null : "no test passed.", end);
     }
 
-    private static async Task<IReadOnlyList<string>> FaultAsync(DocProgram program, DocProcess process, Func<string, string?> look, CancellationToken end)
+    private static async Task<IReadOnlyList<string>> FaultAsync(
+        DocProgram program, DocProcess process, Func<string, string?> look, CancellationToken end)
     {
         string? fault = await process.ExitAsync(end) switch
         {
@@ -84,9 +87,10 @@ internal static class DocRun
         held.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         int port = ((IPEndPoint)held.LocalEndPoint!).Port;
 
-        if (!program.Main.Code.Contains(program.Expected, StringComparison.Ordinal)) return [$"{program.Place}: port {program.Expected} was expected in it."];
-        DocFile main = program.Main with { Code = program.Main.Code.Replace(program.Expected, port.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal) };
-        IReadOnlyList<string> errors = DocCompiler.Compile(program.Parts.Prepend(main), OutputKind.ConsoleApplication, assembly + ".dll");
+        string code = program.Main.Code.Replace(program.Expected, port.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
+        if (code == program.Main.Code) return [$"{program.Place}: port {program.Expected} was expected in it."];
+        IEnumerable<DocFile> files = program.Parts.Prepend(program.Main with { Code = code });
+        IReadOnlyList<string> errors = DocCompiler.Compile(files, OutputKind.ConsoleApplication, assembly + ".dll");
         if (errors.Count > 0) return errors;
 
         using DocProcess process = DocProcess.Start("exec", Self + ".dll", assembly + ".dll");
@@ -96,7 +100,9 @@ internal static class DocRun
             // Two at once: a server that serves one after the other is caught.
             using Socket one = await ConnectAsync(process, port, end);
             using Socket other = await ConnectAsync(process, port, end);
-            fault = await TalkAsync(one, "a line\n", end) ?? await TalkAsync(other, "another\n", end) ?? await TalkAsync(one, "and one more\n", end);
+            fault = await TalkAsync(one, "a line\n", end)
+                ?? await TalkAsync(other, "another\n", end)
+                ?? await TalkAsync(one, "and one more\n", end);
         }
         catch (SocketException e)
         {

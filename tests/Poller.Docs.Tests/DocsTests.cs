@@ -3,16 +3,15 @@ namespace Poller.Docs.Tests;
 /// <summary>That README.md and docs say what is.</summary>
 public sealed class DocsTests
 {
+    private static readonly DocProgram[] Programs = [.. Repository.Documents.SelectMany(static document => DocProgram.Of(document, []))];
+
     /// <summary>Where each program begins.</summary>
-    public static TheoryData<string> Places => [.. Repository.Documents.SelectMany(static document => DocProgram.Of(document, [])).Select(static program => program.Place)];
+    public static TheoryData<string> Places => [.. Programs.Select(static program => program.Place)];
 
     [Theory]
     [MemberData(nameof(Places))]
-    public async Task A_program_does_what_the_docs_say(string place)
-    {
-        DocProgram program = Repository.Documents.SelectMany(static document => DocProgram.Of(document, [])).Single(program => program.Place == place);
-        AssertNone(await DocRun.RunAsync(program));
-    }
+    public async Task A_program_does_what_the_docs_say(string place) =>
+        AssertNone(await DocRun.RunAsync(Programs.Single(program => program.Place == place)));
 
     [Fact]
     public void Every_csharp_block_is_of_a_program()
@@ -30,7 +29,8 @@ public sealed class DocsTests
     public void Every_path_is_there() => AssertNone(Repository.Documents.SelectMany(DocChecks.Paths));
 
     [Fact]
-    public void Every_source_in_a_table_is_there_and_declares_what_it_is_named_for() => AssertNone(Repository.Documents.SelectMany(DocChecks.Tables));
+    public void Every_source_in_a_table_is_there_and_declares_what_it_is_named_for() =>
+        AssertNone(Repository.Documents.SelectMany(DocChecks.Tables));
 
     [Fact]
     public void Every_command_names_projects_that_are_there() => AssertNone(Repository.Documents.SelectMany(DocChecks.Commands));

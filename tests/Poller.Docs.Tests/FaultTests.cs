@@ -54,7 +54,8 @@ public sealed class FaultTests
     [Fact]
     public async Task A_program_is_held_to_the_text_below_it()
     {
-        const string Text = "<!-- prints what follows -->\n```csharp\nConsole.WriteLine(\"one \\ntwo\");\n```\nIt prints\n```text\none\n…\n```\n";
+        const string Code = "Console.WriteLine(\"one \\ntwo\");";
+        const string Text = $"<!-- prints what follows -->\n```csharp\n{Code}\n```\nIt prints\n```text\none\n…\n```\n";
         Assert.Empty(await RunAsync(Text));
         string fault = Assert.Single(await RunAsync(Text.Replace("…", "three", StringComparison.Ordinal)));
         Assert.StartsWith("bad.md:3: it printed \"one \ntwo\"; \"one\nthree\" was expected.", fault, StringComparison.Ordinal);
@@ -76,13 +77,18 @@ public sealed class FaultTests
     }
 
     [Theory]
-    [InlineData("public class None { }", "bad.md:3: ")]
-    [InlineData("using Xunit;\npublic class Wrong { [Fact] public void A_fact() => Assert.Equal(1, 2); }", "bad.md:3: it ended with 1; 0 was expected.")]
-    public async Task Tests_that_fail_or_are_none_are_told(string code, string fault) =>
-        Assert.StartsWith(fault, Assert.Single(await RunAsync($"<!-- passes as tests -->\n```csharp\n{code}\n```\n")), StringComparison.Ordinal);
+    [InlineData("public class None { }", "No test is available")]
+    [InlineData("using Xunit;\npublic class Wrong { [Fact] public void A_fact() => Assert.Equal(1, 2); }", "Wrong.A_fact")]
+    public async Task Tests_that_fail_or_are_none_are_told(string code, string names)
+    {
+        string fault = Assert.Single(await RunAsync($"<!-- passes as tests -->\n```csharp\n{code}\n```\n"));
+        Assert.StartsWith("bad.md:3: it ended with 1; 0 was expected.", fault, StringComparison.Ordinal);
+        Assert.Contains(names, fault, StringComparison.Ordinal);
+    }
 
     [Theory]
     [InlineData("<!-- print: 1 -->\n```csharp\n```", "bad.md:2: \"print: 1\" stands above the block; ")]
+    [InlineData("<!-- -->\n```csharp\n```", "bad.md:2: \"\" stands above the block; ")]
     [InlineData("<!-- part of one -->\n```csharp\n```", "bad.md:3: the block is part of one, and no block runs that; ")]
     [InlineData("<!-- prints what follows -->\n```csharp\n```\n```sh\n```", "bad.md:2: a text block was expected below, ")]
     [InlineData("```cs\n```", "bad.md:1: a block is fenced as cs; csharp was expected.")]
@@ -101,9 +107,11 @@ public sealed class FaultTests
     [InlineData("in `src/Poller.Net` and `src/NoSuchFolder`", "bad.md:1: src/NoSuchFolder is not there.")]
     [InlineData("| Go | here |\n|---|---|\n| a | `PollDesc.cs`: `Park`, `PollPark.Parked` |\n| b | not built |", null)]
     [InlineData("| Go | here |\n|---|---|\n| a | `PollDesc.cs`: `Bark` |", "bad.md:3: PollDesc.cs declares no Bark.")]
-    [InlineData("| Go | here |\n|---|---|\n| a | `NoSuchFile.cs` |", "bad.md:3: NoSuchFile.cs is the end of 0 paths under src; 1 was expected.")]
+    [InlineData(
+        "| Go | here |\n|---|---|\n| a | `NoSuchFile.cs` |", "bad.md:3: NoSuchFile.cs is the end of 0 paths under src; 1 was expected.")]
     [InlineData("| Go | here |\n|---|---|\n| a | `LibC.cs` |", "bad.md:3: LibC.cs is the end of 4 paths under src; 1 was expected.")]
-    [InlineData("| Go | here |\n|---|---|\n| a | somewhere |", "bad.md:3: a file, or \"not built\", was expected in the column \"here\".")]
+    [InlineData(
+        "| Go | here |\n|---|---|\n| a | somewhere |", "bad.md:3: a file, or \"not built\", was expected in the column \"here\".")]
     [InlineData("```sh\ndotnet run -c Release --project samples/NoSuchSample\n```", "bad.md:2: samples/NoSuchSample is no project.")]
     [InlineData("```sh\nexport A=1\ndotnet run\n```", "bad.md:3: \"dotnet run\" names no project.")]
     [InlineData("```sh\nA=1 dotnet test -c Release tests/Poller.Docs.Tests\n```", null)]

@@ -8,7 +8,8 @@ internal static class Program
 {
     public static int Main(string[] args)
     {
-        MethodInfo main = Assembly.LoadFrom(args[0]).EntryPoint ?? throw new InvalidOperationException($"{args[0]}: a program was expected.");
+        MethodInfo main = Assembly.LoadFrom(args[0]).EntryPoint
+            ?? throw new InvalidOperationException($"{args[0]}: an assembly with an entry point was expected.");
         object?[] arguments = main.GetParameters().Length == 0 ? [] : [Array.Empty<string>()];
         return main.Invoke(null, BindingFlags.DoNotWrapExceptions, null, arguments, null) as int? ?? 0;
     }
