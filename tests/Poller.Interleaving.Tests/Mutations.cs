@@ -135,20 +135,32 @@ internal static class Mutations
                                 continue;
             """,
             """
-                                Remove(desc, mode);
+                                Remove(deadlines, mode);
                                 continue;
             """,
             "set deadline ‖ timer fires"),
         new(
+            "a deadline passes by a store, not an exchange",
+            "PollTimers.cs",
+            "if (deadline > PollDeadlines.Past && !deadlines.TryPass(mode, deadline)) continue;",
+            "if (deadline > PollDeadlines.Past) deadlines.Set(mode, PollDeadlines.Past);",
+            "prolong deadline ‖ timer fires"),
+        new(
+            "a deadline is prolonged by a store, not an exchange",
+            "PollDeadlines.cs",
+            "Interlocked.CompareExchange(ref deadline, when, old) == old;\n    }\n\n    /// <summary>Marks",
+            "Interlocked.Exchange(ref deadline, when) != 0;\n    }\n\n    /// <summary>Marks",
+            "prolong deadline ‖ timer fires"),
+        new(
             "a deadline that was cleared expires",
             "PollTimers.cs",
-            "if (deadline != 0 && desc.Expire(mode) is { } waiter)",
-            "if (desc.Expire(mode) is { } waiter)",
+            "if (deadline > PollDeadlines.Past && deadlines.Desc.Expire(mode) is { } waiter)",
+            "if (deadlines.Desc.Expire(mode) is { } waiter)",
             "clear deadline ‖ timer fires"),
         new(
             "a close leaves the timers armed",
             "PollTimers.cs",
-            "if (desc.TimerIndexOf(mode) != 0) Remove(desc, mode);",
+            "if (deadlines.TimerIndexOf(mode) != 0) Remove(deadlines, mode);",
             "",
             "close ‖ timer fires"),
 

@@ -34,6 +34,9 @@ internal abstract class PollFd : IDisposable
     private PollOp? _readOp;
     private PollOp? _writeOp;
 
+    // Those of the PollDesc, which is another descriptor's after this one; null before one is set. The same whoever writes it.
+    private PollDeadlines? _deadlines;
+
     // Guarded by the read lock.
     private bool _drained;
 
@@ -99,11 +102,13 @@ internal abstract class PollFd : IDisposable
     /// <summary>Sets the deadlines that <paramref name="mode"/> names; null clears.</summary>
     public void SetDeadline(PollMode mode, DateTimeOffset? deadline, string operation)
     {
+        if (deadline is { } later && _deadlines is { } deadlines && !IsClosed && Loop.TryProlong(deadlines, mode, later)) return;
         if (!Incref()) throw Failed(operation, PollResult.Disposed);
         try
         {
-            PollTimers timers = Loop.Timers;
-            Loop.SetDeadline(Desc, mode, deadline is { } when && when != default ? timers.After(when - Loop.Clock.GetUtcNow()) : 0);
+            bool clears = deadline is null || deadline == default(DateTimeOffset);
+            Loop.SetDeadline(Desc, mode, clears ? PollDeadlines.None : Loop.Timers.At(deadline!.Value));
+            _deadlines = Desc.Deadlines;
         }
         finally
         {
@@ -207,7 +212,11 @@ internal abstract class PollFd : IDisposable
     public int Prepare(PollMode mode)
     {
         int timeout = mode == PollMode.Read ? ReadTimeout : WriteTimeout;
-        if (timeout > 0) Loop.SetDeadline(Desc, mode, Loop.Timers.After(TimeSpan.FromMilliseconds(timeout)));
+        if (timeout > 0)
+        {
+            long when = Loop.Timers.After(TimeSpan.FromMilliseconds(timeout));
+            if (Desc.Deadlines?.TryProlong(mode, when) != true) Loop.SetDeadline(Desc, mode, when);
+        }
         return PollResult.Of(mode == PollMode.Write || _drained ? Desc.Check(mode) : Desc.Reset(mode));
     }
 
@@ -284,13 +293,13 @@ internal abstract class PollFd : IDisposable
 
     /// <summary>Sets a deadline, from now, for a caller that holds a reference; null clears.</summary>
     protected void SetDeadline(PollMode mode, TimeSpan? span) =>
-        Loop.SetDeadline(Desc, mode, span is { } ahead ? Loop.Timers.After(ahead) : 0);
+        Loop.SetDeadline(Desc, mode, span is { } ahead ? Loop.Timers.After(ahead) : PollDeadlines.None);
 
     /// <summary>How long the deadline of a side leaves, for a wait that is not the poller's.</summary>
     protected TimeSpan TimeLeft(PollMode mode)
     {
-        long deadline = Volatile.Read(ref Desc.DeadlineOf(mode));
-        return deadline == 0 ? TimeSpan.MaxValue : new TimeSpan(Math.Max(0, deadline - Loop.Timers.Now) / TimeSpan.NanosecondsPerTick);
+        long deadline = Desc.Deadlines?.Of(mode) ?? PollDeadlines.None;
+        return deadline == PollDeadlines.None ? TimeSpan.MaxValue : new TimeSpan(Math.Max(0, deadline - Loop.Timers.Now) / TimeSpan.NanosecondsPerTick);
     }
 
     /// <summary>Takes a reference for an operation without a lock. False when the descriptor is closed.</summary>

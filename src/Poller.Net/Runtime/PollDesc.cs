@@ -66,11 +66,6 @@ internal sealed class PollDesc(uint slot)
 
         // Written by the waiter before Wait -> Parked, read by whoever moves the side out of Parked.
         public PollWaiter? Waiter;
-
-        // Guarded by the lock of the loop's PollTimers; the deadline may be read without. Deadline 0 is none; TimerIndex is where in the
-        // heap the side's timer stands, plus one.
-        public long Deadline;
-        public int TimerIndex;
     }
 
     // Constant from Open to Free. A descriptor has 32 bits, and so have those of a Windows handle that matter.
@@ -81,6 +76,9 @@ internal sealed class PollDesc(uint slot)
 
     private Side _read;
     private Side _write;
+
+    /// <summary>Its deadlines; null before the first is set. Written under the timers' lock, from Open to Free.</summary>
+    public PollDeadlines? Deadlines { get; set; }
 
     /// <summary>Where the PollCache keeps it.</summary>
     public uint Slot { get; } = slot;
@@ -106,6 +104,7 @@ internal sealed class PollDesc(uint slot)
     {
         _read.Waiter = null;
         _write.Waiter = null;
+        Deadlines = null;
         uint sequence = (uint)(Volatile.Read(ref _info) >> SequenceShift) + 1;
         Volatile.Write(ref _info, (ulong)sequence << SequenceShift);
     }
@@ -210,14 +209,6 @@ internal sealed class PollDesc(uint slot)
     /// Ends the wait of a waiter that was cancelled, which is published on the waiter itself. Returns it when it is runnable.
     /// </summary>
     public PollWaiter? Cancel(PollMode mode) => Unblock(mode, Nil);
-
-    /// <summary>
-    /// The deadline of one direction, in ns of the loop's clock; 0 is none. Written under the timers' lock, may be read without.
-    /// </summary>
-    public ref long DeadlineOf(PollMode mode) => ref SideOf(mode).Deadline;
-
-    /// <summary>Where the direction's timer stands in the heap, plus one; 0 is nowhere. Under the timers' lock.</summary>
-    public ref int TimerIndexOf(PollMode mode) => ref SideOf(mode).TimerIndex;
 
     private PollWaiter? Unblock(PollMode mode, int to)
     {

@@ -160,7 +160,11 @@ internal sealed class PollLoop
     /// <summary>Takes an error that no caller can be told.</summary>
     public void Report(string operation, Exception exception) => _owner.Report(operation, exception);
 
-    /// <summary>Sets the deadlines that <paramref name="mode"/> names, in ns of the timers' clock; 0 clears.</summary>
+    /// <summary>Prolongs deadlines that have yet to pass, for nanoseconds and without a reference. False when they are to be set.</summary>
+    public bool TryProlong(PollDeadlines deadlines, PollMode mode, DateTimeOffset deadline) =>
+        Volatile.Read(ref _sleepUntil) == 0 && Timers.TryProlong(deadlines, mode, deadline);
+
+    /// <summary>Sets the deadlines that <paramref name="mode"/> names; <see cref="PollTimers.Set"/>.</summary>
     public void SetDeadline(PollDesc desc, PollMode mode, long when)
     {
         Timers.Set(desc, mode, when, out PollWaiter? reader, out PollWaiter? writer);
@@ -320,6 +324,8 @@ internal sealed class PollLoop
     {
         Batch.Clear();
         int count = _poll.Poll(_events, Sleep());
+        long now = 0;
+        if (Timers.Next != PollTimers.Never) Timers.Sync(now = Timers.Now);
         Volatile.Write(ref _sleepUntil, 0);
 
         Volatile.Write(ref _polls, _polls + 1);
@@ -334,7 +340,7 @@ internal sealed class PollLoop
         }
         if (count == _events.Length && count < MaxEvents) _events = new PollEvent[count * 2];
 
-        if (Timers.Next != PollTimers.Never) AddAll(Timers.Expire(Timers.Now));
+        AddAll(Timers.Expire(now));
         AddAll(_injected.TakeAll());
         return Batch.Publish();
     }

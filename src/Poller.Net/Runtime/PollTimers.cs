@@ -7,7 +7,8 @@ namespace Poller.Net;
 // also when both have the same deadline: two heap entries are simpler than one that stands for both.
 //
 // Timers are lazy. A side has at most one; a later deadline only stores its value, a cleared one leaves the timer where it is, and
-// the timer looks when it fires: still due, moved, or gone. So a deadline that each read prolongs costs no heap operation.
+// the timer looks when it fires: still due, moved, or gone. So a deadline that each read prolongs costs no heap operation, and no lock
+// (PollDeadlines); nor does it read a clock while the loop is awake, as the loop has just looked how far apart the two clocks are.
 
 /// <summary>The deadlines of one loop. Safe from any thread.</summary>
 internal sealed class PollTimers(TimeProvider clock)
@@ -15,16 +16,17 @@ internal sealed class PollTimers(TimeProvider clock)
     private struct Timer
     {
         public long When;
-        public PollDesc Desc;
+        public PollDeadlines Deadlines;
         public PollMode Mode;
     }
 
     /// <summary>No timer.</summary>
     public const long Never = long.MaxValue;
 
-    // Constant. Where Now counts from: timestamps in ns, of a clock that counts from the year 1, would not fit. Nanoseconds in one tick of
-    // the clock; 0 when that is not a whole number.
+    // Constant. Where Now counts from, and what times of day are told from: in ns, of a clock that counts from the year 1, they would not
+    // fit. Nanoseconds in one tick of the clock; 0 when that is not a whole number.
     private readonly long _origin = clock.GetTimestamp();
+    private readonly DateTimeOffset _utcOrigin = clock.GetUtcNow();
     private readonly long _nanosecondsPerTick = 1_000_000_000 % clock.TimestampFrequency == 0 ? 1_000_000_000 / clock.TimestampFrequency : 0;
 
     private readonly Lock _lock = new();
@@ -35,6 +37,12 @@ internal sealed class PollTimers(TimeProvider clock)
 
     // Written under the lock, read without: when the earliest timer fires.
     private long _next = Never;
+
+    // Atomic. What the time of day, from its origin, is ahead of Now, in ns.
+    private long _utcOffset;
+
+    // Touched by the loop alone: when it looked last, in ns of Now.
+    private long _synced;
 
     /// <summary>The time, in ns since the timers were made; above 0.</summary>
     public long Now
@@ -48,20 +56,46 @@ internal sealed class PollTimers(TimeProvider clock)
         }
     }
 
-    /// <summary>The time <paramref name="span"/> from now; what is not ahead is the past.</summary>
+    /// <summary>The time <paramref name="span"/> from now; what is not ahead is <see cref="PollDeadlines.Past"/>.</summary>
     public long After(TimeSpan span)
     {
-        if (span <= TimeSpan.Zero) return 1;
+        if (span <= TimeSpan.Zero) return PollDeadlines.Past;
         long now = Now;
         return span.Ticks < (Never - now) / TimeSpan.NanosecondsPerTick ? now + span.Ticks * TimeSpan.NanosecondsPerTick : Never - 1;
+    }
+
+    /// <summary>
+    /// Compares the clocks, unless that was done just now: the time of day may be stepped, and deadlines that are set after that go by the
+    /// new time. For the loop, before it is awake to others.
+    /// </summary>
+    public void Sync(long now)
+    {
+        const long Often = 100_000_000;
+        if (now - _synced < Often) return;
+        _synced = now;
+        Compare();
+    }
+
+    /// <summary>A time of day in ns of <see cref="Now"/>; what is not ahead is <see cref="PollDeadlines.Past"/>.</summary>
+    public long At(DateTimeOffset time) => After(time - Compare());
+
+    /// <summary>Prolongs deadlines to a time of day, while the loop is awake. False when they are to be set.</summary>
+    public bool TryProlong(PollDeadlines deadlines, PollMode mode, DateTimeOffset deadline)
+    {
+        const long Century = 100 * 366 * TimeSpan.TicksPerDay;
+        long ticks = (deadline - _utcOrigin).Ticks;
+        if (ticks is < 0 or > Century) return false;
+        long when = ticks * TimeSpan.NanosecondsPerTick - Volatile.Read(ref _utcOffset);
+        return ((mode & PollMode.Read) == 0 || deadlines.TryProlong(PollMode.Read, when))
+            && ((mode & PollMode.Write) == 0 || deadlines.TryProlong(PollMode.Write, when));
     }
 
     /// <summary>When the earliest timer fires, in ns of <see cref="Now"/>, or <see cref="Never"/>.</summary>
     public long Next => Volatile.Read(ref _next);
 
     /// <summary>
-    /// Sets the deadlines that <paramref name="mode"/> names to <paramref name="when"/> (ns of <see cref="Now"/>; 0 clears). One that is
-    /// not ahead expires at once: the waiters it ends are returned.
+    /// Sets the deadlines that <paramref name="mode"/> names: to a time that <see cref="After"/> gave, or to
+    /// <see cref="PollDeadlines.None"/>. <see cref="PollDeadlines.Past"/> expires at once: the waiters it ends are returned.
     /// </summary>
     public void Set(PollDesc desc, PollMode mode, long when, out PollWaiter? reader, out PollWaiter? writer)
     {
@@ -69,8 +103,9 @@ internal sealed class PollTimers(TimeProvider clock)
         lock (_lock)
         {
             if (desc.Check(PollMode.Read) == PollError.Closing) return;
-            if ((mode & PollMode.Read) != 0) reader = Set(desc, PollMode.Read, when);
-            if ((mode & PollMode.Write) != 0) writer = Set(desc, PollMode.Write, when);
+            PollDeadlines deadlines = desc.Deadlines ??= new PollDeadlines(desc);
+            if ((mode & PollMode.Read) != 0) reader = SetSide(deadlines, PollMode.Read, when);
+            if ((mode & PollMode.Write) != 0) writer = SetSide(deadlines, PollMode.Write, when);
         }
     }
 
@@ -83,17 +118,18 @@ internal sealed class PollTimers(TimeProvider clock)
         {
             while (_count > 0 && _heap[0].When <= now)
             {
-                PollDesc desc = _heap[0].Desc;
+                PollDeadlines deadlines = _heap[0].Deadlines;
                 PollMode mode = _heap[0].Mode;
-                long deadline = desc.DeadlineOf(mode);
+                long deadline = deadlines.Of(mode);
                 if (deadline > now)
                 {
                     _heap[0].When = deadline;
                     SiftDown(0);
                     continue;
                 }
-                Remove(desc, mode);
-                if (deadline != 0 && desc.Expire(mode) is { } waiter)
+                if (deadline > PollDeadlines.Past && !deadlines.TryPass(mode, deadline)) continue; // Prolonged just now.
+                Remove(deadlines, mode);
+                if (deadline > PollDeadlines.Past && deadlines.Desc.Expire(mode) is { } waiter)
                 {
                     waiter.Next = runnable;
                     runnable = waiter;
@@ -112,21 +148,29 @@ internal sealed class PollTimers(TimeProvider clock)
         lock (_lock)
         {
             desc.Evict(out reader, out writer);
-            Drop(desc, PollMode.Read);
-            Drop(desc, PollMode.Write);
+            if (desc.Deadlines is not { } deadlines) return;
+            Drop(deadlines, PollMode.Read);
+            Drop(deadlines, PollMode.Write);
             Volatile.Write(ref _next, _count > 0 ? _heap[0].When : Never);
         }
     }
 
-    private PollWaiter? Set(PollDesc desc, PollMode mode, long when)
+    private DateTimeOffset Compare()
     {
-        Volatile.Write(ref desc.DeadlineOf(mode), when);
-        if (when != 0 && when <= Now) return desc.Expire(mode);
-        desc.Unexpire(mode);
-        if (when == 0) return null;
+        DateTimeOffset time = clock.GetUtcNow();
+        Volatile.Write(ref _utcOffset, (time - _utcOrigin).Ticks * TimeSpan.NanosecondsPerTick - Now);
+        return time;
+    }
 
-        int index = desc.TimerIndexOf(mode) - 1;
-        if (index < 0) Add(desc, mode, when);
+    private PollWaiter? SetSide(PollDeadlines deadlines, PollMode mode, long when)
+    {
+        deadlines.Set(mode, when);
+        if (when == PollDeadlines.Past) return deadlines.Desc.Expire(mode);
+        deadlines.Desc.Unexpire(mode);
+        if (when == PollDeadlines.None) return null;
+
+        int index = deadlines.TimerIndexOf(mode) - 1;
+        if (index < 0) Add(deadlines, mode, when);
         else if (when < _heap[index].When)
         {
             _heap[index].When = when;
@@ -136,29 +180,29 @@ internal sealed class PollTimers(TimeProvider clock)
         return null;
     }
 
-    private void Drop(PollDesc desc, PollMode mode)
+    private void Drop(PollDeadlines deadlines, PollMode mode)
     {
-        Volatile.Write(ref desc.DeadlineOf(mode), 0);
-        if (desc.TimerIndexOf(mode) != 0) Remove(desc, mode);
+        deadlines.Set(mode, PollDeadlines.None);
+        if (deadlines.TimerIndexOf(mode) != 0) Remove(deadlines, mode);
     }
 
-    private void Add(PollDesc desc, PollMode mode, long when)
+    private void Add(PollDeadlines deadlines, PollMode mode, long when)
     {
         if (_count == _heap.Length) Array.Resize(ref _heap, Math.Max(16, _count * 2));
-        Place(_count++, new Timer { When = when, Desc = desc, Mode = mode });
+        Place(_count++, new Timer { When = when, Deadlines = deadlines, Mode = mode });
         SiftUp(_count - 1);
     }
 
-    private void Remove(PollDesc desc, PollMode mode)
+    private void Remove(PollDeadlines deadlines, PollMode mode)
     {
-        int index = desc.TimerIndexOf(mode) - 1;
-        desc.TimerIndexOf(mode) = 0;
+        int index = deadlines.TimerIndexOf(mode) - 1;
+        deadlines.TimerIndexOf(mode) = 0;
         Timer last = _heap[--_count];
         _heap[_count] = default;
         if (index == _count) return;
         Place(index, last);
         SiftUp(index);
-        SiftDown(last.Desc.TimerIndexOf(last.Mode) - 1);
+        SiftDown(last.Deadlines.TimerIndexOf(last.Mode) - 1);
     }
 
     // A heap of four children a node is half as deep as one of two, and a node's children share a cache line or two.
@@ -196,6 +240,6 @@ internal sealed class PollTimers(TimeProvider clock)
     private void Place(int index, Timer timer)
     {
         _heap[index] = timer;
-        timer.Desc.TimerIndexOf(timer.Mode) = index + 1;
+        timer.Deadlines.TimerIndexOf(timer.Mode) = index + 1;
     }
 }

@@ -45,6 +45,9 @@ public sealed class TimeProvider
     /// <summary>Sets the kernel's clock back to 0, for a scenario's set-up.</summary>
     public static TimeProvider Reset() => System = new TimeProvider();
 
+    /// <summary>The time of day goes with the clock.</summary>
+    public DateTimeOffset GetUtcNow() => DateTimeOffset.UnixEpoch.AddTicks(_now / TimeSpan.NanosecondsPerTick);
+
     public long GetTimestamp()
     {
         ControlledThread? self = ControlledThread.Step(new Site("Read", "clock", "", 0));

@@ -18,6 +18,7 @@ public static class AllScenarios
         ["cancel ‖ ready ‖ wait"] = PollDescScenarios.CancelAndReadyAndWait,
         ["reuse ‖ stale event"] = PollDescScenarios.ReuseAndStaleEvent,
         ["set deadline ‖ timer fires"] = PollTimersScenarios.SetDeadlineAndTimerFires,
+        ["prolong deadline ‖ timer fires"] = PollTimersScenarios.ProlongAndTimerFires,
         ["clear deadline ‖ timer fires"] = PollTimersScenarios.ClearDeadlineAndTimerFires,
         ["close ‖ timer fires"] = PollTimersScenarios.CloseAndTimerFires,
         ["close ‖ close ‖ read lock"] = FdMutexScenarios.CloseAndCloseAndReadLock,

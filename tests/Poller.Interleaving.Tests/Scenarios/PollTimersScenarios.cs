@@ -37,6 +37,33 @@ internal static class PollTimersScenarios
         });
     }
 
+    // A deadline is prolonged without the lock as its timer fires: it is either prolonged or passed.
+    public static void ProlongAndTimerFires(Run run)
+    {
+        TimeProvider clock = TimeProvider.Reset();
+        PollTimers timers = new(clock);
+        Socket socket = new();
+        timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
+        bool? isProlonged = null;
+        run.Thread("reader", () => Invariant.Holds(socket.Read(isDrained: true) == PollError.Timeout, "the read ended by something else."));
+        run.Thread("prolonger", () => isProlonged = socket.Desc.Deadlines!.TryProlong(PollMode.Read, 20));
+        run.Thread("loop", () =>
+        {
+            clock.Advance(12);
+            Expire(timers);
+            bool hasPassed = socket.Desc.Check(PollMode.Read) == PollError.Timeout;
+            ControlledThread.WaitUntil(() => isProlonged is not null, new Site("Wait", "for the deadline", "", 0));
+            Invariant.Holds(hasPassed != isProlonged, hasPassed ? "a deadline was prolonged and passed." : "a deadline was neither.");
+            clock.Advance(22);
+            Expire(timers);
+        });
+        run.Finally(() =>
+        {
+            Invariant.Holds(socket.Desc.Check(PollMode.Read) == PollError.Timeout, "the second deadline passed and did not expire.");
+            Invariant.Holds(socket.Waiter.IsIdle && timers.Next == PollTimers.Never, "a timer or a wake-up is left over.");
+        });
+    }
+
     // A deadline is cleared as its timer fires: afterwards the side can be waited for.
     public static void ClearDeadlineAndTimerFires(Run run)
     {

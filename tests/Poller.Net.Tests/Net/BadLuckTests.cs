@@ -298,15 +298,17 @@ public sealed class BadLuckTests
 
         public TcpConnListener Listener { get; }
 
+        private long PauseEnd => _desc.Deadlines?.Of(PollMode.Write) ?? PollDeadlines.None;
+
         public Operation<TcpConn> StartDial(bool blocking) => Fixture.Net.StartDial(blocking, Listener.LocalEndPoint);
 
         /// <summary>Comes back once the accept pauses again, and says how long.</summary>
         public TimeSpan NextPause()
         {
             // An accept pauses by the deadline of the listener's write side.
-            bool paused = SpinWait.SpinUntil(() => Volatile.Read(ref _desc.DeadlineOf(PollMode.Write)) > _pauseEnd, Fixture.Patience);
+            bool paused = SpinWait.SpinUntil(() => PauseEnd > _pauseEnd, Fixture.Patience);
             Assert.True(paused, $"no pause came after {Volatile.Read(ref Api.FaultyAccepts)} accepts.");
-            _pauseEnd = Volatile.Read(ref _desc.DeadlineOf(PollMode.Write));
+            _pauseEnd = PauseEnd;
             return TimeSpan.FromTicks((_pauseEnd - Fixture.Poller.Loops[0].Timers.Now) / TimeSpan.NanosecondsPerTick);
         }
 

@@ -146,9 +146,16 @@ public sealed class PollDescModelTests
                 int? milliseconds = argument % 6 == 0 ? null : argument % 6 - 2;
                 PollMode modes = argument < 6 ? mode : PollMode.ReadWrite;
                 steps.Append(CultureInfo.InvariantCulture, $"SetDeadline({modes}, {(milliseconds is null ? "clear" : $"{milliseconds} ms")}) ");
-                long when = milliseconds is { } ms ? timers.After(TimeSpan.FromMilliseconds(ms)) : 0;
-                timers.Set(desc, modes, when, out PollWaiter? lateReader, out PollWaiter? lateWriter);
                 int? deadline = model.Now + milliseconds;
+                long when = milliseconds is { } ms ? timers.After(TimeSpan.FromMilliseconds(ms)) : 0;
+                if (modes == mode && when > PollDeadlines.Past && desc.Deadlines is not null)
+                {
+                    bool prolongs = side is { Expired: false, Deadline: { } armed } && deadline >= armed;
+                    Same(prolongs, desc.Deadlines.TryProlong(mode, when), "TryProlong", steps);
+                    if (prolongs) side.Deadline = deadline;
+                    if (prolongs) break;
+                }
+                timers.Set(desc, modes, when, out PollWaiter? lateReader, out PollWaiter? lateWriter);
                 Same((modes & PollMode.Read) != 0 ? model.SetDeadline(PollMode.Read, deadline) : null, lateReader, "reader ended by a deadline", steps);
                 Same((modes & PollMode.Write) != 0 ? model.SetDeadline(PollMode.Write, deadline) : null, lateWriter, "writer ended by a deadline", steps);
                 break;

@@ -59,6 +59,53 @@ public sealed class PollTimersTests
     }
 
     [Fact]
+    public void A_deadline_that_is_prolonged_by_the_time_of_day_keeps_its_timer_and_passes_at_its_time()
+    {
+        TestWaiter waiter = Parked(PollMode.Read);
+        _timers.Set(_desc, PollMode.Read, _timers.At(_clock.GetUtcNow().AddSeconds(10)), out _, out _);
+        long first = _timers.Next;
+        _clock.Advance(TimeSpan.FromSeconds(9));
+        Assert.True(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, _clock.GetUtcNow().AddSeconds(10)));
+        Assert.Equal(first, _timers.Next);
+        _clock.Advance(TimeSpan.FromSeconds(10) - TimeSpan.FromTicks(1));
+        Assert.Null(_timers.Expire(_timers.Now));
+        _clock.Advance(TimeSpan.FromTicks(1));
+        Assert.Same(waiter, _timers.Expire(_timers.Now));
+    }
+
+    [Fact]
+    public void Nothing_is_prolonged_but_a_deadline_ahead_to_a_later_one()
+    {
+        _timers.Set(_desc, PollMode.Read, _timers.At(_clock.GetUtcNow().AddSeconds(10)), out _, out _);
+        Assert.False(Prolong(PollMode.Read, 9.999));
+        Assert.False(Prolong(PollMode.Write, 20));
+        Assert.False(Prolong(PollMode.ReadWrite, 20));
+        Assert.False(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, DateTimeOffset.MaxValue));
+        Assert.False(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, default));
+        Assert.Equal(_timers.After(TimeSpan.FromSeconds(20)), _desc.Deadlines!.Of(PollMode.Read));
+        Assert.True(Prolong(PollMode.Read, 20));
+
+        _clock.Advance(TimeSpan.FromSeconds(20));
+        _timers.Expire(_timers.Now);
+        Assert.False(Prolong(PollMode.Read, 60));
+        _timers.Set(_desc, PollMode.Read, PollDeadlines.None, out _, out _);
+        Assert.False(Prolong(PollMode.Read, 60));
+
+        bool Prolong(PollMode mode, double seconds) => _timers.TryProlong(_desc.Deadlines!, mode, _clock.GetUtcNow().AddSeconds(seconds));
+    }
+
+    [Fact]
+    public void After_a_step_of_the_time_of_day_the_loop_prolongs_by_the_new_time()
+    {
+        _timers.Set(_desc, PollMode.Read, _timers.At(_clock.GetUtcNow().AddSeconds(10)), out _, out _);
+        _clock.Advance(TimeSpan.FromSeconds(1));
+        _clock.AdjustTime(_clock.GetUtcNow().AddHours(1));
+        _timers.Sync(_timers.Now);
+        Assert.True(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, _clock.GetUtcNow().AddSeconds(30)));
+        Assert.Equal(_timers.After(TimeSpan.FromSeconds(30)), _desc.Deadlines!.Of(PollMode.Read));
+    }
+
+    [Fact]
     public void A_cleared_deadline_never_expires()
     {
         Set(PollMode.Read, TimeSpan.FromSeconds(1));
