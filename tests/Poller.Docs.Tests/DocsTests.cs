@@ -1,0 +1,41 @@
+namespace Poller.Docs.Tests;
+
+/// <summary>That README.md and docs say what is.</summary>
+public sealed class DocsTests
+{
+    private static readonly DocProgram[] Programs = [.. Repository.Documents.SelectMany(static document => DocProgram.Of(document, []))];
+
+    /// <summary>Where each program begins.</summary>
+    public static TheoryData<string> Places => [.. Programs.Select(static program => program.Place)];
+
+    [Theory]
+    [MemberData(nameof(Places))]
+    public async Task A_program_does_what_the_docs_say(string place) =>
+        AssertNone(await DocRun.RunAsync(Programs.Single(program => program.Place == place)));
+
+    [Fact]
+    public void Every_csharp_block_is_of_a_program()
+    {
+        List<string> faults = [];
+        foreach (Document document in Repository.Documents) DocProgram.Of(document, faults);
+        AssertNone(faults);
+    }
+
+    [Fact]
+    public void Every_link_leads_somewhere() =>
+        AssertNone(Repository.Documents.SelectMany(static document => DocChecks.Links(document, Find)));
+
+    [Fact]
+    public void Every_path_is_there() => AssertNone(Repository.Documents.SelectMany(DocChecks.Paths));
+
+    [Fact]
+    public void Every_source_in_a_table_is_there_and_declares_what_it_is_named_for() =>
+        AssertNone(Repository.Documents.SelectMany(DocChecks.Tables));
+
+    [Fact]
+    public void Every_command_names_projects_that_are_there() => AssertNone(Repository.Documents.SelectMany(DocChecks.Commands));
+
+    private static Document? Find(string name) => Repository.Documents.FirstOrDefault(document => document.Name == name);
+
+    private static void AssertNone(IEnumerable<string> faults) => Assert.True(!faults.Any(), string.Join('\n', faults));
+}

@@ -1,0 +1,28 @@
+namespace Poller.Docs.Tests;
+
+/// <summary>The folder that the docs speak of.</summary>
+internal static class Repository
+{
+    public static string Root { get; } = FindRoot();
+
+    /// <summary>README.md and what stands in docs.</summary>
+    public static IReadOnlyList<Document> Documents { get; } =
+    [
+        .. Directory.EnumerateFiles(Path.Combine(Root, "docs"), "*.md", SearchOption.AllDirectories)
+            .Prepend(Path.Combine(Root, "README.md"))
+            .Select(static file => new Document(Path.GetRelativePath(Root, file), File.ReadAllText(file))),
+    ];
+
+    public static string PathTo(string path) => Path.Combine(Root, path);
+
+    public static bool Has(string path) => Path.Exists(PathTo(path));
+
+    private static string FindRoot()
+    {
+        for (string? folder = AppContext.BaseDirectory; folder is not null; folder = Path.GetDirectoryName(folder))
+        {
+            if (File.Exists(Path.Combine(folder, "PollerKit.sln"))) return folder;
+        }
+        throw new DirectoryNotFoundException($"PollerKit.sln was expected in a folder above {AppContext.BaseDirectory}.");
+    }
+}
