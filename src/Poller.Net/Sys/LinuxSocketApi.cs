@@ -223,7 +223,8 @@ internal sealed unsafe partial class LinuxSocketApi : ISocketApi
     [LibraryImport(Library, SetLastError = true)]
     private static partial int connect(int fd, byte* address, uint length);
 
-    // Without SetLastError, which takes 7 ns: a call that succeeds leaves errno unread.
+    // Without SetLastError, which takes 7 ns: a call that succeeds leaves errno unread. After one that fails it is read where the code that
+    // SetLastError generates would read it.
     [LibraryImport(Library)]
     private static partial nint recv(int fd, byte* buffer, nint length, int flags);
 
