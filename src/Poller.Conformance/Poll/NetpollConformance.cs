@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using Poller.Abstractions;
 
 namespace Poller.Conformance;
@@ -75,8 +74,8 @@ public abstract partial class NetpollConformance : IDisposable
     [Fact]
     public void Any_sequence_of_commands_follows_the_model()
     {
-        int seed = FromEnvironment("POLLER_SEED") ?? Random.Shared.Next();
-        int sequences = FromEnvironment("POLLER_CONFORMANCE_SEQUENCES") ?? Sequences;
+        int seed = Setting.FromEnvironment("POLLER_SEED") ?? Random.Shared.Next();
+        int sequences = Setting.FromEnvironment("POLLER_CONFORMANCE_SEQUENCES") ?? Sequences;
 
         NetpollRun run = NetpollCheck.Run(Factory, seed, sequences);
 
@@ -99,11 +98,6 @@ public abstract partial class NetpollConformance : IDisposable
         Poller.Dispose();
         foreach (IDisposable resource in _owned) resource.Dispose();
     }
-
-    private static int? FromEnvironment(string name) =>
-        Environment.GetEnvironmentVariable(name) is not { Length: > 0 } text ? null
-        : int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) ? value
-        : throw new FormatException($"{name} is '{text}'; a number was expected.");
 
     private T Own<T>(T resource) where T : IDisposable
     {

@@ -5,20 +5,13 @@ using Poller.Abstractions;
 
 namespace Poller.Conformance;
 
-/// <summary>The backend did what the contract forbids.</summary>
-internal sealed class NetpollViolation(string fault, string expectation) : Exception(fault)
-{
-    /// <summary>What the model wanted when it happened.</summary>
-    public string Expectation => expectation;
-}
-
 /// <summary>
 /// Does the commands of one sequence to real descriptors and to a new poller of the backend, and asks the model about each poll.
 /// </summary>
 /// <remarks>
 /// One thread runs it; <see cref="Trace"/>, <see cref="Standstill"/> and <see cref="Expectation"/> may be read by another.
 /// </remarks>
-internal sealed class NetpollHarness : IDisposable
+internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
 {
     private const long Nanosecond = 1, Microsecond = 1000 * Nanosecond;
 
@@ -61,7 +54,7 @@ internal sealed class NetpollHarness : IDisposable
     /// <summary>What the model wanted of the latest poll.</summary>
     public string Expectation => Volatile.Read(ref _expectation);
 
-    /// <exception cref="NetpollViolation">The backend broke the contract.</exception>
+    /// <exception cref="ModelViolation">The backend broke the contract.</exception>
     public void Run(IReadOnlyList<NetpollCommand> commands)
     {
         for (int i = 0; i < commands.Count; i++)
@@ -265,7 +258,7 @@ internal sealed class NetpollHarness : IDisposable
             if (!_model.IsDueOverTcp) break;
             PollOnce(room, NetpollWait.Long, _patience);
         }
-        if (_model.Settled() is { } fault) throw new NetpollViolation(fault, _model.Describe());
+        if (_model.Settled() is { } fault) throw new ModelViolation(fault, _model.Describe());
     }
 
     private int PollOnce(int room, NetpollWait wait, long delay)
@@ -287,14 +280,14 @@ internal sealed class NetpollHarness : IDisposable
         TimeSpan taken = Stopwatch.GetElapsedTime(start);
         bool breakCame = Volatile.Read(ref breakCalled);
         Polls++;
-        if (count < 0 || count > room) throw new NetpollViolation($"Poll with room for {room} returned {count}", expectation);
+        if (count < 0 || count > room) throw new ModelViolation($"Poll with room for {room} returned {count}", expectation);
         Events += count;
         Note($"poll({delay} ns), room {room}: {(count == 0 ? "nothing" : string.Join(", ", events[..count].Select(Describe)))} "
             + string.Create(CultureInfo.InvariantCulture, $"after {taken.TotalMicroseconds:0} µs"));
 
         Observe();
         string? fault = _model.Polled(events.AsSpan(0, count), wait, taken.TotalNanoseconds >= delay, breakCame);
-        if (fault is not null) throw new NetpollViolation(fault, expectation);
+        if (fault is not null) throw new ModelViolation(fault, expectation);
         if (begins is not null && !breakCame) _model.Broke();
         return count;
     }
@@ -343,7 +336,7 @@ internal sealed class NetpollHarness : IDisposable
         catch (Exception error)
 #pragma warning restore CA1031
         {
-            throw new NetpollViolation($"{member} threw {error}", _model.Describe());
+            throw new ModelViolation($"{member} threw {error}", _model.Describe());
         }
     }
 
@@ -356,7 +349,7 @@ internal sealed class NetpollHarness : IDisposable
     private void Expect(string what, int expected, int errno)
     {
         Note(errno == 0 ? "0" : $"errno {errno}");
-        if (errno != expected) throw new NetpollViolation($"{what} answered errno {errno}; {expected} was expected", _model.Describe());
+        if (errno != expected) throw new ModelViolation($"{what} answered errno {errno}; {expected} was expected", _model.Describe());
     }
 
     private void Begin(int number, string command)

@@ -29,8 +29,8 @@ public sealed class NetpollRun
 /// <summary>How a backend broke the contract.</summary>
 public sealed class NetpollFailure
 {
-    internal NetpollFailure(int seed, string fault, int commands, string report) =>
-        (Seed, Fault, Commands, Report) = (seed, fault, commands, report);
+    internal NetpollFailure(SequenceFailure failure) =>
+        (Seed, Fault, Commands, Report) = (failure.Seed, failure.Fault, failure.Commands, failure.Report);
 
     /// <summary>The seed of the sequence that failed: with it and one sequence, <see cref="NetpollCheck"/> repeats it.</summary>
     public int Seed { get; }

@@ -1,0 +1,155 @@
+using System.Diagnostics;
+using System.Globalization;
+using FsCheck;
+using FsCheck.Fluent;
+
+namespace Poller.Conformance;
+
+/// <summary>What is tested did what the contract forbids.</summary>
+internal sealed class ModelViolation(string fault, string expectation) : Exception(fault)
+{
+    /// <summary>What the model wanted when it happened.</summary>
+    public string Expectation => expectation;
+}
+
+/// <summary>
+/// Does the commands of one sequence, and asks the model what it thinks of that. One thread runs it; the other members may be read by
+/// another.
+/// </summary>
+internal interface ISequenceHarness<TCommand> : IDisposable
+{
+    /// <summary>What was done so far and what came of it.</summary>
+    string[] Trace { get; }
+
+    /// <summary>How long the command under way has taken.</summary>
+    TimeSpan Standstill { get; }
+
+    /// <summary>What the model wants at this point.</summary>
+    string Expectation { get; }
+
+    /// <exception cref="ModelViolation">The contract was broken.</exception>
+    void Run(IReadOnlyList<TCommand> commands);
+}
+
+/// <summary>How a sequence failed.</summary>
+internal sealed record SequenceFailure(int Seed, string Fault, int Commands, string Report);
+
+/// <summary>Runs random sequences of commands until one breaks the contract, and shrinks that one.</summary>
+/// <param name="contract">What a report begins with: who broke which contract.</param>
+/// <param name="sequences">The sequences, and how they shrink.</param>
+/// <param name="maxLength">The longest sequence.</param>
+/// <param name="patience">How long is waited for what has to happen.</param>
+/// <param name="shrinkFor">How long is tried for a shorter sequence.</param>
+/// <param name="make">A harness for one sequence, and such a patience.</param>
+/// <param name="count">Counts what a sequence did that is not shrunk.</param>
+internal sealed class SequenceCheck<TCommand, THarness>(
+    string contract,
+    Arbitrary<TCommand[]> sequences,
+    int maxLength,
+    TimeSpan patience,
+    TimeSpan shrinkFor,
+    Func<TimeSpan, THarness> make,
+    Action<THarness> count)
+    where THarness : class, ISequenceHarness<TCommand>
+{
+    // What a sequence may hang in without a time-out of its own is what is tested.
+    private readonly TimeSpan _stuck = patience * 12;
+
+    // Atomic: written by the thread that runs the sequences, read by the one that watches it.
+    private THarness? _harness;
+
+    // Touched by the thread that runs the sequences; the watching one reads them when the other has ended, or is taken to be stuck.
+    private int _seed, _sequence;
+
+    /// <summary>Returns how many sequences it ran, the failing one with them, and how that one failed.</summary>
+    public (int Sequences, SequenceFailure? Failure) Run(int seed, int limit)
+    {
+        SequenceFailure? failure = null;
+
+        // No signal may end a timed wait with nothing: the model takes that for an early return.
+        Worker thread = Worker.StartUninterrupted(() =>
+        {
+            for (_sequence = 0; _sequence < limit && failure is null; _sequence++)
+            {
+                _seed = unchecked(seed + _sequence);
+                TCommand[] commands = sequences.Generator.Sample(1, new Rnd((ulong)(uint)_seed), maxLength).Single();
+                if (TryRun(commands, patience, counts: true) is { } fault) failure = Shrink(commands, fault);
+            }
+        });
+        while (!thread.HasFinishedWithin(TimeSpan.FromMilliseconds(100)))
+        {
+            if (Volatile.Read(ref _harness) is not { } harness || harness.Standstill < _stuck) continue;
+            Fault stuck = new($"a call has not returned for {_stuck.TotalSeconds} s", harness.Expectation, harness.Trace);
+            return (_sequence + 1, Report(stuck, "not shrunk", stuck.Trace.Length));
+        }
+        thread.Join();
+        return (_sequence, failure);
+    }
+
+    private Fault? TryRun(TCommand[] commands, TimeSpan patience, bool counts)
+    {
+        using THarness harness = make(patience);
+        Volatile.Write(ref _harness, harness);
+        try
+        {
+            harness.Run(commands);
+            return null;
+        }
+        catch (ModelViolation violation)
+        {
+            return new Fault(violation.Message, violation.Expectation, harness.Trace);
+        }
+        catch (InvalidOperationException error)
+        {
+            string trace = string.Join('\n', harness.Trace);
+            throw new InvalidOperationException(
+                $"The kit's model of the kernel is wrong here, POLLER_SEED={_seed}: {error.Message}.\n{trace}", error);
+        }
+        finally
+        {
+            Volatile.Write(ref _harness, null);
+            if (counts) count(harness);
+        }
+    }
+
+    private SequenceFailure Shrink(TCommand[] commands, Fault fault)
+    {
+        long start = Stopwatch.GetTimestamp();
+        int length = commands.Length, runs = 0;
+
+        // A second is plenty to tell that a shorter sequence fails too; should the machine be slower, the longer one is reported.
+        TimeSpan brief = patience < TimeSpan.FromSeconds(1) ? patience : TimeSpan.FromSeconds(1);
+        for (bool shrunk = true; shrunk;)
+        {
+            shrunk = false;
+            foreach (TCommand[] candidate in sequences.Shrinker(commands))
+            {
+                if (Stopwatch.GetElapsedTime(start) > shrinkFor) break;
+                runs++;
+                if (TryRun(candidate, brief, counts: false) is not { } same) continue;
+                (commands, fault, shrunk) = (candidate, same, true);
+                break;
+            }
+        }
+        string how = commands.Length == length
+            ? $"none of {runs} shorter sequences failed"
+            : $"shrunk from {length} commands in {runs} runs";
+        return Report(fault, how, commands.Length);
+    }
+
+    private SequenceFailure Report(Fault fault, string how, int commands)
+    {
+        string text = string.Create(CultureInfo.InvariantCulture,
+            $"""
+            {contract} at command {fault.Trace.Length}: {fault.Message}.
+            The model's expectation at that point:
+              {fault.Expectation.Replace("\n", "\n  ", StringComparison.Ordinal)}
+            The commands in order, with what came of each ({how}):
+            {string.Join('\n', fault.Trace)}
+            To replay it: POLLER_SEED={_seed} POLLER_CONFORMANCE_SEQUENCES=1
+            """);
+        return new SequenceFailure(_seed, fault.Message, commands, text);
+    }
+
+    private sealed record Fault(string Message, string Expectation, string[] Trace);
+}
