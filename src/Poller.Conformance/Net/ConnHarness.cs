@@ -1,0 +1,521 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Sockets;
+using Poller.Abstractions;
+using Poller.Net;
+
+namespace Poller.Conformance;
+
+/// <summary>
+/// Does the commands of one sequence to the two ends of a new connection, and asks the model about each operation that is over, and each
+/// that is not.
+/// </summary>
+internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
+{
+    // Long enough that an operation is often over before it, and often not.
+    private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(2);
+
+    private readonly NetStack _stack;
+    private readonly TimeSpan _patience;
+    private readonly ConnModel _model = new();
+    private readonly Dictionary<ConnOp, Pending> _pending = [];
+    private readonly Dictionary<(ConnEnd, PollMode), long> _soon = [];
+    private Conn[] _conns = [];
+    private int _number;
+
+    // Guarded by itself.
+    private readonly List<string> _trace = [];
+
+    // Atomic: written by the thread that runs the sequence.
+    private long _progress = Stopwatch.GetTimestamp();
+    private string _expectation = "";
+
+    public ConnHarness(NetStack stack, TimeSpan patience) => (_stack, _patience) = (stack, patience);
+
+    public string[] Trace
+    {
+        get
+        {
+            lock (_trace) return [.. _trace];
+        }
+    }
+
+    public TimeSpan Standstill => Stopwatch.GetElapsedTime(Volatile.Read(ref _progress));
+
+    public string Expectation => Volatile.Read(ref _expectation);
+
+    /// <summary>How many bytes have arrived, in both directions.</summary>
+    public long Bytes => _model.Ends.Sum(end => end.Sent.Delivered);
+
+    public void Run(IReadOnlyList<ConnCommand> commands)
+    {
+        Connect();
+        try
+        {
+            foreach (ConnCommand command in commands)
+            {
+                Begin(Describe(command));
+                Execute(command);
+                Settle();
+            }
+            End();
+        }
+        catch (NetOpException e)
+        {
+            throw Violation($"a call that does not wait failed: {e}");
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (Conn conn in _conns) conn.Dispose();
+        foreach (Pending pending in _pending.Values) pending.Dispose();
+    }
+
+    private void Connect()
+    {
+        try
+        {
+            (TcpConn client, TcpConn server) = _stack.Pair(_patience);
+            _conns = [client, server];
+        }
+        catch (Exception e) when (e is NetOpException or TimeoutException)
+        {
+            throw new ModelViolation($"a connection over the loopback was not made: {e.Message.TrimEnd('.')}", _model.Describe());
+        }
+    }
+
+    private void Execute(ConnCommand command)
+    {
+        switch (command)
+        {
+            case ConnCommand.Read(int end, ConnCall call, int count, bool blocking, ConnToken token):
+                Start(_model.Ends[end], PollMode.Read, call, count, blocking, token);
+                break;
+            case ConnCommand.Write(int end, ConnCall call, int count, bool blocking, ConnToken token):
+                Start(_model.Ends[end], PollMode.Write, call, count, blocking, token);
+                break;
+            case ConnCommand.Drain(int end, bool blocking)
+                when _model.Ends[end] is { IsDisposed: false, Reads.Count: 0, ReadDeadline: ConnDeadline.Far, ReadTimeout: null } reader:
+                while (reader.Peer.Sent.CertainBytes > 0 && Read(reader, blocking)) { }
+                break;
+            case ConnCommand.SetDeadline(int end, PollMode mode, var when):
+                SetDeadline(_model.Ends[end], mode, when);
+                break;
+            case ConnCommand.SetTimeout(int end, PollMode mode, var span)
+                when _model.Ends[end] is var it && (it.IsDisposed || it.Queue(mode).Count == 0):
+                SetTimeout(it, mode, span);
+                break;
+            case ConnCommand.Cancel(int end, PollMode mode, int index)
+                when _model.Ends[end].Queue(mode).Where(op => _pending[op].Source is not null).ToArray() is { Length: > 0 } all:
+                ConnOp op = all[index % all.Length];
+                op.IsCanceled = true;
+                Note(_pending[op].Name);
+                _pending[op].Source!.Cancel();
+                break;
+            case ConnCommand.CloseRead(int end):
+                Shutdown(_model.Ends[end], conn => conn.CloseRead(), _model.CloseRead);
+                break;
+            case ConnCommand.CloseWrite(int end):
+                Shutdown(_model.Ends[end], conn => conn.CloseWrite(), _model.CloseWrite);
+                break;
+            case ConnCommand.Flush(int end, bool blocking):
+                if (blocking) Call(_model.Ends[end], "Flush", conn => conn.Flush());
+                else Call(_model.Ends[end], "FlushAsync", conn => conn.FlushAsync().GetAwaiter().GetResult());
+                break;
+            case ConnCommand.Dispose(int end):
+                Close(_model.Ends[end]);
+                break;
+            default:
+                Note("no effect in this state");
+                break;
+        }
+    }
+
+    // Nothing hinders any more: all that was sent arrives, then the end does, and a close leaves nothing waiting.
+    private void End()
+    {
+        foreach (ConnEnd end in _model.Ends.Where(end => !end.IsDisposed))
+        {
+            Begin($"the end: {end} without deadlines");
+            SetDeadline(end, PollMode.ReadWrite, null);
+            (end.ReadTimeout, end.WriteTimeout) = (null, null);
+            Call(end, "time-outs", conn => (conn.ReadTimeout, conn.WriteTimeout) = (Timeout.Infinite, Timeout.Infinite));
+            Settle();
+        }
+        foreach (ConnEnd end in _model.Ends.Where(end => !end.IsDisposed && !end.ReadIsClosed))
+        {
+            Begin($"the end: all that was sent to {end}");
+            while ((end.Peer.Writes.Count > 0 || (end.Peer.Sent.CertainBytes > 0 && end.Reads.Count == 0)) && Advance(end)) { }
+        }
+        foreach (ConnEnd end in _model.Ends.Where(end => !end.HasEnded))
+        {
+            Begin($"the end: CloseWrite of {end}");
+            Shutdown(end, conn => conn.CloseWrite(), _model.CloseWrite);
+            Settle();
+        }
+        foreach (ConnEnd end in _model.Ends.Where(end => !end.IsDisposed && !end.ReadIsClosed && end.Peer.HasEnded))
+        {
+            Begin($"the end: {end} reads until its end");
+            while (Read(end, blocking: true)) { }
+        }
+        foreach (ConnEnd end in _model.Ends.Where(end => !end.IsDisposed))
+        {
+            Begin($"the end: Dispose of {end}");
+            Close(end);
+            Settle();
+        }
+        string[] left = [.. _pending.Values.Select(pending => pending.Name)];
+        if (left.Length > 0) throw Violation($"{string.Join(", ", left)} waits, and both ends are closed");
+    }
+
+    /// <summary>Goes on with reading what comes to an end. False when there is nothing to go on with.</summary>
+    private bool Advance(ConnEnd end)
+    {
+        if (end.Reads.Count == 0) return Read(end, blocking: false) || end.Reads.Count > 0;
+
+        // Where one waits to write there is something to read.
+        Task[] all = [.. end.Reads.Concat(end.Peer.Writes).Select(op => _pending[op].Task)];
+        if (Task.WaitAny(all, _patience) < 0) throw Violation($"the {end} waits to read, and the {end.Peer} to write");
+        Settle();
+        return true;
+    }
+
+    /// <summary>Reads once. False when nothing came of it: that is the end, or it failed, or waits.</summary>
+    private bool Read(ConnEnd end, bool blocking)
+    {
+        const int Plenty = 256 * 1024;
+        long before = end.Peer.Sent.Delivered;
+        Settle();
+        if (end.Reads.Count == 0) Start(end, PollMode.Read, ConnCall.Read, Plenty, blocking, ConnToken.None);
+        Settle();
+        Volatile.Write(ref _progress, Stopwatch.GetTimestamp());
+        return end.Peer.Sent.Delivered > before;
+    }
+
+    private void Start(ConnEnd end, PollMode mode, ConnCall call, int count, bool blocking, ConnToken token)
+    {
+        if (!ConnModel.CanBegin(end, mode, call))
+        {
+            Note("no effect in this state");
+            return;
+        }
+        CancellationTokenSource? source = token == ConnToken.None ? null : new();
+        if (token == ConnToken.Cancelled) source!.Cancel();
+        ConnOp op = ConnModel.Begin(end, mode, call, count, isCanceled: token == ConnToken.Cancelled);
+        byte[] buffer = op.Segment is { } segment ? ConnStream.BytesOf(segment) : new byte[count];
+        if (op.Segment is null) buffer.AsSpan().Fill(ConnStream.Nothing);
+        Pending pending = new(op, _number, buffer, source);
+        bool queues = end.Queue(mode).Contains(op);
+        if (queues && end.Timeout(mode) == ConnDeadline.Soon) _soon[(end, mode)] = Stopwatch.GetTimestamp();
+        try
+        {
+            pending.Begin(ConnOf(end), blocking);
+            _pending.Add(op, pending);
+            pending.HasBegun(_patience);
+        }
+#pragma warning disable CA1031 // What it throws is to be found in its task.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            throw Violation($"{pending.Name} threw from the call itself: {e}");
+        }
+
+        // What is no part of a queue is over, or it never will be.
+        if (!queues) Complete(pending);
+    }
+
+    private void SetDeadline(ConnEnd end, PollMode mode, ConnDeadline? when)
+    {
+        long now = Stopwatch.GetTimestamp();
+        DateTimeOffset? deadline = when switch
+        {
+            null => null,
+            ConnDeadline.Far => DateTimeOffset.UtcNow + TimeSpan.FromHours(1),
+            ConnDeadline.Soon => DateTimeOffset.UtcNow + Soon,
+            _ => DateTimeOffset.UnixEpoch,
+        };
+        Call(end, "SetDeadline", mode switch
+        {
+            PollMode.Read => conn => conn.SetReadDeadline(deadline),
+            PollMode.Write => conn => conn.SetWriteDeadline(deadline),
+            _ => conn => conn.SetDeadline(deadline),
+        });
+        end.SetDeadline(mode, when ?? ConnDeadline.Far);
+        if (mode.HasFlag(PollMode.Read)) _soon[(end, PollMode.Read)] = now;
+        if (mode.HasFlag(PollMode.Write)) _soon[(end, PollMode.Write)] = now;
+    }
+
+    private void SetTimeout(ConnEnd end, PollMode mode, ConnDeadline? span)
+    {
+        int ms = span is null ? Timeout.Infinite : span == ConnDeadline.Soon ? (int)Soon.TotalMilliseconds : 3_600_000;
+        Call(end, "time-out", mode == PollMode.Read ? conn => conn.ReadTimeout = ms : conn => conn.WriteTimeout = ms);
+        if (end.IsDisposed) return;
+        if (mode == PollMode.Read) end.ReadTimeout = span;
+        else end.WriteTimeout = span;
+        if (span is null) end.SetDeadline(mode, ConnDeadline.Far);
+        int said = mode == PollMode.Read ? ConnOf(end).ReadTimeout : ConnOf(end).WriteTimeout;
+        if (said != ms) throw Violation($"the time-out is {said} ms after it was set to {ms} ms");
+    }
+
+    private void Shutdown(ConnEnd end, Action<Conn> shutdown, Action<ConnEnd> done)
+    {
+        bool mayRefuse = _model.MayRefuseShutdown(end);
+        try
+        {
+            Call(end, "shutdown", shutdown);
+            if (!end.IsDisposed) done(end);
+        }
+        catch (NetOpException e) when (mayRefuse)
+        {
+            Note(e.SocketErrorCode.ToString());
+        }
+        catch (NetOpException e)
+        {
+            throw Violation($"a half close of the {end} failed: {e.Message}");
+        }
+    }
+
+    private void Close(ConnEnd end)
+    {
+        // Not by Call: it may be closed more than once.
+        ConnOf(end).Dispose();
+        if (!end.IsDisposed) _model.Dispose(end);
+    }
+
+    // A call that does not wait, and after a close says so; a flush alone has nothing to say.
+    private void Call(ConnEnd end, string name, Action<Conn> call)
+    {
+        try
+        {
+            call(ConnOf(end));
+            bool says = !name.StartsWith("Flush", StringComparison.Ordinal);
+            if (end.IsDisposed && says) throw Violation($"{name} of the {end} did not say that it is closed");
+        }
+        catch (ObjectDisposedException e)
+        {
+            if (!end.IsDisposed) throw Violation($"{name} of the {end} threw {e}");
+            Note("disposed");
+        }
+    }
+
+    /// <summary>Waits for all that has to be over, and takes down all that is.</summary>
+    private void Settle()
+    {
+        bool changed;
+        do
+        {
+            changed = false;
+            _model.Evaluate();
+            foreach (ConnEnd end in _model.Ends)
+            {
+                // A write that is over comes before the read of its bytes.
+                foreach (PollMode mode in (PollMode[])[PollMode.Write, PollMode.Read]) changed |= Settle(end.Queue(mode));
+            }
+        }
+        while (changed);
+        foreach (ConnEnd end in _model.Ends)
+        {
+            Conn conn = ConnOf(end);
+            if (conn.CanRead != end.IsDisposed && conn.CanWrite != end.IsDisposed) continue;
+            throw Violation($"CanRead and CanWrite of the {end} are {conn.CanRead} and {conn.CanWrite}");
+        }
+    }
+
+    private bool Settle(List<ConnOp> queue)
+    {
+        // In turn, for so the bytes come; but one that leaves the queue does not wait for its turn.
+        ConnOp? over = queue.FirstOrDefault(op => op.Must || (op == queue[0] && _pending[op].Task.IsCompleted));
+        if (over is null) return false;
+        Pending pending = _pending[over];
+        Await(pending);
+
+        // Where it had its turn, those before it have had theirs.
+        while (over != queue[0] && pending.Task.IsCompletedSuccessfully) Complete(_pending[queue[0]]);
+        Complete(pending);
+        return true;
+    }
+
+    private void Complete(Pending pending)
+    {
+        ConnOp op = pending.Op;
+        Await(pending);
+        _pending.Remove(op);
+        ConnOutcomes outcome = pending.Outcome(out int read, out string text);
+        Note($"{pending.Name}: {text}");
+        if (outcome == ConnOutcomes.None) throw Violation($"{pending.Name} came to {text}");
+        if (outcome == ConnOutcomes.Timeout && op.End.Deadline(op.Mode) == ConnDeadline.Soon)
+        {
+            TimeSpan taken = Stopwatch.GetElapsedTime(_soon[(op.End, op.Mode)]);
+            string met = $"{pending.Name} met its deadline {Soon.TotalMilliseconds} ms ahead after {taken.TotalMilliseconds} ms";
+            if (taken < Soon) throw Violation(met);
+        }
+        if (op.Mode == PollMode.Read && pending.Buffer.AsSpan(read).ContainsAnyExcept(ConnStream.Nothing))
+        {
+            throw Violation($"{pending.Name} came to {text}, and wrote more into its buffer than that");
+        }
+        if (_model.Complete(op, outcome, pending.BytesRead(read)) is { } fault) throw Violation(fault);
+        pending.Dispose();
+    }
+
+    private void Await(Pending pending)
+    {
+        if (Task.WhenAny(pending.Task).Wait(_patience)) return;
+        string expected = pending.Op.Allowed == ConnOutcomes.None ? "its turn has come" : $"{pending.Op.Allowed} was expected";
+        throw Violation($"{pending.Name} has not come back for {_patience.TotalSeconds} s; {expected}");
+    }
+
+    private Conn ConnOf(ConnEnd end) => _conns[end == _model.Ends[0] ? 0 : 1];
+
+    private ModelViolation Violation(string fault) => new(fault, _model.Describe());
+
+    private void Begin(string command)
+    {
+        Volatile.Write(ref _progress, Stopwatch.GetTimestamp());
+        Volatile.Write(ref _expectation, _model.Describe());
+        _number++;
+        lock (_trace) _trace.Add(string.Create(CultureInfo.InvariantCulture, $"{_number,4}  {command}"));
+    }
+
+    private void Note(string outcome)
+    {
+        lock (_trace) _trace[^1] += " → " + outcome;
+    }
+
+    private string Describe(ConnCommand command) => command switch
+    {
+        ConnCommand.Read read => $"{read.Call}({read.Count}) of {_model.Ends[read.End]}, {Form(read.Blocking, read.Token)}",
+        ConnCommand.Write write => $"{write.Call}({write.Count}) of {_model.Ends[write.End]}, {Form(write.Blocking, write.Token)}",
+        ConnCommand.Drain drain => $"reads of {_model.Ends[drain.End]} until there is nothing more, {Form(drain.Blocking, ConnToken.None)}",
+        ConnCommand.SetDeadline set => $"{set.Mode} deadline of {_model.Ends[set.End]}: {set.When?.ToString() ?? "none"}",
+        ConnCommand.SetTimeout set => $"{set.Mode} time-out of {_model.Ends[set.End]}: {set.Span?.ToString() ?? "infinite"}",
+        ConnCommand.Cancel(int end, PollMode mode, int _) => $"cancel a {mode} of {_model.Ends[end]}",
+        ConnCommand.CloseRead(int end) => $"CloseRead of {_model.Ends[end]}",
+        ConnCommand.CloseWrite(int end) => $"CloseWrite of {_model.Ends[end]}",
+        ConnCommand.Flush(int end, bool _) => $"Flush of {_model.Ends[end]}",
+        ConnCommand.Dispose(int end) => $"Dispose of {_model.Ends[end]}",
+        _ => throw new InvalidOperationException($"unknown command {command}"),
+    };
+
+    private static string Form(bool blocking, ConnToken token) =>
+        blocking ? "blocking" : token == ConnToken.None ? "async" : $"async, {token} token";
+
+    /// <summary>An operation that was begun.</summary>
+    private sealed class Pending(ConnOp op, int number, byte[] buffer, CancellationTokenSource? source) : IDisposable
+    {
+        // What a copy has got.
+        private readonly MemoryStream? _sink = op.Call == ConnCall.CopyTo ? new MemoryStream() : null;
+        private NetOperation<int>? _operation;
+
+        public ConnOp Op => op;
+        public byte[] Buffer => buffer;
+        public CancellationTokenSource? Source => source;
+        public string Name { get; } = string.Create(CultureInfo.InvariantCulture, $"{op.Call} #{number} of {op.End}");
+        public Task<int> Task => _operation!.Task;
+
+        public void HasBegun(TimeSpan patience) => _operation!.HasBegun(patience);
+
+        public void Begin(Conn conn, bool blocking)
+        {
+            CancellationToken token = source?.Token ?? default;
+            _operation = op.Call switch
+            {
+                ConnCall.Read when blocking => new(() => conn.Read(buffer.AsSpan())),
+                ConnCall.Read => new(conn.ReadAsync(buffer.AsMemory(), token).AsTask()),
+                ConnCall.ReadArray when blocking => new(() => conn.Read(buffer, 0, op.Count)),
+                ConnCall.ReadArray => new(conn.ReadAsync(buffer, 0, op.Count, token)),
+                ConnCall.BeginRead => new(Task<int>.Factory.FromAsync(conn.BeginRead, conn.EndRead, buffer, 0, op.Count, null)),
+                ConnCall.ReadByte => new(() =>
+                {
+                    int value = conn.ReadByte();
+                    if (value >= 0) buffer[0] = (byte)value;
+                    return value < 0 ? 0 : 1;
+                }),
+                ConnCall.ReadNothing when blocking => new(() => conn.Read([])),
+                ConnCall.ReadNothing => new(conn.ReadAsync(Memory<byte>.Empty, token).AsTask()),
+                ConnCall.WaitToRead when blocking => new(() => conn.WaitToRead() ? 1 : 0),
+                ConnCall.WaitToRead => new(WaitToRead()),
+                ConnCall.ReadExactly when blocking => Blocking(() => conn.ReadExactly(buffer)),
+                ConnCall.ReadExactly => new(Async(() => conn.ReadExactlyAsync(buffer, token).AsTask())),
+                ConnCall.CopyTo when blocking => Blocking(() => conn.CopyTo(_sink!)),
+                ConnCall.CopyTo => new(Async(() => conn.CopyToAsync(_sink!, token))),
+                ConnCall.Write when blocking => Blocking(() => conn.Write(buffer.AsSpan())),
+                ConnCall.Write => new(Async(() => conn.WriteAsync(buffer.AsMemory(), token).AsTask())),
+                ConnCall.WriteArray when blocking => Blocking(() => conn.Write(buffer, 0, op.Count)),
+                ConnCall.WriteArray => new(Async(() => conn.WriteAsync(buffer, 0, op.Count, token))),
+                ConnCall.BeginWrite => new(Async(() => System.Threading.Tasks.Task.Factory.FromAsync(
+                    conn.BeginWrite, conn.EndWrite, buffer, 0, op.Count, null))),
+                ConnCall.WriteByte => Blocking(() => conn.WriteByte(buffer[0])),
+                _ => throw new InvalidOperationException($"unknown call {op.Call}"),
+            };
+
+            async Task<int> WaitToRead() => await conn.WaitToReadAsync(token).ConfigureAwait(false) ? 1 : 0;
+        }
+
+        /// <summary>What it came to; none for what no operation may come to.</summary>
+        public ConnOutcomes Outcome(out int read, out string text)
+        {
+            read = 0;
+            try
+            {
+                int value = Task.GetAwaiter().GetResult();
+                text = op.Call is ConnCall.Read or ConnCall.ReadArray or ConnCall.BeginRead ? $"{value}" : "done";
+                if (op.Mode == PollMode.Write) return ConnOutcomes.Done;
+                if (op.Call == ConnCall.ReadNothing) return value == 0 ? ConnOutcomes.Done | ConnOutcomes.End : ConnOutcomes.None;
+                if (op.Call == ConnCall.CopyTo || value == 0)
+                {
+                    text = "the end";
+                    return ConnOutcomes.End;
+                }
+                if (op.Call == ConnCall.WaitToRead) return ConnOutcomes.Done;
+                if (value < 0 || value > op.Count) return ConnOutcomes.None;
+                read = value;
+                return ConnOutcomes.Done;
+            }
+#pragma warning disable CA1031 // The model is asked about all of them.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                // What there is of several reads tells how many bytes they got.
+                int first = buffer.AsSpan().IndexOf(ConnStream.Nothing);
+                if (op.Call == ConnCall.ReadExactly) read = first < 0 ? buffer.Length : first;
+                text = e.Message;
+                string operation = op.Mode == PollMode.Write ? "write" : op.Call == ConnCall.WaitToRead ? "wait to read" : "read";
+                return e switch
+                {
+                    OperationCanceledException canceled when canceled.CancellationToken == source?.Token => ConnOutcomes.Canceled,
+                    ObjectDisposedException => ConnOutcomes.Disposed,
+                    EndOfStreamException => ConnOutcomes.End,
+                    NetOpException failed when failed.Operation != operation => ConnOutcomes.None,
+                    NetOpException { IsTimeout: true, IsClosed: false } => ConnOutcomes.Timeout,
+                    NetOpException { IsClosed: true } => ConnOutcomes.Closed,
+                    NetOpException { SocketErrorCode: SocketError.ConnectionReset } => ConnOutcomes.Reset,
+                    NetOpException { SocketErrorCode: SocketError.Shutdown } => ConnOutcomes.Shutdown,
+                    _ => ConnOutcomes.None,
+                };
+            }
+        }
+
+        public ReadOnlySpan<byte> BytesRead(int count) =>
+            _sink is not null ? _sink.GetBuffer().AsSpan(0, (int)_sink.Length) : buffer.AsSpan(0, count);
+
+        public void Dispose()
+        {
+            source?.Dispose();
+            _sink?.Dispose();
+        }
+
+        private NetOperation<int> Blocking(Action call) => new(() =>
+        {
+            call();
+            return op.Count;
+        });
+
+        // Stream's own members throw from the call what Conn's put into the task.
+        private async Task<int> Async(Func<Task> call)
+        {
+            await call().ConfigureAwait(false);
+            return op.Count;
+        }
+    }
+}

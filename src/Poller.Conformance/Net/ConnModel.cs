@@ -1,0 +1,332 @@
+using System.Globalization;
+using System.Text;
+using Poller.Abstractions;
+
+namespace Poller.Conformance;
+
+// The contract of Conn as a state machine: two byte queues with half closes, deadlines and operations that wait. It does no I/O: the
+// harness tells it which operation began, what was done to either end and what an operation came to, and the model answers what each may
+// come to, and which must be over.
+//
+// The queues are bounded by the kernel's buffers, whose size is not known. A write that leaves at most RoomForSure bytes unread must be
+// done; a greater one may be, or may wait for the reader. A reader that waits, on the other hand, waits: a read is over for bytes, an end,
+// a deadline, a token, a close, and for nothing else.
+//
+// An operation is judged by all that was allowed since it began: it may have been over before the latest command.
+
+/// <summary>What an operation comes to.</summary>
+[Flags]
+internal enum ConnOutcomes
+{
+    None = 0,
+
+    /// <summary>It did what it is for: bytes were read, or are there, or all were sent.</summary>
+    Done = 1,
+
+    /// <summary>The end: a read of 0, a wait that is false.</summary>
+    End = 2,
+    Timeout = 4,
+    Canceled = 8,
+
+    /// <summary>Closed on this side during the operation.</summary>
+    Closed = 16,
+
+    /// <summary>Closed on this side before it.</summary>
+    Disposed = 32,
+    Reset = 64,
+
+    /// <summary>Written after the end of writing (EPIPE).</summary>
+    Shutdown = 128,
+}
+
+/// <summary>Where a deadline stands.</summary>
+internal enum ConnDeadline
+{
+    /// <summary>There is none, or so far ahead that no sequence lives to see it.</summary>
+    Far,
+
+    /// <summary>It comes within milliseconds, or has come; an operation that met it makes it <see cref="Past"/>.</summary>
+    Soon,
+    Past,
+}
+
+/// <summary>The calls.</summary>
+internal enum ConnCall
+{
+    Read,
+    ReadArray,
+    BeginRead,
+    ReadByte,
+    ReadNothing,
+    WaitToRead,
+    ReadExactly,
+    CopyTo,
+    Write,
+    WriteArray,
+    BeginWrite,
+    WriteByte,
+}
+
+/// <summary>An operation that is not over.</summary>
+internal sealed class ConnOp(ConnEnd end, PollMode mode, ConnCall call, int count)
+{
+    public ConnEnd End => end;
+    public PollMode Mode => mode;
+    public ConnCall Call => call;
+    public int Count => count;
+
+    /// <summary>What a write sends.</summary>
+    public ConnSegment? Segment { get; init; }
+
+    /// <summary>What it may have come to by now.</summary>
+    public ConnOutcomes Allowed { get; set; }
+
+    /// <summary>Whether it has to be over.</summary>
+    public bool Must { get; set; }
+
+    public bool IsCanceled { get; set; }
+
+    /// <summary>Whether it is several reads, between which the bytes it has got are its own secret.</summary>
+    public bool IsComposite => Call is ConnCall.ReadExactly or ConnCall.CopyTo;
+
+    public override string ToString() =>
+        $"{Call}({Count}): " + (Allowed == ConnOutcomes.None ? "waits" : $"{(Must ? "must" : "may")} be over, by {Allowed}");
+}
+
+/// <summary>One end of the connection.</summary>
+internal sealed class ConnEnd(string name)
+{
+    public ConnEnd Peer { get; set; } = null!;
+
+    /// <summary>What it has written.</summary>
+    public ConnStream Sent { get; } = new();
+
+    public bool ReadIsClosed { get; set; }
+    public bool WriteIsClosed { get; set; }
+    public bool IsDisposed { get; set; }
+
+    /// <summary>In the order they began; the first one is under way.</summary>
+    public List<ConnOp> Reads { get; } = [];
+    public List<ConnOp> Writes { get; } = [];
+
+    public ConnDeadline ReadDeadline { get; set; }
+    public ConnDeadline WriteDeadline { get; set; }
+
+    /// <summary>What each operation makes its deadline; null for nothing.</summary>
+    public ConnDeadline? ReadTimeout { get; set; }
+    public ConnDeadline? WriteTimeout { get; set; }
+
+    /// <summary>No byte comes from it after those that were sent.</summary>
+    public bool HasEnded => WriteIsClosed || IsDisposed;
+
+    public List<ConnOp> Queue(PollMode mode) => mode == PollMode.Read ? Reads : Writes;
+
+    public ConnDeadline Deadline(PollMode mode) => mode == PollMode.Read ? ReadDeadline : WriteDeadline;
+
+    public ConnDeadline? Timeout(PollMode mode) => mode == PollMode.Read ? ReadTimeout : WriteTimeout;
+
+    public void SetDeadline(PollMode mode, ConnDeadline deadline)
+    {
+        if (mode.HasFlag(PollMode.Read)) ReadDeadline = deadline;
+        if (mode.HasFlag(PollMode.Write)) WriteDeadline = deadline;
+    }
+
+    public override string ToString() => name;
+}
+
+/// <summary>What the operations on a connection may and must come to, after everything that was done so far.</summary>
+internal sealed class ConnModel
+{
+    /// <summary>What the kernel takes on from a writer whatever its buffers are.</summary>
+    public const int RoomForSure = 16 * 1024;
+
+    /// <summary>The most operations of one direction at one end.</summary>
+    public const int MaxQueue = 3;
+
+    // TCP may have answered bytes that nobody will read with a reset, which throws away what is on its way.
+    private bool _mayBeReset;
+
+    public ConnModel()
+    {
+        ConnEnd client = new("client"), server = new("server");
+        (client.Peer, server.Peer) = (server, client);
+        Ends = [client, server];
+    }
+
+    public IReadOnlyList<ConnEnd> Ends { get; }
+
+    /// <summary>Whether shutdown(2) may be refused: both directions have ended, and the kernel is done with the connection.</summary>
+    public bool MayRefuseShutdown(ConnEnd end) => _mayBeReset || (end.WriteIsClosed && end.Peer.HasEnded);
+
+    /// <summary>
+    /// Whether an operation may begin here. Not behind one that reads several times or moves the deadline: in which order these come is
+    /// not told.
+    /// </summary>
+    public static bool CanBegin(ConnEnd end, PollMode mode, ConnCall call)
+    {
+        List<ConnOp> queue = end.Queue(mode);
+        bool alone = call is ConnCall.ReadExactly or ConnCall.CopyTo;
+        return end.IsDisposed
+            || (queue.Count < MaxQueue
+                && (queue.Count == 0 || (!alone && !queue[0].IsComposite && end.Timeout(mode) is null))
+                && !(alone && end.Timeout(mode) is not null)
+                && !(mode == PollMode.Write && !end.Sent.CanAppend));
+    }
+
+    /// <summary>An operation begins, or queues.</summary>
+    public static ConnOp Begin(ConnEnd end, PollMode mode, ConnCall call, int count, bool isCanceled)
+    {
+        bool stillborn = end.IsDisposed || isCanceled;
+        bool sends = mode == PollMode.Write && count > 0 && !stillborn;
+        ConnOp op = new(end, mode, call, count) { Segment = sends ? end.Sent.Append(count) : null };
+        if (stillborn)
+        {
+            (op.Allowed, op.Must) = (isCanceled ? ConnOutcomes.Canceled : ConnOutcomes.Disposed, true);
+            return op;
+        }
+        end.Queue(mode).Add(op);
+        if (end.Timeout(mode) is { } timeout) end.SetDeadline(mode, timeout);
+        return op;
+    }
+
+    public void CloseRead(ConnEnd end)
+    {
+        end.ReadIsClosed = true;
+        if (end.WriteIsClosed && end.Peer.Sent.PossibleBytes > 0) _mayBeReset = true;
+    }
+
+    public void CloseWrite(ConnEnd end)
+    {
+        end.WriteIsClosed = true;
+        if (end.ReadIsClosed && end.Peer.Sent.PossibleBytes > 0) _mayBeReset = true;
+    }
+
+    public void Dispose(ConnEnd end)
+    {
+        end.IsDisposed = true;
+        if (end.Peer.Sent.PossibleBytes > 0) _mayBeReset = true;
+    }
+
+    /// <summary>Works out what each operation may and must come to.</summary>
+    public void Evaluate()
+    {
+        // The writes first: what they may have sent may be read.
+        foreach (ConnEnd end in Ends) Evaluate(end.Writes, EvaluateWrite);
+        foreach (ConnEnd end in Ends) Evaluate(end.Reads, EvaluateRead);
+    }
+
+    /// <summary>An operation is over. Says what is wrong with that, or null.</summary>
+    /// <param name="op">The operation.</param>
+    /// <param name="outcome">What it came to; more than one where they cannot be told apart.</param>
+    /// <param name="bytes">What it has read.</param>
+    public string? Complete(ConnOp op, ConnOutcomes outcome, ReadOnlySpan<byte> bytes)
+    {
+        op.End.Queue(op.Mode).Remove(op);
+        if ((op.Allowed & outcome) == 0)
+        {
+            string expected = op.Allowed == ConnOutcomes.None ? "it was expected to wait" : $"{op.Allowed} was expected";
+            return $"{op.Call} of the {op.End} came to {outcome}; {expected}";
+        }
+        if (outcome == ConnOutcomes.Timeout) op.End.SetDeadline(op.Mode, ConnDeadline.Past);
+        if (op.Mode == PollMode.Write)
+        {
+            if (op.Segment is not { } segment) return null;
+            if (outcome == ConnOutcomes.Done) segment.Certain = segment.Possible = segment.Count;
+            else if (segment.Possible == 0) op.End.Sent.Drop(segment);
+            return null;
+        }
+        ConnStream stream = op.End.Peer.Sent;
+        if (stream.Deliver(bytes) is { } fault) return $"{op.Call} of the {op.End}: {fault}";
+        return op.IsComposite && outcome == ConnOutcomes.End && stream.CertainBytes > 0 && !op.End.ReadIsClosed && !_mayBeReset
+            ? $"{op.Call} of the {op.End} came to an end, and {stream.CertainBytes} bytes were to come"
+            : null;
+    }
+
+    /// <summary>The state, a line an end.</summary>
+    public string Describe()
+    {
+        StringBuilder text = new();
+        foreach (ConnEnd end in Ends)
+        {
+            if (end != Ends[0]) text.Append('\n');
+            text.Append(CultureInfo.InvariantCulture, $"{end}: deadlines {end.ReadDeadline} and {end.WriteDeadline}");
+            if (end.ReadTimeout is { } read) text.Append(CultureInfo.InvariantCulture, $", ReadTimeout {read}");
+            if (end.WriteTimeout is { } write) text.Append(CultureInfo.InvariantCulture, $", WriteTimeout {write}");
+            if (end.ReadIsClosed) text.Append(", CloseRead");
+            if (end.WriteIsClosed) text.Append(", CloseWrite");
+            if (end.IsDisposed) text.Append(", disposed");
+            text.Append(CultureInfo.InvariantCulture, $"; of what it sent, {end.Sent}");
+            foreach (ConnOp op in (ConnOp[])[.. end.Reads, .. end.Writes]) text.Append(CultureInfo.InvariantCulture, $"\n  {op}");
+        }
+        if (_mayBeReset) text.Append("\nthe connection may be reset");
+        return text.ToString();
+    }
+
+    private static void Evaluate(List<ConnOp> queue, Action<ConnOp, bool> evaluate)
+    {
+        bool mayRun = true;
+        foreach (ConnOp op in queue)
+        {
+            op.Must = op.End.IsDisposed || op.IsCanceled;
+            if (op.End.IsDisposed) op.Allowed |= op.IsComposite ? ConnOutcomes.Closed | ConnOutcomes.Disposed : ConnOutcomes.Closed;
+            else if (op.IsCanceled) op.Allowed |= ConnOutcomes.Canceled;
+            else if (mayRun) evaluate(op, op == queue[0]);
+
+            // Its turn has come only if those before it may be over.
+            mayRun &= op.Allowed != ConnOutcomes.None;
+        }
+    }
+
+    private void EvaluateWrite(ConnOp op, bool isFirst)
+    {
+        ConnEnd end = op.End;
+        if (MeetsDeadline(op, isFirst)) return;
+        if (op.Count == 0)
+        {
+            Allow(op, ConnOutcomes.Done, isFirst);
+            return;
+        }
+        if (end.WriteIsClosed)
+        {
+            // A kernel with too many connections in TIME-WAIT forgets one, and answers its peer's end with a reset.
+            Allow(op, _mayBeReset || end.Peer.IsDisposed ? ConnOutcomes.Shutdown | ConnOutcomes.Reset : ConnOutcomes.Shutdown, isFirst);
+            return;
+        }
+        op.Segment!.Possible = op.Count;
+        if (end.Peer.IsDisposed || end.Peer is { ReadIsClosed: true, WriteIsClosed: true }) _mayBeReset = true;
+        bool isCopied = end.Peer is { Reads: [{ Call: ConnCall.CopyTo }, ..], ReadDeadline: ConnDeadline.Far, ReadIsClosed: false };
+        Allow(op, ConnOutcomes.Done, isFirst && (isCopied || end.Sent.PossibleBytes <= RoomForSure));
+
+        // One who is gone answers with a reset. One who only reads no more may have let his window close before.
+        if (_mayBeReset) Allow(op, ConnOutcomes.Reset | ConnOutcomes.Shutdown, isFirst && end.Peer.IsDisposed);
+    }
+
+    private void EvaluateRead(ConnOp op, bool isFirst)
+    {
+        ConnEnd end = op.End;
+        if (MeetsDeadline(op, isFirst)) return;
+        ConnStream stream = end.Peer.Sent;
+        long wanted = op.Call == ConnCall.ReadExactly ? op.Count : op.Call == ConnCall.CopyTo ? long.MaxValue : 1;
+        bool isThere = stream.CertainBytes >= wanted;
+        if (stream.PossibleBytes >= wanted) Allow(op, ConnOutcomes.Done, isFirst && isThere);
+        if (end.Peer.HasEnded) Allow(op, isThere ? ConnOutcomes.None : ConnOutcomes.End, isFirst);
+
+        // What came before is taken first; whether it has come is the kernel's to say.
+        if (end.ReadIsClosed) Allow(op, ConnOutcomes.End, isFirst);
+        if (_mayBeReset) Allow(op, ConnOutcomes.Reset | ConnOutcomes.End, must: false);
+    }
+
+    // Whether nothing else may come of it any more.
+    private static bool MeetsDeadline(ConnOp op, bool isFirst)
+    {
+        ConnDeadline deadline = op.End.Deadline(op.Mode);
+        if (deadline != ConnDeadline.Far) Allow(op, ConnOutcomes.Timeout, isFirst);
+        return deadline == ConnDeadline.Past;
+    }
+
+    private static void Allow(ConnOp op, ConnOutcomes outcomes, bool must)
+    {
+        op.Allowed |= outcomes;
+        op.Must |= must;
+    }
+}

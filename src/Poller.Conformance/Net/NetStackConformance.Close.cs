@@ -1,0 +1,182 @@
+using System.Net;
+using System.Net.Sockets;
+using Poller.Net;
+
+namespace Poller.Conformance;
+
+// The closes, half closes and listeners of Go's net/net_test.go, conn_test.go and tcpsock_test.go.
+
+public abstract partial class NetStackConformance
+{
+    /// <summary>Go: TestConnClose and TestCloseUnblocksRead. A close ends all that waits and all that queues.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_close_ends_all_that_waits_and_all_that_queues(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        List<NetOperation<int>> operations = [];
+        for (int i = 0; i < 3; i++)
+        {
+            operations.Add(client.StartRead(blocking, new byte[1]).Waiting());
+            operations.Add(client.StartWrite(blocking, Plenty).Waiting());
+        }
+        NetOperation<bool> waiting = server.StartWaitToRead(blocking);
+        client.Dispose();
+        foreach (NetOperation<int> operation in operations) operation.EndsByClose();
+        Assert.True(waiting.Result()); // What the first write has sent.
+        server.Dispose();
+    }
+
+    /// <summary>Go: TestConnClose. What begins after a close fails, and a second close is none.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void After_a_close_every_operation_says_so(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        client.Dispose();
+        client.Dispose();
+        Assert.False(client.CanRead || client.CanWrite);
+        Assert.Throws<ObjectDisposedException>(() => { client.StartRead(blocking, new byte[1]).Result(); });
+        Assert.Throws<ObjectDisposedException>(() => { client.StartWrite(blocking, One).Result(); });
+        Assert.Throws<ObjectDisposedException>(() => { client.StartWaitToRead(blocking).Result(); });
+        Assert.Throws<ObjectDisposedException>(() => client.SetDeadline(null));
+        Assert.Throws<ObjectDisposedException>(() => client.SetReadDeadline(LongAgo));
+        Assert.Throws<ObjectDisposedException>(() => client.SetWriteDeadline(LongAgo));
+        Assert.Throws<ObjectDisposedException>(client.CloseRead);
+        Assert.Throws<ObjectDisposedException>(client.CloseWrite);
+        Assert.Equal(0, server.StartRead(blocking, new byte[1]).Result());
+    }
+
+    /// <summary>Go: TestCloseWrite. The peer reads what was sent and the end, and answers.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void Close_write_is_the_end_for_the_peer_who_writes_on(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        byte[] buffer = new byte[2];
+        NetOperation<int> reading = server.StartRead(blocking, buffer).Waiting();
+        client.StartWrite(blocking, One).Result();
+        Assert.Equal(1, reading.Result());
+        reading = server.StartRead(blocking, buffer).Waiting();
+        client.CloseWrite();
+        Assert.Equal(0, reading.Result());
+        Assert.Equal(0, server.StartRead(blocking, buffer).Result());
+        Assert.Equal(SocketError.Shutdown, client.StartWrite(blocking, One).Fails().SocketErrorCode);
+        reading = client.StartRead(blocking, buffer).Waiting();
+        server.StartWrite(blocking, One).Result();
+        Assert.Equal(1, reading.Result());
+        server.CloseWrite();
+        Assert.Equal(0, client.StartRead(blocking, buffer).Result());
+    }
+
+    /// <summary>Go: TestCloseRead. Reads end; writes go on.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void Close_read_ends_reads_and_leaves_writes(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        NetOperation<int> reading = client.StartRead(blocking, new byte[1]).Waiting();
+        client.CloseRead();
+        Assert.Equal(0, reading.Result());
+        Assert.Equal(0, client.StartRead(blocking, new byte[1]).Result());
+        Assert.False(client.StartWaitToRead(blocking).Result());
+        client.StartWrite(blocking, One).Result();
+        Assert.Equal(1, server.StartRead(blocking, new byte[2]).Result());
+    }
+
+    /// <summary>Go: the tests of CloseWrite while a write waits. What waits for room is cut off with an error.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void Close_write_ends_a_write_that_waits(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        NetOperation<int> writing = client.StartWrite(blocking, Plenty).Waiting();
+        client.CloseWrite();
+        Assert.Equal(SocketError.Shutdown, writing.Fails().SocketErrorCode);
+        NetOperation<long> draining = new(() => server.DrainAsync(blocking: true).GetAwaiter().GetResult());
+        Assert.InRange(draining.Result(), 1, Plenty.Length - 1);
+    }
+
+    /// <summary>Go: TestTCPBig's end. A close sends off what was written before it.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void What_was_written_before_a_close_arrives(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        byte[] sent = Bytes(50_000), received = new byte[sent.Length];
+        client.StartWrite(blocking, sent).Result();
+        client.Dispose();
+        NetOperation.Run(blocking, () => server.ReadExactlyAsync(blocking, received).AsTask()).Result();
+        Assert.True(received.AsSpan().SequenceEqual(sent), "the bytes that arrived are not those that were sent");
+        Assert.Equal(0, server.StartRead(blocking, new byte[1]).Result());
+    }
+
+    /// <summary>Go: TestListenerClose, and TestListenCloseListen: its port is free again at once.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_listener_that_closes_ends_its_accepts_and_frees_its_port(bool blocking)
+    {
+        TcpConnListener listener = Listen();
+        NetOperation<Conn> accepting = listener.StartAccept(blocking).Waiting(), queued = listener.StartAccept(blocking).Waiting();
+        IPEndPoint local = listener.LocalEndPoint;
+        listener.Dispose();
+        accepting.EndsByClose();
+        queued.EndsByClose();
+        Assert.Throws<ObjectDisposedException>(() => { listener.StartAccept(blocking).Result(); });
+        Assert.Throws<ObjectDisposedException>(() => listener.SetDeadline(null));
+        Assert.Equal(SocketError.ConnectionRefused, Stack.StartDial(blocking, local.ToString()).Fails().SocketErrorCode);
+        Own(Stack.ListenTcp(local));
+    }
+
+    /// <summary>Go: TestTCPConcurrentAccept. Every one who dials is accepted, by one of those who accept, once.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void Concurrent_accepts_take_each_connection_once(bool blocking)
+    {
+        const int Accepts = 4, Each = 5;
+        TcpConnListener listener = Listen();
+        List<Conn> accepted = [];
+        NetOperation<bool>[] acceptors = [.. Enumerable.Range(0, Accepts).Select(_ => NetOperation.Run(blocking, async () =>
+        {
+            for (int i = 0; i < Each; i++)
+            {
+                Conn conn = blocking ? listener.Accept() : await listener.AcceptAsync().ConfigureAwait(false);
+                lock (accepted) accepted.Add(conn);
+            }
+        }))];
+        List<string> dialed = [];
+        for (int i = 0; i < Accepts * Each; i++)
+        {
+            Conn conn = Own(Stack.StartDial(blocking, listener.LocalEndPoint.ToString()).Result());
+            dialed.Add(conn.LocalEndPoint.ToString()!);
+        }
+        foreach (NetOperation<bool> acceptor in acceptors) acceptor.Result();
+        foreach (Conn conn in accepted) Own(conn);
+        IEnumerable<string> known = accepted.Select(conn => conn.RemoteEndPoint.ToString()!);
+        Assert.Equal(dialed.Order(StringComparer.Ordinal), known.Order(StringComparer.Ordinal));
+    }
+
+    /// <summary>Go: TestTCPStress, and TestCloseUnblocksRead's race: connections that come and go while both ends call.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_close_that_races_operations_ends_every_one(bool blocking)
+    {
+        for (int round = 0; round < 20; round++)
+        {
+            (TcpConn client, TcpConn server) = Stack.Pair(Worker.Bound);
+            using (server)
+            {
+                NetOperation<bool>[] racers =
+                [
+                    NetOperation.Run(blocking, () => server.EchoAsync(blocking)),
+                    NetOperation.Run(blocking, () => client.PourAsync(blocking)),
+                    NetOperation.Run(blocking, () => client.DrainAsync(blocking)),
+                    NetOperation.Run(blocking, () => client.DrainAsync(blocking)),
+                ];
+                Thread.SpinWait(round * 500);
+                client.Dispose();
+                foreach (NetOperation<bool> racer in racers) racer.Result();
+            }
+        }
+    }
+}

@@ -1,0 +1,367 @@
+using System.Diagnostics;
+using Poller.Net;
+
+namespace Poller.Conformance;
+
+// Go's net/timeout_test.go.
+
+public abstract partial class NetStackConformance
+{
+    /// <summary>Go: TestDialTimeout.</summary>
+    [Fact]
+    public void A_dial_that_gets_no_answer_times_out_and_never_early()
+    {
+        FullListener full = ListenWithoutRoom();
+        TimeSpan span = TimeSpan.FromMilliseconds(30);
+        long start = Stopwatch.GetTimestamp();
+        NetOperation<TcpConn> dialing = new(() => Stack.DialTcp(full.EndPoint, span));
+        dialing.TimesOut();
+        AssertNotEarly(start, span);
+        NetOpException e = dialing.Fails();
+        Assert.Equal("dial", e.Operation);
+        Assert.Equal(full.EndPoint, e.RemoteEndPoint);
+    }
+
+    /// <summary>Go: TestDialTimeoutMaxDuration, with the other spans at the edge of what there is.</summary>
+    [Fact]
+    public void A_dial_takes_the_longest_time_out_there_is()
+    {
+        TcpConnListener listener = Listen();
+        foreach (TimeSpan? span in (TimeSpan?[])[TimeSpan.MaxValue, Timeout.InfiniteTimeSpan, null])
+        {
+            NetOperation<Conn> accepting = listener.StartAccept(blocking: false);
+            Own(new NetOperation<TcpConn>(() => Stack.DialTcp(listener.LocalEndPoint, span)).Result());
+            Own(accepting.Result());
+        }
+        Assert.Throws<ArgumentOutOfRangeException>(() => Stack.DialTcp(listener.LocalEndPoint, TimeSpan.Zero));
+    }
+
+    /// <summary>Go: TestDialCancel. The token's twin of the time-out.</summary>
+    [Fact]
+    public void A_dial_that_gets_no_answer_is_cancelled()
+    {
+        FullListener full = ListenWithoutRoom();
+        using CancellationTokenSource source = new();
+        NetOperation<TcpConn> dialing = new NetOperation<TcpConn>(Stack.DialTcpAsync(full.EndPoint, source.Token).AsTask()).Waiting();
+        source.Cancel();
+        OperationCanceledException e = Assert.ThrowsAny<OperationCanceledException>(() => { dialing.Result(); });
+        Assert.Equal(source.Token, e.CancellationToken);
+    }
+
+    /// <summary>Go: TestAcceptTimeout. A past deadline fails an accept, also when somebody waits to be accepted, who is not lost.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_past_deadline_fails_an_accept_and_loses_nobody(bool blocking)
+    {
+        TcpConnListener listener = Listen();
+        TcpConn client = Own(Stack.DialTcp(listener.LocalEndPoint));
+        for (int i = 0; i < 2; i++)
+        {
+            listener.SetDeadline(LongAgo);
+            listener.StartAccept(blocking).TimesOut();
+        }
+        listener.SetDeadline(null);
+        Conn server = Own(listener.StartAccept(blocking).Result());
+        Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+    }
+
+    /// <summary>Go: TestAcceptTimeoutMustReturn.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_deadline_ahead_ends_an_accept_and_never_early(bool blocking)
+    {
+        TcpConnListener listener = Listen();
+        TimeSpan span = TimeSpan.FromMilliseconds(20);
+        long start = Stopwatch.GetTimestamp();
+        listener.SetDeadline(DateTimeOffset.UtcNow + span);
+        listener.StartAccept(blocking).TimesOut();
+        AssertNotEarly(start, span);
+    }
+
+    /// <summary>Go: TestAcceptTimeoutMustNotReturn.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_deadline_that_is_cleared_ends_no_accept(bool blocking)
+    {
+        TcpConnListener listener = Listen();
+        listener.SetDeadline(FromNow(30));
+        listener.SetDeadline(null);
+        NetOperation<Conn> accepting = listener.StartAccept(blocking);
+        AwaitDeadline(30, blocking);
+        accepting.Waiting();
+        Own(Stack.DialTcp(listener.LocalEndPoint));
+        Own(accepting.Result());
+    }
+
+    /// <summary>
+    /// Go: TestReadTimeout and TestReadTimeoutFluctuation. Spans of all sizes, each waited for in full; and a read by the deadline loses
+    /// none of the bytes that come after it.
+    /// </summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_read_deadline_ahead_is_never_early_and_loses_nothing(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        byte[] buffer = new byte[2];
+        foreach (double milliseconds in (double[])[-1, 0.1, 0.5, 1, 3, 7.7, 25])
+        {
+            TimeSpan span = TimeSpan.FromMilliseconds(milliseconds);
+            for (int i = 0; i < 2; i++)
+            {
+                long start = Stopwatch.GetTimestamp();
+                server.SetReadDeadline(DateTimeOffset.UtcNow + span);
+                server.StartRead(blocking, buffer).TimesOut();
+                AssertNotEarly(start, span);
+                server.StartRead(blocking, buffer).TimesOut(); // Until it is moved.
+            }
+            byte value = (byte)(milliseconds * 10);
+            client.StartWrite(blocking, new[] { value }).Result();
+            server.StartRead(blocking, buffer).TimesOut(); // Also when there is something to read.
+            server.SetReadDeadline(FromNow(3_600_000));
+            Assert.Equal(1, server.StartRead(blocking, buffer).Result());
+            Assert.Equal(value, buffer[0]);
+        }
+    }
+
+    /// <summary>Go: TestReadTimeoutMustNotReturn.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_deadline_that_is_cleared_ends_no_read(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        server.SetDeadline(FromNow(30));
+        server.SetWriteDeadline(FromNow(30));
+        server.SetReadDeadline(null);
+        NetOperation<int> reading = server.StartRead(blocking, new byte[1]);
+        AwaitDeadline(30, blocking);
+        reading.Waiting();
+        client.StartWrite(blocking, One).Result();
+        Assert.Equal(1, reading.Result());
+    }
+
+    /// <summary>Go: TestWriteTimeout and TestWriteTimeoutFluctuation.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_write_deadline_ahead_is_never_early(bool blocking)
+    {
+        (TcpConn client, TcpConn _) = Pair();
+        foreach (double milliseconds in (double[])[-1, 0.5, 3, 25])
+        {
+            TimeSpan span = TimeSpan.FromMilliseconds(milliseconds);
+            long start = Stopwatch.GetTimestamp();
+            client.SetWriteDeadline(DateTimeOffset.UtcNow + span);
+            NetOperation.Run(blocking, async () =>
+            {
+                // There may be room for the first ones.
+                NetOpException e = await Assert.ThrowsAsync<NetOpException>(async () =>
+                {
+                    while (true) await client.WriteAsync(blocking, Plenty).ConfigureAwait(false);
+                }).ConfigureAwait(false);
+                Assert.True(e.IsTimeout, e.Message);
+            }).Result();
+            AssertNotEarly(start, span);
+        }
+    }
+
+    /// <summary>Go: TestWriteTimeoutMustNotReturn.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_deadline_that_is_cleared_ends_no_write(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        client.SetDeadline(FromNow(30));
+        client.SetReadDeadline(FromNow(30));
+        client.SetWriteDeadline(null);
+        NetOperation<int> writing = client.StartWrite(blocking, Plenty);
+        AwaitDeadline(30, blocking);
+        writing.Waiting();
+        NetOperation<bool> draining = NetOperation.Run(blocking, () => server.DrainAsync(blocking));
+        Assert.Equal(Plenty.Length, writing.Result());
+        client.Dispose();
+        draining.Result();
+    }
+
+    /// <summary>Go: TestVariousTimeouts, against a peer that sends without end.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_deadline_ends_reading_that_never_waits(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        NetOperation<bool> sending = NetOperation.Run(blocking, () => server.PourAsync(blocking));
+        foreach (double milliseconds in (double[])[0.001, 0.1, 1, 5, 20])
+        {
+            client.SetReadDeadline(FromNow(milliseconds));
+            NetOperation.Run(blocking, async () =>
+            {
+                byte[] buffer = new byte[64 * 1024];
+                NetOpException e = await Assert.ThrowsAsync<NetOpException>(async () =>
+                {
+                    while (true) Assert.InRange(await client.ReadAsync(blocking, buffer).ConfigureAwait(false), 1, buffer.Length);
+                }).ConfigureAwait(false);
+                Assert.True(e.IsTimeout, e.Message);
+            }).Result();
+        }
+        client.Dispose();
+        sending.Result();
+    }
+
+    /// <summary>Go: TestReadWriteProlongedTimeout. A deadline that each operation moves ends none.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_deadline_that_is_moved_in_time_ends_nothing(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        NetOperation<bool> echo = NetOperation.Run(blocking, () => server.EchoAsync(blocking));
+        NetOperation<bool>[] both =
+        [
+            NetOperation.Run(blocking, async () =>
+            {
+                byte[] buffer = new byte[1024];
+                for (int left = 500 * 100; left > 0;)
+                {
+                    client.SetReadDeadline(FromNow(60_000));
+                    int n = await client.ReadAsync(blocking, buffer).ConfigureAwait(false);
+                    Assert.InRange(n, 1, left);
+                    left -= n;
+                }
+            }),
+            NetOperation.Run(blocking, async () =>
+            {
+                for (int i = 0; i < 500; i++)
+                {
+                    client.SetWriteDeadline(FromNow(60_000));
+                    await client.WriteAsync(blocking, new byte[100]).ConfigureAwait(false);
+                }
+            }),
+        ];
+        foreach (NetOperation<bool> one in both) one.Result();
+        client.CloseWrite();
+        echo.Result();
+
+        // One that waits is prolonged too, and ends by the last of them.
+        (TcpConn waiting, TcpConn _) = Pair();
+        waiting.SetReadDeadline(FromNow(60_000));
+        NetOperation<int> reading = waiting.StartRead(blocking, new byte[1]).Waiting();
+        DateTimeOffset at = DateTimeOffset.UtcNow;
+        long start = Stopwatch.GetTimestamp();
+        for (int ms = 200; ms <= 250; ms += 10) waiting.SetReadDeadline(at + TimeSpan.FromMilliseconds(ms));
+        reading.TimesOut();
+        AssertNotEarly(start, TimeSpan.FromMilliseconds(250));
+    }
+
+    /// <summary>Go: TestReadWriteDeadlineRace. Whatever races, an operation ends by its deadline or its work.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void Deadlines_that_race_operations_end_them_by_the_rules(bool blocking)
+    {
+        const int Rounds = 200;
+        (TcpConn client, TcpConn server) = Pair();
+        NetOperation<bool> draining = NetOperation.Run(blocking, () => server.DrainAsync(blocking));
+        NetOperation<bool>[] all =
+        [
+            NetOperation.Run(blocking: true, () =>
+            {
+                for (int i = 0; i < Rounds; i++)
+                {
+                    client.SetReadDeadline(FromNow(0.002));
+                    client.SetWriteDeadline(FromNow(0.002));
+                }
+                return Task.CompletedTask;
+            }),
+            Race(() => client.ReadAsync(blocking, new byte[1]).AsTask()),
+            Race(() => client.WriteAsync(blocking, One).AsTask()),
+        ];
+        foreach (NetOperation<bool> one in all) one.Result();
+        client.Dispose();
+        draining.Result();
+
+        NetOperation<bool> Race(Func<Task> operation) => NetOperation.Run(blocking, async () =>
+        {
+            client.SetDeadline(FromNow(0.002));
+            for (int i = 0; i < Rounds; i++)
+            {
+                try
+                {
+                    await operation().ConfigureAwait(false);
+                }
+                catch (NetOpException e)
+                {
+                    Assert.True(e.IsTimeout, e.Message);
+                }
+            }
+        });
+    }
+
+    /// <summary>Go: TestConcurrentSetDeadline. Many connections' deadlines, set at once, all come, none of them early.</summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void Deadlines_set_from_many_threads_all_come(bool blocking)
+    {
+        (TcpConn Client, TcpConn Server)[] pairs = [.. Enumerable.Range(0, 8).Select(_ => Pair())];
+        NetOperation<bool>[] all = [.. pairs.Select((pair, id) => NetOperation.Run(blocking, async () =>
+        {
+            for (int i = 0; i < 4; i++)
+            {
+                TimeSpan span = TimeSpan.FromMilliseconds(1 + ((7 * i + 3 * id) % 20));
+                long start = Stopwatch.GetTimestamp();
+                for (int k = 0; k < 20; k++) pair.Client.SetDeadline(FromNow(1000 + k));
+                pair.Client.SetDeadline(DateTimeOffset.UtcNow + span);
+                NetOpException e = await Assert.ThrowsAsync<NetOpException>(
+                    async () => await pair.Client.ReadAsync(blocking, new byte[1]).ConfigureAwait(false)).ConfigureAwait(false);
+                Assert.True(e.IsTimeout, e.Message);
+                AssertNotEarly(start, span);
+            }
+        }))];
+        foreach (NetOperation<bool> one in all) one.Result();
+    }
+
+    /// <summary>
+    /// The contract of <see cref="Conn.ReadTimeout"/> and <see cref="Conn.WriteTimeout"/>: each operation's deadline counts from when it
+    /// begins, for the async calls too, and Infinite clears it.
+    /// </summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_time_out_counts_anew_for_each_operation(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        TimeSpan span = TimeSpan.FromMilliseconds(10);
+        (client.ReadTimeout, client.WriteTimeout) = ((int)span.TotalMilliseconds, (int)span.TotalMilliseconds);
+        for (int i = 0; i < 3; i++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            client.StartRead(blocking, new byte[1]).TimesOut();
+            AssertNotEarly(start, span);
+        }
+        client.StartWrite(blocking, Plenty).TimesOut();
+        (client.ReadTimeout, client.WriteTimeout) = (Timeout.Infinite, Timeout.Infinite);
+        NetOperation<int> reading = client.StartRead(blocking, new byte[1]);
+        AwaitDeadline(20, blocking);
+        reading.Waiting();
+        server.StartWrite(blocking, One).Result();
+        Assert.Equal(1, reading.Result());
+    }
+
+    /// <summary>The contract: a cancelled operation names its token and leaves the connection as it was.</summary>
+    [Fact]
+    public void A_token_ends_what_waits_and_loses_no_byte()
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        using CancellationTokenSource source = new();
+        byte[] buffer = new byte[2];
+        NetOperation<int> reading = new NetOperation<int>(server.ReadAsync(buffer, source.Token).AsTask()).Waiting();
+        NetOperation<int> queued = new NetOperation<int>(server.ReadAsync(buffer, source.Token).AsTask()).Waiting();
+        source.Cancel();
+        Assert.Equal(source.Token, Assert.ThrowsAny<OperationCanceledException>(() => { reading.Result(); }).CancellationToken);
+        Assert.Equal(source.Token, Assert.ThrowsAny<OperationCanceledException>(() => { queued.Result(); }).CancellationToken);
+        client.StartWrite(blocking: false, One).Result();
+        Assert.Equal(1, server.StartRead(blocking: false, buffer).Result());
+    }
+
+    /// <summary>Returns when a deadline so far ahead has come, as another connection of the stack sees it.</summary>
+    private void AwaitDeadline(double milliseconds, bool blocking)
+    {
+        (TcpConn witness, TcpConn _) = Pair();
+        witness.SetReadDeadline(FromNow(milliseconds));
+        witness.StartRead(blocking, new byte[1]).TimesOut();
+    }
+}
