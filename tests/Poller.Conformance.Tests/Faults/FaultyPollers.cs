@@ -233,3 +233,21 @@ internal sealed class CountsWrong(INetpoll inner) : FaultyPoller(inner)
         return count == events.Length ? count + 1 : count;
     }
 }
+
+/// <summary>Reports of each token once that it is writable, and no more.</summary>
+internal sealed class ReportsRoomOnce(INetpoll inner) : FaultyPoller(inner)
+{
+    private readonly HashSet<PollToken> _reported = [];
+
+    public override int Poll(Span<PollEvent> events, long delay)
+    {
+        int count = Inner.Poll(events, delay), kept = 0;
+        foreach (PollEvent e in events[..count])
+        {
+            bool isNews = (e.Readiness & PollReadiness.Writable) != 0 && _reported.Add(e.Token);
+            PollReadiness left = isNews ? e.Readiness : e.Readiness & ~PollReadiness.Writable;
+            if (left != PollReadiness.None) events[kept++] = e with { Readiness = left };
+        }
+        return kept;
+    }
+}

@@ -1,0 +1,139 @@
+using System.Diagnostics;
+using Poller.Abstractions;
+using Poller.Epoll;
+using Poller.Net;
+using Xunit.Abstractions;
+
+namespace Poller.Conformance.Tests;
+
+/// <summary>That the net kit can fail: each fault under or beside a right net layer makes it, and the report names what is wrong.</summary>
+public sealed class NetStackFaultTests(ITestOutputHelper output)
+{
+    // More than enough for each.
+    private const int Sequences = 1000;
+
+    private static readonly Dictionary<string, Func<FaultySockets>> Sockets = new()
+    {
+        [nameof(LosesAByte)] = () => new LosesAByte(),
+        [nameof(RepeatsAByte)] = () => new RepeatsAByte(),
+        [nameof(SwapsTwoBytes)] = () => new SwapsTwoBytes(),
+        [nameof(WritesPastTheCount)] = () => new WritesPastTheCount(),
+        [nameof(EndsTooEarly)] = () => new EndsTooEarly(),
+        [nameof(PeeksTheEnd)] = () => new PeeksTheEnd(),
+        [nameof(TakesWhatItPeeks)] = () => new TakesWhatItPeeks(),
+        [nameof(ClaimsAShortWrite)] = () => new ClaimsAShortWrite(),
+        [nameof(SendsAByteAgain)] = () => new SendsAByteAgain(),
+        [nameof(IgnoresShutdown)] = () => new IgnoresShutdown(),
+        [nameof(ShutsTheWrongSide)] = () => new ShutsTheWrongSide(),
+        [nameof(WritesAfterTheEnd)] = () => new WritesAfterTheEnd(),
+        [nameof(ClosesLate)] = () => new ClosesLate(),
+    };
+
+    private static readonly Dictionary<string, Func<INetpoll, FaultyFactory, FaultyPoller>> Pollers = new()
+    {
+        [nameof(DropsOneInAThousand)] = (inner, factory) => new DropsOneInAThousand(inner, factory),
+        [nameof(ReportsRoomOnce)] = (inner, _) => new ReportsRoomOnce(inner),
+        [nameof(HidesTheHangup)] = (inner, _) => new HidesTheHangup(inner),
+        [nameof(IgnoresBreak)] = (inner, _) => new IgnoresBreak(inner),
+        [nameof(NeverReturns)] = (inner, _) => new NeverReturns(inner),
+    };
+
+    [Theory]
+    [InlineData(nameof(LosesAByte), "was expected, byte |has not come back for|nothing more was sent")]
+    [InlineData(nameof(RepeatsAByte), "was expected, byte |nothing more was sent")]
+    [InlineData(nameof(SwapsTwoBytes), "was expected, byte ")]
+    [InlineData(nameof(WritesPastTheCount), "wrote more into its buffer than that")]
+    [InlineData(nameof(EndsTooEarly), " came to End; ")]
+    [InlineData(nameof(PeeksTheEnd), " came to End; ")]
+    [InlineData(nameof(TakesWhatItPeeks), "was expected, byte |has not come back for|nothing more was sent")]
+    [InlineData(nameof(ClaimsAShortWrite), "was expected, byte |has not come back for|nothing more was sent|came to End; ")]
+    [InlineData(nameof(SendsAByteAgain), "was expected, byte |nothing more was sent")]
+    [InlineData(nameof(IgnoresShutdown), "has not come back for|; Shutdown was expected")]
+    [InlineData(nameof(ShutsTheWrongSide), "has not come back for|; Shutdown was expected| came to End; | came to Shutdown; ")]
+    [InlineData(nameof(WritesAfterTheEnd), " came to Done; Shutdown | bytes were to come|has not come back for| came to End; ")]
+    [InlineData(nameof(ClosesLate), "has not come back for")]
+    public void A_fault_of_the_sockets_is_caught_and_named(string fault, string names) =>
+        AssertCaught(fault, new EpollNetpollFactory(), poller => new NetStack(poller, Sockets[fault]()), names);
+
+    [Theory]
+    [InlineData(nameof(DropsOneInAThousand), PollTrigger.Edge, "has not come back for|was not made|waits to read, and")]
+    [InlineData(nameof(DropsOneInAThousand), PollTrigger.Level, "has not come back for|was not made|waits to read, and")]
+    [InlineData(nameof(ReportsRoomOnce), PollTrigger.Edge, "has not come back for|was not made|waits to read, and")]
+    [InlineData(nameof(HidesTheHangup), PollTrigger.Edge, "has not come back for")]
+    [InlineData(nameof(IgnoresBreak), PollTrigger.Edge, "has not come back for|was not made")]
+    [InlineData(nameof(NeverReturns), PollTrigger.Edge, "has not come back for|was not made")]
+    public void A_fault_of_the_backend_is_caught_and_named(string fault, PollTrigger trigger, string names)
+    {
+        EpollNetpollFactory right = new(new() { Trigger = trigger });
+        AssertCaught(fault, new FaultyFactory(right, Pollers[fault]), poller => new NetStack(poller), names);
+    }
+
+    [Fact]
+    public void A_deadline_that_comes_early_is_caught_and_named()
+    {
+        EpollNetpollFactory right = new();
+        AssertCaught("a clock that is fast", right, poller => new NetStack(poller), " met its deadline 2 ms ahead after ", new FastClock());
+    }
+
+    [Fact]
+    public void A_fault_that_always_shows_shrinks_to_a_few_commands_and_comes_again_with_its_seed()
+    {
+        using Netpoller poller = new(new EpollNetpollFactory());
+        NetStack wrong = new(poller, new TakesWhatItPeeks());
+        int seed = Seed.Next();
+
+        TimeSpan patience = TimeSpan.FromSeconds(1);
+        NetStackFailure? failure = NetStackCheck.Run(wrong, seed, Sequences, patience, shrinkFor: TimeSpan.FromMinutes(5)).Failure;
+
+        output.WriteLine($"POLLER_SEED={seed}\n{failure}");
+        Assert.NotNull(failure);
+
+        // A write and a wait to read, or a read of nothing.
+        Assert.InRange(failure.Commands, 2, 6);
+        NetStackRun again = NetStackCheck.Run(wrong, failure.Seed, 1, patience, shrinkFor: TimeSpan.Zero);
+        Assert.NotNull(again.Failure);
+        Assert.Equal(1, again.Sequences);
+        Assert.Equal(failure.Seed, again.Failure.Seed);
+    }
+
+    [Fact]
+    public void A_stack_without_a_fault_passes_and_the_run_counts_what_it_did()
+    {
+        using Netpoller poller = new(new EpollNetpollFactory());
+
+        NetStackRun run = NetStackCheck.Run(new NetStack(poller), 1, 10);
+
+        Assert.Null(run.Failure);
+        Assert.Equal(10, run.Sequences);
+        Assert.InRange(run.Commands, 10, 10 * (ConnCommand.MaxLength + 8));
+        Assert.InRange(run.Bytes, 1, long.MaxValue);
+    }
+
+    private void AssertCaught(
+        string fault, INetpollFactory backend, Func<Netpoller, NetStack> stackOf, string names, TimeProvider? clock = null)
+    {
+        int seed = Seed.Next();
+        using Netpoller poller = new(backend, new NetpollerOptions { TimeProvider = clock ?? TimeProvider.System });
+        long start = Stopwatch.GetTimestamp();
+
+        // A fault that shows by a wait in vain costs the wait, in each run that shrinks it too. The others are not to be taken for one.
+        bool waits = names.Contains("has not come back", StringComparison.Ordinal);
+        TimeSpan patience = waits ? TimeSpan.FromMilliseconds(500) : TimeSpan.FromSeconds(5);
+        NetStackRun run = NetStackCheck.Run(stackOf(poller), seed, Sequences, patience, shrinkFor: TimeSpan.FromSeconds(1));
+
+        output.WriteLine($"{fault} over {backend.Name}, {Stopwatch.GetElapsedTime(start).TotalSeconds:0.0} s, POLLER_SEED={seed}: {run}");
+        Assert.NotNull(run.Failure);
+        Assert.Contains(names.Split('|'), name => run.Failure.Fault.Contains(name, StringComparison.Ordinal));
+        string report = run.Failure.Report;
+        Assert.StartsWith("The net stack broke the contract of Conn at command ", report, StringComparison.Ordinal);
+        Assert.Contains(run.Failure.Fault, report, StringComparison.Ordinal);
+        Assert.Contains("\n  client: deadlines ", report, StringComparison.Ordinal);
+        Assert.Contains($"POLLER_SEED={run.Failure.Seed} POLLER_CONFORMANCE_SEQUENCES=1", report, StringComparison.Ordinal);
+    }
+
+    /// <summary>Measures twice the time that passes.</summary>
+    private sealed class FastClock : TimeProvider
+    {
+        public override long GetTimestamp() => 2 * base.GetTimestamp();
+    }
+}
