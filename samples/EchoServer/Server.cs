@@ -17,6 +17,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
 
     private readonly ConcurrentDictionary<Conn, Task> _running = new();
     private readonly CancellationTokenSource _stop = new();
+    private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>Serves until SIGINT or SIGTERM. The exit code: 0, 1 when the system refused, 2 for what cannot be asked of it.</summary>
     public static async Task<int> RunAsync(ServerOptions options)
@@ -41,7 +42,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
             Console.Error.WriteLine($"--listen {options.Listen}: {e.Message}");
             return 2;
         }
-        catch (Exception e) when (e is IOException or PlatformNotSupportedException)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or PlatformNotSupportedException)
         {
             Console.Error.WriteLine(e.Message);
             return 1;
@@ -210,7 +211,11 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     private async Task DrainAsync()
     {
         Task all = Task.WhenAll(_running.Values);
-        if (await Task.WhenAny(all, Task.Delay(Grace)) == all) return;
+        if (!all.IsCompleted)
+        {
+            Console.Error.WriteLine($"waiting up to {Grace.TotalSeconds} s for {_running.Count} open connections; another signal ends them at once");
+        }
+        if (await Task.WhenAny(all, Task.Delay(Grace), _hurry.Task) == all) return;
         foreach (Conn conn in _running.Keys) conn.Dispose();
         await Task.WhenAll(_running.Values);
     }
@@ -231,6 +236,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     private void OnSignal(PosixSignalContext signal)
     {
         signal.Cancel = true; // The process ends when the connections have.
+        if (_stop.IsCancellationRequested) _hurry.TrySetResult();
         _stop.Cancel();
     }
 

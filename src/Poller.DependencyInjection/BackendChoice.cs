@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Microsoft.Extensions.Logging;
 using Poller.Abstractions;
 using Poller.Epoll;
@@ -6,17 +7,54 @@ using Poller.Posix;
 
 namespace Poller.DependencyInjection;
 
-/// <summary>Finds the backend that the options name: the one place that knows all of them.</summary>
-internal static partial class BackendChoice
+/// <summary>
+/// The backend that options name: found here, the one place that knows all of them. The services own this, and not the factory behind it.
+/// </summary>
+internal sealed partial class BackendChoice : INetpollFactory
 {
-    // Best first. Level-triggered epoll is for whoever asks for it: where it works, epoll does, with fewer system calls.
-    private static readonly INetpollFactory[] ByPreference = [new EpollNetpollFactory(), new KqueueNetpollFactory(), new PosixNetpollFactory()];
-    private static readonly INetpollFactory[] OnRequest = [new EpollNetpollFactory(new EpollNetpollOptions { Trigger = PollTrigger.Level })];
+    // For whoever asks for it: where it works epoll does, with fewer system calls.
+    private static readonly INetpollFactory EpollLevel = new EpollNetpollFactory(new EpollNetpollOptions { Trigger = PollTrigger.Level });
 
-    /// <summary>Why there is no backend for these options, or null.</summary>
-    public static string? WhyNot(PollerOptions options)
+    // Best first.
+    private static readonly INetpollFactory[] Ours = [new EpollNetpollFactory(), EpollLevel, new KqueueNetpollFactory(), new PosixNetpollFactory()];
+
+    private readonly INetpollFactory _factory;
+
+    /// <summary>The backend for options that are valid.</summary>
+    public BackendChoice(PollerOptions options, string name, ILogger logger)
     {
-        string setting = options.BackendSetBy ?? nameof(options.Backend);
+        if (!IsAuto(options))
+        {
+            _factory = Named(options)!;
+            string setting = options.NameOf(nameof(options.Backend), options.Backend, name);
+            string named = _factory.Name;
+            LogNamed(logger, setting, named);
+            return;
+        }
+        string names = string.Join(", ", Candidates(options).Select(static candidate => candidate.Name));
+        foreach (INetpollFactory candidate in Candidates(options))
+        {
+            string candidateName = candidate.Name;
+            if (candidate.IsSupported(out string? reason))
+            {
+                _factory = candidate;
+                LogChosen(logger, candidateName, names);
+                return;
+            }
+            LogPassedOver(logger, candidateName, reason);
+        }
+        throw new InvalidOperationException("the options were not validated: no backend works here.");
+    }
+
+    public string Name => _factory.Name;
+
+    public bool IsSupported([NotNullWhen(false)] out string? reason) => _factory.IsSupported(out reason);
+
+    public INetpoll Create() => _factory.Create();
+
+    /// <summary>Why there is no backend for these options, which have it from <paramref name="setting"/>; or null.</summary>
+    public static string? WhyNot(PollerOptions options, string setting)
+    {
         if (IsAuto(options))
         {
             List<string> reasons = [];
@@ -33,32 +71,14 @@ internal static partial class BackendChoice
             : Messages.UnsupportedBackend(setting, options.Backend, reason);
     }
 
-    /// <summary>The backend for options that are valid.</summary>
-    public static INetpollFactory Choose(PollerOptions options, ILogger logger)
-    {
-        if (!IsAuto(options)) return Named(options)!;
-        INetpollFactory[] candidates = [.. Candidates(options)];
-        string names = string.Join(", ", candidates.Select(static candidate => candidate.Name));
-        foreach (INetpollFactory candidate in candidates)
-        {
-            string name = candidate.Name;
-            if (candidate.IsSupported(out string? reason))
-            {
-                LogChosen(logger, name, names);
-                return candidate;
-            }
-            LogPassedOver(logger, name, reason);
-        }
-        throw new InvalidOperationException("The options were not validated: no backend works here.");
-    }
-
     private static bool IsAuto(PollerOptions options) => IsName(PollerOptions.Auto, options);
 
     private static bool IsName(string name, PollerOptions options) => name.Equals(options.Backend, StringComparison.OrdinalIgnoreCase);
 
-    private static IEnumerable<INetpollFactory> Candidates(PollerOptions options) => options.Backends.Concat(ByPreference).DistinctBy(static factory => factory.Name);
+    private static IEnumerable<INetpollFactory> Known(PollerOptions options) => options.Backends.Concat(Ours);
 
-    private static IEnumerable<INetpollFactory> Known(PollerOptions options) => options.Backends.Concat(ByPreference).Concat(OnRequest);
+    private static IEnumerable<INetpollFactory> Candidates(PollerOptions options) =>
+        Known(options).Where(static factory => factory != EpollLevel).DistinctBy(static factory => factory.Name);
 
     private static INetpollFactory? Named(PollerOptions options) => Known(options).FirstOrDefault(factory => IsName(factory.Name, options));
 
@@ -67,4 +87,7 @@ internal static partial class BackendChoice
 
     [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "Backend auto: {Backend} was passed over: {Reason}.")]
     private static partial void LogPassedOver(ILogger logger, string backend, string reason);
+
+    [LoggerMessage(EventId = 3, Level = LogLevel.Debug, Message = "{Setting}: {Backend} it is.")]
+    private static partial void LogNamed(ILogger logger, string setting, string backend);
 }

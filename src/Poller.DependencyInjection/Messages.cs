@@ -11,6 +11,11 @@ internal static class Messages
 
     public static string Loops(string setting, object value) => $"{setting} \"{value}\": a whole number from 1 to {MaxLoops} was expected.";
 
+    public static string Section(string setting, string value) =>
+        $"{setting} \"{value}\": a section with {nameof(PollerOptions.Backend)}, {nameof(PollerOptions.Dispatch)} or {nameof(PollerOptions.Loops)} was expected.";
+
+    public static string NotOneValue(string setting) => $"{setting}: one value was expected, and it has several parts.";
+
     public static string UnknownBackend(string setting, string? value, IEnumerable<string> known) =>
         $"{setting} \"{value}\": {OneOf([PollerOptions.Auto, .. known])} was expected.";
 

@@ -31,10 +31,12 @@ public sealed class PollerBuilder
     public PollerBuilder UsePosix() => Use(new PosixNetpollFactory());
 
     /// <summary>
-    /// Makes a backend known by its name. <see cref="PollerOptions.Auto"/> tries it before PollerKit's own. The services make the factory,
-    /// as a singleton, and own it.
+    /// Makes a backend known to this poller by its name. <see cref="PollerOptions.Auto"/> tries it before PollerKit's own. The services make the
+    /// factory, as a singleton, and own it.
     /// </summary>
-    /// <typeparam name="TFactory">The backend's factory; its constructor may ask for services.</typeparam>
+    /// <typeparam name="TFactory">
+    /// The backend's factory. Its constructor may ask for services, but neither for the poller nor for its options, which wait for it.
+    /// </typeparam>
     public PollerBuilder AddBackend<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TFactory>()
         where TFactory : class, INetpollFactory
     {
@@ -43,13 +45,10 @@ public sealed class PollerBuilder
         return this;
     }
 
+    // By its name, which says all that there is to say of a backend of ours.
     private PollerBuilder Use(INetpollFactory factory)
     {
-        _options.Configure(options =>
-        {
-            options.Backends.Add(factory);
-            options.Backend = factory.Name;
-        });
+        _options.Configure(options => options.UsedBackend = factory.Name);
         return this;
     }
 }

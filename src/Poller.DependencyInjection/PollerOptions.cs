@@ -3,29 +3,20 @@ using Poller.Net;
 
 namespace Poller.DependencyInjection;
 
-/// <summary>
-/// What <see cref="PollerServiceCollectionExtensions.AddPoller(Microsoft.Extensions.DependencyInjection.IServiceCollection,
-/// Action{PollerOptions}?)"/> makes.
-/// </summary>
+/// <summary>How the poller is made that <c>AddPoller</c> adds: see <see cref="PollerServiceCollectionExtensions"/>.</summary>
 /// <remarks>Read once, when the poller is made: a change after that has no effect.</remarks>
 public sealed class PollerOptions
 {
     /// <summary>The <see cref="Backend"/> that stands for the best one that works here.</summary>
     public const string Auto = "auto";
 
+    private readonly Dictionary<string, (string Setting, object Value)> _settings = [];
+
     /// <summary>
     /// The backend's name, in any case: one of <see cref="Backends"/>, <c>epoll</c>, <c>epoll-level</c>, <c>kqueue</c>, <c>posix</c>, or
     /// <see cref="Auto"/>, the default: the first of <see cref="Backends"/>, <c>epoll</c>, <c>kqueue</c> and <c>posix</c> that works here.
     /// </summary>
-    public string Backend
-    {
-        get;
-        set
-        {
-            field = value;
-            BackendSetBy = null;
-        }
-    } = Auto;
+    public string Backend { get; set; } = Auto;
 
     /// <summary>Where continuations run. Default <see cref="NetpollDispatch.Adaptive"/>.</summary>
     public NetpollDispatch Dispatch { get; set; } = NetpollDispatch.Adaptive;
@@ -33,15 +24,22 @@ public sealed class PollerOptions
     /// <summary>How many loops poll, 1 to 1024. Default 1.</summary>
     public int Loops { get; set; } = 1;
 
-    /// <summary>Backends beside PollerKit's own, or in their place where the name is the same. The options do not own them.</summary>
+    /// <summary>Backends beside PollerKit's own, or in their place where the name is the same. Neither the options nor the services own them.</summary>
     public IList<INetpollFactory> Backends { get; } = [];
 
-    /// <summary>The setting that <see cref="Backend"/> comes from, for messages; null when code set it.</summary>
-    internal string? BackendSetBy { get; private set; }
+    /// <summary>The builder's choice, which stands above <see cref="Backend"/>.</summary>
+    internal string? UsedBackend { get; set; }
 
-    internal void SetBackend(string name, string setBy)
+    /// <summary>What is wrong with settings that are no value of their option.</summary>
+    internal List<string> Failures { get; } = [];
+
+    /// <summary>Notes which setting an option has its value from.</summary>
+    internal void Note(string option, string setting, object value) => _settings[option] = (setting, value);
+
+    /// <summary>What to call an option in a message: the setting that it has its value from, or itself where code set it.</summary>
+    internal string NameOf(string option, object? value, string poller)
     {
-        Backend = name;
-        BackendSetBy = setBy;
+        if (_settings.TryGetValue(option, out (string Setting, object Value) noted) && noted.Value.Equals(value)) return noted.Setting;
+        return poller.Length == 0 ? option : $"{option} of poller \"{poller}\"";
     }
 }

@@ -33,7 +33,7 @@ public static class PollerServiceCollectionExtensions
     public static PollerBuilder AddPoller(this IServiceCollection services, Action<PollerOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(services);
-        services.TryAddSingleton(static provider => Factory(provider, Options.DefaultName));
+        services.TryAddSingleton(static INetpollFactory (provider) => Backend(provider, Options.DefaultName));
         services.TryAddSingleton(static provider => Poller(provider, Options.DefaultName, provider.GetRequiredService<INetpollFactory>()));
         services.TryAddSingleton(static provider => new NetStack(provider.GetRequiredService<Netpoller>()));
         return AddOptions(services, Options.DefaultName, configure);
@@ -52,7 +52,7 @@ public static class PollerServiceCollectionExtensions
     {
         ArgumentNullException.ThrowIfNull(services);
         ArgumentException.ThrowIfNullOrEmpty(key);
-        services.TryAddKeyedSingleton(key, static (provider, key) => Factory(provider, (string)key!));
+        services.TryAddKeyedSingleton(key, static INetpollFactory (provider, key) => Backend(provider, (string)key!));
         services.TryAddKeyedSingleton(key, static (provider, key) => Poller(provider, (string)key!, provider.GetRequiredKeyedService<INetpollFactory>(key)));
         services.TryAddKeyedSingleton(key, static (provider, key) => new NetStack(provider.GetRequiredKeyedService<Netpoller>(key)));
         return AddOptions(services, key, configure);
@@ -69,8 +69,11 @@ public static class PollerServiceCollectionExtensions
 
     private static PollerOptions OptionsOf(IServiceProvider provider, string name) => provider.GetRequiredService<IOptionsMonitor<PollerOptions>>().Get(name);
 
-    private static INetpollFactory Factory(IServiceProvider provider, string name) =>
-        BackendChoice.Choose(OptionsOf(provider, name), (provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance).CreateLogger(LogCategory));
+    private static BackendChoice Backend(IServiceProvider provider, string name)
+    {
+        ILoggerFactory loggers = provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance;
+        return new BackendChoice(OptionsOf(provider, name), name, loggers.CreateLogger(LogCategory));
+    }
 
     private static Netpoller Poller(IServiceProvider provider, string name, INetpollFactory backend)
     {

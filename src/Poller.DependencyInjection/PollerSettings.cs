@@ -6,7 +6,7 @@ using Poller.Net;
 
 namespace Poller.DependencyInjection;
 
-/// <summary>What stands above the code: the configuration's section, and above that the environment variable.</summary>
+/// <summary>What stands above the options that code sets, in rising order: the builder, the configuration's section, the environment.</summary>
 internal sealed class PollerSettings(IServiceProvider services) : IPostConfigureOptions<PollerOptions>
 {
     private const string Section = "Poller";
@@ -15,30 +15,47 @@ internal sealed class PollerSettings(IServiceProvider services) : IPostConfigure
     public void PostConfigure(string? name, PollerOptions options)
     {
         bool isDefault = name == Options.DefaultName;
-        string section = isDefault ? Section : $"{Section}:{name}";
-        if (services.GetService<IConfiguration>() is { } configuration) Apply(configuration, section, options);
-        if (isDefault && Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } backend) options.SetBackend(backend, Variable);
+        options.Backend = options.UsedBackend ?? options.Backend;
+        if (services.GetService<IConfiguration>() is { } configuration)
+        {
+            Apply(configuration.GetSection(isDefault ? Section : $"{Section}:{name}"), options);
+        }
+        if (isDefault && Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } backend) SetBackend(options, Variable, backend);
     }
 
-    private static void Apply(IConfiguration configuration, string section, PollerOptions options)
+    private static void Apply(IConfigurationSection section, PollerOptions options)
     {
-        List<string> failures = [];
-        Read(nameof(options.Backend), text => options.SetBackend(text, $"{section}:{nameof(options.Backend)}"));
-        Read(nameof(options.Dispatch), text =>
+        if (section.Value is { Length: > 0 } value) options.Failures.Add(Messages.Section(section.Path, value));
+        Read(section.GetSection(nameof(options.Backend)), options, (setting, text) => SetBackend(options, setting, text));
+        Read(section.GetSection(nameof(options.Dispatch)), options, (setting, text) =>
         {
-            if (Enum.GetNames<NetpollDispatch>().Contains(text, StringComparer.OrdinalIgnoreCase)) options.Dispatch = Enum.Parse<NetpollDispatch>(text, ignoreCase: true);
-            else failures.Add(Messages.Dispatch($"{section}:{nameof(options.Dispatch)}", text));
+            if (Enum.GetNames<NetpollDispatch>().Contains(text, StringComparer.OrdinalIgnoreCase))
+            {
+                options.Dispatch = Enum.Parse<NetpollDispatch>(text, ignoreCase: true);
+            }
+            else options.Failures.Add(Messages.Dispatch(setting, text));
         });
-        Read(nameof(options.Loops), text =>
+        Read(section.GetSection(nameof(options.Loops)), options, (setting, text) =>
         {
-            if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int loops)) options.Loops = loops;
-            else failures.Add(Messages.Loops($"{section}:{nameof(options.Loops)}", text));
+            if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int loops))
+            {
+                options.Loops = loops;
+                options.Note(nameof(options.Loops), setting, loops);
+            }
+            else options.Failures.Add(Messages.Loops(setting, text));
         });
-        if (failures.Count > 0) throw new OptionsValidationException(section, typeof(PollerOptions), failures);
+    }
 
-        void Read(string key, Action<string> apply)
-        {
-            if (configuration[$"{section}:{key}"] is { Length: > 0 } text) apply(text);
-        }
+    // An empty value is none.
+    private static void Read(IConfigurationSection setting, PollerOptions options, Action<string, string> apply)
+    {
+        if (setting.Value is { Length: > 0 } text) apply(setting.Path, text);
+        else if (setting.GetChildren().Any()) options.Failures.Add(Messages.NotOneValue(setting.Path));
+    }
+
+    private static void SetBackend(PollerOptions options, string setting, string name)
+    {
+        options.Backend = name;
+        options.Note(nameof(options.Backend), setting, name);
     }
 }

@@ -45,9 +45,29 @@ internal sealed class WatchedFactory(List<string> ends) : INetpollFactory, IDisp
 
     public INetpoll Create() => new PosixNetpollFactory().Create();
 
-    // The services hand it out under two types, and dispose it for each.
-    public void Dispose()
+    public void Dispose() => ends.Add("factory");
+}
+
+/// <summary>One under a name that may be another's, which counts.</summary>
+internal sealed class NamedFactory(string name) : INetpollFactory, IDisposable
+{
+    public int Created { get; private set; }
+
+    public int Disposed { get; private set; }
+
+    public string Name => name;
+
+    public bool IsSupported([NotNullWhen(false)] out string? reason)
     {
-        if (!ends.Contains("factory")) ends.Add("factory");
+        reason = null;
+        return true;
     }
+
+    public INetpoll Create()
+    {
+        Created++;
+        return new PosixNetpollFactory().Create();
+    }
+
+    public void Dispose() => Disposed++;
 }

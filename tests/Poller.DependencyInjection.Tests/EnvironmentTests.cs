@@ -44,6 +44,6 @@ public sealed class EnvironmentTests : IDisposable
         Environment.SetEnvironmentVariable(Variable, "eqoll");
         ValidationTests.AssertFails(
             Services.With(s => s.AddPoller()),
-            "POLLER_BACKEND \"eqoll\": auto, epoll, kqueue, posix or epoll-level was expected.");
+            "POLLER_BACKEND \"eqoll\": auto, epoll, epoll-level, kqueue or posix was expected.");
     }
 }

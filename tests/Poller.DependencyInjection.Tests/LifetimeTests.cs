@@ -51,6 +51,17 @@ public sealed class LifetimeTests
         Assert.Throws<ObjectDisposedException>(() => new NetStack(poller).Listen("tcp", "127.0.0.1:0"));
     }
 
+    [Fact]
+    public void A_factory_that_was_handed_in_is_not_disposed()
+    {
+        using NamedFactory mine = new("mine");
+        using (ServiceProvider provider = Services.With(s => s.AddPoller(o => o.Backends.Add(mine))).BuildServiceProvider())
+        {
+            Assert.Equal("mine", provider.GetRequiredService<Netpoller>().Backend);
+        }
+        Assert.Equal(0, mine.Disposed);
+    }
+
     private sealed class Server(NetStack net, List<string> ends) : IDisposable
     {
         public bool PollerServed { get; private set; }

@@ -55,6 +55,17 @@ public sealed class SwappingTests
     }
 
     [Fact]
+    public void The_builder_stands_above_code_that_comes_after_it() => Assert.Equal("epoll-level", Services.With(s =>
+    {
+        s.AddPoller().UseEpoll(new EpollNetpollOptions { Trigger = PollTrigger.Level });
+        s.AddPoller(o => o.Backend = "posix");
+    }).Backend());
+
+    [Fact]
+    public void The_configuration_may_ask_for_auto_over_the_builder() =>
+        Assert.Equal("epoll", Services.With(s => s.AddSettings(("Poller:Backend", "auto")).AddPoller().UsePosix()).Backend());
+
+    [Fact]
     public void The_latest_word_of_the_builder_holds()
     {
         Assert.Equal("posix", Services.With(s => s.AddPoller().UseEpoll().UsePosix()).Backend());
@@ -94,20 +105,17 @@ public sealed class SwappingTests
     {
         ServiceCollection services = Services.With(s => s.AddSettings(("Poller:Backend", "theirs")).AddPoller().AddBackend<TheirFactory>().UseEpoll());
         await using ServiceProvider provider = services.BuildServiceProvider();
-        Assert.IsType<TheirFactory>(provider.GetRequiredService<INetpollFactory>());
+        Assert.Equal("theirs", provider.GetRequiredService<INetpollFactory>().Name);
         await provider.GetRequiredService<NetStack>().EchoAsync();
     }
 
     [Fact]
     public void An_added_backend_takes_the_place_of_one_of_the_same_name()
     {
-        EpollNetpollFactory mine = new();
-        using ServiceProvider provider = Services.With(s => s.AddPoller(o =>
-        {
-            o.Backends.Add(mine);
-            o.Backend = "epoll";
-        })).BuildServiceProvider();
-        Assert.Same(mine, provider.GetRequiredService<INetpollFactory>());
+        NamedFactory mine = new("epoll");
+        using ServiceProvider provider = Services.With(s => s.AddPoller(o => o.Backends.Add(mine)).UseEpoll()).BuildServiceProvider();
+        provider.GetRequiredService<INetpollFactory>().Create().Dispose();
+        Assert.Equal(1, mine.Created);
     }
 
     [Fact]
@@ -124,10 +132,10 @@ public sealed class SwappingTests
     }
 
     [Fact]
-    public void A_named_backend_is_not_logged()
+    public void A_named_backend_is_logged_with_the_setting_that_names_it()
     {
         Log log = new();
-        Assert.Equal("epoll", Services.With(s => s.AddLog(log).AddPoller().UseEpoll()).Backend());
-        Assert.Empty(log.Lines);
+        Assert.Equal("posix", Services.With(s => s.AddLog(log).AddSettings(("Poller:Backend", "posix")).AddPoller().UseEpoll()).Backend());
+        Assert.Equal(["Poller.DependencyInjection: Poller:Backend: posix it is."], log.Lines);
     }
 }

@@ -9,7 +9,7 @@ namespace Poller.DependencyInjection.Tests;
 [Collection(nameof(EnvironmentTests))]
 public sealed class ValidationTests
 {
-    private const string Expected = "auto, epoll, kqueue, posix or epoll-level was expected.";
+    private const string Expected = "auto, epoll, epoll-level, kqueue or posix was expected.";
 
     /// <summary>That the poller is not made, for these reasons.</summary>
     internal static void AssertFails(IServiceCollection services, params string[] messages)
@@ -27,7 +27,7 @@ public sealed class ValidationTests
     public void A_backend_that_nobody_knows_beside_one_that_was_added() =>
         AssertFails(
             Services.With(s => s.AddPoller(o => o.Backend = "eqoll").AddBackend<TheirFactory>()),
-            "Backend \"eqoll\": auto, theirs, epoll, kqueue, posix or epoll-level was expected.");
+            "Backend \"eqoll\": auto, theirs, epoll, epoll-level, kqueue or posix was expected.");
 
     [Fact]
     public void A_backend_that_does_not_work_here() =>
@@ -56,10 +56,23 @@ public sealed class ValidationTests
     public void A_setting_is_named_as_the_configuration_has_it()
     {
         AssertFails(Services.With(s => s.AddSettings(("Poller:Backend", "x")).AddPoller()), $"Poller:Backend \"x\": {Expected}");
+        AssertFails(Services.With(s => s.AddSettings(("Poller:Loops", "0")).AddPoller()), "Poller:Loops \"0\": a whole number from 1 to 1024 was expected.");
         AssertFails(
-            Services.With(s => s.AddSettings(("Poller:Dispatch", "3"), ("Poller:Loops", "two")).AddPoller()),
+            Services.With(s => s.AddSettings(("Poller:Backend", "x"), ("Poller:Dispatch", "3"), ("Poller:Loops", "two")).AddPoller()),
+            $"Poller:Backend \"x\": {Expected}",
             "Poller:Dispatch \"3\": Adaptive, Inline or ThreadPool was expected.",
             "Poller:Loops \"two\": a whole number from 1 to 1024 was expected.");
+    }
+
+    [Fact]
+    public void A_section_of_another_shape()
+    {
+        AssertFails(
+            Services.With(s => s.AddSettings(("Poller", "posix")).AddPoller()),
+            "Poller \"posix\": a section with Backend, Dispatch or Loops was expected.");
+        AssertFails(
+            Services.With(s => s.AddSettings(("Poller:Backend:0", "posix")).AddPoller()),
+            "Poller:Backend: one value was expected, and it has several parts.");
     }
 
     [Fact]
@@ -81,7 +94,7 @@ public sealed class ValidationTests
         using IHost host = builder.Build();
         AggregateException all = await Assert.ThrowsAsync<AggregateException>(() => host.StartAsync());
         Assert.Equal(
-            [$"Backend \"x\": {Expected}", "Loops \"0\": a whole number from 1 to 1024 was expected."],
+            [$"Backend \"x\": {Expected}", "Loops of poller \"a\" \"0\": a whole number from 1 to 1024 was expected."],
             all.InnerExceptions.Cast<OptionsValidationException>().SelectMany(static e => e.Failures).Order());
     }
 }
