@@ -49,7 +49,7 @@ internal abstract class PollFd : IDisposable
     protected PollFd(SocketNetwork network, nint fd, bool isStream)
     {
         _network = network;
-        _fd = checked((int)fd);
+        _fd = (int)fd;
         _isStream = isStream;
     }
 
@@ -215,7 +215,7 @@ internal abstract class PollFd : IDisposable
         if (timeout > 0)
         {
             long when = Loop.Timers.After(TimeSpan.FromMilliseconds(timeout));
-            if (Desc.Deadlines?.TryProlong(mode, when) != true) Loop.SetDeadline(Desc, mode, when);
+            if (Desc.Deadlines?.TryProlong(mode, when, atMost: long.MaxValue) != true) Loop.SetDeadline(Desc, mode, when);
         }
         return PollResult.Of(mode == PollMode.Write || _drained ? Desc.Check(mode) : Desc.Reset(mode));
     }

@@ -52,9 +52,9 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         if (token.CanBeCanceled)
         {
             _registration = token.UnsafeRegister(static op => ((PollOp)op!).OnCanceled(), this);
-            if (_registration == default)
+            if (_registration == default && IsCanceled)
             {
-                // It was cancelled already; and the registration is what keeps the token.
+                // It was cancelled before, and the callback has run; and the registration is what keeps the token.
                 Complete(PollResult.Canceled, new OperationCanceledException(token));
                 return;
             }

@@ -40,12 +40,15 @@ internal sealed class PollDeadlines(PollDesc desc)
     /// <summary>The deadline of a direction, in ns of the loop's clock, or <see cref="None"/> or <see cref="Past"/>.</summary>
     public long Of(PollMode mode) => Volatile.Read(ref SideOf(mode).When);
 
-    /// <summary>Moves a deadline that has yet to pass to a later time. False when it is not so: then it is to be set.</summary>
-    public bool TryProlong(PollMode mode, long when)
+    /// <summary>
+    /// Moves a deadline that has yet to pass to a later time, later by <paramref name="atMost"/> ns. False when it is not so: then it is to
+    /// be set.
+    /// </summary>
+    public bool TryProlong(PollMode mode, long when, long atMost)
     {
         ref long deadline = ref SideOf(mode).When;
         long old = Volatile.Read(ref deadline);
-        return old > Past && when >= old && Interlocked.CompareExchange(ref deadline, when, old) == old;
+        return old > Past && when >= old && when - old <= atMost && Interlocked.CompareExchange(ref deadline, when, old) == old;
     }
 
     /// <summary>Marks the deadline that was <paramref name="old"/> as passed. False when it was prolonged meanwhile. Under the lock.</summary>

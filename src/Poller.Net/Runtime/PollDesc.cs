@@ -94,7 +94,7 @@ internal sealed class PollDesc(uint slot)
     /// <summary>Begins the life of a descriptor. The desc is the caller's alone.</summary>
     public void Open(nint fd)
     {
-        _fd = checked((int)fd);
+        _fd = (int)fd;
         Volatile.Write(ref _read.State, Nil);
         Volatile.Write(ref _write.State, Nil);
     }

@@ -325,7 +325,7 @@ internal sealed class PollLoop
         Batch.Clear();
         int count = _poll.Poll(_events, Sleep());
         long now = 0;
-        if (Timers.Next != PollTimers.Never) Timers.Sync(now = Timers.Now);
+        if (Timers.Next != PollTimers.Never) Timers.Look(now = Timers.Now);
         Volatile.Write(ref _sleepUntil, 0);
 
         Volatile.Write(ref _polls, _polls + 1);

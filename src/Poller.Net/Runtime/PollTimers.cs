@@ -41,8 +41,9 @@ internal sealed class PollTimers(TimeProvider clock)
     // Atomic. What the time of day, from its origin, is ahead of Now, in ns.
     private long _utcOffset;
 
-    // Touched by the loop alone: when it looked last, in ns of Now.
-    private long _synced;
+    // Atomic. When anybody looked at the clock last, and when the two were compared, in ns of Now.
+    private long _looked;
+    private long _compared;
 
     /// <summary>The time, in ns since the timers were made; above 0.</summary>
     public long Now
@@ -61,18 +62,20 @@ internal sealed class PollTimers(TimeProvider clock)
     {
         if (span <= TimeSpan.Zero) return PollDeadlines.Past;
         long now = Now;
+        Look(now);
         return span.Ticks < (Never - now) / TimeSpan.NanosecondsPerTick ? now + span.Ticks * TimeSpan.NanosecondsPerTick : Never - 1;
     }
 
     /// <summary>
-    /// Compares the clocks, unless that was done just now: the time of day may be stepped, and deadlines that are set after that go by the
-    /// new time. For the loop, before it is awake to others.
+    /// Notes the time, and compares the clocks now and then: the time of day may be stepped, and deadlines that are set after that go by the
+    /// new time. For the loop, before it is awake to others, and for who sets a deadline.
     /// </summary>
-    public void Sync(long now)
+    public void Look(long now)
     {
         const long Often = 100_000_000;
-        if (now - _synced < Often) return;
-        _synced = now;
+        Volatile.Write(ref _looked, now);
+        if (now - Volatile.Read(ref _compared) < Often) return;
+        Volatile.Write(ref _compared, now);
         Compare();
     }
 
@@ -80,18 +83,25 @@ internal sealed class PollTimers(TimeProvider clock)
     public long At(DateTimeOffset time) => After(time - Compare());
 
     /// <summary>
-    /// Prolongs deadlines to a time of day. False when they are to be set. <paramref name="inSync"/>: the loop is awake, and so has looked at the
-    /// clocks; else they are read.
+    /// Prolongs deadlines to a time of day. False when they are to be set. <paramref name="inSync"/>: the loop is awake, and has looked at
+    /// the clocks; else they are read.
     /// </summary>
+    /// <remarks>
+    /// In sync nobody knows what time it is, only what it was at the last look: so what might be past by now is to be set, and so is what would be
+    /// prolonged by more than a second, as it is when the time of day was stepped since, or the machine suspended.
+    /// </remarks>
     public bool TryProlong(PollDeadlines deadlines, PollMode mode, DateTimeOffset deadline, bool inSync)
     {
+        const long Second = 1_000_000_000;
         const long Century = 100 * 366 * TimeSpan.TicksPerDay;
         long ticks = (deadline - _utcOrigin).Ticks;
         if (ticks is < 0 or > Century) return false;
-        if (!inSync) Compare();
+        if (!inSync && deadline <= Compare()) return false;
         long when = ticks * TimeSpan.NanosecondsPerTick - Volatile.Read(ref _utcOffset);
-        return ((mode & PollMode.Read) == 0 || deadlines.TryProlong(PollMode.Read, when))
-            && ((mode & PollMode.Write) == 0 || deadlines.TryProlong(PollMode.Write, when));
+        if (inSync && when < Volatile.Read(ref _looked) + Second) return false;
+        long atMost = inSync ? Second : long.MaxValue;
+        return ((mode & PollMode.Read) == 0 || deadlines.TryProlong(PollMode.Read, when, atMost))
+            && ((mode & PollMode.Write) == 0 || deadlines.TryProlong(PollMode.Write, when, atMost));
     }
 
     /// <summary>When the earliest timer fires, in ns of <see cref="Now"/>, or <see cref="Never"/>.</summary>

@@ -9,6 +9,7 @@ public static class AllScenarios
     {
         ["ready ‖ wait"] = PollDescScenarios.ReadyAndWait,
         ["ready ‖ read that resets"] = PollDescScenarios.ReadyAndRead,
+        ["room ‖ write ‖ ready"] = PollDescScenarios.ReadyAndWrite,
         ["ready ‖ wait to read ‖ wait to write"] = PollDescScenarios.ReadyAndTwoWaits,
         ["hang-up ‖ wait"] = PollDescScenarios.HangupAndWait,
         ["ready ‖ wait ‖ deadline"] = PollDescScenarios.ReadyAndWaitAndDeadline,
@@ -19,6 +20,8 @@ public static class AllScenarios
         ["reuse ‖ stale event"] = PollDescScenarios.ReuseAndStaleEvent,
         ["set deadline ‖ timer fires"] = PollTimersScenarios.SetDeadlineAndTimerFires,
         ["prolong deadline ‖ timer fires"] = PollTimersScenarios.ProlongAndTimerFires,
+        ["prolong deadline ‖ set deadline ‖ timer fires"] = PollTimersScenarios.ProlongAndSetEarlierAndTimerFires,
+        ["prolong deadline ‖ reuse ‖ timer fires"] = PollTimersScenarios.ProlongAndReuse,
         ["clear deadline ‖ timer fires"] = PollTimersScenarios.ClearDeadlineAndTimerFires,
         ["close ‖ timer fires"] = PollTimersScenarios.CloseAndTimerFires,
         ["close ‖ close ‖ read lock"] = FdMutexScenarios.CloseAndCloseAndReadLock,

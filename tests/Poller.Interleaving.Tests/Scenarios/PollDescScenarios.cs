@@ -39,6 +39,32 @@ internal static class PollDescScenarios
         run.Finally(() => Invariant.Holds(socket.Received == 1 && socket.Waiter.IsIdle, $"{socket.Received} of 1 byte came."));
     }
 
+    // A write does not reset its side, which is ready of old. The kernel tells of room only once it has refused; that edge is not lost.
+    public static void ReadyAndWrite(Run run)
+    {
+        const int Full = 0, Refused = 1, Room = 2;
+        Socket socket = new();
+        socket.Notify(PollReadiness.Readable | PollReadiness.Writable);
+        int kernel = Full;
+        int edges = 0;
+        bool isSent = false;
+        run.Thread("writer", () =>
+        {
+            while (Interlocked.CompareExchange(ref kernel, Refused, Full) != Room) socket.Waiter.Wait(socket.Desc, PollMode.Write);
+            isSent = true;
+        });
+        run.Thread("peer", () =>
+        {
+            if (Interlocked.Exchange(ref kernel, Room) == Refused) edges = 1;
+        });
+        run.Thread("poller", () =>
+        {
+            ControlledThread.WaitUntil(() => edges == 1 || isSent, new Site("Wait", "for the edge", "", 0));
+            if (edges == 1) socket.Notify(PollReadiness.Writable);
+        });
+        run.Finally(() => Invariant.Holds(isSent && socket.Waiter.IsIdle, "a write waits though there is room."));
+    }
+
     // The two directions are apart: one event makes both runnable, each once.
     public static void ReadyAndTwoWaits(Run run)
     {

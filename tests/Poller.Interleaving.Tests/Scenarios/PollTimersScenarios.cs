@@ -46,7 +46,7 @@ internal static class PollTimersScenarios
         timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
         bool? isProlonged = null;
         run.Thread("reader", () => Invariant.Holds(socket.Read(isDrained: true) == PollError.Timeout, "the read ended by something else."));
-        run.Thread("prolonger", () => isProlonged = socket.Desc.Deadlines!.TryProlong(PollMode.Read, 20));
+        run.Thread("prolonger", () => isProlonged = socket.Desc.Deadlines!.TryProlong(PollMode.Read, 20, long.MaxValue));
         run.Thread("loop", () =>
         {
             clock.Advance(12);
@@ -61,6 +61,78 @@ internal static class PollTimersScenarios
         {
             Invariant.Holds(socket.Desc.Check(PollMode.Read) == PollError.Timeout, "the second deadline passed and did not expire.");
             Invariant.Holds(socket.Waiter.IsIdle && timers.Next == PollTimers.Never, "a timer or a wake-up is left over.");
+        });
+    }
+
+    // It is prolonged without the lock as another sets an earlier one: a timer stands that is not later than the deadline.
+    public static void ProlongAndSetEarlierAndTimerFires(Run run)
+    {
+        TimeProvider clock = TimeProvider.Reset();
+        PollTimers timers = new(clock);
+        Socket socket = new();
+        timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
+        int done = 0;
+        run.Thread("prolonger", () =>
+        {
+            if (!socket.Desc.Deadlines!.TryProlong(PollMode.Read, 30, long.MaxValue)) Set(30);
+            done++;
+        });
+        run.Thread("setter", () =>
+        {
+            Set(20);
+            done++;
+        });
+        run.Thread("loop", () =>
+        {
+            clock.Advance(12);
+            Expire(timers);
+            ControlledThread.WaitUntil(() => done == 2, new Site("Wait", "for the deadlines", "", 0));
+            long deadline = socket.Desc.Deadlines!.Of(PollMode.Read);
+            Invariant.Holds(deadline is 20 or 30 && timers.Next <= deadline, $"the deadline is {deadline}, and the timer {timers.Next}.");
+            clock.Advance(deadline + 1);
+            Expire(timers);
+        });
+        run.Finally(() => Invariant.Holds(
+            socket.Desc.Check(PollMode.Read) == PollError.Timeout && timers.Next == PollTimers.Never, "a deadline did not pass."));
+
+        void Set(long when)
+        {
+            timers.Set(socket.Desc, PollMode.Read, when, out PollWaiter? reader, out _);
+            Socket.Wake(reader);
+        }
+    }
+
+    // It is prolonged without a reference as the descriptor is closed and its desc recycled: the next life has its own deadlines.
+    public static void ProlongAndReuse(Run run)
+    {
+        TimeProvider clock = TimeProvider.Reset();
+        PollTimers timers = new(clock);
+        Socket socket = new();
+        timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
+        PollDeadlines old = socket.Desc.Deadlines!;
+        bool isReused = false;
+        run.Thread("prolonger", () => old.TryProlong(PollMode.Read, 20, long.MaxValue));
+        run.Thread("owner", () =>
+        {
+            timers.Evict(socket.Desc, out PollWaiter? reader, out _);
+            Socket.Wake(reader);
+            socket.Desc.Free();
+            socket.Desc.Open(4);
+            timers.Set(socket.Desc, PollMode.Read, 1_000, out _, out _);
+            isReused = true;
+        });
+        run.Thread("loop", () =>
+        {
+            clock.Advance(12);
+            Expire(timers);
+            ControlledThread.WaitUntil(() => isReused, new Site("Wait", "for the next life", "", 0));
+            clock.Advance(100);
+            Expire(timers);
+        });
+        run.Finally(() =>
+        {
+            Invariant.Holds(old.Of(PollMode.Read) == PollDeadlines.None, "a deadline outlived its descriptor.");
+            Invariant.Holds(socket.Desc.Check(PollMode.Read) == PollError.None && timers.Next == 1_000, "a deadline of the last life passed in the next.");
         });
     }
 

@@ -283,6 +283,20 @@ public sealed class CancellationTests
         });
     }
 
+    // What it was made with is gone, and nobody will ever cancel it: a linked source in a using, for example.
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task A_token_whose_source_was_disposed_cancels_nothing(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        CancellationTokenSource source = new();
+        CancellationToken token = source.Token;
+        source.Dispose();
+        ValueTask<int> read = server.ReadAsync(new byte[1], token);
+        client.Write([1]);
+        Assert.Equal(1, await read.Within());
+    }
+
     private static async Task AssertCanceledAsync(Task task, CancellationTokenSource cancel)
     {
         OperationCanceledException e = await Assert.ThrowsAnyAsync<OperationCanceledException>(task.Within);

@@ -151,7 +151,7 @@ public sealed class PollDescModelTests
                 if (modes == mode && when > PollDeadlines.Past && desc.Deadlines is not null)
                 {
                     bool prolongs = side is { Expired: false, Deadline: { } armed } && deadline >= armed;
-                    Same(prolongs, desc.Deadlines.TryProlong(mode, when), "TryProlong", steps);
+                    Same(prolongs, desc.Deadlines.TryProlong(mode, when, long.MaxValue), "TryProlong", steps);
                     if (prolongs) side.Deadline = deadline;
                     if (prolongs) break;
                 }

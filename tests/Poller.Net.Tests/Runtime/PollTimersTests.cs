@@ -91,18 +91,36 @@ public sealed class PollTimersTests
         _timers.Set(_desc, PollMode.Read, PollDeadlines.None, out _, out _);
         Assert.False(Prolong(PollMode.Read, 60));
 
-        bool Prolong(PollMode mode, double seconds) => _timers.TryProlong(_desc.Deadlines!, mode, _clock.GetUtcNow().AddSeconds(seconds), inSync: true);
+        bool Prolong(PollMode mode, double seconds) => _timers.TryProlong(_desc.Deadlines!, mode, _clock.GetUtcNow().AddSeconds(seconds), inSync: false);
     }
 
-    [Theory, InlineData(true), InlineData(false)]
-    public void After_a_step_of_the_time_of_day_deadlines_are_prolonged_by_the_new_time(bool isAwake)
+    [Fact]
+    public void After_a_step_of_the_time_of_day_deadlines_are_prolonged_by_the_new_time()
     {
         _timers.Set(_desc, PollMode.Read, _timers.At(_clock.GetUtcNow().AddSeconds(10)), out _, out _);
         _clock.Advance(TimeSpan.FromSeconds(1));
         _clock.AdjustTime(_clock.GetUtcNow().AddHours(1));
-        if (isAwake) _timers.Sync(_timers.Now);
-        Assert.True(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, _clock.GetUtcNow().AddSeconds(30), inSync: isAwake));
+        Assert.True(_timers.TryProlong(_desc.Deadlines!, PollMode.Read, _clock.GetUtcNow().AddSeconds(30), inSync: false));
         Assert.Equal(_timers.After(TimeSpan.FromSeconds(30)), _desc.Deadlines!.Of(PollMode.Read));
+    }
+
+    [Fact]
+    public void In_sync_no_clock_is_read_and_what_may_be_past_or_stepped_is_left()
+    {
+        DateTimeOffset start = _clock.GetUtcNow();
+        _timers.Set(_desc, PollMode.Read, _timers.At(start.AddSeconds(10)), out _, out _);
+        Assert.True(InSync(10.5));
+        Assert.True(InSync(11.5));
+        Assert.False(InSync(12.6)); // The time of day may have been stepped.
+
+        // Nobody has looked: it is taken for the time it was. Once somebody has, what is less than a second ahead may be past.
+        _clock.Advance(TimeSpan.FromSeconds(11));
+        Assert.True(InSync(11.6));
+        _timers.Look(_timers.Now);
+        Assert.False(InSync(11.9));
+        Assert.True(InSync(12.1));
+
+        bool InSync(double seconds) => _timers.TryProlong(_desc.Deadlines!, PollMode.Read, start.AddSeconds(seconds), inSync: true);
     }
 
     [Fact]

@@ -1,0 +1,40 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+
+namespace Poller.Net.Tests;
+
+public sealed class LinuxSocketApiTests
+{
+    // Errno is read after the call, and not by the code that SetLastError generates: a collection in between must not change it.
+    [Fact]
+    public async Task A_failing_call_answers_its_own_errno_whatever_the_collector_does()
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        const int NoDescriptor = 1_000_000;
+        using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(Raw.AnyLoopbackPort);
+        listener.Listen();
+        using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint!);
+        client.Blocking = false;
+        nint fd = client.Handle;
+        long start = Stopwatch.GetTimestamp();
+
+        Task<(int, int)>[] callers = [.. Enumerable.Range(0, 2).Select(_ => new Operation<(int, int)>(Call).Task)];
+        while (!IsOver()) GC.Collect(0);
+        Assert.All(await Task.WhenAll(callers), static results => Assert.Equal((-Errno.EAGAIN, -Errno.EBADF), results));
+
+        bool IsOver() => Stopwatch.GetElapsedTime(start) > TimeSpan.FromSeconds(1);
+
+        (int, int) Call()
+        {
+            byte[] buffer = new byte[64];
+            (int, int) results = (0, 0);
+            while (!IsOver())
+            {
+                results = (LinuxSocketApi.Instance.Receive(fd, buffer), LinuxSocketApi.Instance.Receive(NoDescriptor, buffer));
+                if (results != (-Errno.EAGAIN, -Errno.EBADF)) break;
+            }
+            return results;
+        }
+    }
+}
