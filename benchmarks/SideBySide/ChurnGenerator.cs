@@ -63,7 +63,7 @@ internal sealed class ChurnGenerator(Load load, int port) : LoadGenerator(load, 
         visit = new Visit { Started = started, Number = number, Fd = LibC.Connect(Port, from: (int)(number % Addresses) + 1), Here = true };
         Watch(visit.Fd, index);
         int n = LibC.Send(visit.Fd, Message(0, number, Load.Size));
-        if (n != Load.Size) throw new InvalidDataException($"{Load.Name}: send on a new connection: {n}; {Load.Size} was expected.");
+        if (n != Load.Size) throw new InvalidDataException($"send on a new connection: {n}; {Load.Size} was expected.");
     }
 
     private void Leave(int index)

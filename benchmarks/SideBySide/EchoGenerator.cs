@@ -59,7 +59,7 @@ internal sealed class EchoGenerator(Load load, int port) : LoadGenerator(load, p
         {
             int n = LibC.Receive(_clients[i].Fd, _buffer, LibC.MSG_PEEK);
             if (Check(n, "an idle connection") == -LibC.EAGAIN) continue;
-            throw new InvalidDataException($"{Load.Name}: an idle connection was sent {n} bytes; none were expected.");
+            throw new InvalidDataException($"an idle connection was sent {n} bytes; none were expected.");
         }
         return result;
     }

@@ -105,25 +105,25 @@ internal abstract class LoadGenerator : IDisposable
         if (count > 0) _lastProgress = Now();
         else if (delay < 0 && Now() - _lastProgress > Silence.TotalNanoseconds)
         {
-            throw new TimeoutException($"{Load.Name}: the server said nothing for {Silence.TotalSeconds} s; an answer was expected.");
+            throw new TimeoutException($"the server said nothing for {Silence.TotalSeconds} s; an answer was expected.");
         }
         return _events.AsSpan(0, count);
     }
 
     /// <summary>Throws unless the result is a count or EAGAIN.</summary>
-    protected int Check(int result, string operation)
+    protected static int Check(int result, string operation)
     {
         if (result > 0 || result is -LibC.EAGAIN or -LibC.EINTR) return result;
         throw new InvalidDataException(result == 0
-            ? $"{Load.Name}: {operation}: the server closed the connection; an answer was expected."
-            : $"{Load.Name}: {operation}: {Marshal.GetPInvokeErrorMessage(-result)}");
+            ? $"{operation}: the server closed the connection; an answer was expected."
+            : $"{operation}: {Marshal.GetPInvokeErrorMessage(-result)}");
     }
 
-    protected void Compare(ReadOnlySpan<byte> received, ReadOnlySpan<byte> sent)
+    protected static void Compare(ReadOnlySpan<byte> received, ReadOnlySpan<byte> sent)
     {
         int same = received.CommonPrefixLength(sent);
         if (same == received.Length) return;
-        throw new InvalidDataException($"{Load.Name}: byte {same} of what came back is {received[same]}; {sent[same]} was sent.");
+        throw new InvalidDataException($"byte {same} of what came back is {received[same]}; {sent[same]} was sent.");
     }
 
     private static byte[] MakePattern()

@@ -29,9 +29,9 @@ internal sealed record NativeBuild(string Compiler, string[] Arguments, string F
         Directory.CreateDirectory(Outputs);
         if (Header is { } header)
         {
-            string source = $"#include <{header.Name}>\n";
-            if (Tool.Run(Compiler, ["-E", "-o", "/dev/null", "-"], input: source) is not { } probe) return Missing(Package);
-            if (probe.ExitCode != 0) return Missing(header.Package);
+            (int ExitCode, string Output, string Error)? probe =
+                Tool.Run(Compiler, ["-E", "-o", "/dev/null", "-"], input: $"#include <{header.Name}>\n");
+            if (probe is not (0, _, _)) return Missing(probe is null ? $"{Package} {header.Package}" : header.Package);
         }
         (string, string)[] offline = [("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "-buildvcs=false")];
         if (Tool.Run(Compiler, Arguments, Folder, "", offline) is not { } build) return Missing(Package);

@@ -33,8 +33,6 @@ RootCommand root = new("Measures PollerKit's echo server side by side with its p
 root.Validators.Add(result =>
 {
     if (new[] { quick, full, smoke }.Count(result.GetValue) > 1) result.AddError("--quick, --full, --smoke: one of them was expected.");
-    int? n = result.GetValue(rounds);
-    if (n is < 1 or > 100) result.AddError($"--rounds \"{n}\": a whole number from 1 to 100 was expected.");
 });
 
 ParseResult parsed = root.Parse(args);
@@ -55,6 +53,7 @@ int Main(ParseResult result, CancellationToken cancel)
         bool isSmoke = result.GetValue(smoke), isFull = result.GetValue(full);
         Timing timing = isSmoke ? Timing.Smoke : isFull ? Timing.Full : Timing.Quick;
         if (result.GetValue(rounds) is { } n) timing = timing with { Rounds = n };
+        if (timing.Rounds is < 1 or > 100) throw new FormatException($"--rounds {timing.Rounds}: a number from 1 to 100 was expected.");
         IReadOnlyList<Peer> peers = Choose(peerNames, result, Peer.All, static peer => peer.Name, static peer => peer.Main);
         IReadOnlyList<Load> known = isSmoke ? Load.Smoke : Load.All;
         IReadOnlyList<Load> loads = Choose(loadNames, result, known, static load => load.Name, load => isSmoke || isFull || load.Quick);
@@ -102,7 +101,7 @@ static Results WithProgress(Run run, CancellationToken cancel)
     if (Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive) return run.Go(static _ => { }, cancel);
     return AnsiConsole.Progress().AutoRefresh(false).HideCompleted(false).Start(context =>
     {
-        ProgressTask task = context.AddTask("", maxValue: run.Steps);
+        ProgressTask task = context.AddTask("starting", maxValue: run.Steps);
         Results results = run.Go(next =>
         {
             task.Description = Markup.Escape(next);

@@ -66,9 +66,9 @@ internal static class Report
             ? "Server and load generator have a core each, unless a load says otherwise."
             : "Server and load generator share the one core there is: figures of throughput and latency are of both.");
         text.AppendLine(Invariant, $"{rounds}.");
-        text.AppendLine(Invariant, $"Every peer in turn, each in a new process, warmed up for {warmUp}, measured for");
-        text.AppendLine(Invariant, $"{timing.Window.TotalSeconds} s. 100 % of CPU is one core. Latencies are of requests that ask for no work. At a fixed rate");
-        text.AppendLine("they count from when a message was due, and the generator's CPU is that of its watching the clock.");
+        text.AppendLine(Invariant, $"Every peer in turn, each in a new process, warmed up for {warmUp}, measured for {timing.Window.TotalSeconds} s.");
+        text.AppendLine("100 % of CPU is one core. Latencies are of requests that ask for no work. At a fixed rate they count from when a");
+        text.AppendLine("message was due, and the generator's CPU is that of its watching the clock.");
         text.AppendLine("System calls are counted under strace, which slows the server, so that it finds more to do at each wake-up.");
 
         foreach (string failure in results.Failures) text.AppendLine(Invariant, $"\nFAILED: {failure}");

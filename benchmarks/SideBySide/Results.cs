@@ -75,8 +75,9 @@ internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadO
 
     public IEnumerable<Sample> Of(Load load, Peer peer) => Samples.Where(sample => sample.Load == load.Name && sample.Peer == peer.Name);
 
-    /// <summary>The columns that have something to show.</summary>
-    public IEnumerable<Column> Columns(Load load) => Column.All.Where(column => Peers.Any(peer => Figure(column, load, peer) is not null));
+    /// <summary>The columns that have something to show, be it why there is nothing.</summary>
+    public IEnumerable<Column> Columns(Load load) => Column.All.Where(column =>
+        (column.Name == "systemCalls" && load.CountSystemCalls) || Peers.Any(peer => Figure(column, load, peer) is not null));
 
     /// <summary>Null when there is nothing to show.</summary>
     public Figure? Figure(Column column, Load load, Peer peer)

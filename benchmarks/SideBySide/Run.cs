@@ -86,7 +86,7 @@ internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, 
         }
         catch (PeerFailedException e)
         {
-            results.Failures.Add(e.Message);
+            results.Failures.Add($"{load.Name}, round {round}: {e.Message}");
         }
     }
 }

@@ -56,7 +56,7 @@ internal sealed class Sampling(Cores cores, Timing timing)
         }
         catch (Exception e) when (e is InvalidDataException or TimeoutException or Win32Exception or IOException)
         {
-            throw server.Failure($"{load.Name}: {e.Message}", e);
+            throw server.Failure(e.Message, e);
         }
         server.Stop();
         return sample;

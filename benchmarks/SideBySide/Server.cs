@@ -92,10 +92,10 @@ internal sealed class Server : IDisposable
         if (Errors().Length > 0) throw Failure("it wrote to stderr");
     }
 
-    /// <summary>A failure of this peer, with what it wrote to stderr.</summary>
+    /// <summary>A failure of this peer, with what it wrote to stderr; one that is about to end has a second to say so.</summary>
     public PeerFailedException Failure(string what, Exception? inner = null)
     {
-        string exited = _process.HasExited ? $" (it had ended, exit code {_process.ExitCode})" : "";
+        string exited = _process.WaitForExit(TimeSpan.FromSeconds(1)) ? $" (it had ended, exit code {_process.ExitCode})" : "";
         string errors = Errors();
         return new PeerFailedException($"{_peer.Name}: {what}{exited}{(errors.Length > 0 ? "\n" + errors : "")}", inner);
     }

@@ -76,7 +76,7 @@ internal sealed class StreamGenerator(Load load, int port) : LoadGenerator(load,
         _pipes.Clear();
     }
 
-    private void Send(Pipe pipe, byte[] chunk)
+    private static void Send(Pipe pipe, byte[] chunk)
     {
         for (int i = 0; i < Turns && !pipe.Full; i++)
         {
@@ -87,7 +87,7 @@ internal sealed class StreamGenerator(Load load, int port) : LoadGenerator(load,
     }
 
     // True when the server's count has come, and is right.
-    private bool Counted(Pipe pipe)
+    private static bool Counted(Pipe pipe)
     {
         while (pipe.Received < pipe.Answer.Length)
         {
@@ -98,7 +98,7 @@ internal sealed class StreamGenerator(Load load, int port) : LoadGenerator(load,
             if (pipe.Received < pipe.Answer.Length) continue;
             long counted = BinaryPrimitives.ReadInt64LittleEndian(pipe.Answer);
             if (counted == pipe.Sent) return true;
-            throw new InvalidDataException($"{Load.Name}: the server counted {counted} bytes; {pipe.Sent} were sent.");
+            throw new InvalidDataException($"the server counted {counted} bytes; {pipe.Sent} were sent.");
         }
         return false;
     }
