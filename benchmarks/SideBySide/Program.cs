@@ -128,7 +128,7 @@ static void Print(Results results, string folder)
     foreach (Load load in results.Loads)
     {
         Table table = new Table().Title(Markup.Escape(load.Title)).AddColumn("peer");
-        Column[] columns = [.. results.Columns(load).Take(7)];
+        Column[] columns = [.. results.Columns(load).Take(5)];
         foreach (Column column in columns)
         {
             string header = string.Format(CultureInfo.InvariantCulture, column.Header, results.Reference?.Name);

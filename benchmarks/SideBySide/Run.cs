@@ -1,3 +1,5 @@
+using System.ComponentModel;
+
 namespace SideBySide;
 
 /// <summary>One run of the harness: builds what is to be built, then each load in rounds, every peer in turn in each round.</summary>
@@ -71,7 +73,7 @@ internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, 
         {
             results.Missing[peer.Name] = e.Message;
         }
-        catch (Exception e) when (e is PeerFailedException or InvalidOperationException or TimeoutException)
+        catch (Exception e) when (e is PeerFailedException or InvalidOperationException or TimeoutException or Win32Exception)
         {
             results.Failures.Add(e.Message);
             results.Missing[peer.Name] = "failed to build or start";
