@@ -43,6 +43,16 @@ internal sealed record Machine
         return limited ? limit : long.MaxValue; // "unlimited"
     }
 
+    /// <summary>CPU time of everything that has run on the machine, in ns, counted in hundredths of a second.</summary>
+    public static long BusyCpu()
+    {
+        const int Idle = 3, Waiting = 4, Guest = 8; // Guests are counted in user time already.
+        const long Hundredth = 10_000_000;
+        string[] counters = Field("/proc/stat", "cpu ")!.Split(' ');
+        return Hundredth * counters.Where(static (_, i) => i is not (Idle or Waiting or >= Guest))
+            .Sum(static counter => long.Parse(counter, CultureInfo.InvariantCulture));
+    }
+
     private static string? Field(string file, string name) =>
         File.ReadLines(file).FirstOrDefault(line => line.StartsWith(name, StringComparison.Ordinal))?[name.Length..].Trim(' ', '\t', ':');
 }

@@ -29,19 +29,19 @@ internal sealed record Column(string Name, string Header, string Format, Func<Sa
         {
             Fits = static load => load.Kind != LoadKind.Stream,
         },
-        new("messagesPerSecondRatio", "messages/s to {0}", "0.00 ×", static s => s.MessagesPerSecond)
+        new("messagesPerSecondRatio", "messages/s, × {0}", "0.00", static s => s.MessagesPerSecond)
         {
             IsRatio = true,
             Fits = static load => load.Kind != LoadKind.Stream && load.PeakOf is null && load.Pause == TimeSpan.Zero,
         },
         new("gigabytesPerSecond", "GB/s", "0.00", static s => s.GigabytesPerSecond) { Fits = static load => load.Kind == LoadKind.Stream },
-        new("gigabytesPerSecondRatio", "GB/s to {0}", "0.00 ×", static s => s.GigabytesPerSecond)
+        new("gigabytesPerSecondRatio", "GB/s, × {0}", "0.00", static s => s.GigabytesPerSecond)
         {
             IsRatio = true,
             Fits = static load => load.Kind == LoadKind.Stream,
         },
         new("cpuMicroseconds", "CPU, µs/message", "0.00", static s => s.CpuMicroseconds),
-        new("cpuMicrosecondsRatio", "CPU to {0}", "0.00 ×", static s => s.CpuMicroseconds) { IsRatio = true },
+        new("cpuMicrosecondsRatio", "CPU, × {0}", "0.00", static s => s.CpuMicroseconds) { IsRatio = true },
         new("p50Microseconds", "p50, µs", "N0", static s => s.P50Microseconds),
         new("p99Microseconds", "p99, µs", "N0", static s => s.P99Microseconds),
         new("p999Microseconds", "p99.9, µs", "N0", static s => s.P999Microseconds),
@@ -53,6 +53,7 @@ internal sealed record Column(string Name, string Header, string Format, Func<Sa
         new("threads", "threads", "N0", static s => s.Threads),
         new("serverUtilisation", "server's CPU", "0 %", static s => s.ServerUtilisation),
         new("generatorUtilisation", "generator's CPU", "0 %", static s => s.GeneratorUtilisation),
+        new("othersUtilisation", "others' CPU", "0 %", static s => s.OthersUtilisation),
     ];
 }
 

@@ -28,6 +28,7 @@ internal sealed record Sample(string Load, string Peer, int Round)
     public double CpuMicroseconds { get; init; } // The server's, user and system, for each message.
     public double ServerUtilisation { get; init; } // 1 is one core.
     public double GeneratorUtilisation { get; init; }
+    public double OthersUtilisation { get; init; } // Everything else on the machine: the figures are worth little when it is much.
     public double? P50Microseconds { get; init; }
     public double? P99Microseconds { get; init; }
     public double? P999Microseconds { get; init; }
@@ -77,10 +78,11 @@ internal sealed class Sampling(Cores cores, Timing timing)
         (double? residentPerIdle, double? managedPerIdle) = load.Idle > 0 ? ConnectIdle(server, generator, load, cancel) : (null, null);
 
         PeerMemory memoryBefore = server.Ask("stats");
-        long serverCpu = LibC.ProcessCpu(server.Id), ownCpu = LibC.ThreadCpu();
+        long busyCpu = Machine.BusyCpu(), serverCpu = LibC.ProcessCpu(server.Id), ownCpu = LibC.ThreadCpu();
         LoadResult result = generator.Run(timing.Window, rate, cancel);
         ownCpu = LibC.ThreadCpu() - ownCpu;
         serverCpu = LibC.ProcessCpu(server.Id) - serverCpu;
+        busyCpu = Machine.BusyCpu() - busyCpu;
         PeerMemory memoryAfter = server.Ask("stats");
         (long resident, int threads) = server.Look();
 
@@ -95,6 +97,7 @@ internal sealed class Sampling(Cores cores, Timing timing)
             CpuMicroseconds = serverCpu / result.Messages / 1000,
             ServerUtilisation = serverCpu / nanoseconds,
             GeneratorUtilisation = ownCpu / nanoseconds,
+            OthersUtilisation = Math.Max(0, busyCpu - serverCpu - ownCpu) / nanoseconds,
             P50Microseconds = Percentile(result, 50),
             P99Microseconds = Percentile(result, 99),
             P999Microseconds = Percentile(result, 99.9),
