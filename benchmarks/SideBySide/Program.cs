@@ -127,8 +127,9 @@ static void Print(Results results, string folder)
     if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = 140;
     foreach (Load load in results.Loads)
     {
-        Table table = new Table().Title(Markup.Escape(load.Title)).AddColumn("peer");
         Column[] columns = [.. results.Columns(load).Take(5)];
+        if (columns.Length == 0) continue;
+        Table table = new Table().Title(Markup.Escape(load.Title)).AddColumn("peer");
         foreach (Column column in columns)
         {
             string header = string.Format(CultureInfo.InvariantCulture, column.Header, results.Reference?.Name);

@@ -87,6 +87,11 @@ internal static class Report
     private static void AppendTable(StringBuilder text, Results results, Load load)
     {
         Column[] columns = [.. results.Columns(load)];
+        if (columns.Length == 0)
+        {
+            text.AppendLine("Nothing was measured.");
+            return;
+        }
         string reference = results.Reference?.Name ?? "none";
         text.Append("| peer |");
         foreach (Column column in columns) text.Append(Invariant, $" {string.Format(Invariant, column.Header, reference)} |");
