@@ -1,0 +1,147 @@
+using System.Globalization;
+
+namespace SideBySide;
+
+internal enum LoadKind
+{
+    /// <summary>One message there and back at a time, on each connection.</summary>
+    Echo,
+
+    /// <summary>One way, as fast as it goes.</summary>
+    Stream,
+
+    /// <summary>Connect, one message there and back, close.</summary>
+    Churn,
+}
+
+/// <summary>What the generator asks of a server.</summary>
+internal sealed record Load(string Name, string Title, LoadKind Kind, int Connections, int Size)
+{
+    /// <summary>The request that asks for work, in every so many; 0 for none.</summary>
+    public int Every { get; init; }
+
+    /// <summary>What it asks for: the first byte of that message.</summary>
+    public byte Work { get; init; }
+
+    /// <summary>Connections beside the active ones that have been used once and say nothing more.</summary>
+    public int Idle { get; init; }
+
+    /// <summary>How long a client waits before it sends again.</summary>
+    public TimeSpan Pause { get; init; }
+
+    /// <summary>The load whose peak this one's fixed rate is a share of; null for a closed loop.</summary>
+    public string? PeakOf { get; init; }
+
+    /// <summary>The share of the slowest peer's median peak.</summary>
+    public double Share { get; init; }
+
+    /// <summary>The variant of the server's code: <c>deadline</c> or <c>bufferless</c>.</summary>
+    public string[] Arguments { get; init; } = [];
+
+    /// <summary>Whether the server has every core, and the generator shares them.</summary>
+    public bool AllCores { get; init; }
+
+    /// <summary>Whether system calls are counted, in a run of their own.</summary>
+    public bool CountSystemCalls { get; init; }
+
+    public bool Quick { get; init; }
+
+    /// <summary>How many sockets either side opens.</summary>
+    public int Descriptors => Connections + Idle;
+
+    private const byte Compute = 0xFE;
+    private const byte Block = 0xFD;
+    private const int Kibi = 1024;
+
+    public static IReadOnlyList<Load> All { get; } = Make();
+
+    /// <summary>A little of each kind, for a run of seconds that asserts no speed.</summary>
+    public static IReadOnlyList<Load> Smoke { get; } =
+    [
+        Echo(4, 64) with { Name = "echo", CountSystemCalls = true },
+        FixedRate(Echo(4, 64) with { Name = "echo" }, 0.5),
+        Named("deadline", "4 connections of 16 KiB, a deadline for every read", Echo(4, 16 * Kibi)) with { Arguments = ["deadline"] },
+        Named("idle", "4 active connections that pause 1 ms beside 50 idle ones", Echo(4, 64)) with
+        {
+            Idle = 50,
+            Arguments = ["bufferless"],
+            Pause = TimeSpan.FromMilliseconds(1),
+        },
+        Named("compute", "4 connections, 1 ms of CPU in every 20th request, all cores", Echo(4, 64)) with
+        {
+            Every = 20,
+            Work = Compute,
+            AllCores = true,
+        },
+        Named("blocking", "4 connections, a handler that sleeps 20 ms in every 20th request", Echo(4, 64)) with
+        {
+            Every = 20,
+            Work = Block,
+        },
+        new("stream", "One way, 4 connections", LoadKind.Stream, 4, 64 * Kibi),
+        new("churn", "Connect, request, close; 4 at a time", LoadKind.Churn, 4, 64),
+    ];
+
+    private static List<Load> Make()
+    {
+        List<Load> loads = [];
+        foreach (int size in new[] { 64, Kibi, 16 * Kibi })
+        {
+            foreach (int connections in new[] { 1, 64, 1_000, 10_000 })
+            {
+                bool main = (connections, size) == (64, 64);
+                loads.Add(Echo(connections, size) with { Quick = main || (connections, size) == (1_000, 64), CountSystemCalls = main });
+            }
+        }
+        loads.Add(FixedRate(Echo(64, 64), 0.5) with { Quick = true });
+        loads.Add(FixedRate(Echo(64, 64), 0.8));
+        loads.Add(new Load("stream-1", "One way, 1 connection", LoadKind.Stream, 1, 64 * Kibi) { Quick = true });
+        loads.Add(new Load("stream-64", "One way, 64 connections", LoadKind.Stream, 64, 64 * Kibi));
+        loads.Add(new Load("churn", "Connect, request, close; 64 at a time", LoadKind.Churn, 64, 64));
+        loads.Add(Named("idle", "100 active connections of 64 B beside 10,000 idle ones", Echo(100, 64)) with
+        {
+            Idle = 10_000,
+            Arguments = ["bufferless"],
+            Quick = true,
+        });
+        loads.Add(Named("compute", "64 connections of 64 B, 1 ms of CPU in every 20th request, all cores", Echo(64, 64)) with
+        {
+            Every = 20,
+            Work = Compute,
+            AllCores = true,
+        });
+        loads.Add(Named("blocking", "64 connections of 64 B, a handler that sleeps 20 ms in every 100th request", Echo(64, 64)) with
+        {
+            Every = 100,
+            Work = Block,
+        });
+        loads.Add(Named("deadline", "64 connections of 64 B, a deadline for every read", Echo(64, 64)) with { Arguments = ["deadline"] });
+        loads.Add(Named("pause", "1 connection of 64 B that pauses 1 ms between messages", Echo(1, 64)) with
+        {
+            Pause = TimeSpan.FromMilliseconds(1),
+            CountSystemCalls = true,
+        });
+        return loads;
+    }
+
+    private static Load Named(string name, string title, Load load) => load with { Name = name, Title = title };
+
+    private static Load Echo(int connections, int size)
+    {
+        string bytes = size < Kibi ? $"{size} B" : $"{size / Kibi} KiB";
+        string plural = connections == 1 ? "connection" : "connections";
+        string title = string.Create(CultureInfo.InvariantCulture, $"Echo, {connections:N0} {plural} of {bytes}");
+        return new($"echo-{connections}x{size}", title, LoadKind.Echo, connections, size);
+    }
+
+    private static Load FixedRate(Load peak, double share) => peak with
+    {
+        Name = $"{peak.Name}@{Percent(share)}",
+        Title = $"{peak.Title}, at a fixed rate of {Percent(share)} % of the slowest peer's peak",
+        PeakOf = peak.Name,
+        Share = share,
+        CountSystemCalls = false,
+    };
+
+    private static string Percent(double share) => (share * 100).ToString("N0", CultureInfo.InvariantCulture);
+}

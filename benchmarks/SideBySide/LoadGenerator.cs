@@ -1,0 +1,136 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using HdrHistogram;
+using Poller.Abstractions;
+using Poller.Epoll;
+
+namespace SideBySide;
+
+/// <summary>What one run of a load came to. The server is at rest before it and after it.</summary>
+internal sealed record LoadResult(double Messages, long Bytes, TimeSpan Elapsed, LongHistogram Latencies);
+
+/// <summary>
+/// Plays the clients: one thread, one edge-triggered poller, raw sockets, and no copy of a message, so that the server is what is measured.
+/// Each run begins and ends with nothing under way, so what the server's counters show between is what the run's messages cost.
+/// Every byte that comes back is compared with what was sent.
+/// </summary>
+internal abstract class LoadGenerator : IDisposable
+{
+    private static readonly TimeSpan Silence = TimeSpan.FromSeconds(10);
+
+    // Constant. The offset of a message in the pattern tells connections and messages apart; every byte is below 0x80.
+    private const int Offsets = 1 << 16;
+    private const int LargestMessage = 64 * 1024;
+    private static readonly byte[] Pattern = MakePattern();
+    private readonly PollEvent[] _events = new PollEvent[512];
+    private readonly EpollNetpoll _poller = new();
+
+    // Owned by the thread that runs.
+    private long _lastProgress;
+
+    protected LoadGenerator(Load load, int port)
+    {
+        Load = load;
+        Port = port;
+        _poller.Init();
+    }
+
+    protected Load Load { get; }
+    protected int Port { get; }
+
+    // From 1 ns to a minute, to three digits.
+    protected LongHistogram Latencies { get; } = new(60_000_000_000, 3);
+
+    public static LoadGenerator Create(Load load, int port) => load.Kind switch
+    {
+        LoadKind.Echo => new EchoGenerator(load, port),
+        LoadKind.Stream => new StreamGenerator(load, port),
+        LoadKind.Churn => new ChurnGenerator(load, port),
+        _ => throw new ArgumentOutOfRangeException(nameof(load), load.Kind, "Echo, Stream or Churn was expected."),
+    };
+
+    /// <summary>Makes the connections that outlive a run, and uses each once, so that the server has accepted them all.</summary>
+    public virtual void Connect(CancellationToken cancel) { }
+
+    /// <summary>Makes the connections that then do nothing, and uses each once.</summary>
+    public virtual void ConnectIdle(CancellationToken cancel) { }
+
+    /// <summary>
+    /// Sends for as long as <paramref name="window"/>, then waits for what is under way; zero is one message on each connection.
+    /// <paramref name="rate"/> is in messages each second, whenever the answers come; 0 is as fast as they come.
+    /// </summary>
+    /// <exception cref="InvalidDataException">A wrong byte came back, or a connection ended.</exception>
+    /// <exception cref="TimeoutException">Nothing happened for ten seconds.</exception>
+    public abstract LoadResult Run(TimeSpan window, double rate, CancellationToken cancel);
+
+    public virtual void Dispose()
+    {
+        _poller.Dispose();
+        GC.SuppressFinalize(this);
+    }
+
+    /// <summary>Monotonic, in ns, which is what a tick of <see cref="Stopwatch"/> is on Linux.</summary>
+    protected static long Now() => Stopwatch.GetTimestamp();
+
+    protected static ReadOnlySpan<byte> Message(long connection, long number, int size) =>
+        Pattern.AsSpan((int)((connection * 7919 + number * 104_729) % Offsets), size);
+
+    protected void Watch(int fd, int index)
+    {
+        int errno = _poller.Open(fd, new PollToken((ulong)index));
+        if (errno != 0) throw new NetpollException("open", errno);
+    }
+
+    protected void Unwatch(int fd, int index)
+    {
+        int errno = _poller.Close(fd, new PollToken((ulong)index));
+        if (errno != 0) throw new NetpollException("close", errno);
+    }
+
+    /// <summary>Starts the clock of a run, and with it that of the server's silence.</summary>
+    protected long Begin()
+    {
+        Latencies.Reset();
+        return _lastProgress = Now();
+    }
+
+    protected static TimeSpan Since(long start) => TimeSpan.FromTicks((Now() - start) / TimeSpan.NanosecondsPerTick);
+
+    // The delay is in ns; below zero only events are waited for.
+    protected ReadOnlySpan<PollEvent> Poll(long delay, CancellationToken cancel)
+    {
+        const long Look = 100_000_000;
+        cancel.ThrowIfCancellationRequested();
+        int count = _poller.Poll(_events, delay < 0 ? Look : delay);
+        if (count > 0) _lastProgress = Now();
+        else if (delay < 0 && Now() - _lastProgress > Silence.TotalNanoseconds)
+        {
+            throw new TimeoutException($"the server said nothing for {Silence.TotalSeconds} s; an answer was expected.");
+        }
+        return _events.AsSpan(0, count);
+    }
+
+    /// <summary>Throws unless the result is a count or EAGAIN.</summary>
+    protected static int Check(int result, string operation)
+    {
+        if (result > 0 || result is -LibC.EAGAIN or -LibC.EINTR) return result;
+        throw new InvalidDataException(result == 0
+            ? $"{operation}: the server closed the connection; an answer was expected."
+            : $"{operation}: {Marshal.GetPInvokeErrorMessage(-result)}");
+    }
+
+    protected static void Compare(ReadOnlySpan<byte> received, ReadOnlySpan<byte> sent)
+    {
+        int same = received.CommonPrefixLength(sent);
+        if (same == received.Length) return;
+        throw new InvalidDataException($"byte {same} of what came back is {received[same]}; {sent[same]} was sent.");
+    }
+
+    private static byte[] MakePattern()
+    {
+        byte[] pattern = new byte[Offsets + LargestMessage];
+        new Random(20_260_101).NextBytes(pattern);
+        for (int i = 0; i < pattern.Length; i++) pattern[i] &= 0x7F;
+        return pattern;
+    }
+}

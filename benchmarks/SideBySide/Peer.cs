@@ -1,0 +1,52 @@
+namespace SideBySide;
+
+/// <summary>
+/// A server to measure: a program of this folder's <c>peers</c>. README.md tells what it must say and answer.
+/// </summary>
+internal sealed record Peer(string Name, string Title, string Program, string[] Arguments, bool Main = true)
+{
+    /// <summary>Variables of its environment.</summary>
+    public (string Name, string Value)[] Environment { get; init; } = [];
+
+    /// <summary>How to build it first; null for a .NET peer, which stands beside the harness.</summary>
+    public NativeBuild? Build { get; init; }
+
+    public bool IsDotNet => Build is null;
+
+    /// <summary>
+    /// Every peer there is. Those that are not <see cref="Main"/> are measured when asked for by name, or by <c>--peers all</c>.
+    /// </summary>
+    public static IReadOnlyList<Peer> All { get; } =
+    [
+        PollerKit("adaptive", "epoll"),
+        PollerKit("inline", "epoll"),
+        PollerKit("threadpool", "epoll"),
+        PollerKit("adaptive", "epoll-level", main: false),
+        PollerKit("inline", "epoll-level", main: false),
+        PollerKit("threadpool", "epoll-level", main: false),
+        PollerKit("adaptive", "posix", main: false),
+        PollerKit("inline", "posix", main: false),
+        PollerKit("threadpool", "posix", main: false),
+        DotNet("sockets", "System.Net.Sockets", "SocketsPeer"),
+        DotNet("sockets-inline", "System.Net.Sockets, inline completions", "SocketsPeer") with
+        {
+            Environment = [("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1")],
+        },
+        Native("go", "Go's net", NativeBuild.Go()),
+        Native("libuv", "libuv (C)", NativeBuild.C("libuv", "uv.h", "libuv1-dev", "-luv")),
+        Native("c-uring", "io_uring (C)", NativeBuild.C("uring", "liburing.h", "liburing-dev", "-luring")),
+        Native("c-epoll", "epoll (C)", NativeBuild.C("epoll", "sys/epoll.h", "libc6-dev")),
+    ];
+
+    private static Peer PollerKit(string dispatch, string backend, bool main = true) =>
+        DotNet($"pollerkit-{dispatch}-{backend}", $"PollerKit, {dispatch}, {backend}", "PollerKitPeer", dispatch, backend) with
+        {
+            Main = main,
+        };
+
+    private static Peer DotNet(string name, string title, string assembly, params string[] arguments) =>
+        new(name, title, System.Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
+            [Path.Combine(AppContext.BaseDirectory, assembly + ".dll"), .. arguments]);
+
+    private static Peer Native(string name, string title, NativeBuild build) => new(name, title, build.Output, []) { Build = build };
+}

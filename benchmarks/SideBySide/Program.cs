@@ -1,0 +1,149 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using SideBySide;
+using Spectre.Console;
+
+Option<bool> quick = new("--quick") { Description = "The main loads, in less than five minutes. The default." };
+Option<bool> full = new("--full") { Description = "Every load, long enough to publish: hours. Writes to docs/benchmarks." };
+Option<bool> smoke = new("--smoke")
+{
+    Description = "A little of every kind of load, in seconds. Asserts that the peers work, and no speed.",
+};
+Option<string?> peerNames = new("--peers")
+{
+    Description = $"The peers, with commas between them, or all: {string.Join(", ", Peer.All.Select(static peer => peer.Name))}.",
+    HelpName = "a,b",
+};
+Option<string?> loadNames = new("--loads")
+{
+    Description = $"The loads, with commas between them: {string.Join(", ", Load.All.Select(static load => load.Name))}.",
+    HelpName = "x,y",
+};
+Option<int?> rounds = new("--rounds") { Description = "How often each peer is measured under each load, 1 to 100.", HelpName = "N" };
+Option<DirectoryInfo?> output = new("--out")
+{
+    Description = "Where results and plots go. By default a folder of the build's output, or docs/benchmarks for --full.",
+    HelpName = "DIR",
+};
+RootCommand root = new("Measures PollerKit's echo server side by side with its peers: whole servers, one load generator.")
+{
+    quick, full, smoke, peerNames, loadNames, rounds, output,
+};
+root.Validators.Add(result =>
+{
+    if (new[] { quick, full, smoke }.Count(result.GetValue) > 1) result.AddError("--quick, --full, --smoke: one of them was expected.");
+});
+
+ParseResult parsed = root.Parse(args);
+if (parsed.Errors.Count > 0)
+{
+    foreach (ParseError error in parsed.Errors) Console.Error.WriteLine(error.Message);
+    return 2;
+}
+
+// On a thread of its own, as the load is played by the thread that runs it, which must not keep an interruption from being seen.
+root.SetAction((result, cancel) => Task.Run(() => Main(result, cancel), CancellationToken.None));
+return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(30) });
+
+int Main(ParseResult result, CancellationToken cancel)
+{
+    try
+    {
+        bool isSmoke = result.GetValue(smoke), isFull = result.GetValue(full);
+        Timing timing = isSmoke ? Timing.Smoke : isFull ? Timing.Full : Timing.Quick;
+        if (result.GetValue(rounds) is { } n) timing = timing with { Rounds = n };
+        if (timing.Rounds is < 1 or > 100) throw new FormatException($"--rounds {timing.Rounds}: a number from 1 to 100 was expected.");
+        IReadOnlyList<Peer> peers = Choose(peerNames, result, Peer.All, static peer => peer.Name, static peer => peer.Main);
+        IReadOnlyList<Load> known = isSmoke ? Load.Smoke : Load.All;
+        IReadOnlyList<Load> loads = Choose(loadNames, result, known, static load => load.Name, load => isSmoke || isFull || load.Quick);
+        foreach (Load load in loads.Where(load => load.PeakOf is not null && loads.All(other => other.Name != load.PeakOf)))
+        {
+            throw new FormatException($"--loads \"{load.Name}\": it needs {load.PeakOf} in the same run.");
+        }
+
+        Results results = WithProgress(new Run(peers, loads, timing), cancel);
+        string folder = result.GetValue(output)?.FullName
+            ?? (isFull ? Path.Combine(Repository(), "docs", "benchmarks") : Path.Combine(AppContext.BaseDirectory, "results"));
+        Report.Write(results, timing, folder);
+        Plots.Write(results, folder);
+        Print(results, folder);
+        return results.Failures.Count == 0 ? 0 : 1;
+    }
+    catch (FormatException e)
+    {
+        Console.Error.WriteLine(e.Message);
+        return 2;
+    }
+    catch (OperationCanceledException)
+    {
+        Console.Error.WriteLine("interrupted; every server has been ended, and no results were written");
+        return 130;
+    }
+}
+
+static IReadOnlyList<T> Choose<T>(
+    Option<string?> option, ParseResult result, IReadOnlyList<T> all, Func<T, string> nameOf, Func<T, bool> byDefault)
+{
+    if (result.GetValue(option) is not { } names) return [.. all.Where(byDefault)];
+    if (names == "all") return all;
+    string[] chosen = names.Split(',', StringSplitOptions.TrimEntries);
+    foreach (string name in chosen.Where(name => all.All(item => nameOf(item) != name)))
+    {
+        throw new FormatException($"{option.Name} \"{name}\": one of {string.Join(", ", all.Select(nameOf))} was expected.");
+    }
+    return [.. all.Where(item => chosen.Contains(nameOf(item)))];
+}
+
+// Drawn between two measurements, never during one.
+static Results WithProgress(Run run, CancellationToken cancel)
+{
+    if (Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive) return run.Go(static _ => { }, cancel);
+    return AnsiConsole.Progress().AutoRefresh(false).HideCompleted(false).Start(context =>
+    {
+        ProgressTask task = context.AddTask("starting", maxValue: run.Steps);
+        Results results = run.Go(next =>
+        {
+            task.Description = Markup.Escape(next);
+            context.Refresh();
+            task.Increment(1);
+        }, cancel);
+        task.Value = task.MaxValue;
+        return results;
+    });
+}
+
+static string Repository()
+{
+    for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+    {
+        if (File.Exists(Path.Combine(folder.FullName, "PollerKit.sln"))) return folder.FullName;
+    }
+    throw new FormatException("--full: no folder above the program holds PollerKit.sln; --out DIR was expected.");
+}
+
+static void Print(Results results, string folder)
+{
+    if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = 140;
+    foreach (Load load in results.Loads)
+    {
+        Column[] columns = [.. results.Columns(load).Take(5)];
+        if (columns.Length == 0) continue;
+        Table table = new Table().Title(Markup.Escape(load.Title)).AddColumn("peer");
+        foreach (Column column in columns)
+        {
+            string header = string.Format(CultureInfo.InvariantCulture, column.Header, results.Reference?.Name);
+            table.AddColumn(new TableColumn(Markup.Escape(header)).RightAligned());
+        }
+        foreach (Peer peer in results.Peers)
+        {
+            string[] cells = results.Of(load, peer).Any()
+                ? [.. columns.Select(column => column.Show(results.Figure(column, load, peer)?.Median))]
+                : [results.Missing.GetValueOrDefault(peer.Name, "no sample")];
+            table.AddRow([Markup.Escape(peer.Name), .. cells.Select(Markup.Escape)]);
+        }
+        AnsiConsole.Write(table);
+    }
+    foreach (string failure in results.Failures) Console.Error.WriteLine($"FAILED: {failure}");
+    Console.WriteLine($"written to {folder}");
+}

@@ -1,0 +1,122 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace SideBySide;
+
+/// <summary>Writes results: <c>results.json</c> with every sample, <c>results.md</c> with the tables.</summary>
+internal static class Report
+{
+    private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
+    private static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web)
+    {
+        WriteIndented = true,
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    public static void Write(Results results, Timing timing, string folder)
+    {
+        Directory.CreateDirectory(folder);
+        File.WriteAllText(Path.Combine(folder, "results.json"), ToJson(results, timing) + "\n");
+        File.WriteAllText(Path.Combine(folder, "results.md"), ToMarkdown(results, timing));
+    }
+
+    private static string ToJson(Results results, Timing timing) => JsonSerializer.Serialize(new
+    {
+        results.Machine,
+        Timing = new
+        {
+            timing.Rounds,
+            DotNetWarmUpSeconds = timing.DotNetWarmUp.TotalSeconds,
+            WarmUpSeconds = timing.WarmUp.TotalSeconds,
+            WindowSeconds = timing.Window.TotalSeconds,
+        },
+        results.Missing,
+        results.Failures,
+        Reference = results.Reference?.Name,
+        Loads = results.Loads.Select(load => new
+        {
+            load.Name,
+            load.Title,
+            Peers = results.Peers.Where(peer => results.Of(load, peer).Any()).ToDictionary(static peer => peer.Name, peer => Column.All
+                .Select(column => (column.Name, Figure: results.Figure(column, load, peer)))
+                .Where(static pair => pair.Figure is not null)
+                .ToDictionary(static pair => pair.Name, static pair => pair.Figure)),
+        }),
+        results.Samples,
+    }, Json);
+
+    private static string ToMarkdown(Results results, Timing timing)
+    {
+        Machine machine = results.Machine;
+        StringBuilder text = new();
+        text.AppendLine("# Side by side\n");
+        string toolchains = $"gcc: {machine.Gcc ?? "none"}. Go: {machine.Go ?? "none"}. "
+            + $"libuv: {machine.Libuv ?? "none"}. liburing: {machine.Liburing ?? "none"}.";
+        string rounds = timing.Rounds == 1
+            ? "One round"
+            : $"Medians of {timing.Rounds} rounds, with the least and the most; ratios are taken within a round";
+        string warmUp = $"{timing.DotNetWarmUp.TotalSeconds} s (.NET) or {timing.WarmUp.TotalSeconds} s";
+        text.AppendLine(Invariant, $"{machine.Processor}, {machine.Cores} cores, {machine.System}, {machine.DotNet}.");
+        text.AppendLine(Invariant, $"{toolchains} {machine.Date}, commit {machine.Commit ?? "unknown"}.\n");
+        text.AppendLine(machine.ServerAndGeneratorApart
+            ? "Server and load generator have a core each, unless a load says otherwise."
+            : "Server and load generator share the one core there is: figures of throughput and latency are of both.");
+        text.AppendLine(Invariant, $"{rounds}.");
+        text.AppendLine(Invariant, $"Every peer in turn, each in a new process, warmed up for {warmUp}, measured for {timing.Window.TotalSeconds} s.");
+        text.AppendLine("100 % of CPU is one core. Latencies are of requests that ask for no work. At a fixed rate they count from when a");
+        text.AppendLine("message was due, and the generator's CPU is that of its watching the clock.");
+        text.AppendLine("System calls are counted under strace, which slows the server, so that it finds more to do at each wake-up.");
+
+        foreach (string failure in results.Failures) text.AppendLine(Invariant, $"\nFAILED: {failure}");
+        foreach (Load load in results.Loads)
+        {
+            text.AppendLine(Invariant, $"\n## {load.Title} (`{load.Name}`)\n");
+            if (results.Samples.FirstOrDefault(sample => sample.Load == load.Name)?.Rate is { } rate)
+            {
+                text.AppendLine(Invariant, $"{rate:N0} messages/s.\n");
+            }
+            AppendTable(text, results, load);
+        }
+        return text.ToString().ReplaceLineEndings("\n");
+    }
+
+    private static void AppendTable(StringBuilder text, Results results, Load load)
+    {
+        Column[] columns = [.. results.Columns(load)];
+        if (columns.Length == 0)
+        {
+            text.AppendLine("Nothing was measured.");
+            return;
+        }
+        string reference = results.Reference?.Name ?? "none";
+        text.Append("| peer |");
+        foreach (Column column in columns) text.Append(Invariant, $" {string.Format(Invariant, column.Header, reference)} |");
+        text.Append("\n|---|");
+        foreach (Column _ in columns) text.Append("--:|");
+        text.AppendLine();
+
+        foreach (Peer peer in results.Peers)
+        {
+            text.Append(Invariant, $"| {peer.Title} |");
+            bool any = results.Of(load, peer).Any();
+            if (!any) text.Append(' ').Append(results.Missing.GetValueOrDefault(peer.Name, "no sample")).Append(" |");
+            foreach (Column column in columns.Skip(any ? 0 : 1)) text.Append(' ').Append(Cell(results, column, load, peer)).Append(" |");
+            text.AppendLine();
+        }
+    }
+
+    private static string Cell(Results results, Column column, Load load, Peer peer)
+    {
+        if (results.Figure(column, load, peer) is { } figure)
+        {
+            string median = column.Show(figure.Median), least = column.Show(figure.Least), most = column.Show(figure.Most);
+            return least == most ? median : $"{median} ({least}–{most})";
+        }
+        Sample? uncounted = results.Of(load, peer).FirstOrDefault(static sample => sample.SystemCallsMissing is not null);
+        return (column.Name == "systemCalls" ? uncounted?.SystemCallsMissing : null) ?? column.Show(null);
+    }
+}

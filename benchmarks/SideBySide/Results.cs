@@ -1,0 +1,91 @@
+using System.Globalization;
+
+namespace SideBySide;
+
+/// <summary>The median over the rounds, and the least and the most.</summary>
+internal readonly record struct Figure(double Median, double Least, double Most)
+{
+    public static Figure? Of(IEnumerable<double?> values)
+    {
+        double[] sorted = [.. values.OfType<double>().Order()];
+        if (sorted.Length == 0) return null;
+        return new Figure((sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2, sorted[0], sorted[^1]);
+    }
+}
+
+/// <summary>A column of the tables: what it shows, how, and for which loads.</summary>
+internal sealed record Column(string Name, string Header, string Format, Func<Sample, double?> Value)
+{
+    /// <summary>Divides by the reference's figure of the same round.</summary>
+    public bool IsRatio { get; init; }
+
+    public Func<Load, bool> Fits { get; init; } = static _ => true;
+
+    public string Show(double? value) => value?.ToString(Format, CultureInfo.InvariantCulture) ?? "–";
+
+    public static IReadOnlyList<Column> All { get; } =
+    [
+        new("messagesPerSecond", "messages/s", "N0", static s => s.MessagesPerSecond)
+        {
+            Fits = static load => load.Kind != LoadKind.Stream,
+        },
+        new("messagesPerSecondRatio", "messages/s, × {0}", "0.00", static s => s.MessagesPerSecond)
+        {
+            IsRatio = true,
+            Fits = static load => load.Kind != LoadKind.Stream && load.PeakOf is null && load.Pause == TimeSpan.Zero,
+        },
+        new("gigabytesPerSecond", "GB/s", "0.00", static s => s.GigabytesPerSecond) { Fits = static load => load.Kind == LoadKind.Stream },
+        new("gigabytesPerSecondRatio", "GB/s, × {0}", "0.00", static s => s.GigabytesPerSecond)
+        {
+            IsRatio = true,
+            Fits = static load => load.Kind == LoadKind.Stream,
+        },
+        new("cpuMicroseconds", "CPU, µs/message", "0.00", static s => s.CpuMicroseconds),
+        new("cpuMicrosecondsRatio", "CPU, × {0}", "0.00", static s => s.CpuMicroseconds) { IsRatio = true },
+        new("p50Microseconds", "p50, µs", "N0", static s => s.P50Microseconds),
+        new("p99Microseconds", "p99, µs", "N0", static s => s.P99Microseconds),
+        new("p999Microseconds", "p99.9, µs", "N0", static s => s.P999Microseconds),
+        new("systemCalls", "system calls/message", "0.00", static s => s.SystemCalls),
+        new("allocatedBytes", "allocated, B/message", "N0", static s => s.AllocatedBytes),
+        new("residentBytesPerIdle", "resident, B/idle connection", "N0", static s => s.ResidentBytesPerIdle),
+        new("managedBytesPerIdle", "managed, B/idle connection", "N0", static s => s.ManagedBytesPerIdle),
+        new("residentBytes", "resident, MB", "N0", static s => s.ResidentBytes / 1e6),
+        new("threads", "threads", "N0", static s => s.Threads),
+        new("serverUtilisation", "server's CPU", "0 %", static s => s.ServerUtilisation),
+        new("generatorUtilisation", "generator's CPU", "0 %", static s => s.GeneratorUtilisation),
+        new("othersUtilisation", "others' CPU", "0 %", static s => s.OthersUtilisation),
+    ];
+}
+
+/// <summary>Everything that a run came to.</summary>
+internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadOnlyList<Peer> peers)
+{
+    public Machine Machine { get; } = machine;
+    public IReadOnlyList<Load> Loads { get; } = loads;
+    public IReadOnlyList<Peer> Peers { get; } = peers;
+    public List<Sample> Samples { get; } = [];
+
+    /// <summary>By peer, why it is not there.</summary>
+    public Dictionary<string, string> Missing { get; } = [];
+
+    public List<string> Failures { get; } = [];
+
+    /// <summary>What ratios are to: System.Net.Sockets, or else the first peer that is there.</summary>
+    public Peer? Reference =>
+        Peers.Where(peer => !Missing.ContainsKey(peer.Name)).OrderByDescending(static peer => peer.Name == "sockets").FirstOrDefault();
+
+    public IEnumerable<Sample> Of(Load load, Peer peer) => Samples.Where(sample => sample.Load == load.Name && sample.Peer == peer.Name);
+
+    /// <summary>The columns that have something to show, be it why there is nothing.</summary>
+    public IEnumerable<Column> Columns(Load load) => Column.All.Where(column =>
+        (column.Name == "systemCalls" && load.CountSystemCalls) || Peers.Any(peer => Figure(column, load, peer) is not null));
+
+    /// <summary>Null when there is nothing to show.</summary>
+    public Figure? Figure(Column column, Load load, Peer peer)
+    {
+        if (!column.Fits(load)) return null;
+        if (!column.IsRatio) return SideBySide.Figure.Of(Of(load, peer).Select(column.Value));
+        Dictionary<int, double?> reference = Reference is null ? [] : Of(load, Reference).ToDictionary(static s => s.Round, column.Value);
+        return SideBySide.Figure.Of(Of(load, peer).Select(sample => column.Value(sample) / reference.GetValueOrDefault(sample.Round)));
+    }
+}

@@ -1,0 +1,94 @@
+using System.ComponentModel;
+
+namespace SideBySide;
+
+/// <summary>One run of the harness: builds what is to be built, then each load in rounds, every peer in turn in each round.</summary>
+internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, Timing timing)
+{
+    private readonly Cores _cores = new();
+
+    /// <summary>How many steps <see cref="Go"/> tells of at most.</summary>
+    public int Steps => peers.Count + loads.Count * timing.Rounds * peers.Count;
+
+    /// <summary>Tells <paramref name="step"/> what comes next, whenever nothing is measured.</summary>
+    /// <exception cref="OperationCanceledException">It was interrupted; every process that it started has ended.</exception>
+    public Results Go(Action<string> step, CancellationToken cancel)
+    {
+        Results results = new(Machine.Look(_cores), loads, peers);
+        foreach (Peer peer in peers)
+        {
+            cancel.ThrowIfCancellationRequested();
+            step($"{peer.Title}: build and start");
+            Prepare(peer, results);
+        }
+
+        foreach (Load load in loads)
+        {
+            const int Others = 100; // A process's own, besides those of the load.
+            long expected = load.Descriptors + Others, limit = Machine.Descriptors();
+            if (expected > limit)
+            {
+                results.Failures.Add($"{load.Name}: {expected} descriptors were expected; the hard limit is {limit} (ulimit -Hn).");
+                continue;
+            }
+            if (Rate(results, load) is not { } rate)
+            {
+                results.Failures.Add($"{load.Name}: no peer has a peak under {load.PeakOf}; one at least was expected.");
+                continue;
+            }
+            for (int round = 1; round <= timing.Rounds; round++)
+            {
+                foreach (Peer peer in peers)
+                {
+                    step($"{load.Title}, round {round}: {peer.Title}");
+                    if (!results.Missing.ContainsKey(peer.Name)) Measure(peer, load, round, rate, results, cancel);
+                }
+            }
+        }
+        return results;
+    }
+
+    // The share of the slowest peer's peak that every peer is asked for; 0 is a closed loop.
+    private double? Rate(Results results, Load load)
+    {
+        if (load.PeakOf is null) return 0;
+        Load peak = loads.Single(other => other.Name == load.PeakOf);
+        Column throughput = Column.All.Single(static column => column.Name == "messagesPerSecond");
+        return load.Share * peers.Min(peer => results.Figure(throughput, peak, peer)?.Median);
+    }
+
+    private static void Prepare(Peer peer, Results results)
+    {
+        try
+        {
+            if (peer.Build?.Run() is { } missing)
+            {
+                results.Missing[peer.Name] = missing;
+                return;
+            }
+            using Server server = Server.Start(peer, []);
+            server.Stop();
+        }
+        catch (PeerMissingException e)
+        {
+            results.Missing[peer.Name] = e.Message;
+        }
+        catch (Exception e) when (e is PeerFailedException or InvalidOperationException or TimeoutException or Win32Exception)
+        {
+            results.Failures.Add(e.Message);
+            results.Missing[peer.Name] = "failed to build or start";
+        }
+    }
+
+    private void Measure(Peer peer, Load load, int round, double rate, Results results, CancellationToken cancel)
+    {
+        try
+        {
+            results.Samples.Add(new Sampling(_cores, timing).Measure(peer, load, round, rate, cancel));
+        }
+        catch (PeerFailedException e)
+        {
+            results.Failures.Add($"{load.Name}, round {round}: {e.Message}");
+        }
+    }
+}

@@ -1,0 +1,138 @@
+using System.ComponentModel;
+
+namespace SideBySide;
+
+/// <summary>How long and how often to measure.</summary>
+internal sealed record Timing(int Rounds, TimeSpan DotNetWarmUp, TimeSpan WarmUp, TimeSpan Window)
+{
+    public static Timing Smoke { get; } = Of(1, 0.02, 0.02, 0.05);
+    public static Timing Quick { get; } = Of(2, 2, 0.3, 0.8);
+
+    /// <summary>The warm-up is long enough for the JIT's last tier.</summary>
+    public static Timing Full { get; } = Of(5, 6, 1, 3);
+
+    public TimeSpan WarmUpOf(Peer peer) => peer.IsDotNet ? DotNetWarmUp : WarmUp;
+
+    private static Timing Of(int rounds, double dotNetWarmUp, double warmUp, double window) =>
+        new(rounds, TimeSpan.FromSeconds(dotNetWarmUp), TimeSpan.FromSeconds(warmUp), TimeSpan.FromSeconds(window));
+}
+
+/// <summary>One measurement of one peer under one load. What was not measured is null.</summary>
+internal sealed record Sample(string Load, string Peer, int Round)
+{
+    public double? Rate { get; init; } // Messages each second that were asked for; null in a closed loop.
+    public double Seconds { get; init; }
+    public double Messages { get; init; }
+    public double MessagesPerSecond { get; init; }
+    public double GigabytesPerSecond { get; init; }
+    public double CpuMicroseconds { get; init; } // The server's, user and system, for each message.
+    public double ServerUtilisation { get; init; } // 1 is one core.
+    public double GeneratorUtilisation { get; init; }
+    public double OthersUtilisation { get; init; } // Everything else on the machine: the figures are worth little when it is much.
+    public double? P50Microseconds { get; init; }
+    public double? P99Microseconds { get; init; }
+    public double? P999Microseconds { get; init; }
+    public double? MaxMicroseconds { get; init; }
+    public double? AllocatedBytes { get; init; } // For each message.
+    public double ResidentBytes { get; init; }
+    public double Threads { get; init; }
+    public double? ResidentBytesPerIdle { get; init; }
+    public double? ManagedBytesPerIdle { get; init; }
+    public double? SystemCalls { get; init; } // For each message.
+    public Dictionary<string, double>? SystemCallsByName { get; init; }
+    public string? SystemCallsMissing { get; init; }
+}
+
+/// <summary>Measures one peer under one load, in a process that is new, so that no load leaves its traces in another's figures.</summary>
+internal sealed class Sampling(Cores cores, Timing timing)
+{
+    /// <exception cref="PeerFailedException">The peer died, answered wrongly or not at all.</exception>
+    public Sample Measure(Peer peer, Load load, int round, double rate, CancellationToken cancel)
+    {
+        using Server server = Start(peer, load);
+        Sample sample;
+        try
+        {
+            sample = Measure(server, peer, load, round, rate, cancel);
+        }
+        catch (Exception e) when (e is InvalidDataException or TimeoutException or Win32Exception or IOException)
+        {
+            throw server.Failure(e.Message, e);
+        }
+        server.Stop();
+        return sample;
+    }
+
+    private Server Start(Peer peer, Load load)
+    {
+        using Cores.Pin pin = cores.Server(load.AllCores);
+        return Server.Start(peer, load.Arguments);
+    }
+
+    private Sample Measure(Server server, Peer peer, Load load, int round, double rate, CancellationToken cancel)
+    {
+        using Cores.Pin pin = cores.Generator(load.AllCores);
+        using LoadGenerator generator = LoadGenerator.Create(load, server.Port);
+        generator.Connect(cancel);
+        generator.Run(timing.WarmUpOf(peer), rate, cancel);
+        (double? residentPerIdle, double? managedPerIdle) = load.Idle > 0 ? ConnectIdle(server, generator, load, cancel) : (null, null);
+
+        PeerMemory memoryBefore = server.Ask("stats");
+        long busyCpu = Machine.BusyCpu(), serverCpu = LibC.ProcessCpu(server.Id), ownCpu = LibC.ThreadCpu();
+        LoadResult result = generator.Run(timing.Window, rate, cancel);
+        ownCpu = LibC.ThreadCpu() - ownCpu;
+        serverCpu = LibC.ProcessCpu(server.Id) - serverCpu;
+        busyCpu = Machine.BusyCpu() - busyCpu;
+        PeerMemory memoryAfter = server.Ask("stats");
+        (long resident, int threads) = server.Look();
+
+        double nanoseconds = result.Elapsed.TotalNanoseconds;
+        Sample sample = new(load.Name, peer.Name, round)
+        {
+            Rate = rate > 0 ? rate : null,
+            Seconds = result.Elapsed.TotalSeconds,
+            Messages = result.Messages,
+            MessagesPerSecond = result.Messages / result.Elapsed.TotalSeconds,
+            GigabytesPerSecond = result.Bytes / nanoseconds,
+            CpuMicroseconds = serverCpu / result.Messages / 1000,
+            ServerUtilisation = serverCpu / nanoseconds,
+            GeneratorUtilisation = ownCpu / nanoseconds,
+            OthersUtilisation = Math.Max(0, busyCpu - serverCpu - ownCpu) / nanoseconds,
+            P50Microseconds = Percentile(result, 50),
+            P99Microseconds = Percentile(result, 99),
+            P999Microseconds = Percentile(result, 99.9),
+            MaxMicroseconds = Percentile(result, 100),
+            AllocatedBytes = (memoryAfter.Allocated - memoryBefore.Allocated) / result.Messages,
+            ResidentBytes = resident,
+            Threads = threads,
+            ResidentBytesPerIdle = residentPerIdle,
+            ManagedBytesPerIdle = managedPerIdle,
+        };
+        return load.CountSystemCalls && round == 1 ? WithSystemCalls(sample, server, generator, rate, cancel) : sample;
+    }
+
+    private static (double?, double?) ConnectIdle(Server server, LoadGenerator generator, Load load, CancellationToken cancel)
+    {
+        PeerMemory before = server.Ask("collect");
+        long resident = server.Look().Resident;
+        generator.ConnectIdle(cancel);
+        PeerMemory after = server.Ask("collect");
+        return ((double)(server.Look().Resident - resident) / load.Idle, (double?)(after.Managed - before.Managed) / load.Idle);
+    }
+
+    private Sample WithSystemCalls(Sample sample, Server server, LoadGenerator generator, double rate, CancellationToken cancel)
+    {
+        double messages = 0;
+        (Dictionary<string, long>? calls, string? missing) =
+            SystemCalls.Count(server.Id, () => messages = generator.Run(timing.Window / 2, rate, cancel).Messages);
+        return sample with
+        {
+            SystemCalls = calls?.Values.Sum() / messages,
+            SystemCallsByName = calls?.ToDictionary(static call => call.Key, call => call.Value / messages),
+            SystemCallsMissing = missing,
+        };
+    }
+
+    private static double? Percentile(LoadResult result, double percentile) =>
+        result.Latencies.TotalCount > 0 ? result.Latencies.GetValueAtPercentile(percentile) / 1000.0 : null;
+}

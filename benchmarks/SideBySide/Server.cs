@@ -1,0 +1,157 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace SideBySide;
+
+/// <summary>A peer that is not to be had on this machine, and why.</summary>
+internal sealed class PeerMissingException(string message) : Exception(message);
+
+/// <summary>A peer that failed. The message names it and holds what it wrote to stderr.</summary>
+internal sealed class PeerFailedException(string message, Exception? inner = null) : Exception(message, inner);
+
+/// <summary>What a peer tells of its memory, in bytes; nothing when it has no managed memory.</summary>
+internal readonly record struct PeerMemory(long? Allocated, long? Managed);
+
+/// <summary>
+/// A peer's process, from its first line to its end. It ends by itself when its input ends, also when the harness dies; disposing of
+/// one that still runs kills it, by its id.
+/// </summary>
+internal sealed class Server : IDisposable
+{
+    private const int NotPermitted = 77; // What automake's tests exit with to be skipped.
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    // Constant.
+    private readonly Peer _peer;
+    private readonly Process _process;
+
+    // Under its own lock.
+    private readonly StringBuilder _errors = new();
+
+    private Server(Peer peer, Process process)
+    {
+        _peer = peer;
+        _process = process;
+    }
+
+    public int Id => _process.Id;
+    public int Port { get; private set; }
+
+    /// <summary>Returns when it listens. The process has the processors of the calling thread.</summary>
+    /// <exception cref="PeerMissingException">The machine does not let it run.</exception>
+    public static Server Start(Peer peer, IEnumerable<string> arguments)
+    {
+        ProcessStartInfo start = new(peer.Program, [.. peer.Arguments, .. arguments])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        foreach ((string name, string value) in peer.Environment) start.Environment[name] = value;
+        Server server = new(peer, Process.Start(start)!);
+        try
+        {
+            server._process.ErrorDataReceived += server.OnError;
+            server._process.BeginErrorReadLine();
+            string line = server.ReadLine();
+            const string Listening = "listening ";
+            if (!line.StartsWith(Listening, StringComparison.Ordinal))
+            {
+                throw server.Failure($"it said \"{line}\"; \"{Listening}PORT\" was expected");
+            }
+            server.Port = int.Parse(line[Listening.Length..], CultureInfo.InvariantCulture);
+            return server;
+        }
+        catch
+        {
+            server.Dispose();
+            throw;
+        }
+    }
+
+    /// <param name="command"><c>stats</c>, or <c>collect</c> for a garbage collection first.</param>
+    public PeerMemory Ask(string command)
+    {
+        _process.StandardInput.WriteLine(command);
+        _process.StandardInput.Flush();
+        string line = ReadLine();
+        using JsonDocument answer = JsonDocument.Parse(line);
+        return new PeerMemory(Value(answer, "allocated"), Value(answer, "managed"));
+    }
+
+    /// <summary>Ends its input and waits for its end.</summary>
+    /// <exception cref="PeerFailedException">It did not end, not with 0, or had written to stderr.</exception>
+    public void Stop()
+    {
+        _process.StandardInput.Close();
+        if (!_process.WaitForExit(Patience)) throw Failure($"it ran on for {Patience.TotalSeconds} s after its input had ended");
+        _process.WaitForExit(); // For the rest of stderr.
+        if (_process.ExitCode != 0) throw Failure($"exit code {_process.ExitCode}; 0 was expected");
+        if (Errors().Length > 0) throw Failure("it wrote to stderr");
+    }
+
+    /// <summary>A failure of this peer, with what it wrote to stderr; one that is about to end has a second to say so.</summary>
+    public PeerFailedException Failure(string what, Exception? inner = null)
+    {
+        string exited = _process.WaitForExit(TimeSpan.FromSeconds(1)) ? $" (it had ended, exit code {_process.ExitCode})" : "";
+        string errors = Errors();
+        return new PeerFailedException($"{_peer.Name}: {what}{exited}{(errors.Length > 0 ? "\n" + errors : "")}", inner);
+    }
+
+    /// <summary>What /proc tells: resident bytes and threads.</summary>
+    public (long Resident, int Threads) Look()
+    {
+        long resident = 0;
+        int threads = 0;
+        foreach (string line in File.ReadLines($"/proc/{Id}/status"))
+        {
+            if (line.StartsWith("VmRSS:", StringComparison.Ordinal)) resident = Number(line) * 1024;
+            else if (line.StartsWith("Threads:", StringComparison.Ordinal)) threads = (int)Number(line);
+        }
+        return (resident, threads);
+    }
+
+    public void Dispose()
+    {
+        if (!_process.HasExited)
+        {
+            _process.Kill();
+            _process.WaitForExit();
+        }
+        _process.Dispose();
+    }
+
+    private static long Number(string line) =>
+        long.Parse(line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture);
+
+    private static long? Value(JsonDocument answer, string name) =>
+        answer.RootElement.TryGetProperty(name, out JsonElement value) ? value.GetInt64() : null;
+
+    private string ReadLine()
+    {
+        Task<string?> reading = _process.StandardOutput.ReadLineAsync();
+        if (!reading.Wait(Patience)) throw Failure($"it said nothing for {Patience.TotalSeconds} s; a line was expected");
+        if (reading.Result is { } line) return line;
+        if (!_process.WaitForExit(Patience)) throw Failure("it closed its stdout; a line was expected");
+        _process.WaitForExit();
+        if (_process.ExitCode == NotPermitted) throw new PeerMissingException($"not permitted: {Errors().Trim()}");
+        throw Failure("it ended; a line was expected");
+    }
+
+    private string Errors()
+    {
+        lock (_errors) return _errors.ToString();
+    }
+
+    private void OnError(object sender, DataReceivedEventArgs e)
+    {
+        const int Enough = 8 * 1024;
+        if (e.Data is null) return;
+        lock (_errors)
+        {
+            if (_errors.Length < Enough) _errors.AppendLine(e.Data);
+        }
+    }
+}

@@ -1,0 +1,66 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.Globalization;
+
+namespace SideBySide;
+
+/// <summary>Counts a process's system calls with strace, which slows it: in a run of its own, and with no figure of time.</summary>
+internal static class SystemCalls
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
+
+    /// <summary>How often each was called while <paramref name="run"/> ran; or why that cannot be told.</summary>
+    public static (Dictionary<string, long>? Calls, string? Missing) Count(int pid, Action run)
+    {
+        string output = Path.GetTempFileName();
+        try
+        {
+            string target = pid.ToString(CultureInfo.InvariantCulture);
+            ProcessStartInfo start = new("strace", ["-f", "-c", "-U", "name,calls", "-o", output, "-p", target])
+            {
+                RedirectStandardError = true,
+            };
+            using Process strace = Process.Start(start)!;
+            try
+            {
+                Task<string?> reading = strace.StandardError.ReadLineAsync();
+                if (!reading.Wait(Patience)) throw Late(pid, "attach");
+                string said = reading.Result ?? "";
+                if (!said.Contains("attached", StringComparison.Ordinal)) return (null, $"not permitted: {said}");
+                Task<string> rest = strace.StandardError.ReadToEndAsync(); // It tells of each thread that comes and goes.
+                run();
+                LibC.Signal(strace.Id, LibC.SIGINT);
+                if (!strace.WaitForExit(Patience)) throw Late(pid, "end");
+                rest.Wait();
+            }
+            finally
+            {
+                if (!strace.HasExited) strace.Kill();
+            }
+            return (Parse(File.ReadLines(output)), null);
+        }
+        catch (Win32Exception)
+        {
+            return (null, "not installed: apt-get install strace");
+        }
+        finally
+        {
+            File.Delete(output);
+        }
+    }
+
+    private static TimeoutException Late(int pid, string what) =>
+        new($"strace -p {pid}: it was expected to {what} within {Patience.TotalSeconds} s.");
+
+    private static Dictionary<string, long> Parse(IEnumerable<string> lines)
+    {
+        Dictionary<string, long> calls = [];
+        foreach (string line in lines)
+        {
+            string[] words = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
+            if (words.Length != 2 || words[0] == "total") continue;
+            if (long.TryParse(words[1], CultureInfo.InvariantCulture, out long count)) calls[words[0]] = count;
+        }
+        return calls;
+    }
+}

@@ -1,0 +1,86 @@
+// The echo server as one writes it with PollerKit. Arguments: the dispatch, the backend, and of the variants "deadline" and "bufferless".
+
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Net;
+using Peers;
+using Poller.Abstractions;
+using Poller.Epoll;
+using Poller.Net;
+using Poller.Posix;
+
+NetpollDispatch dispatch = Enum.Parse<NetpollDispatch>(args[0], ignoreCase: true);
+INetpollFactory backend = args[1] switch
+{
+    "epoll" => new EpollNetpollFactory(),
+    "epoll-level" => new EpollNetpollFactory(new EpollNetpollOptions { Trigger = PollTrigger.Level }),
+    "posix" => new PosixNetpollFactory(),
+    _ => throw new ArgumentException($"backend \"{args[1]}\": epoll, epoll-level or posix was expected."),
+};
+bool withDeadline = args.Contains("deadline"), bufferless = args.Contains("bufferless");
+
+using Netpoller poller = new(backend, new NetpollerOptions { Dispatch = dispatch });
+using ConnListener listener = new NetStack(poller).Listen("tcp", "127.0.0.1:0");
+Control.SayListening(((IPEndPoint)listener.LocalEndPoint).Port);
+Control.Watch(AcceptAsync(listener, withDeadline, bufferless));
+Control.Answer();
+Environment.Exit(0); // The connections end with the process, and not by the poller's disposal, which their handlers would report.
+
+static async Task AcceptAsync(ConnListener listener, bool withDeadline, bool bufferless)
+{
+    while (true)
+    {
+        Conn conn = await listener.AcceptAsync();
+        Control.Watch(bufferless ? ServeBufferlessAsync(conn) : ServeAsync(conn, withDeadline));
+    }
+}
+
+static async Task ServeAsync(Conn conn, bool withDeadline)
+{
+    using (conn)
+    {
+        byte[] buffer = new byte[Requests.BufferSize];
+        while (true)
+        {
+            if (withDeadline) conn.SetReadDeadline(DateTimeOffset.UtcNow.AddMinutes(1));
+            int n = await conn.ReadAsync(buffer);
+            if (n == 0) return;
+            if (buffer[0] == Requests.Sink)
+            {
+                await SinkAsync(conn, n);
+                return;
+            }
+            Requests.Perform(buffer[0]);
+            await conn.WriteAsync(buffer.AsMemory(0, n));
+        }
+    }
+}
+
+// For many idle connections: none holds a buffer while it waits.
+static async Task ServeBufferlessAsync(Conn conn)
+{
+    using (conn)
+    {
+        while (await conn.WaitToReadAsync())
+        {
+            byte[] buffer = ArrayPool<byte>.Shared.Rent(Requests.BufferSize);
+            int n = await conn.ReadAsync(buffer);
+            Requests.Perform(buffer[0]);
+            await conn.WriteAsync(buffer.AsMemory(0, n));
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+}
+
+static async Task SinkAsync(Conn conn, long received)
+{
+    byte[] buffer = new byte[Requests.SinkBufferSize];
+    while (true)
+    {
+        int n = await conn.ReadAsync(buffer);
+        if (n == 0) break;
+        received += n;
+    }
+    BinaryPrimitives.WriteInt64LittleEndian(buffer, received);
+    await conn.WriteAsync(buffer.AsMemory(0, sizeof(long)));
+}
