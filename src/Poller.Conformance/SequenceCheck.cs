@@ -70,7 +70,7 @@ internal sealed class SequenceCheck<TCommand, THarness>(
         SequenceFailure? failure = null;
 
         // No signal may end a timed wait with nothing: the model takes that for an early return.
-        Worker thread = Worker.StartUninterrupted(() =>
+        Worker thread = Worker.StartUninterrupted("run the sequences", () =>
         {
             for (_sequence = 0; _sequence < limit && failure is null; _sequence++)
             {

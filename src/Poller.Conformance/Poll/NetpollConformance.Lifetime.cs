@@ -97,7 +97,7 @@ public abstract partial class NetpollConformance
         {
             INetpoll poller = Initialised();
             PollEvent[] events = new PollEvent[4];
-            Worker thread = Worker.Start(() => Assert.Equal(0, poller.Poll(events, Blocking)));
+            Worker thread = Worker.Start("poll without a time-out, which a Break ends,", () => Assert.Equal(0, poller.Poll(events, Blocking)));
             thread.AwaitSleep();
 
             poller.Break();
@@ -118,7 +118,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(0, poller.Open(near, new PollToken(1)));
         if (IsLevel) Assert.Equal(0, poller.Arm(near, new PollToken(1), PollMode.Read));
         PollEvent[] events = new PollEvent[4];
-        Worker thread = Worker.Start(() => Assert.Equal(1, poller.Poll(events, Blocking)));
+        Worker thread = Worker.Start("poll without a time-out, which an event ends,", () => Assert.Equal(1, poller.Poll(events, Blocking)));
         thread.AwaitSleep();
 
         poller.Dispose();

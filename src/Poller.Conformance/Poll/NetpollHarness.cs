@@ -244,7 +244,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
     {
         bool called = false;
         using ManualResetEventSlim go = new();
-        Worker breaker = Worker.Start(() =>
+        Worker breaker = Worker.Start("call Break during a poll", () =>
         {
             go.Wait();
             Volatile.Write(ref called, true);
