@@ -61,7 +61,7 @@ internal sealed unsafe class Worker
 
     public void Join()
     {
-        if (!_finished.Task.Wait(Bound)) throw new TimeoutException($"the thread that was to {_task} still ran after {Bound.TotalSeconds} s");
+        if (!_finished.Task.Wait(Bound)) throw Late($"still ran after {Bound.TotalSeconds} s");
         _mayExit.SetResult();
         _thread.Join();
         _error?.Throw();
@@ -77,7 +77,7 @@ internal sealed unsafe class Worker
             HasFinishedWithin(TimeSpan.FromMilliseconds(50));
             return;
         }
-        if (!SpinWait.SpinUntil(() => HasFinished || IsAsleep(), Bound)) throw new TimeoutException($"the thread that was to {_task} never blocked");
+        if (!SpinWait.SpinUntil(() => HasFinished || IsAsleep(), Bound)) throw Late("never blocked");
 
         bool IsAsleep()
         {
@@ -94,6 +94,8 @@ internal sealed unsafe class Worker
         int errno = LibC.pthread_kill(_self, signal);
         if (errno != 0) throw new InvalidOperationException("pthread_kill: " + Marshal.GetPInvokeErrorMessage(errno));
     }
+
+    private TimeoutException Late(string what) => new($"the thread that was to {_task} {what}");
 
     private static void BlockSignals()
     {

@@ -117,12 +117,14 @@ internal static class DocChecks
             foreach (string include in project.Descendants("ProjectReference").Select(Include))
             {
                 string full = Path.GetFullPath(include, "/" + Path.GetDirectoryName(path))[1..];
-                bool isThere = full.StartsWith(Clone, StringComparison.Ordinal) ? IsProject(full[Clone.Length..]) : projects.ContainsKey(full);
-                if (!isThere) yield return $"{document.At(block)}: {include} is no project.";
+                bool isInClone = full.StartsWith(Clone, StringComparison.Ordinal);
+                if (isInClone ? IsProject(full[Clone.Length..]) : projects.ContainsKey(full)) continue;
+                yield return $"{document.At(block)}: {include} is no project.";
             }
             foreach (XElement package in project.Descendants("PackageReference"))
             {
-                string version = Packages.GetValueOrDefault(Include(package), "none"), said = (string?)package.Attribute("Version") ?? "none";
+                string version = Packages.GetValueOrDefault(Include(package), "none");
+                string said = (string?)package.Attribute("Version") ?? "none";
                 if (said == version && said != "none") continue;
                 yield return $"{document.At(block)}: {Include(package)} has version {said}; the repository's is {version}.";
             }

@@ -144,7 +144,8 @@ public abstract partial class NetpollConformance
                 for (int i = 0; i < published.Length; i += Stride) Volatile.Write(ref seen[i], Volatile.Read(ref published[i]));
             }
         });
-        Worker[] breakers = [.. Enumerable.Range(0, Breakers).Select(i => Worker.Start($"call Break {Rounds} times, and see each end a poll", () =>
+        string task = $"call Break {Rounds} times, and see each end a poll";
+        Worker[] breakers = [.. Enumerable.Range(0, Breakers).Select(i => Worker.Start(task, () =>
         {
             for (long round = 1; round <= Rounds; round++)
             {

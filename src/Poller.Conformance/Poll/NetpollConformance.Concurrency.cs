@@ -102,7 +102,8 @@ public abstract partial class NetpollConformance
             while (!Volatile.Read(ref stop)) seen.UnionWith(Poll(Blocking, room: 2).Select(e => e.Token.Value));
         });
 
-        Worker[] changers = [.. Enumerable.Range(1, Threads).Select(thread => Worker.Start($"open and close descriptor {thread}, {Rounds} times", () =>
+        string task = $"open and close a descriptor {Rounds} times";
+        Worker[] changers = [.. Enumerable.Range(1, Threads).Select(thread => Worker.Start(task, () =>
         {
             (Fd near, Fd far) = Fd.SocketPair();
             using Fd _ = near, __ = far;
