@@ -21,6 +21,9 @@ internal interface ISequenceHarness<TCommand> : IDisposable
     /// <summary>What was done so far and what came of it.</summary>
     string[] Trace { get; }
 
+    /// <summary>The commands so far without those that had no effect. For the thread that runs the sequence.</summary>
+    TCommand[] Effective { get; }
+
     /// <summary>How long the command under way has taken.</summary>
     TimeSpan Standstill { get; }
 
@@ -67,7 +70,7 @@ internal sealed class SequenceCheck<TCommand, THarness>(
         SequenceFailure? failure = null;
 
         // No signal may end a timed wait with nothing: the model takes that for an early return.
-        Worker thread = Worker.StartUninterrupted(() =>
+        Worker thread = Worker.StartUninterrupted("run the sequences", () =>
         {
             for (_sequence = 0; _sequence < limit && failure is null; _sequence++)
             {
@@ -79,7 +82,7 @@ internal sealed class SequenceCheck<TCommand, THarness>(
         while (!thread.HasFinishedWithin(TimeSpan.FromMilliseconds(100)))
         {
             if (Volatile.Read(ref _harness) is not { } harness || harness.Standstill < _stuck) continue;
-            Fault stuck = new($"a call has not returned for {_stuck.TotalSeconds} s", harness.Expectation, harness.Trace);
+            Fault stuck = new($"a call has not returned for {_stuck.TotalSeconds} s", harness.Expectation, harness.Trace, []);
             return (_sequence + 1, Report(stuck, "not shrunk", stuck.Trace.Length));
         }
         thread.Join();
@@ -97,7 +100,7 @@ internal sealed class SequenceCheck<TCommand, THarness>(
         }
         catch (ModelViolation violation)
         {
-            return new Fault(violation.Message, violation.Expectation, harness.Trace);
+            return new Fault(violation.Message, violation.Expectation, harness.Trace, harness.Effective);
         }
         catch (InvalidOperationException error)
         {
@@ -119,22 +122,31 @@ internal sealed class SequenceCheck<TCommand, THarness>(
 
         // A second is plenty to tell that a shorter sequence fails too; should the machine be slower, the longer one is reported.
         TimeSpan brief = patience < TimeSpan.FromSeconds(1) ? patience : TimeSpan.FromSeconds(1);
-        for (bool shrunk = true; shrunk;)
+
+        // The run that fails is the dear one where it fails by a wait in vain, so each is to take out as much as it can: what had no effect
+        // in one go, then the largest piece that can be missed at each place, and single commands last.
+        StillFails(fault.Effective);
+        for (int at = 0; at < commands.Length;)
         {
-            shrunk = false;
-            foreach (TCommand[] candidate in sequences.Shrinker(commands))
-            {
-                if (Stopwatch.GetElapsedTime(start) > shrinkFor) break;
-                runs++;
-                if (TryRun(candidate, brief, counts: false) is not { } same) continue;
-                (commands, fault, shrunk) = (candidate, same, true);
-                break;
-            }
+            int size = commands.Length - at;
+            while (size > 0 && !StillFails([.. commands[..at], .. commands[(at + size)..]])) size /= 2;
+            if (size == 0) at++;
         }
+        while (sequences.Shrinker(commands).Any(StillFails)) { }
+
         string how = commands.Length == length
             ? $"none of {runs} shorter sequences failed"
             : $"shrunk from {length} commands in {runs} runs";
         return Report(fault, how, commands.Length);
+
+        bool StillFails(TCommand[] candidate)
+        {
+            if (Stopwatch.GetElapsedTime(start) > shrinkFor) return false;
+            runs++;
+            if (TryRun(candidate, brief, counts: false) is not { } same) return false;
+            (commands, fault) = (candidate, same);
+            return true;
+        }
     }
 
     private SequenceFailure Report(Fault fault, string how, int commands)
@@ -151,5 +163,5 @@ internal sealed class SequenceCheck<TCommand, THarness>(
         return new SequenceFailure(_seed, fault.Message, commands, text);
     }
 
-    private sealed record Fault(string Message, string Expectation, string[] Trace);
+    private sealed record Fault(string Message, string Expectation, string[] Trace, TCommand[] Effective);
 }

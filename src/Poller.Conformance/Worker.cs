@@ -13,12 +13,14 @@ internal sealed unsafe class Worker
     private readonly TaskCompletionSource _finished = new();
     private readonly TaskCompletionSource _mayExit = new();
     private readonly Thread _thread;
+    private readonly string _task;
     private ExceptionDispatchInfo? _error;
     private string? _stat;
     private nint _self;
 
-    private Worker(Action action, bool signalsBlocked)
+    private Worker(string task, Action action, bool signalsBlocked)
     {
+        _task = task;
         _thread = new Thread(() =>
         {
             if (signalsBlocked) BlockSignals();
@@ -43,12 +45,15 @@ internal sealed unsafe class Worker
         _started.Task.Wait();
     }
 
-    public static Worker Start(Action action) => new(action, signalsBlocked: false);
+    /// <summary>Starts a thread.</summary>
+    /// <param name="task">What it is to do, as a phrase that follows "to".</param>
+    /// <param name="action">That.</param>
+    public static Worker Start(string task, Action action) => new(task, action, signalsBlocked: false);
 
     /// <summary>On a thread that no signal interrupts: what ends a wait there is its time-out, a Break or an event.</summary>
-    public static Worker StartUninterrupted(Action action) => new(action, signalsBlocked: true);
+    public static Worker StartUninterrupted(string task, Action action) => new(task, action, signalsBlocked: true);
 
-    public static void RunUninterrupted(Action action) => StartUninterrupted(action).Join();
+    public static void RunUninterrupted(string task, Action action) => StartUninterrupted(task, action).Join();
 
     public bool HasFinished => _finished.Task.IsCompleted;
 
@@ -56,7 +61,7 @@ internal sealed unsafe class Worker
 
     public void Join()
     {
-        if (!_finished.Task.Wait(Bound)) throw new TimeoutException($"a thread of the test still ran after {Bound.TotalSeconds} s");
+        if (!_finished.Task.Wait(Bound)) throw Late($"still ran after {Bound.TotalSeconds} s");
         _mayExit.SetResult();
         _thread.Join();
         _error?.Throw();
@@ -72,7 +77,7 @@ internal sealed unsafe class Worker
             HasFinishedWithin(TimeSpan.FromMilliseconds(50));
             return;
         }
-        if (!SpinWait.SpinUntil(() => HasFinished || IsAsleep(), Bound)) throw new TimeoutException("the thread never blocked");
+        if (!SpinWait.SpinUntil(() => HasFinished || IsAsleep(), Bound)) throw Late("never blocked");
 
         bool IsAsleep()
         {
@@ -89,6 +94,8 @@ internal sealed unsafe class Worker
         int errno = LibC.pthread_kill(_self, signal);
         if (errno != 0) throw new InvalidOperationException("pthread_kill: " + Marshal.GetPInvokeErrorMessage(errno));
     }
+
+    private TimeoutException Late(string what) => new($"the thread that was to {_task} {what}");
 
     private static void BlockSignals()
     {

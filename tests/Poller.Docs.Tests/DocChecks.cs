@@ -1,3 +1,4 @@
+using System.Xml.Linq;
 using Markdig.Extensions.Tables;
 using Markdig.Syntax;
 using Markdig.Syntax.Inlines;
@@ -13,11 +14,18 @@ internal static class DocChecks
     // A table with a column of this name says where each thing stands: a file and its members, or that there is none.
     private const string WhereColumn = "here";
 
+    // What the docs' projects outside of the repository call the folder of its clone.
+    private const string Clone = "pollerkit/";
+
     private static readonly string[] Folders = ["src/", "tests/", "samples/", "docs/", "benchmarks/"];
 
     private static readonly string[] Sources = Directory.GetFiles(Repository.PathTo("src"), "*.cs", SearchOption.AllDirectories);
 
     private static readonly Dictionary<string, HashSet<string>> Members = [];
+
+    private static readonly Dictionary<string, string> Packages =
+        XDocument.Load(Repository.PathTo("Directory.Packages.props")).Descendants("PackageVersion")
+            .ToDictionary(static package => (string)package.Attribute("Include")!, static package => (string)package.Attribute("Version")!);
 
     /// <summary>Links to files, folders and headings.</summary>
     public static IEnumerable<string> Links(Document document, Func<string, Document?> find)
@@ -88,6 +96,41 @@ internal static class DocChecks
                 }
             }
         }
+    }
+
+    /// <summary>
+    /// Projects and packages that a project in an xml block refers to. The comment above the block, "is mine/A/A.csproj", says where it
+    /// stands, beside the clone of the repository.
+    /// </summary>
+    public static IEnumerable<string> Projects(Document document)
+    {
+        Dictionary<string, FencedCodeBlock> projects = [];
+        foreach (FencedCodeBlock block in document.Blocks.Where(static block => block.Info == "xml"))
+        {
+            string comment = Document.CommentAbove(block) ?? "";
+            if (comment.StartsWith("is ", StringComparison.Ordinal)) projects.Add(comment["is ".Length..], block);
+            else yield return $"{document.At(block)}: \"{comment}\" stands above the block; \"is\" and the project's path was expected.";
+        }
+        foreach ((string path, FencedCodeBlock block) in projects)
+        {
+            XElement project = XElement.Parse(block.Lines.ToString());
+            foreach (string include in project.Descendants("ProjectReference").Select(Include))
+            {
+                string full = Path.GetFullPath(include, "/" + Path.GetDirectoryName(path))[1..];
+                bool isInClone = full.StartsWith(Clone, StringComparison.Ordinal);
+                if (isInClone ? IsProject(full[Clone.Length..]) : projects.ContainsKey(full)) continue;
+                yield return $"{document.At(block)}: {include} is no project.";
+            }
+            foreach (XElement package in project.Descendants("PackageReference"))
+            {
+                string version = Packages.GetValueOrDefault(Include(package), "none");
+                string said = (string?)package.Attribute("Version") ?? "none";
+                if (said == version && said != "none") continue;
+                yield return $"{document.At(block)}: {Include(package)} has version {said}; the repository's is {version}.";
+            }
+        }
+
+        static string Include(XElement reference) => (string)reference.Attribute("Include")!;
     }
 
     private static IEnumerable<string> Cell(TableCell cell)

@@ -35,6 +35,10 @@ public sealed class DocsTests
     [Fact]
     public void Every_command_names_projects_that_are_there() => AssertNone(Repository.Documents.SelectMany(DocChecks.Commands));
 
+    [Fact]
+    public void Every_project_refers_to_projects_that_are_there_and_to_the_repositorys_packages() =>
+        AssertNone(Repository.Documents.SelectMany(DocChecks.Projects));
+
     private static Document? Find(string name) => Repository.Documents.FirstOrDefault(document => document.Name == name);
 
     private static void AssertNone(IEnumerable<string> faults) => Assert.True(!faults.Any(), string.Join('\n', faults));

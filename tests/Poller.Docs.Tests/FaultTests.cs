@@ -3,6 +3,7 @@ namespace Poller.Docs.Tests;
 /// <summary>That these tests can fail: what is wrong with a document is told by document and line.</summary>
 public sealed class FaultTests
 {
+    private const string Project = "<!-- is mine/A/A.csproj -->\n```xml\n<Project>", ProjectEnd = "</Project>\n```";
     private const string Backend = "using Poller.Abstractions; Console.Write(PollToken.Wakeup.Slot);";
 
     [Theory]
@@ -115,6 +116,18 @@ public sealed class FaultTests
     [InlineData("```sh\ndotnet run -c Release --project samples/NoSuchSample\n```", "bad.md:2: samples/NoSuchSample is no project.")]
     [InlineData("```sh\nexport A=1\ndotnet run\n```", "bad.md:3: \"dotnet run\" names no project.")]
     [InlineData("```sh\nA=1 dotnet test -c Release tests/Poller.Docs.Tests\n```", null)]
+    [InlineData("```xml\n<Project />\n```", "bad.md:1: \"\" stands above the block; \"is\" and the project's path was expected.")]
+    [InlineData(Project + "<ProjectReference Include=\"../../pollerkit/src/Poller.Net\" />" + ProjectEnd, null)]
+    [InlineData(Project + "<ProjectReference Include=\"../A/A.csproj\" />" + ProjectEnd, null)]
+    [InlineData(Project + "<ProjectReference Include=\"../B/B.csproj\" />" + ProjectEnd, "bad.md:2: ../B/B.csproj is no project.")]
+    [InlineData(
+        Project + "<ProjectReference Include=\"../../pollerkit/src/NoSuch\" />" + ProjectEnd,
+        "bad.md:2: ../../pollerkit/src/NoSuch is no project.")]
+    [InlineData(
+        Project + "<PackageReference Include=\"xunit\" Version=\"0.1\" />" + ProjectEnd,
+        "bad.md:2: xunit has version 0.1; the repository's is 2.9.3.")]
+    [InlineData(
+        Project + "<PackageReference Include=\"NoSuch\" />" + ProjectEnd, "bad.md:2: NoSuch has version none; the repository's is none.")]
     public void What_is_named_and_is_not_there_is_told(string text, string? fault)
     {
         Document document = new("bad.md", text);
@@ -124,6 +137,7 @@ public sealed class FaultTests
             .. DocChecks.Paths(document),
             .. DocChecks.Tables(document),
             .. DocChecks.Commands(document),
+            .. DocChecks.Projects(document),
         ];
         if (fault is null) Assert.Empty(faults);
         else Assert.Equal(fault, Assert.Single(faults));

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Poller.Abstractions;
 
 namespace Poller.Kqueue.Tests;
@@ -73,13 +72,6 @@ public abstract class KqueueTest : IDisposable
         Worker thread = Worker.Start(() => events.AddRange(Poll(delay, room)));
         thread.AwaitSleep();
         return (thread, events);
-    }
-
-    private protected static TimeSpan Time(Action action)
-    {
-        long start = Stopwatch.GetTimestamp();
-        action();
-        return Stopwatch.GetElapsedTime(start);
     }
 
     public void Dispose()

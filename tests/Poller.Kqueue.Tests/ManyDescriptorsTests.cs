@@ -1,5 +1,4 @@
 using Poller.Abstractions;
-using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Kqueue.Tests;
 
@@ -10,43 +9,6 @@ public class ManyDescriptorsTests : KqueueTest
     private const int InitialCapacity = 128;
 
     private readonly List<Action> _makeReadable = [];
-
-    [Theory]
-    [InlineData(1)]
-    [InlineData(7)]
-    [InlineData(128)]
-    [InlineData(4096)]
-    public void No_edge_is_lost_when_more_are_ready_than_there_is_room_for(int room)
-    {
-        OpenMany();
-        Assert.Equal(Enumerable.Range(0, Count).Where(i => i % 3 != 1), Tokens(PollAll(room), Writable));
-
-        for (int round = 0; round < 3; round++)
-        {
-            foreach (Action makeReadable in _makeReadable) makeReadable();
-
-            Assert.Equal(Enumerable.Range(0, Count), Tokens(PollAll(room), Readable));
-            Assert.Empty(PollAll(room));
-        }
-    }
-
-    [Theory]
-    [InlineData(1)]
-    [InlineData(7)]
-    [InlineData(128)]
-    [InlineData(4096)]
-    public void Polls_that_block_return_while_an_edge_is_left(int room)
-    {
-        OpenMany();
-        PollAll(4096);
-        foreach (Action makeReadable in _makeReadable) makeReadable();
-        Poller.Break();
-
-        List<PollEvent> events = [];
-        Worker thread = Worker.Start(() => { while (Tokens(events, Readable).Count() < Count) events.AddRange(Poll(Blocking, room)); });
-
-        thread.Join();
-    }
 
     [Theory]
     [InlineData(1, InitialCapacity)]
@@ -79,9 +41,6 @@ public class ManyDescriptorsTests : KqueueTest
 
         Assert.Equal(Count, Poll(0, room: 4096).Length);
     }
-
-    private static IEnumerable<int> Tokens(IEnumerable<PollEvent> events, PollReadiness readiness) =>
-        events.Where(e => e.Readiness.HasFlag(readiness)).Select(e => (int)e.Token.Value).Distinct().Order();
 
     private void OpenMany()
     {

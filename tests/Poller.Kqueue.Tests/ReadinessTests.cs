@@ -101,29 +101,6 @@ public class ReadinessTests : KqueueTest
     }
 
     [Fact]
-    public void Plain_bytes_are_no_hang_up()
-    {
-        (Socket near, Socket far) = TcpPair();
-        OpenQuietly(near.Handle, 1);
-
-        Assert.Equal(1, far.Send([1]));
-
-        Assert.Equal(Readable, ReadinessOf(1));
-    }
-
-    [Fact]
-    public void A_connection_to_accept_is_readable()
-    {
-        using Socket listener = Listen();
-        OpenQuietly(listener.Handle, 1);
-        using Socket client = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-
-        client.Connect(listener.LocalEndPoint!);
-
-        Assert.Equal(Readable, ReadinessOf(1));
-    }
-
-    [Fact]
     public void A_refused_datagram_is_for_the_reader()
     {
         using Socket near = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);

@@ -23,6 +23,10 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
     private Conn[] _conns = [];
     private int _number;
 
+    // Touched by the thread that runs the sequence.
+    private readonly List<ConnCommand> _effective = [];
+    private bool _hadEffect;
+
     // Guarded by itself.
     private readonly List<string> _trace = [];
 
@@ -40,6 +44,8 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         }
     }
 
+    public ConnCommand[] Effective => [.. _effective];
+
     public TimeSpan Standstill => Stopwatch.GetElapsedTime(Volatile.Read(ref _progress));
 
     public string Expectation => Volatile.Read(ref _expectation);
@@ -55,7 +61,10 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
             foreach (ConnCommand command in commands)
             {
                 Begin(Describe(command));
+                _effective.Add(command);
+                _hadEffect = true;
                 Execute(command);
+                if (!_hadEffect) _effective.RemoveAt(_effective.Count - 1);
                 Settle();
             }
             End();
@@ -127,7 +136,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
                 Close(_model.Ends[end]);
                 break;
             default:
-                Note("no effect in this state");
+                HasNoEffect();
                 break;
         }
     }
@@ -197,7 +206,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
     {
         if (!ConnModel.CanBegin(end, mode, call))
         {
-            Note("no effect in this state");
+            HasNoEffect();
             return;
         }
         CancellationTokenSource? source = token == ConnToken.None ? null : new();
@@ -375,6 +384,12 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         Volatile.Write(ref _expectation, _model.Describe());
         _number++;
         lock (_trace) _trace.Add(string.Create(CultureInfo.InvariantCulture, $"{_number,4}  {command}"));
+    }
+
+    private void HasNoEffect()
+    {
+        _hadEffect = false;
+        Note("no effect in this state");
     }
 
     private void Note(string outcome)

@@ -92,6 +92,14 @@ internal sealed class NetOperation<T>
 /// <summary>The operations in both forms.</summary>
 internal static class NetOperation
 {
+    /// <summary>A wait to read is to find bytes.</summary>
+    public static void FindsBytes(this NetOperation<bool> waiting) =>
+        Assert.True(waiting.Result(), "a wait to read told the end; bytes were expected");
+
+    /// <summary>A wait to read is to find the end.</summary>
+    public static void FindsTheEnd(this NetOperation<bool> waiting) =>
+        Assert.False(waiting.Result(), "a wait to read told of bytes; the end was expected");
+
     public static NetOperation<int> StartRead(this Conn conn, bool blocking, Memory<byte> buffer) =>
         blocking ? new(() => conn.Read(buffer.Span)) : new(conn.ReadAsync(buffer).AsTask());
 

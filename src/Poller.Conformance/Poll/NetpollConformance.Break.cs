@@ -62,7 +62,10 @@ public abstract partial class NetpollConformance
         (Worker thread, List<PollEvent> events) = StartPoll(60 * Second);
 
         // The poll may be over before the last of them came, and that one is then for the next.
-        Worker[] breakers = [.. Enumerable.Range(0, 8).Select(_ => Worker.Start(() => { for (int i = 0; i < 1000; i++) Poller.Break(); }))];
+        Worker[] breakers = [.. Enumerable.Range(0, 8).Select(_ => Worker.Start("call Break 1000 times", () =>
+        {
+            for (int i = 0; i < 1000; i++) Poller.Break();
+        }))];
         foreach (Worker breaker in breakers) breaker.Join();
         thread.Join();
 
@@ -113,7 +116,7 @@ public abstract partial class NetpollConformance
 
         HashSet<ulong> seen = [];
         int polls = 0;
-        Worker.Start(() =>
+        Worker.Start("take five events in polls with room for one", () =>
         {
             for (; seen.Count < 5; polls++) seen.UnionWith(Poll(Blocking, room: 1).Select(e => e.Token.Value));
         }).Join();
@@ -132,7 +135,7 @@ public abstract partial class NetpollConformance
         long[] published = new long[Breakers * Stride], seen = new long[Breakers * Stride];
         bool stop = false;
 
-        Worker loop = Worker.Start(() =>
+        Worker loop = Worker.Start("poll until a last Break", () =>
         {
             PollEvent[] events = new PollEvent[16];
             while (!Volatile.Read(ref stop))
@@ -141,7 +144,8 @@ public abstract partial class NetpollConformance
                 for (int i = 0; i < published.Length; i += Stride) Volatile.Write(ref seen[i], Volatile.Read(ref published[i]));
             }
         });
-        Worker[] breakers = [.. Enumerable.Range(0, Breakers).Select(i => Worker.Start(() =>
+        string task = $"call Break {Rounds} times, and see each end a poll";
+        Worker[] breakers = [.. Enumerable.Range(0, Breakers).Select(i => Worker.Start(task, () =>
         {
             for (long round = 1; round <= Rounds; round++)
             {
@@ -175,7 +179,7 @@ public abstract partial class NetpollConformance
         Random random = new(1);
         long published = 0, seen = 0;
         bool stop = false;
-        Worker loop = Worker.Start(() =>
+        Worker loop = Worker.Start("poll until a last Break", () =>
         {
             PollEvent[] events = new PollEvent[16];
             while (!Volatile.Read(ref stop))
@@ -212,12 +216,12 @@ public abstract partial class NetpollConformance
         (Fd near, Fd far) = OwnSocketPair();
         OpenQuietly(near, 1);
         bool stop = false;
-        Worker[] breakers = [.. Enumerable.Range(0, 3).Select(_ => Worker.Start(() =>
+        Worker[] breakers = [.. Enumerable.Range(0, 3).Select(_ => Worker.Start("call Break until the events were seen", () =>
         {
             while (!Volatile.Read(ref stop)) Poller.Break();
         }))];
 
-        Worker loop = Worker.Start(() =>
+        Worker loop = Worker.Start($"take {Rounds} events, one by one, among Breaks", () =>
         {
             for (int round = 0; round < Rounds; round++)
             {

@@ -49,7 +49,7 @@ public abstract partial class NetpollConformance
 
         Assert.Equal(0, Poller.Close(near, new PollToken(1)));
         far.Write();
-        Assert.False(thread.HasFinishedWithin(TimeSpan.FromMilliseconds(50)));
+        Assert.False(thread.HasFinishedWithin(TimeSpan.FromMilliseconds(50)), "the poll ended, and its one descriptor was closed before");
 
         Poller.Break();
         thread.Join();
@@ -61,8 +61,7 @@ public abstract partial class NetpollConformance
     public void Open_Close_and_Arm_do_not_end_a_poll()
     {
         (Fd near, _) = OwnSocketPair();
-        Worker thread = Worker.StartUninterrupted(() =>
-            Assert.True(Time(() => Assert.Empty(Poll(100 * Millisecond))) >= TimeSpan.FromMilliseconds(100)));
+        Worker thread = Worker.StartUninterrupted("poll for 100 ms", () => AssertLasts(TimeSpan.FromMilliseconds(100)));
         thread.AwaitSleep();
 
         near.Fill();
@@ -98,12 +97,13 @@ public abstract partial class NetpollConformance
         const int Threads = 3, Rounds = 1000;
         bool stop = false;
         HashSet<ulong> seen = [];
-        Worker loop = Worker.Start(() =>
+        Worker loop = Worker.Start("poll until a last Break", () =>
         {
             while (!Volatile.Read(ref stop)) seen.UnionWith(Poll(Blocking, room: 2).Select(e => e.Token.Value));
         });
 
-        Worker[] changers = [.. Enumerable.Range(1, Threads).Select(thread => Worker.Start(() =>
+        string task = $"open and close a descriptor {Rounds} times";
+        Worker[] changers = [.. Enumerable.Range(1, Threads).Select(thread => Worker.Start(task, () =>
         {
             (Fd near, Fd far) = Fd.SocketPair();
             using Fd _ = near, __ = far;

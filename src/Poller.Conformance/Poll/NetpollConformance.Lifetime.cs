@@ -46,6 +46,27 @@ public abstract partial class NetpollConformance
         Assert.Throws<ObjectDisposedException>(() => Call(poller, member));
     }
 
+    /// <summary>As the other members; on edges there is nothing to arm before and after.</summary>
+    [Fact]
+    public void Arm_too_asks_for_Init_and_says_that_it_was_disposed()
+    {
+        (Fd near, _) = OwnSocketPair();
+        if (!IsLevel)
+        {
+            AssertThatThereIsNothingToArm(near);
+            return;
+        }
+        using INetpoll poller = Factory.Create();
+
+        InvalidOperationException error = Assert.Throws<InvalidOperationException>(() => { Arm(); });
+        Assert.Contains("Init", error.Message, StringComparison.Ordinal);
+
+        poller.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => { Arm(); });
+
+        int Arm() => poller.Arm(near, new PollToken(1), PollMode.Read);
+    }
+
     /// <summary>The poller goes on as it was.</summary>
     [Fact]
     public void Init_twice_is_refused_and_harms_nothing()
@@ -97,7 +118,7 @@ public abstract partial class NetpollConformance
         {
             INetpoll poller = Initialised();
             PollEvent[] events = new PollEvent[4];
-            Worker thread = Worker.Start(() => Assert.Equal(0, poller.Poll(events, Blocking)));
+            Worker thread = Worker.Start("poll until a Break", () => Assert.Equal(0, poller.Poll(events, Blocking)));
             thread.AwaitSleep();
 
             poller.Break();
@@ -118,7 +139,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(0, poller.Open(near, new PollToken(1)));
         if (IsLevel) Assert.Equal(0, poller.Arm(near, new PollToken(1), PollMode.Read));
         PollEvent[] events = new PollEvent[4];
-        Worker thread = Worker.Start(() => Assert.Equal(1, poller.Poll(events, Blocking)));
+        Worker thread = Worker.Start("poll until an event", () => Assert.Equal(1, poller.Poll(events, Blocking)));
         thread.AwaitSleep();
 
         poller.Dispose();

@@ -47,7 +47,10 @@ public abstract partial class NetpollConformance
         Poller.Break();
 
         List<PollEvent> events = [];
-        Worker.Start(() => { while (Tokens(events, Readable).Count() < 2 * pairs.Length) events.AddRange(Poll(Blocking, room)); }).Join();
+        Worker.Start($"poll until {2 * pairs.Length} descriptors were reported readable", () =>
+        {
+            while (Tokens(events, Readable).Count() < 2 * pairs.Length) events.AddRange(Poll(Blocking, room));
+        }).Join();
 
         Assert.Empty(Tokens(events, Readable).Except(Enumerable.Range(0, 2 * pairs.Length)));
     }

@@ -22,7 +22,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Writable, ReadinessOf(2));
         Arm(near, 2, PollMode.Read);
         far.Write();
-        Assert.True(ReadinessOf(2).HasFlag(Readable));
+        Assert.Equal(Readable, ReadinessOf(2) & Readable);
     }
 
     /// <summary>What was ready under the old token is not reported under any.</summary>
@@ -52,7 +52,7 @@ public abstract partial class NetpollConformance
             if (round % 3 == 0) Poller.Break();
             far.Write();
             Arm(near, round, PollMode.ReadWrite);
-            Assert.True(ReadinessOf(round).HasFlag(Readable));
+            Assert.Equal(Readable, ReadinessOf(round) & Readable);
             far.Write();
             Arm(near, round, PollMode.Read);
 

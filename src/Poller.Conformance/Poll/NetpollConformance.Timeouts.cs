@@ -14,7 +14,7 @@ public abstract partial class NetpollConformance
     [InlineData(1_000_001)]
     [InlineData(5_300_000)]
     [InlineData(1_000_000_001)]
-    public void A_poll_is_never_over_early(long delay) => Worker.RunUninterrupted(() =>
+    public void A_poll_is_never_over_early(long delay) => Worker.RunUninterrupted($"poll for {delay} ns", () =>
     {
         for (int i = delay < Second ? 20 : 1; i > 0; i--)
         {
@@ -48,9 +48,9 @@ public abstract partial class NetpollConformance
     [InlineData(long.MinValue)]
     public void A_huge_delay_blocks_until_a_Break(long delay)
     {
-        Worker thread = Worker.StartUninterrupted(() => Assert.Empty(Poll(delay)));
+        Worker thread = Worker.StartUninterrupted(Describe(delay, room: 16), () => Assert.Empty(Poll(delay)));
 
-        Assert.False(thread.HasFinishedWithin(TimeSpan.FromMilliseconds(50)));
+        Assert.False(thread.HasFinishedWithin(TimeSpan.FromMilliseconds(50)), $"a poll for {delay} ns ended within 50 ms");
 
         Poller.Break();
         thread.Join();
@@ -62,7 +62,7 @@ public abstract partial class NetpollConformance
     {
         OpenQuietly(OwnSocketPair().Near, 1);
 
-        Worker.Start(() => { for (int i = 0; i < 10_000; i++) Assert.Empty(Poll(0)); }).Join();
+        Worker.Start("poll 10000 times without blocking", () => { for (int i = 0; i < 10_000; i++) Assert.Empty(Poll(0)); }).Join();
     }
 
     /// <summary>Only a wait with a time-out may end so; one without goes on.</summary>
@@ -75,7 +75,7 @@ public abstract partial class NetpollConformance
         for (int i = 0; i < 20; i++)
         {
             thread.Interrupt(LibC.SIGWINCH);
-            Assert.False(thread.HasFinishedWithin(TimeSpan.FromMilliseconds(2)));
+            Assert.False(thread.HasFinishedWithin(TimeSpan.FromMilliseconds(2)), "a signal ended a poll without a time-out");
         }
 
         Poller.Break();
@@ -91,7 +91,7 @@ public abstract partial class NetpollConformance
         (Fd near, Fd far) = OwnSocketPair();
         OpenQuietly(near, 1);
         int received = 0;
-        Worker thread = Worker.Start(() =>
+        Worker thread = Worker.Start("receive 200 bytes, each after an event, among signals", () =>
         {
             while (received < 200)
             {

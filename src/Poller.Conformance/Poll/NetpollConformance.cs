@@ -191,16 +191,23 @@ public abstract partial class NetpollConformance : IDisposable
     private (Worker Thread, List<PollEvent> Events) StartPoll(long delay, int room = 16)
     {
         List<PollEvent> events = [];
-        Worker thread = Worker.Start(() => events.AddRange(Poll(delay, room)));
+        Worker thread = Worker.Start(Describe(delay, room), () => events.AddRange(Poll(delay, room)));
         thread.AwaitSleep();
         return (thread, events);
     }
 
     /// <summary>A poll that is to end with nothing, on a thread that does not hang the test where it does not end.</summary>
-    private void AssertThatABreakEnds(long delay, int room = 16) => Worker.Start(() => Assert.Empty(Poll(delay, room))).Join();
+    private void AssertThatABreakEnds(long delay, int room = 16) =>
+        Worker.Start($"{Describe(delay, room)}, which a Break ends,", () => Assert.Empty(Poll(delay, room))).Join();
 
-    private void AssertThatNoBreakIsLeft() =>
-        Worker.RunUninterrupted(() => Assert.True(Time(() => Assert.Empty(Poll(20 * Millisecond))) >= TimeSpan.FromMilliseconds(20)));
+    private void AssertThatNoBreakIsLeft() => Worker.RunUninterrupted("poll for 20 ms", () => AssertLasts(TimeSpan.FromMilliseconds(20)));
+
+    /// <summary>A poll that finds nothing is to last as long as it may.</summary>
+    private void AssertLasts(TimeSpan delay) =>
+        Assert.InRange(Time(() => Assert.Empty(Poll((long)delay.TotalNanoseconds))), delay, Worker.Bound);
+
+    private static string Describe(long delay, int room) =>
+        $"poll {(delay < 0 ? "without a time-out" : $"for {delay} ns")} with room for {room}";
 
     private static TimeSpan Time(Action action)
     {

@@ -21,6 +21,10 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
     private readonly Fd?[] _fds = new Fd?[NetpollModel.EndCount];
     private readonly LibC.PollFd[] _set = new LibC.PollFd[NetpollModel.EndCount];
 
+    // Touched by the thread that runs the sequence.
+    private readonly List<NetpollCommand> _effective = [];
+    private bool _hadEffect;
+
     // Guarded by itself.
     private readonly List<string> _trace = [];
 
@@ -48,6 +52,9 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
         }
     }
 
+    /// <summary>The commands so far without those that had no effect.</summary>
+    public NetpollCommand[] Effective => [.. _effective];
+
     /// <summary>How long the command under way has taken.</summary>
     public TimeSpan Standstill => Stopwatch.GetElapsedTime(Volatile.Read(ref _progress));
 
@@ -60,7 +67,10 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
         for (int i = 0; i < commands.Count; i++)
         {
             Begin(i + 1, Describe(commands[i]));
+            _effective.Add(commands[i]);
+            _hadEffect = true;
             Execute(commands[i]);
+            if (!_hadEffect) _effective.RemoveAt(_effective.Count - 1);
         }
 
         // Whatever is due by now has to come, and then there is silence.
@@ -132,7 +142,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
             case NetpollCommand.Await(int room):
                 Observe();
                 if (_model.MustReturn) PollOnce(room, NetpollWait.Long, _patience);
-                else Note("nothing is due");
+                else HasNoEffect("nothing is due");
                 break;
             case NetpollCommand.Settle(int room):
                 Settle(room);
@@ -145,7 +155,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
                 BreakDuringPoll(room);
                 break;
             default:
-                Note("no effect in this state");
+                HasNoEffect("no effect in this state");
                 break;
         }
         Observe();
@@ -234,7 +244,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
     {
         bool called = false;
         using ManualResetEventSlim go = new();
-        Worker breaker = Worker.Start(() =>
+        Worker breaker = Worker.Start("call Break during a poll", () =>
         {
             go.Wait();
             Volatile.Write(ref called, true);
@@ -357,6 +367,12 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
         Volatile.Write(ref _progress, Stopwatch.GetTimestamp());
         _model.Begin(number, command);
         lock (_trace) _trace.Add(string.Create(CultureInfo.InvariantCulture, $"{number,4}  {command}"));
+    }
+
+    private void HasNoEffect(string why)
+    {
+        _hadEffect = false;
+        Note(why);
     }
 
     private void Note(string outcome)

@@ -17,29 +17,6 @@ public class ArmTests : LevelTest
     }
 
     [Fact]
-    public void What_is_ready_already_is_reported_when_it_is_armed()
-    {
-        (Fd near, Fd far) = OpenPair(1);
-        far.Write();
-
-        Arm(near, 1, PollMode.Read);
-
-        Assert.Equal(Readable, ReadinessOf(1));
-    }
-
-    [Fact]
-    public void What_becomes_ready_later_is_reported_then()
-    {
-        (Fd near, Fd far) = OpenPair(1);
-        Arm(near, 1, PollMode.Read);
-        Assert.Empty(PollAll());
-
-        far.Write();
-
-        Assert.Equal(Readable, ReadinessOf(1));
-    }
-
-    [Fact]
     public void It_is_reported_once_for_each_Arm_for_as_long_as_it_is_ready()
     {
         (Fd near, Fd far) = OpenPair(1);
@@ -128,21 +105,6 @@ public class ArmTests : LevelTest
         Assert.Empty(PollAll());
     }
 
-    [Theory]
-    [InlineData(Blocking)]
-    [InlineData(60 * Second)]
-    public void Arm_reaches_a_poll_that_blocks(long delay)
-    {
-        (Fd near, Fd far) = OpenPair(1);
-        far.Write();
-        (Worker thread, List<PollEvent> events) = StartPoll(delay);
-
-        Arm(near, 1, PollMode.Read);
-        thread.Join();
-
-        Assert.Equal(new PollEvent(new PollToken(1), Readable), Assert.Single(events));
-    }
-
     [Fact]
     public void A_direction_armed_during_a_poll_is_reported_by_it_when_it_is_ready()
     {
@@ -156,20 +118,6 @@ public class ArmTests : LevelTest
         thread.Join();
 
         Assert.Equal(new PollEvent(new PollToken(1), Readable), Assert.Single(events));
-    }
-
-    [Fact]
-    public void Open_and_Arm_reach_a_poll_that_blocks_with_nothing_open()
-    {
-        (Fd near, Fd far) = Own(Fd.SocketPair());
-        far.Write();
-        (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
-
-        Open(near, 1);
-        Arm(near, 1, PollMode.Read);
-        thread.Join();
-
-        Assert.Equal(new PollToken(1), Assert.Single(events).Token);
     }
 
     [Fact]
@@ -225,22 +173,6 @@ public class ArmTests : LevelTest
             Volatile.Write(ref stop, true);
         }
         foreach (Worker changer in changers) changer.Join();
-    }
-
-    [Fact]
-    public void Close_forgets_what_was_armed()
-    {
-        (Fd near, Fd far) = OpenPair(1);
-        far.Write();
-        Arm(near, 1, PollMode.Read);
-
-        Close(near, 1);
-        Assert.Empty(PollAll());
-
-        Open(near, 2);
-        Assert.Empty(PollAll());
-        Arm(near, 2, PollMode.Read);
-        Assert.Equal(Readable, ReadinessOf(2));
     }
 
     [Fact]

@@ -7,68 +7,6 @@ namespace Poller.Level.Tests;
 public class BreakTests : LevelTest
 {
     [Theory]
-    [InlineData(Blocking)]
-    [InlineData(60 * Second)]
-    public void Break_ends_a_poll_that_blocks(long delay)
-    {
-        (Worker thread, List<PollEvent> events) = StartPoll(delay);
-
-        Poller.Break();
-        thread.Join();
-
-        Assert.Empty(events);
-    }
-
-    [Theory]
-    [InlineData(Blocking)]
-    [InlineData(60 * Second)]
-    public void Break_before_the_poll_ends_the_next_blocking_one(long delay)
-    {
-        Poller.Break();
-
-        Worker thread = Worker.Start(() => Assert.Empty(Poll(delay)));
-
-        thread.Join();
-    }
-
-    [Fact]
-    public void Breaks_nobody_has_seen_are_one()
-    {
-        for (int i = 0; i < 1000; i++) Poller.Break();
-
-        Assert.Empty(Poll(60 * Second));
-        AssertQuiet();
-    }
-
-    [Theory]
-    [InlineData(1)]
-    [InlineData(16)]
-    public void A_poll_that_does_not_block_leaves_the_Break_for_one_that_does(int room)
-    {
-        Poller.Break();
-
-        for (int i = 0; i < 5; i++) Assert.Empty(Poll(0, room));
-
-        Worker thread = Worker.Start(() => Assert.Empty(Poll(Blocking, room)));
-        thread.Join();
-    }
-
-    [Theory]
-    [InlineData(1)]
-    [InlineData(2)]
-    [InlineData(16)]
-    public void A_pending_Break_hides_no_event_from_a_poll_that_does_not_block(int room)
-    {
-        Poller.Break();
-        Assert.Empty(Poll(0, room));
-        for (ulong token = 1; token <= 5; token++) Arm(OpenPair(token).Near, token, PollMode.Write);
-
-        Assert.Equal<ulong>([1, 2, 3, 4, 5], PollAll(room).Select(e => e.Token.Value).Order());
-        Worker thread = Worker.Start(() => Assert.Empty(Poll(Blocking, room)));
-        thread.Join();
-    }
-
-    [Theory]
     [InlineData(1)]
     [InlineData(16)]
     public void Nothing_that_is_not_armed_hides_an_event_from_a_poll_that_does_not_block(int room)
@@ -143,46 +81,6 @@ public class BreakTests : LevelTest
         try
         {
             foreach (Worker breaker in breakers) breaker.Join();
-        }
-        finally
-        {
-            Volatile.Write(ref stop, true);
-            Poller.Break();
-        }
-        loop.Join();
-    }
-
-    [Fact]
-    public void A_Break_during_the_poll_an_earlier_one_ended_is_seen_after_it()
-    {
-        const int Rounds = 20_000;
-        Random random = new(1);
-        long published = 0, seen = 0;
-        bool stop = false;
-        Worker loop = Worker.Start(() =>
-        {
-            PollEvent[] events = new PollEvent[16];
-            while (!Volatile.Read(ref stop))
-            {
-                Poller.Poll(events, Blocking);
-                Volatile.Write(ref seen, Volatile.Read(ref published));
-            }
-        });
-
-        try
-        {
-            for (int round = 1; round <= Rounds; round++)
-            {
-                Poller.Break();
-                Thread.SpinWait(random.Next(40));
-                published = round;
-                Poller.Break();
-                long start = Stopwatch.GetTimestamp();
-                for (SpinWait spin = default; Volatile.Read(ref seen) != round; spin.SpinOnce(sleep1Threshold: -1))
-                {
-                    Assert.True(Stopwatch.GetElapsedTime(start) < Worker.Bound, $"the second Break of round {round} was lost");
-                }
-            }
         }
         finally
         {

@@ -6,18 +6,6 @@ namespace Poller.Level.Tests;
 public class RegistrationTests : LevelTest
 {
     [Fact]
-    public void Open_answers_EEXIST_for_a_registered_descriptor_and_keeps_its_token()
-    {
-        (Fd near, Fd far) = OpenPair(1);
-        Arm(near, 1, PollMode.Read);
-
-        Assert.Equal(EEXIST, Poller.Open(near, new PollToken(2)));
-
-        far.Write();
-        Assert.Equal(PollReadiness.Readable, ReadinessOf(1));
-    }
-
-    [Fact]
     public void Open_answers_EPERM_for_a_regular_file_and_moves_no_offset()
     {
         using FileStream file = File.OpenRead(typeof(RegistrationTests).Assembly.Location);
@@ -82,45 +70,6 @@ public class RegistrationTests : LevelTest
     }
 
     [Fact]
-    public void Close_and_Arm_answer_ENOENT_for_a_descriptor_that_is_not_registered()
-    {
-        (Fd near, _) = Own(Fd.SocketPair());
-        Assert.Equal(ENOENT, Poller.Arm(near, new PollToken(1), PollMode.Read));
-        Assert.Equal(ENOENT, Poller.Close(near, new PollToken(1)));
-
-        Open(near, 1);
-        Close(near, 1);
-        Assert.Equal(ENOENT, Poller.Close(near, new PollToken(1)));
-        Assert.Equal(ENOENT, Poller.Arm(near, new PollToken(1), PollMode.Read));
-        Assert.Empty(PollAll());
-    }
-
-    [Fact]
-    public void The_wakeup_token_is_taken()
-    {
-        (Fd near, _) = Own(Fd.SocketPair());
-
-        ArgumentException error = Assert.Throws<ArgumentException>("token", () => Poller.Open(near, PollToken.Wakeup));
-
-        Assert.Contains("0xffffffffffffffff", error.Message, StringComparison.Ordinal);
-        Assert.Equal(ENOENT, Poller.Close(near, PollToken.Wakeup));
-    }
-
-    [Theory]
-    [InlineData(0)]
-    [InlineData(0x8000_0000_0000_0000)]
-    [InlineData(0x0123_4567_89ab_cdef)]
-    [InlineData(ulong.MaxValue - 1)]
-    public void Any_other_token_comes_back_bit_for_bit(ulong token)
-    {
-        (Fd near, _) = OpenPair(token);
-
-        Arm(near, token, PollMode.Write);
-
-        Assert.Equal(PollReadiness.Writable, ReadinessOf(token));
-    }
-
-    [Fact]
     public void A_reused_number_reports_under_its_new_token_and_what_was_armed_of_it()
     {
         const int Quiet = 820; // A number that nobody is handed meanwhile.
@@ -145,46 +94,5 @@ public class RegistrationTests : LevelTest
             far.Dispose();
         }
         Assert.Empty(PollAll());
-    }
-
-    [Fact]
-    public void The_poller_closes_no_descriptor_it_was_given()
-    {
-        (Fd near, Fd far) = OpenPair(1);
-        Arm(near, 1, PollMode.Read);
-        PollAll();
-
-        Poller.Dispose();
-
-        Assert.Equal(1, near.Write());
-        Assert.Equal(1, far.Read());
-    }
-
-    [Fact]
-    public void One_descriptor_may_be_in_two_pollers()
-    {
-        using INetpoll other = LevelBackend.Factory.Create();
-        other.Init();
-        (Fd near, Fd far) = OpenPair(1);
-        Assert.Equal(0, other.Open(near, new PollToken(2)));
-        Arm(near, 1, PollMode.Read);
-        Assert.Equal(0, other.Arm(near, new PollToken(2), PollMode.Read));
-
-        far.Write();
-
-        PollEvent[] events = new PollEvent[4];
-        Assert.Equal(1, other.Poll(events, 0));
-        Assert.Equal(new PollEvent(new PollToken(2), PollReadiness.Readable), events[0]);
-        Assert.Equal(PollReadiness.Readable, ReadinessOf(1));
-    }
-
-    [Fact]
-    public void Poll_wants_room_for_an_event()
-    {
-        Poller.Break();
-
-        Assert.Throws<ArgumentException>("events", () => Poller.Poll([], 0));
-
-        Assert.Empty(Poll(60 * Second));
     }
 }

@@ -23,47 +23,4 @@ public sealed class SignalTests : LevelTest
 
         Assert.Empty(events);
     }
-
-    [Fact]
-    public void A_signal_does_not_end_a_poll_without_a_time_out()
-    {
-        using PosixSignalRegistration handler = PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => { });
-        (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
-
-        for (int i = 0; i < 50; i++)
-        {
-            thread.Interrupt(SIGWINCH);
-            Assert.False(thread.HasFinishedWithin(TimeSpan.FromMilliseconds(2)));
-        }
-
-        Poller.Break();
-        thread.Join();
-        Assert.Empty(events);
-    }
-
-    [Fact]
-    public void Signals_cost_no_event()
-    {
-        using PosixSignalRegistration handler = PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => { });
-        (Fd near, Fd far) = OpenPair(1);
-        int received = 0;
-        Worker thread = Worker.Start(() =>
-        {
-            while (received < 200)
-            {
-                Arm(near, 1, PollMode.Read);
-                Poll((received % 3) switch { 0 => Blocking, 1 => 0, _ => 10 * Second });
-                received += near.Drain();
-            }
-        });
-
-        for (int i = 0; i < 200; i++)
-        {
-            thread.Interrupt(SIGWINCH);
-            far.Write();
-        }
-
-        thread.Join();
-        Assert.Equal(200, received);
-    }
 }
