@@ -16,7 +16,8 @@ internal sealed partial class BackendChoice : INetpollFactory
     private static readonly INetpollFactory EpollLevel = new EpollNetpollFactory(new EpollNetpollOptions { Trigger = PollTrigger.Level });
 
     // Best first.
-    private static readonly INetpollFactory[] Ours = [new EpollNetpollFactory(), EpollLevel, new KqueueNetpollFactory(), new PosixNetpollFactory()];
+    private static readonly INetpollFactory[] Ours =
+        [new EpollNetpollFactory(), EpollLevel, new KqueueNetpollFactory(), new PosixNetpollFactory()];
 
     private readonly INetpollFactory _factory;
 
@@ -65,10 +66,11 @@ internal sealed partial class BackendChoice : INetpollFactory
             }
             return Messages.UnsupportedBackend(setting, options.Backend, $"none works here; {string.Join("; ", reasons)}");
         }
-        INetpollFactory? named = Named(options);
-        return named is null ? Messages.UnknownBackend(setting, options.Backend, Known(options).Select(static factory => factory.Name).Distinct())
-            : named.IsSupported(out string? reason) ? null
-            : Messages.UnsupportedBackend(setting, options.Backend, reason);
+        if (Named(options) is not { } named)
+        {
+            return Messages.UnknownBackend(setting, options.Backend, Known(options).Select(static factory => factory.Name).Distinct());
+        }
+        return named.IsSupported(out string? reason) ? null : Messages.UnsupportedBackend(setting, options.Backend, reason);
     }
 
     private static bool IsAuto(PollerOptions options) => IsName(PollerOptions.Auto, options);
@@ -82,7 +84,8 @@ internal sealed partial class BackendChoice : INetpollFactory
 
     private static INetpollFactory? Named(PollerOptions options) => Known(options).FirstOrDefault(factory => IsName(factory.Name, options));
 
-    [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "Backend auto: {Backend} it is, the first of {Candidates} that works here.")]
+    [LoggerMessage(
+        EventId = 1, Level = LogLevel.Information, Message = "Backend auto: {Backend} it is, the first of {Candidates} that works here.")]
     private static partial void LogChosen(ILogger logger, string backend, string candidates);
 
     [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "Backend auto: {Backend} was passed over: {Reason}.")]

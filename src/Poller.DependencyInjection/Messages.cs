@@ -7,12 +7,14 @@ internal static class Messages
 {
     public const int MaxLoops = 1024;
 
-    public static string Dispatch(string setting, object value) => $"{setting} \"{value}\": {OneOf(Enum.GetNames<NetpollDispatch>())} was expected.";
+    public static string Dispatch(string setting, object value) =>
+        $"{setting} \"{value}\": {OneOf(Enum.GetNames<NetpollDispatch>())} was expected.";
 
     public static string Loops(string setting, object value) => $"{setting} \"{value}\": a whole number from 1 to {MaxLoops} was expected.";
 
     public static string Section(string setting, string value) =>
-        $"{setting} \"{value}\": a section with {nameof(PollerOptions.Backend)}, {nameof(PollerOptions.Dispatch)} or {nameof(PollerOptions.Loops)} was expected.";
+        $"{setting} \"{value}\": a section with "
+        + $"{OneOf([nameof(PollerOptions.Backend), nameof(PollerOptions.Dispatch), nameof(PollerOptions.Loops)])} was expected.";
 
     public static string NotOneValue(string setting) => $"{setting}: one value was expected, and it has several parts.";
 

@@ -22,7 +22,8 @@ public sealed class PollerBuilder
     /// <summary>Takes epoll, which Linux has.</summary>
     /// <param name="options">How it works; null is edge-triggered.</param>
     /// <exception cref="ArgumentOutOfRangeException">An option is none there is.</exception>
-    public PollerBuilder UseEpoll(EpollNetpollOptions? options = null) => Use(new EpollNetpollFactory(options ?? new EpollNetpollOptions()));
+    public PollerBuilder UseEpoll(EpollNetpollOptions? options = null) =>
+        Use(new EpollNetpollFactory(options ?? new EpollNetpollOptions()));
 
     /// <summary>Takes kqueue, which macOS and the BSDs have.</summary>
     public PollerBuilder UseKqueue() => Use(new KqueueNetpollFactory());
@@ -31,8 +32,8 @@ public sealed class PollerBuilder
     public PollerBuilder UsePosix() => Use(new PosixNetpollFactory());
 
     /// <summary>
-    /// Makes a backend known to this poller by its name. <see cref="PollerOptions.Auto"/> tries it before PollerKit's own. The services make the
-    /// factory, as a singleton, and own it.
+    /// Makes a backend known to this poller by its name. <see cref="PollerOptions.Auto"/> tries it before PollerKit's own. The services make
+    /// the factory, as a singleton, and own it.
     /// </summary>
     /// <typeparam name="TFactory">
     /// The backend's factory. Its constructor may ask for services, but neither for the poller nor for its options, which wait for it.

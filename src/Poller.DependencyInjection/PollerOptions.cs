@@ -24,7 +24,9 @@ public sealed class PollerOptions
     /// <summary>How many loops poll, 1 to 1024. Default 1.</summary>
     public int Loops { get; set; } = 1;
 
-    /// <summary>Backends beside PollerKit's own, or in their place where the name is the same. Neither the options nor the services own them.</summary>
+    /// <summary>
+    /// Backends beside PollerKit's own, or in their place where the name is the same. Neither the options nor the services own them.
+    /// </summary>
     public IList<INetpollFactory> Backends { get; } = [];
 
     /// <summary>The builder's choice, which stands above <see cref="Backend"/>.</summary>

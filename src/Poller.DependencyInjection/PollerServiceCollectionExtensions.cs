@@ -53,7 +53,8 @@ public static class PollerServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(services);
         ArgumentException.ThrowIfNullOrEmpty(key);
         services.TryAddKeyedSingleton(key, static INetpollFactory (provider, key) => Backend(provider, (string)key!));
-        services.TryAddKeyedSingleton(key, static (provider, key) => Poller(provider, (string)key!, provider.GetRequiredKeyedService<INetpollFactory>(key)));
+        services.TryAddKeyedSingleton(key, static (provider, key) =>
+            Poller(provider, (string)key!, provider.GetRequiredKeyedService<INetpollFactory>(key)));
         services.TryAddKeyedSingleton(key, static (provider, key) => new NetStack(provider.GetRequiredKeyedService<Netpoller>(key)));
         return AddOptions(services, key, configure);
     }
@@ -67,7 +68,8 @@ public static class PollerServiceCollectionExtensions
         return new PollerBuilder(options);
     }
 
-    private static PollerOptions OptionsOf(IServiceProvider provider, string name) => provider.GetRequiredService<IOptionsMonitor<PollerOptions>>().Get(name);
+    private static PollerOptions OptionsOf(IServiceProvider provider, string name) =>
+        provider.GetRequiredService<IOptionsMonitor<PollerOptions>>().Get(name);
 
     private static BackendChoice Backend(IServiceProvider provider, string name)
     {

@@ -6,7 +6,9 @@ using Poller.Net;
 
 namespace Poller.DependencyInjection;
 
-/// <summary>What stands above the options that code sets, in rising order: the builder, the configuration's section, the environment.</summary>
+/// <summary>
+/// What stands above the options that code sets, in rising order: the builder, the configuration's section, the environment.
+/// </summary>
 internal sealed class PollerSettings(IServiceProvider services) : IPostConfigureOptions<PollerOptions>
 {
     private const string Section = "Poller";

@@ -148,8 +148,8 @@ internal static class Mutations
         new(
             "a deadline is prolonged by a store, not an exchange",
             "PollDeadlines.cs",
-            "Interlocked.CompareExchange(ref deadline, when, old) == old;\n    }\n\n    /// <summary>Marks",
-            "Interlocked.Exchange(ref deadline, when) != 0;\n    }\n\n    /// <summary>Marks",
+            "Interlocked.CompareExchange(ref deadline, when, old) == old;",
+            "Interlocked.Exchange(ref deadline, when) != 0;",
             "prolong deadline ‖ timer fires"),
         new(
             "a deadline that was cleared expires",

@@ -2,8 +2,8 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The rd and wd of pollDesc in Go's runtime/netpoll.go. They are no part of the PollDesc, for two reasons: most descriptors that idle
-// have none; and a PollDesc is recycled, so that whoever changes it needs a reference to the descriptor first. These are one descriptor's for
+// The rd and wd of pollDesc in Go's runtime/netpoll.go. They are no part of the PollDesc, for two reasons: most descriptors that idle have
+// none; and a PollDesc is recycled, so that whoever changes it needs a reference to the descriptor first. These are one descriptor's for
 // ever, and can be prolonged by one compare-and-swap.
 //
 // A direction's deadline is in one of three states:
@@ -51,7 +51,9 @@ internal sealed class PollDeadlines(PollDesc desc)
         return old > Past && when >= old && when - old <= atMost && Interlocked.CompareExchange(ref deadline, when, old) == old;
     }
 
-    /// <summary>Marks the deadline that was <paramref name="old"/> as passed. False when it was prolonged meanwhile. Under the lock.</summary>
+    /// <summary>
+    /// Marks the deadline that was <paramref name="old"/> as passed. False when it was prolonged meanwhile. Under the lock.
+    /// </summary>
     public bool TryPass(PollMode mode, long old) => Interlocked.CompareExchange(ref SideOf(mode).When, Past, old) == old;
 
     /// <summary>Under the lock.</summary>

@@ -27,7 +27,8 @@ internal sealed class PollTimers(TimeProvider clock)
     // fit. Nanoseconds in one tick of the clock; 0 when that is not a whole number.
     private readonly long _origin = clock.GetTimestamp();
     private readonly DateTimeOffset _utcOrigin = clock.GetUtcNow();
-    private readonly long _nanosecondsPerTick = 1_000_000_000 % clock.TimestampFrequency == 0 ? 1_000_000_000 / clock.TimestampFrequency : 0;
+    private readonly long _nanosecondsPerTick =
+        1_000_000_000 % clock.TimestampFrequency == 0 ? 1_000_000_000 / clock.TimestampFrequency : 0;
 
     private readonly Lock _lock = new();
 
@@ -67,8 +68,8 @@ internal sealed class PollTimers(TimeProvider clock)
     }
 
     /// <summary>
-    /// Notes the time, and compares the clocks now and then: the time of day may be stepped, and deadlines that are set after that go by the
-    /// new time. For the loop, before it is awake to others, and for who sets a deadline.
+    /// Notes the time, and compares the clocks now and then: the time of day may be stepped, and deadlines that are set after that go by
+    /// the new time. For the loop, before it is awake to others, and for who sets a deadline.
     /// </summary>
     public void Look(long now)
     {
@@ -87,8 +88,8 @@ internal sealed class PollTimers(TimeProvider clock)
     /// the clocks; else they are read.
     /// </summary>
     /// <remarks>
-    /// In sync nobody knows what time it is, only what it was at the last look: so what might be past by now is to be set, and so is what would be
-    /// prolonged by more than a second, as it is when the time of day was stepped since, or the machine suspended.
+    /// In sync nobody knows what time it is, only what it was at the last look: so what might be past by now is to be set, and so is what
+    /// would be prolonged by more than a second, as it is when the time of day was stepped since, or the machine suspended.
     /// </remarks>
     public bool TryProlong(PollDeadlines deadlines, PollMode mode, DateTimeOffset deadline, bool inSync)
     {
