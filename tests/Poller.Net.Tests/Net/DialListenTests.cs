@@ -84,12 +84,35 @@ public sealed class DialListenTests
     public async Task A_wildcard_of_one_family_holds_no_other(string network, string taken, string refused)
     {
         using Fixture fixture = new();
-        using ConnListener listener = fixture.Net.Listen(network, ":0");
+        (ConnListener listener, Socket held) = Listen();
+        using ConnListener disposed = listener;
+        using Socket freed = held;
         int port = ((IPEndPoint)listener.LocalEndPoint).Port;
         using Conn client = await fixture.Net.DialAsync("tcp", $"{taken}:{port}").Within();
         using Conn server = await listener.AcceptAsync().Within();
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => fixture.Net.DialAsync("tcp", $"{refused}:{port}").Within());
         Assert.Equal(SocketError.ConnectionRefused, e.SocketErrorCode);
+
+        // The other family's address is bound, and nobody listens there: else another test could, and would be dialed.
+        (ConnListener, Socket) Listen()
+        {
+            for (int tries = 1; ; tries++)
+            {
+                ConnListener listener = fixture.Net.Listen(network, ":0");
+                IPEndPoint other = new(IPAddress.Parse(refused), ((IPEndPoint)listener.LocalEndPoint).Port);
+                Socket socket = new(other.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+                try
+                {
+                    socket.Bind(other);
+                    return (listener, socket);
+                }
+                catch (SocketException) when (tries < 20)
+                {
+                    socket.Dispose();
+                    listener.Dispose();
+                }
+            }
+        }
     }
 
     [Fact]
