@@ -184,7 +184,7 @@ internal abstract class PollFd : IDisposable
     /// </summary>
     public ValueTask<int> WaitReadyAsync(PollMode mode, CancellationToken token)
     {
-        PollOp op = Interlocked.Exchange(ref OpOf(mode), null) ?? new PollOp(this, mode);
+        PollOp op = TakeOp(mode);
         op.Start(PollOpKind.WaitReady, default, 0, token);
         return new ValueTask<int>(op, op.Version);
     }
@@ -368,7 +368,7 @@ internal abstract class PollFd : IDisposable
         {
             if (!waits) Unlock(mode);
         }
-        PollOp op = Interlocked.Exchange(ref OpOf(mode), null) ?? new PollOp(this, mode);
+        PollOp op = TakeOp(mode);
         op.Start(kind, buffer, done, token);
         return op;
     }
@@ -466,6 +466,17 @@ internal abstract class PollFd : IDisposable
         if (IsClosed) throw Failed("set time-out", PollResult.Disposed);
         Volatile.Write(ref timeout, value);
         if (value == Timeout.Infinite) SetDeadline(mode, null, "set time-out");
+    }
+
+    // Under the lock of the side, so that nobody else takes. One may come back meanwhile, from an awaiter that was late: then one of two is lost,
+    // and no harm done.
+    private PollOp TakeOp(PollMode mode)
+    {
+        ref PollOp? kept = ref OpOf(mode);
+        PollOp? op = Volatile.Read(ref kept);
+        if (op is null) return new PollOp(this, mode);
+        Volatile.Write(ref kept, null);
+        return op;
     }
 
     private ref PollOp? OpOf(PollMode mode) => ref mode == PollMode.Read ? ref _readOp : ref _writeOp;

@@ -141,9 +141,9 @@ internal sealed class PollDesc(uint slot)
         ref Side side = ref SideOf(mode);
         while (true)
         {
-            if (Interlocked.CompareExchange(ref side.State, Nil, Ready) == Ready) return PollPark.Ready;
             int old = Interlocked.CompareExchange(ref side.State, Wait, Nil);
             if (old == Nil) break;
+            if (old == Ready && Interlocked.CompareExchange(ref side.State, Nil, Ready) == Ready) return PollPark.Ready;
             if (old != Ready) throw new InvalidOperationException($"fd {_fd}: a second waiter came to the {mode} side; one was expected (state {old}).");
         }
 
