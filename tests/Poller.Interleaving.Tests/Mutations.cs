@@ -322,9 +322,10 @@ internal static class Mutations
         new(
             "a term is ended by a store, not an exchange",
             "PollLoop.cs",
-            "if (Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead)",
-            "Volatile.Write(ref _lead, lead + NextTerm); if (follower is null)",
+            "if (Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead) return false;",
+            "Volatile.Write(ref _lead, lead + NextTerm);",
             "leader promoted ‖ old leader claims",
+            "helper leads ‖ leader claims",
             "leader hands off ‖ leader promoted"),
     ];
 }

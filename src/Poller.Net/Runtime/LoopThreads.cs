@@ -21,12 +21,16 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// <summary>A thread as the others see it.</summary>
     public sealed class Follower
     {
-        // Guarded by the lock on the follower.
+        // Constant after StartFollower.
+        internal Thread? Thread;
+
+        // Guarded by the lock on the follower. The role is there until it is taken up; whether it is there is read without.
         internal Role Role;
         internal uint Term;
+        internal bool IsCalled;
 
-        // Guarded by the lock of the threads: which helpers it was counted among.
-        internal int HelpedIn;
+        // One that sleeps or waits in its handler holds none. Nor does one in a system call that blocks, but that is not seen from here.
+        internal bool HoldsCore => Volatile.Read(ref IsCalled) || (Thread!.ThreadState & ThreadState.WaitSleepJoin) == 0;
     }
 
     [ThreadStatic]
@@ -35,16 +39,15 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     [ThreadStatic]
     private static uint _termOfThisThread;
 
-    private static readonly int MaxHelpers = Environment.ProcessorCount - 1;
-    private static readonly int MaxIdle = Math.Max(2, Environment.ProcessorCount);
+    private static readonly int MaxRunning = Math.Max(2, Environment.ProcessorCount);
+    private static readonly int MaxIdle = Math.Max(16, Environment.ProcessorCount);
 
     private readonly Lock _lock = new();
 
-    // Guarded by the lock; the count is read without, where a stale one does no harm.
+    // Guarded by the lock; the places are read without, where a stale number does no harm.
     private readonly Stack<Follower> _idle = new();
-    private int _active;
-    private int _helpers;
-    private int _generation;
+    private readonly List<Follower> _active = [];
+    private int _places; // Those of the active, and of who is about to be.
     private bool _stopped;
 
     // Written by the first thread, the same for all of them: the context of a thread that has run nothing.
@@ -66,7 +69,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// Whether one more thread may be active. Asked before a promotion; and by the leader, that runs waiters in place only while it could
     /// be succeeded. Nobody but a promotion, which ends its term, takes the last place while it runs.
     /// </summary>
-    public bool HasPlace => Volatile.Read(ref _active) < Max;
+    public bool HasPlace => Volatile.Read(ref _places) < Max;
 
     /// <summary>
     /// Has a new thread lead the first term, with a follower at hand where it may need one: when descriptors are short, no thread starts.
@@ -92,41 +95,34 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// <summary>Has a follower that <see cref="TryReserve"/> gave lead <paramref name="term"/>.</summary>
     public void Lead(Follower follower, uint term)
     {
-        lock (_lock) _active++;
+        lock (_lock)
+        {
+            _places++;
+            _active.Add(follower);
+        }
         Assign(follower, Role.Lead, term);
     }
 
     /// <summary>
-    /// Has a follower help, unless that would take the place of the leader's successor, or more than the processors.
-    /// <paramref name="helpersAreStuck"/>: those there are count no more, they are caught in handlers. False when none was started.
+    /// Has a follower help, unless that would take the place of the leader's successor, or as many threads run as there are cores; for one
+    /// core there are two, as the leader may block. <paramref name="othersAreStuck"/>: however many run. False when none was started.
     /// </summary>
-    public bool TryStartHelper(bool helpersAreStuck)
+    public bool TryStartHelper(bool othersAreStuck)
     {
-        int generation;
         lock (_lock)
         {
-            if (helpersAreStuck && _helpers > 0)
-            {
-                _helpers = 0;
-                _generation++;
-            }
-            if (_active + 1 >= Max || _helpers >= MaxHelpers) return false;
-            _active++;
-            _helpers++;
-            generation = _generation;
+            if (_places + 1 >= Max) return false;
+            if (!othersAreStuck && _active.Count >= MaxRunning && _active.Count(static follower => follower.HoldsCore) >= MaxRunning) return false;
+            _places++;
         }
-        if (TryReserve() is { } follower)
-        {
-            lock (_lock) follower.HelpedIn = generation;
-            Assign(follower, Role.Help, 0);
-            return true;
-        }
+        Follower? follower = TryReserve();
         lock (_lock)
         {
-            _active--;
-            if (generation == _generation) _helpers--;
+            if (follower is null) _places--;
+            else _active.Add(follower);
         }
-        return false;
+        if (follower is not null) Assign(follower, Role.Help, 0);
+        return follower is not null;
     }
 
     /// <summary>
@@ -181,7 +177,8 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     private Follower StartFollower()
     {
         Follower follower = new();
-        StartThread(new Thread(() => Serve(follower)) { IsBackground = true, Name = name });
+        follower.Thread = new Thread(() => Serve(follower)) { IsBackground = true, Name = name };
+        StartThread(follower.Thread);
         return follower;
     }
 
@@ -191,6 +188,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         {
             follower.Role = role;
             follower.Term = term;
+            follower.IsCalled = true;
             Monitor.Pulse(follower);
         }
     }
@@ -199,30 +197,48 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     {
         _loopOfThisThread = loop;
         _clean ??= ExecutionContext.Capture();
-        Role role;
         do
         {
+            Role role;
+            uint term;
             lock (self)
             {
                 while (self.Role == Role.None) Monitor.Wait(self);
                 role = self.Role;
+                term = self.Term;
                 self.Role = Role.None;
-                _termOfThisThread = role == Role.Lead ? self.Term : uint.MaxValue;
+                self.IsCalled = false;
             }
             if (role == Role.End) return;
-            if (role == Role.Lead) loop.LeadTerm(self.Term);
-            else loop.Help();
+            bool leads = role == Role.Lead;
+            if (leads) Lead(term);
+
+            // One that was caught and comes back finds its core free, and more work than the others do.
+            if (leads && !loop.IsShared) continue;
+            while (Help(out term)) Lead(term);
         }
-        while (Retire(self, role));
+        while (Retire(self));
+    }
+
+    private void Lead(uint term)
+    {
+        _termOfThisThread = term;
+        loop.LeadTerm(term);
+    }
+
+    private bool Help(out uint term)
+    {
+        _termOfThisThread = uint.MaxValue;
+        return loop.Help(out term);
     }
 
     // False when there are enough idle threads without this one.
-    private bool Retire(Follower self, Role role)
+    private bool Retire(Follower self)
     {
         lock (_lock)
         {
-            _active--;
-            if (role == Role.Help && self.HelpedIn == _generation) _helpers--;
+            _places--;
+            _active.Remove(self);
             if (_stopped || _idle.Count >= MaxIdle) return false;
             _idle.Push(self);
             return true;

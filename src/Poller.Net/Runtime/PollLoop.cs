@@ -10,7 +10,8 @@ namespace Poller.Net;
 //
 //   term, polling -> term, running    by the leader, when the batch is published
 //   term, running -> term, polling    by the leader, when the batch is claimed to the end
-//   term, running -> term + 1, running  by the monitor or by the leader itself (hand-off): a follower leads from here on
+//   term, running -> term + 1, running  by the monitor, by the leader itself (hand-off) or by a helper that finds nothing left to claim: a
+//                                       follower leads from here on
 //
 // Only the thread whose term it is fills the batch, and only while polling; it cannot be deposed then. A deposed leader learns of it
 // after the waiter it runs, and retires.
@@ -22,6 +23,7 @@ internal sealed class PollLoop
     private const int MaxEvents = 1 << 16;
     private const uint Polling = 1;
     private const uint NextTerm = 2;
+    private static readonly long Slow = Stopwatch.Frequency / 2_000; // 0.5 ms
 
     // Constant.
     private readonly Netpoller _owner;
@@ -38,9 +40,13 @@ internal sealed class PollLoop
     // and then reads theirs, each with a full fence between. So the leader sees the work or is broken out of its sleep.
     private long _sleepUntil;
 
-    // Written by the leader and its helpers without a fence: for the monitor, that only asks whether they change.
+    // Written by the leader and its helpers, who may lose a count of each other's: the monitor only asks whether they change.
     private uint _progress;
     private uint _helped;
+    private uint _slow;
+
+    // Written by the monitor.
+    private bool _isShared;
 
     // For the statistics. The first two are written by the leader alone; the others are atomic.
     private long _polls;
@@ -82,11 +88,20 @@ internal sealed class PollLoop
     /// <summary>Term and what the leader is about. While its low bit is set the leader polls.</summary>
     public uint Lead => Volatile.Read(ref _lead);
 
-    /// <summary>Changes with each waiter that was run in place.</summary>
+    /// <summary>Changes with each waiter that the leader ran. One that a deposed leader ran to its end says nothing of its successor.</summary>
     public uint Progress => Volatile.Read(ref _progress);
 
     /// <summary>Changes with each waiter that a helper ran.</summary>
     public uint Helped => Volatile.Read(ref _helped);
+
+    /// <summary>Changes with each waiter that ran for long while the loop was shared.</summary>
+    public uint SlowRuns => Volatile.Read(ref _slow);
+
+    /// <summary>
+    /// Whether a helper is woken with every batch: it takes the lead of one that is caught in a handler at once, and not when the monitor
+    /// looks. To be set while handlers run for long, as a wake-up costs about what an echo does.
+    /// </summary>
+    public bool IsShared { get => Volatile.Read(ref _isShared); set => Volatile.Write(ref _isShared, value); }
 
     public NetpollerStatistics Statistics => new()
     {
@@ -235,6 +250,7 @@ internal sealed class PollLoop
         uint running = term << 1;
         while (true)
         {
+            if (IsShared && Batch.Remaining > 0) Threads.TryStartHelper(othersAreStuck: false);
             if (!RunBatch(term)) return;
 
             // A leader that was deposed while it ran the last waiter finds the word changed.
@@ -260,14 +276,26 @@ internal sealed class PollLoop
         }
     }
 
-    /// <summary>Runs what is left of the batch, as a helper of the leader.</summary>
-    public void Help()
+    /// <summary>
+    /// Runs what is left of the batch, as a helper of the leader. True when the leader still runs what it claimed after that: then the caller
+    /// leads <paramref name="term"/> in its place.
+    /// </summary>
+    public bool Help(out uint term)
     {
-        while (Batch.TryClaim(out PollWaiter? waiter))
+        // Where they share a core, the leader comes first: what it runs would else wait for as long as the scheduler leaves the core to this.
+        if (Environment.ProcessorCount == 1) Thread.Yield();
+        for (bool first = true; Batch.TryClaim(out PollWaiter? waiter); first = false)
         {
+            // This one may be caught as well.
+            if (first && IsShared) Threads.TryStartHelper(othersAreStuck: false);
             Run(waiter);
             Volatile.Write(ref _helped, _helped + 1);
         }
+        uint lead = Lead;
+        term = TermOf(lead + NextTerm);
+        if (IsPolling(lead)) return false;
+        if (Environment.ProcessorCount == 1) Thread.Yield();
+        return TryEndTerm(lead);
     }
 
     /// <summary>
@@ -279,12 +307,11 @@ internal sealed class PollLoop
 
         // The successor first: a term that no thread can be had for would never end. The monitor tries again.
         if (!Threads.HasPlace || Threads.TryReserve() is not { } follower) return false;
-        if (Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead)
+        if (!TryEndTerm(lead))
         {
             Threads.Release(follower);
             return false;
         }
-        Interlocked.Increment(ref _promotions);
         Threads.Lead(follower, TermOf(lead + NextTerm));
         return true;
     }
@@ -300,6 +327,14 @@ internal sealed class PollLoop
         if (LoopThreads.TermOfThisThread == TermOf(lead) && !IsPolling(lead)) TryPromote(lead);
     }
 
+    // Whoever succeeds has the next term to give away, or to lead.
+    private bool TryEndTerm(uint lead)
+    {
+        if (Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead) return false;
+        Interlocked.Increment(ref _promotions);
+        return true;
+    }
+
     // Returns false when the term has ended.
     private bool RunBatch(uint term)
     {
@@ -309,15 +344,17 @@ internal sealed class PollLoop
             if (Threads.HasPlace && !IsStopping) Run(waiter);
             else Queue(waiter);
             if (TermOf(Volatile.Read(ref _lead)) != term) return false;
+            Volatile.Write(ref _progress, _progress + 1);
         }
         return true;
     }
 
     private void Run(PollWaiter waiter)
     {
+        long start = IsShared ? Stopwatch.GetTimestamp() : 0;
         waiter.Execute();
         Threads.ResetThread();
-        Volatile.Write(ref _progress, _progress + 1); // A helper's count may be lost; that it changes is what matters.
+        if (start != 0 && Stopwatch.GetTimestamp() - start >= Slow) Volatile.Write(ref _slow, _slow + 1);
     }
 
     private int FillBatch()

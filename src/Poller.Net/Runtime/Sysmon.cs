@@ -3,9 +3,10 @@ namespace Poller.Net;
 // The twin of sysmon in Go's runtime/proc.go: a thread that looks at the leaders every millisecond while they have work.
 //
 // A leader that runs, and has run nothing to its end since the last look, is stuck in a handler that blocks or computes: a follower takes
-// its term. A batch that lasts from one look to the next gets a helper. While no batch does, it looks less often, down to every 4 ms: a
-// look costs some 30 us of a processor that the leader may want. While nothing runs at all it sleeps, and the next leader that fills a
-// batch wakes it.
+// its term. A batch that lasts from one look to the next gets a helper. A loop that needed either is shared from then on, until none of its
+// handlers has run for long for a while: each of its batches gets a helper at once, for which the monitor alone would be too slow. While no
+// batch lasts, it looks less often, down to every 4 ms: a look costs some 30 us of a processor that the leader may want. While nothing
+// runs at all it sleeps, and the next leader that fills a batch wakes it.
 
 /// <summary>The monitor of a Netpoller with adaptive dispatch.</summary>
 #pragma warning disable CA1001 // The event is left to its finalizer: a leader may signal it after the end.
@@ -16,13 +17,16 @@ internal sealed class Sysmon(PollLoop[] loops)
     private const int MaxTickMilliseconds = 4;
     private const int QuietTicks = 16;
     private const int StuckLooks = 16;
+    private const int SharedLooks = 64;
 
     private struct Snapshot
     {
         public uint Lead;
         public uint Progress;
         public uint Helped;
+        public uint SlowRuns;
         public int HelpersStoodStill;
+        public int LooksShared; // How many more.
         public uint Epoch;
     }
 
@@ -74,7 +78,7 @@ internal sealed class Sysmon(PollLoop[] loops)
                 Snapshot before = looks[i];
                 Snapshot now = Examine(loops[i], before);
                 looks[i] = now;
-                late |= IsSameBatch(now, before);
+                late |= IsSameBatch(now, before) || loops[i].IsShared;
                 moved |= now.Progress != before.Progress;
             }
             if (late)
@@ -93,21 +97,30 @@ internal sealed class Sysmon(PollLoop[] loops)
 
     private static Snapshot Examine(PollLoop loop, Snapshot before)
     {
-        Snapshot now = new() { Lead = loop.Lead, Progress = loop.Progress, Helped = loop.Helped, Epoch = loop.Batch.Epoch };
+        Snapshot now = new() { Lead = loop.Lead, Progress = loop.Progress, Helped = loop.Helped, SlowRuns = loop.SlowRuns, Epoch = loop.Batch.Epoch };
         now.HelpersStoodStill = now.Helped == before.Helped ? before.HelpersStoodStill + 1 : 0;
-        if (!IsSameBatch(now, before)) return now;
+        now.LooksShared = now.SlowRuns == before.SlowRuns ? Math.Max(0, before.LooksShared - 1) : SharedLooks;
+        if (IsSameBatch(now, before)) Assist(loop, before, ref now);
+        loop.IsShared = now.LooksShared > 0;
+        return now;
+    }
 
+    private static void Assist(PollLoop loop, Snapshot before, ref Snapshot now)
+    {
         if (now.Lead == before.Lead && now.Progress == before.Progress)
         {
             // The successor's term is what the next look compares with: it gets a full tick before it is judged.
-            if (loop.TryPromote(now.Lead)) now.Lead = loop.Lead;
+            if (!loop.TryPromote(now.Lead)) return;
+            now.Lead = loop.Lead;
+            now.LooksShared = SharedLooks;
         }
         else if (Environment.ProcessorCount > 1 && loop.Batch.Remaining > 0)
         {
             // Not after one look: a helper whose handler computes for some milliseconds is at work, and another beside it takes its core.
-            if (loop.Threads.TryStartHelper(helpersAreStuck: now.HelpersStoodStill >= StuckLooks)) now.HelpersStoodStill = 0;
+            if (!loop.Threads.TryStartHelper(othersAreStuck: now.HelpersStoodStill >= StuckLooks)) return;
+            now.HelpersStoodStill = 0;
+            now.LooksShared = SharedLooks;
         }
-        return now;
     }
 
     private static bool IsSameBatch(Snapshot now, Snapshot before) => !PollLoop.IsPolling(now.Lead) && now.Epoch == before.Epoch;
@@ -117,5 +130,4 @@ internal sealed class Sysmon(PollLoop[] loops)
         _noticed.WaitOne(milliseconds);
         return !Volatile.Read(ref _stopped);
     }
-
 }

@@ -21,7 +21,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
 
     public void StartLeader(bool withFollower) => _terms.Enqueue(0);
 
-    public bool TryStartHelper(bool helpersAreStuck) => false;
+    public bool TryStartHelper(bool othersAreStuck) => false;
 
     public Follower? TryReserve()
     {
@@ -62,6 +62,14 @@ internal sealed class LoopThreads(PollLoop loop, string name)
             _termOfThisThread = term;
             loop.LeadTerm(term);
         }
+    }
+
+    /// <summary>The body of a thread that helps, and leads where that falls to it.</summary>
+    public void Help()
+    {
+        if (!loop.Help(out uint term)) return;
+        _termOfThisThread = term;
+        loop.LeadTerm(term);
     }
 
     private static void Fence(string operation) => ControlledThread.Step(new Site(operation, "thread", "", 0))?.Fence();

@@ -35,6 +35,7 @@ public static class AllScenarios
         ["schedule ‖ leader sleeps"] = LoopScenarios.ScheduleAndSleep,
         ["set deadline ‖ leader sleeps"] = LoopScenarios.SetDeadlineAndSleep,
         ["leader promoted ‖ old leader claims"] = LoopScenarios.PromoteAndClaim,
+        ["helper leads ‖ leader claims"] = LoopScenarios.HelpAndClaim,
         ["leader hands off ‖ leader promoted"] = LoopScenarios.HandOffAndPromote,
         ["leader runs ‖ monitor falls asleep"] = LoopScenarios.RunAndMonitorSleeps,
         ["schedule ‖ stop"] = LoopScenarios.ScheduleAndStop,

@@ -101,6 +101,20 @@ internal static class LoopScenarios
         });
     }
 
+    // A helper claims with the leader, and leads when it finds nothing left while the leader runs: no waiter is lost, and one of them polls.
+    public static void HelpAndClaim(Run run)
+    {
+        Loop loop = new(run, threads: 1);
+        CountingWaiter[] waiters = [new(), new()];
+        foreach (CountingWaiter waiter in waiters) loop.Ready(waiter);
+        run.Service("helper", loop.It.Threads.Help);
+        run.Finally(() =>
+        {
+            AllRan(waiters);
+            Invariant.Holds(loop.Poll.IsPolling, "nobody leads.");
+        });
+    }
+
     // The leader ends its own term, before it blocks, as the monitor does the same: one of them has it.
     public static void HandOffAndPromote(Run run)
     {

@@ -55,6 +55,46 @@ public sealed class DispatchTests
     }
 
     [Fact]
+    public async Task A_loop_is_shared_while_its_handlers_block_and_not_for_long_after()
+    {
+        using Fixture fixture = new();
+        (TcpConn blockerClient, TcpConn blocker) = await fixture.PairAsync();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task echo = EchoAsync(server);
+        using ManualResetEventSlim release = new();
+        PollLoop loop = fixture.Poller.Loops[0];
+        Task blocking = BlockAsync();
+        await Operation.OnOwnThread(() =>
+        {
+            EchoUntil(() => !loop.IsShared, "none of its handlers blocks"); // The first run for long, as they are being compiled.
+            blockerClient.Write(One);
+            EchoUntil(() => loop.IsShared, "one of its handlers blocks");
+            release.Set();
+            EchoUntil(() => !loop.IsShared, "none of its handlers blocks any more");
+        });
+        await blocking.WaitAsync(Fixture.Patience);
+        client.Dispose();
+        await echo.WaitAsync(Fixture.Patience);
+
+        async Task BlockAsync()
+        {
+            await blocker.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            Assert.True(release.Wait(Fixture.Patience));
+        }
+
+        void EchoUntil(Func<bool> done, string why)
+        {
+            long start = Stopwatch.GetTimestamp();
+            while (!done())
+            {
+                client.Write(One);
+                Assert.Equal(1, client.Read(new byte[1]));
+                Assert.True(Stopwatch.GetElapsedTime(start) < Fixture.Patience, $"IsShared stayed {loop.IsShared} while {why}.");
+            }
+        }
+    }
+
+    [Fact]
     public async Task Handlers_that_compute_run_side_by_side()
     {
         if (Environment.ProcessorCount == 1) return; // Nothing to show on one core.
