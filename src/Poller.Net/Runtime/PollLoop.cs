@@ -94,7 +94,7 @@ internal sealed class PollLoop
     /// <summary>Changes with each waiter that a helper ran.</summary>
     public uint Helped => Volatile.Read(ref _helped);
 
-    /// <summary>Changes with each waiter that ran for long while the loop was shared.</summary>
+    /// <summary>Changes with each waiter that ran for long, with others behind it, while the loop was shared.</summary>
     public uint SlowRuns => Volatile.Read(ref _slow);
 
     /// <summary>
@@ -351,7 +351,7 @@ internal sealed class PollLoop
 
     private void Run(PollWaiter waiter)
     {
-        long start = IsShared ? Stopwatch.GetTimestamp() : 0;
+        long start = IsShared && Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;
         waiter.Execute();
         Threads.ResetThread();
         if (start != 0 && Stopwatch.GetTimestamp() - start >= Slow) Volatile.Write(ref _slow, _slow + 1);

@@ -3,10 +3,10 @@ namespace Poller.Net;
 // The twin of sysmon in Go's runtime/proc.go: a thread that looks at the leaders every millisecond while they have work.
 //
 // A leader that runs, and has run nothing to its end since the last look, is stuck in a handler that blocks or computes: a follower takes
-// its term. A batch that lasts from one look to the next gets a helper. A loop that needed either is shared from then on, until none of its
-// handlers has run for long for a while: each of its batches gets a helper at once, for which the monitor alone would be too slow. While no
-// batch lasts, it looks less often, down to every 4 ms: a look costs some 30 us of a processor that the leader may want. While nothing
-// runs at all it sleeps, and the next leader that fills a batch wakes it.
+// its term. A batch that lasts from one look to the next gets a helper. A loop that needed either, with waiters left, is shared from then on,
+// until for a while no handler has run for long with others behind it: each batch gets a helper at once, as the monitor alone would be too
+// slow. While no batch lasts, it looks less often, down to every 4 ms: a look costs some 30 us of a processor that the leader may want. While
+// nothing runs at all it sleeps, and the next leader that fills a batch wakes it.
 
 /// <summary>The monitor of a Netpoller with adaptive dispatch.</summary>
 #pragma warning disable CA1001 // The event is left to its finalizer: a leader may signal it after the end.
@@ -110,9 +110,10 @@ internal sealed class Sysmon(PollLoop[] loops)
         if (now.Lead == before.Lead && now.Progress == before.Progress)
         {
             // The successor's term is what the next look compares with: it gets a full tick before it is judged.
+            bool keepsOthers = loop.Batch.Remaining > 0;
             if (!loop.TryPromote(now.Lead)) return;
             now.Lead = loop.Lead;
-            now.LooksShared = SharedLooks;
+            if (keepsOthers) now.LooksShared = SharedLooks;
         }
         else if (Environment.ProcessorCount > 1 && loop.Batch.Remaining > 0)
         {
