@@ -55,41 +55,61 @@ public sealed class DispatchTests
     }
 
     [Fact]
-    public async Task A_loop_is_shared_while_its_handlers_block_and_not_for_long_after()
+    public async Task A_loop_is_shared_while_handlers_keep_others_waiting_and_not_for_long_after()
     {
         using Fixture fixture = new();
+        (TcpConn gateClient, TcpConn gate) = await fixture.PairAsync();
         (TcpConn blockerClient, TcpConn blocker) = await fixture.PairAsync();
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
-        Task echo = EchoAsync(server);
-        using ManualResetEventSlim release = new();
         PollLoop loop = fixture.Poller.Loops[0];
-        Task blocking = BlockAsync();
+        Task[] handlers = [GateAsync(), BlockAsync(), EchoAsync(server)];
         await Operation.OnOwnThread(() =>
         {
-            EchoUntil(() => !loop.IsShared, "none of its handlers blocks"); // The first run for long, as they are being compiled.
-            blockerClient.Write(One);
-            EchoUntil(() => loop.IsShared, "one of its handlers blocks");
-            release.Set();
-            EchoUntil(() => !loop.IsShared, "none of its handlers blocks any more");
+            Until(() => !loop.IsShared, Echo); // The first handlers run for long, as they are being compiled.
+            Until(() => loop.IsShared, () =>
+            {
+                gateClient.Write(One);
+                Assert.Equal(1, client.Read(new byte[1]));
+                Assert.Equal(1, blockerClient.Read(new byte[1]));
+            });
+            Until(() => !loop.IsShared, Echo);
         });
-        await blocking.WaitAsync(Fixture.Patience);
-        client.Dispose();
-        await echo.WaitAsync(Fixture.Patience);
+        foreach (TcpConn end in (TcpConn[])[gateClient, blockerClient, client]) end.Dispose();
+        await Task.WhenAll(handlers).WaitAsync(Fixture.Patience);
 
-        async Task BlockAsync()
+        void Echo()
         {
-            await blocker.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
-            Assert.True(release.Wait(Fixture.Patience));
+            client.Write(One);
+            Assert.Equal(1, client.Read(new byte[1]));
         }
 
-        void EchoUntil(Func<bool> done, string why)
+        void Until(Func<bool> done, Action pass)
         {
             long start = Stopwatch.GetTimestamp();
             while (!done())
             {
+                pass();
+                Assert.True(Stopwatch.GetElapsedTime(start) < Fixture.Patience, $"IsShared stayed {loop.IsShared}.");
+            }
+        }
+
+        // On the loop's thread, that polls next and finds both.
+        async Task GateAsync()
+        {
+            while (await gate.ReadAsync(new byte[1]).ConfigureAwait(false) > 0)
+            {
+                blockerClient.Write(One);
                 client.Write(One);
-                Assert.Equal(1, client.Read(new byte[1]));
-                Assert.True(Stopwatch.GetElapsedTime(start) < Fixture.Patience, $"IsShared stayed {loop.IsShared} while {why}.");
+            }
+        }
+
+        async Task BlockAsync()
+        {
+            while (await blocker.ReadAsync(new byte[1]).ConfigureAwait(false) > 0)
+            {
+                using ManualResetEventSlim never = new();
+                never.Wait(20);
+                await blocker.WriteAsync(One).ConfigureAwait(false);
             }
         }
     }
