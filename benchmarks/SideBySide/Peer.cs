@@ -14,7 +14,8 @@ internal sealed record Peer(string Name, string Title, string Program, string[] 
     public bool IsDotNet => Build is null;
 
     /// <summary>
-    /// Every peer there is. Those that are not <see cref="Main"/> are measured when asked for by name, or by <c>--peers all</c>.
+    /// Every peer there is. Those that are not <see cref="Main"/> are measured by a full run, under the loads with
+    /// <see cref="Load.Variants"/>, and when asked for by name, or by <c>--peers all</c>.
     /// </summary>
     public static IReadOnlyList<Peer> All { get; } =
     [

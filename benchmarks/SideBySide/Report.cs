@@ -29,6 +29,7 @@ internal static class Report
         results.Machine,
         Timing = new
         {
+            timing.MainRounds,
             timing.Rounds,
             DotNetWarmUpSeconds = timing.DotNetWarmUp.TotalSeconds,
             WarmUpSeconds = timing.WarmUp.TotalSeconds,
@@ -56,9 +57,10 @@ internal static class Report
         text.AppendLine("# Side by side\n");
         string toolchains = $"gcc: {machine.Gcc ?? "none"}. Go: {machine.Go ?? "none"}. "
             + $"libuv: {machine.Libuv ?? "none"}. liburing: {machine.Liburing ?? "none"}.";
+        string more = timing.MainRounds == timing.Rounds ? "" : $" ({timing.MainRounds} of the main loads)";
         string rounds = timing.Rounds == 1
             ? "One round"
-            : $"Medians of {timing.Rounds} rounds, with the least and the most; ratios are taken within a round";
+            : $"Medians of {timing.Rounds} rounds{more}, with the least and the most; ratios are taken within a round";
         string warmUp = $"{timing.DotNetWarmUp.TotalSeconds} s (.NET) or {timing.WarmUp.TotalSeconds} s";
         text.AppendLine(Invariant, $"{machine.Processor}, {machine.Cores} cores, {machine.System}, {machine.DotNet}.");
         text.AppendLine(Invariant, $"{toolchains} {machine.Date}, commit {machine.Commit ?? "unknown"}.\n");
@@ -99,7 +101,7 @@ internal static class Report
         foreach (Column _ in columns) text.Append("--:|");
         text.AppendLine();
 
-        foreach (Peer peer in results.Peers)
+        foreach (Peer peer in results.PeersUnder(load))
         {
             text.Append(Invariant, $"| {peer.Title} |");
             bool any = results.Of(load, peer).Any();

@@ -58,7 +58,8 @@ internal sealed record Column(string Name, string Header, string Format, Func<Sa
 }
 
 /// <summary>Everything that a run came to.</summary>
-internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadOnlyList<Peer> peers)
+internal sealed class Results(
+    Machine machine, IReadOnlyList<Load> loads, IReadOnlyList<Peer> peers, Func<Load, IReadOnlyList<Peer>> peersUnder)
 {
     public Machine Machine { get; } = machine;
     public IReadOnlyList<Load> Loads { get; } = loads;
@@ -69,6 +70,9 @@ internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadO
     public Dictionary<string, string> Missing { get; } = [];
 
     public List<string> Failures { get; } = [];
+
+    /// <summary>The peers that are measured under the load.</summary>
+    public IReadOnlyList<Peer> PeersUnder(Load load) => peersUnder(load);
 
     /// <summary>What ratios are to: System.Net.Sockets, or else the first peer that is there.</summary>
     public Peer? Reference =>
