@@ -102,11 +102,15 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
         loads.Add(new Load("stream-1", "One way, 1 connection", LoadKind.Stream, 1, 64 * Kibi) { Quick = true });
         loads.Add(new Load("stream-64", "One way, 64 connections", LoadKind.Stream, 64, 64 * Kibi));
         loads.Add(new Load("churn", "Connect, request, close; 64 at a time", LoadKind.Churn, 64, 64));
-        loads.Add(Named("idle", "100 active connections of 64 B beside 10,000 idle ones", Echo(100, 64)) with
+        Load active = Named("active", "100 active connections of 64 B, bufferless, alone", Echo(100, 64)) with
         {
-            Idle = 10_000,
             Arguments = ["bufferless"],
             Quick = true,
+        };
+        loads.Add(active);
+        loads.Add(Named("idle", "100 active connections of 64 B, bufferless, beside 10,000 idle ones", active) with
+        {
+            Idle = 10_000,
             Variants = true,
         });
         loads.Add(Named("compute", "64 connections of 64 B, 1 ms of CPU in every 20th request, all cores", Echo(64, 64)) with

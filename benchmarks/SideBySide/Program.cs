@@ -4,7 +4,7 @@ using System.Globalization;
 using SideBySide;
 using Spectre.Console;
 
-Option<bool> quick = new("--quick") { Description = "The main loads, in less than five minutes. The default." };
+Option<bool> quick = new("--quick") { Description = "The main loads, in about five minutes. The default." };
 Option<bool> full = new("--full") { Description = "Every load, long enough to publish: about an hour. Writes to docs/benchmarks." };
 Option<bool> smoke = new("--smoke")
 {
