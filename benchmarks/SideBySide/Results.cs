@@ -46,6 +46,10 @@ internal sealed record Column(string Name, string Header, string Format, Func<Sa
         new("p99Microseconds", "p99, µs", "N0", static s => s.P99Microseconds),
         new("p999Microseconds", "p99.9, µs", "N0", static s => s.P999Microseconds),
         new("systemCalls", "system calls/message", "0.00", static s => s.SystemCalls),
+        new("dataSystemCalls", "data system calls/message", "0.00", static s => s.DataSystemCalls)
+        {
+            Fits = static load => load.CountSystemCalls && load.Pause > TimeSpan.Zero, // Others are distorted by strace.
+        },
         new("allocatedBytes", "allocated, B/message", "N0", static s => s.AllocatedBytes),
         new("residentBytesPerIdle", "resident, B/idle connection", "N0", static s => s.ResidentBytesPerIdle),
         new("managedBytesPerIdle", "managed, B/idle connection", "N0", static s => s.ManagedBytesPerIdle),

@@ -41,6 +41,7 @@ internal sealed record Sample(string Load, string Peer, int Round)
     public double? ResidentBytesPerIdle { get; init; }
     public double? ManagedBytesPerIdle { get; init; }
     public double? SystemCalls { get; init; } // For each message.
+    public double? DataSystemCalls { get; init; } // Those of them that move a connection's bytes.
     public Dictionary<string, double>? SystemCallsByName { get; init; }
     public string? SystemCallsMissing { get; init; }
 }
@@ -130,6 +131,7 @@ internal sealed class Sampling(Cores cores, Timing timing)
         return sample with
         {
             SystemCalls = calls?.Values.Sum() / messages,
+            DataSystemCalls = calls?.Where(static call => SystemCalls.MovesData(call.Key)).Sum(static call => call.Value) / messages,
             SystemCallsByName = calls?.ToDictionary(static call => call.Key, call => call.Value / messages),
             SystemCallsMissing = missing,
         };
