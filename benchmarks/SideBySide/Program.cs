@@ -64,10 +64,11 @@ int Main(ParseResult result, CancellationToken cancel)
             throw new FormatException($"--loads \"{load.Name}\": it needs {load.PeakOf} in the same run.");
         }
 
+        string folder = result.GetValue(output)?.FullName
+            ?? (isFull ? Path.Combine(Repository.Folder ?? throw Nowhere(), "docs", "benchmarks")
+                : Path.Combine(AppContext.BaseDirectory, "results"));
         bool named = result.GetValue(peerNames) is not null;
         Results results = WithProgress(new Run(peers, loads, timing, everywhere: named), cancel);
-        string folder = result.GetValue(output)?.FullName
-            ?? (isFull ? Path.Combine(Repository(), "docs", "benchmarks") : Path.Combine(AppContext.BaseDirectory, "results"));
         Report.Write(results, timing, folder);
         Plots.Write(results, folder);
         Print(results, folder);
@@ -84,6 +85,8 @@ int Main(ParseResult result, CancellationToken cancel)
         return 130;
     }
 }
+
+static FormatException Nowhere() => new("--full: no folder above the program holds PollerKit.sln; --out DIR was expected.");
 
 static IReadOnlyList<T> Choose<T>(
     Option<string?> option, ParseResult result, IReadOnlyList<T> all, Func<T, string> nameOf, Func<T, bool> byDefault)
@@ -114,15 +117,6 @@ static Results WithProgress(Run run, CancellationToken cancel)
         task.Value = task.MaxValue;
         return results;
     });
-}
-
-static string Repository()
-{
-    for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-    {
-        if (File.Exists(Path.Combine(folder.FullName, "PollerKit.sln"))) return folder.FullName;
-    }
-    throw new FormatException("--full: no folder above the program holds PollerKit.sln; --out DIR was expected.");
 }
 
 static void Print(Results results, string folder)

@@ -13,7 +13,7 @@ internal sealed record Timing(int MainRounds, int Rounds, TimeSpan DotNetWarmUp,
 
     public int RoundsOf(Load load) => load.Quick ? MainRounds : Rounds;
 
-    public TimeSpan WarmUpOf(Peer peer) => peer.IsDotNet ? DotNetWarmUp : WarmUp;
+    public TimeSpan WarmUpOf(Peer peer) => peer.HasJit ? DotNetWarmUp : WarmUp;
 
     private static Timing Of(int mainRounds, int rounds, double dotNetWarmUp, double warmUp, double window) =>
         new(mainRounds, rounds, TimeSpan.FromSeconds(dotNetWarmUp), TimeSpan.FromSeconds(warmUp), TimeSpan.FromSeconds(window));
