@@ -38,6 +38,16 @@ internal static class Report
         results.Missing,
         results.Failures,
         Reference = results.Reference?.Name,
+        Targets = Target.All.Select(target => new
+        {
+            target.Title,
+            Target = target.Goal,
+            Measured = target.Measured(results),
+            Verdict = target.Verdict(target.Measured(results)),
+            Peers = results.Peers.Select(peer => (peer.Name, Figure: target.Of(results, peer.Name)))
+                .Where(static pair => pair.Figure is not null)
+                .ToDictionary(static pair => pair.Name, static pair => pair.Figure?.Median),
+        }),
         Loads = results.Loads.Select(load => new
         {
             load.Name,
@@ -75,6 +85,7 @@ internal static class Report
         text.AppendLine("System calls are counted under strace, which slows the server, so that it finds more to do at each wake-up.");
 
         foreach (string failure in results.Failures) text.AppendLine(Invariant, $"\nFAILED: {failure}");
+        AppendTargets(text, results);
         foreach (Load load in results.Loads)
         {
             text.AppendLine(Invariant, $"\n## {load.Title} (`{load.Name}`)\n");
@@ -85,6 +96,31 @@ internal static class Report
             AppendTable(text, results, load);
         }
         return text.ToString().ReplaceLineEndings("\n");
+    }
+
+    private static void AppendTargets(StringBuilder text, Results results)
+    {
+        Peer[] peers = [.. results.Peers.Where(peer => Target.All.Any(target => target.Of(results, peer.Name) is not null))];
+        text.AppendLine("\n## Targets\n");
+        text.AppendLine("Of PollerKit, adaptive, epoll. Where the target is a multiple of another peer, the ratio to it was measured.");
+        text.AppendLine("Each peer's own median follows. Managed bytes are with a handler that waits; the project's 400 B are without.\n");
+        text.Append("| figure | target | measured | verdict |");
+        foreach (Peer peer in peers) text.Append(Invariant, $" {peer.Title} |");
+        text.Append("\n|---|---|--:|---|");
+        foreach (Peer _ in peers) text.Append("--:|");
+        text.AppendLine();
+        foreach (Target target in Target.All)
+        {
+            Figure? measured = target.Measured(results);
+            text.Append(Invariant, $"| {target.Title} | {target.Goal} | {measured?.Show(target.MeasuredFormat) ?? "–"} | ");
+            text.Append(Invariant, $"{target.Verdict(measured)} |");
+            foreach (Peer peer in peers)
+            {
+                string? median = target.Of(results, peer.Name)?.Median.ToString(target.Format, Invariant);
+                text.Append(Invariant, $" {median ?? "–"} |");
+            }
+            text.AppendLine();
+        }
     }
 
     private static void AppendTable(StringBuilder text, Results results, Load load)
@@ -114,11 +150,7 @@ internal static class Report
 
     private static string Cell(Results results, Column column, Load load, Peer peer)
     {
-        if (results.Figure(column, load, peer) is { } figure)
-        {
-            string median = column.Show(figure.Median), least = column.Show(figure.Least), most = column.Show(figure.Most);
-            return least == most ? median : $"{median} ({least}–{most})";
-        }
+        if (results.Figure(column, load, peer) is { } figure) return figure.Show(column.Format);
         Sample? uncounted = results.Of(load, peer).FirstOrDefault(static sample => sample.SystemCallsMissing is not null);
         return (column.Name == "systemCalls" ? uncounted?.SystemCallsMissing : null) ?? column.Show(null);
     }

@@ -11,6 +11,15 @@ internal readonly record struct Figure(double Median, double Least, double Most)
         if (sorted.Length == 0) return null;
         return new Figure((sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2, sorted[0], sorted[^1]);
     }
+
+    /// <summary>The median, and the spread where one is to be seen.</summary>
+    public string Show(string format)
+    {
+        string median = Text(Median, format), least = Text(Least, format), most = Text(Most, format);
+        return least == most ? median : $"{median} ({least}–{most})";
+    }
+
+    private static string Text(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 }
 
 /// <summary>A column of the tables: what it shows, how, and for which loads.</summary>
@@ -92,8 +101,16 @@ internal sealed class Results(
     public Figure? Figure(Column column, Load load, Peer peer)
     {
         if (!column.Fits(load)) return null;
-        if (!column.IsRatio) return SideBySide.Figure.Of(Of(load, peer).Select(column.Value));
-        Dictionary<int, double?> reference = Reference is null ? [] : Of(load, Reference).ToDictionary(static s => s.Round, column.Value);
-        return SideBySide.Figure.Of(Of(load, peer).Select(sample => column.Value(sample) / reference.GetValueOrDefault(sample.Round)));
+        Dictionary<int, double?> rounds = Rounds(column, load, peer);
+        if (column.IsRatio) rounds = Ratios(rounds, Reference is null ? [] : Rounds(column, load, Reference));
+        return SideBySide.Figure.Of(rounds.Values);
     }
+
+    /// <summary>The column's value in each round, before it is divided by the reference's.</summary>
+    public Dictionary<int, double?> Rounds(Column column, Load load, Peer peer) =>
+        Of(load, peer).ToDictionary(static sample => sample.Round, column.Value);
+
+    /// <summary>Divides within each round.</summary>
+    public static Dictionary<int, double?> Ratios(Dictionary<int, double?> rounds, Dictionary<int, double?> by) =>
+        rounds.ToDictionary(static round => round.Key, round => round.Value / by.GetValueOrDefault(round.Key));
 }
