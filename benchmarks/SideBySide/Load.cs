@@ -44,7 +44,11 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
     /// <summary>Whether system calls are counted, in a run of their own.</summary>
     public bool CountSystemCalls { get; init; }
 
+    /// <summary>A main load: the quick run has no others, and the full one gives these more rounds.</summary>
     public bool Quick { get; init; }
+
+    /// <summary>Whether a full run measures the peers that are not main under it too.</summary>
+    public bool Variants { get; init; }
 
     /// <summary>How many sockets either side opens.</summary>
     public int Descriptors => Connections + Idle;
@@ -89,8 +93,8 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
         {
             foreach (int connections in new[] { 1, 64, 1_000, 10_000 })
             {
-                bool main = (connections, size) == (64, 64);
-                loads.Add(Echo(connections, size) with { Quick = main || (connections, size) == (1_000, 64), CountSystemCalls = main });
+                bool quick = size == 64 && connections is 64 or 1_000, counted = quick && connections == 64;
+                loads.Add(Echo(connections, size) with { Quick = quick, Variants = quick, CountSystemCalls = counted });
             }
         }
         loads.Add(FixedRate(Echo(64, 64), 0.5) with { Quick = true });
@@ -98,11 +102,16 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
         loads.Add(new Load("stream-1", "One way, 1 connection", LoadKind.Stream, 1, 64 * Kibi) { Quick = true });
         loads.Add(new Load("stream-64", "One way, 64 connections", LoadKind.Stream, 64, 64 * Kibi));
         loads.Add(new Load("churn", "Connect, request, close; 64 at a time", LoadKind.Churn, 64, 64));
-        loads.Add(Named("idle", "100 active connections of 64 B beside 10,000 idle ones", Echo(100, 64)) with
+        Load active = Named("active", "100 active connections of 64 B, bufferless, alone", Echo(100, 64)) with
         {
-            Idle = 10_000,
             Arguments = ["bufferless"],
             Quick = true,
+        };
+        loads.Add(active);
+        loads.Add(Named("idle", "100 active connections of 64 B, bufferless, beside 10,000 idle ones", active) with
+        {
+            Idle = 10_000,
+            Variants = true,
         });
         loads.Add(Named("compute", "64 connections of 64 B, 1 ms of CPU in every 20th request, all cores", Echo(64, 64)) with
         {

@@ -1,6 +1,6 @@
 namespace SideBySide;
 
-/// <summary>Builds a peer that is not .NET, when the harness runs, into the harness's own output.</summary>
+/// <summary>Builds a peer's native program, when the harness runs, into the harness's own output.</summary>
 internal sealed record NativeBuild(string Compiler, string[] Arguments, string Folder, string Output, string Package)
 {
     private static readonly string Sources = Path.Combine(AppContext.BaseDirectory, "peers");
@@ -8,6 +8,9 @@ internal sealed record NativeBuild(string Compiler, string[] Arguments, string F
 
     /// <summary>A header that it needs, and the package that brings it.</summary>
     public (string Name, string Package)? Header { get; init; }
+
+    /// <summary>What it is built from, where that takes long: it is not built again while its output is newer.</summary>
+    public string[] Inputs { get; init; } = [];
 
     public static NativeBuild C(string source, string header, string package, params string[] libraries)
     {
@@ -22,23 +25,52 @@ internal sealed record NativeBuild(string Compiler, string[] Arguments, string F
         return new("go", ["build", "-o", output, "."], Path.Combine(Sources, "go"), output, "golang-go");
     }
 
+    /// <summary>
+    /// A .NET peer compiled ahead of time. Its project stands on the libraries', so it is built where the repository is, but leaves nothing
+    /// there.
+    /// </summary>
+    public static NativeBuild Aot(string folder, string assembly)
+    {
+        string source = Path.Combine(Repository.Folder ?? "", "benchmarks", "SideBySide", "peers", folder);
+        string output = Path.Combine(Outputs, "aot", assembly);
+        string[] arguments =
+        [
+            "publish", "-c", "Release", "--disable-build-servers", "--artifacts-path", Path.Combine(Outputs, "aot-build"),
+            "-o", Path.Combine(Outputs, "aot"), "-p:PublishAot=true", "-p:CppCompilerAndLinker=gcc",
+        ];
+        return new(Tool.DotNet, arguments, source, output, "dotnet-sdk-10.0")
+        {
+            Header = ("zlib.h", "zlib1g-dev"),
+            Inputs = Directory.GetFiles(AppContext.BaseDirectory, "Poller*.dll"), // The same code, as the harness's build made it.
+        };
+    }
+
     /// <summary>Null when it is built; otherwise what is missing, and how to get it.</summary>
     /// <exception cref="InvalidOperationException">All is there, and it does not build.</exception>
     public string? Run()
     {
+        if (!Directory.Exists(Folder)) return $"not built: there is no {Folder}";
+        if (IsCurrent()) return null;
         Directory.CreateDirectory(Outputs);
         if (Header is { } header)
         {
             (int ExitCode, string Output, string Error)? probe =
-                Tool.Run(Compiler, ["-E", "-o", "/dev/null", "-"], input: $"#include <{header.Name}>\n");
-            if (probe is not (0, _, _)) return Missing(probe is null ? $"{Package} {header.Package}" : header.Package);
+                Tool.Run("gcc", ["-E", "-o", "/dev/null", "-"], input: $"#include <{header.Name}>\n");
+            if (probe is not (0, _, _)) return Missing(probe is null ? $"gcc {header.Package}" : header.Package);
         }
         (string, string)[] offline = [("GOPROXY", "off"), ("GOTOOLCHAIN", "local"), ("GOFLAGS", "-buildvcs=false")];
         if (Tool.Run(Compiler, Arguments, Folder, "", offline) is not { } build) return Missing(Package);
-        if (build.ExitCode == 0) return null;
-        string command = $"{Compiler} {string.Join(' ', Arguments)}";
-        throw new InvalidOperationException($"{command}: exit code {build.ExitCode}, 0 was expected.\n{build.Error}");
+        if (build.ExitCode != 0)
+        {
+            string command = $"{Compiler} {string.Join(' ', Arguments)}";
+            throw new InvalidOperationException($"{command}: exit code {build.ExitCode}, 0 was expected.\n{build.Output}{build.Error}");
+        }
+        File.SetLastWriteTimeUtc(Output, DateTime.UtcNow); // Publishing keeps the time of an output that did not change.
+        return null;
     }
+
+    private bool IsCurrent() => Inputs.Length > 0 && File.Exists(Output)
+        && Inputs.All(input => File.GetLastWriteTimeUtc(input) <= File.GetLastWriteTimeUtc(Output));
 
     private static string Missing(string package) => $"not installed: apt-get install {package}";
 }

@@ -8,13 +8,15 @@ internal sealed record Peer(string Name, string Title, string Program, string[] 
     /// <summary>Variables of its environment.</summary>
     public (string Name, string Value)[] Environment { get; init; } = [];
 
-    /// <summary>How to build it first; null for a .NET peer, which stands beside the harness.</summary>
+    /// <summary>How to build it first; null for one that the JIT compiles, which stands beside the harness.</summary>
     public NativeBuild? Build { get; init; }
 
-    public bool IsDotNet => Build is null;
+    /// <summary>Whether its code gets better while it runs, which takes a longer warm-up.</summary>
+    public bool HasJit => Build is null;
 
     /// <summary>
-    /// Every peer there is. Those that are not <see cref="Main"/> are measured when asked for by name, or by <c>--peers all</c>.
+    /// Every peer there is. Those that are not <see cref="Main"/> are measured by a full run, under the loads with
+    /// <see cref="Load.Variants"/>, and when asked for by name, or by <c>--peers all</c>.
     /// </summary>
     public static IReadOnlyList<Peer> All { get; } =
     [
@@ -27,6 +29,17 @@ internal sealed record Peer(string Name, string Title, string Program, string[] 
         PollerKit("adaptive", "posix", main: false),
         PollerKit("inline", "posix", main: false),
         PollerKit("threadpool", "posix", main: false),
+        PollerKit("adaptive", "epoll", main: false) with
+        {
+            Name = "pollerkit-adaptive-epoll-nopgo",
+            Title = "PollerKit, adaptive, epoll, no PGO",
+            Environment = [("DOTNET_TieredPGO", "0")],
+        },
+        Native("pollerkit-adaptive-epoll-aot", "PollerKit, adaptive, epoll, AOT", NativeBuild.Aot("pollerkit", "PollerKitPeer")) with
+        {
+            Arguments = ["adaptive", "epoll"],
+            Main = false,
+        },
         DotNet("sockets", "System.Net.Sockets", "SocketsPeer"),
         DotNet("sockets-inline", "System.Net.Sockets, inline completions", "SocketsPeer") with
         {
@@ -45,8 +58,7 @@ internal sealed record Peer(string Name, string Title, string Program, string[] 
         };
 
     private static Peer DotNet(string name, string title, string assembly, params string[] arguments) =>
-        new(name, title, System.Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet",
-            [Path.Combine(AppContext.BaseDirectory, assembly + ".dll"), .. arguments]);
+        new(name, title, Tool.DotNet, [Path.Combine(AppContext.BaseDirectory, assembly + ".dll"), .. arguments]);
 
     private static Peer Native(string name, string title, NativeBuild build) => new(name, title, build.Output, []) { Build = build };
 }

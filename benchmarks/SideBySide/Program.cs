@@ -4,15 +4,16 @@ using System.Globalization;
 using SideBySide;
 using Spectre.Console;
 
-Option<bool> quick = new("--quick") { Description = "The main loads, in less than five minutes. The default." };
-Option<bool> full = new("--full") { Description = "Every load, long enough to publish: hours. Writes to docs/benchmarks." };
+Option<bool> quick = new("--quick") { Description = "The main loads, in about five minutes. The default." };
+Option<bool> full = new("--full") { Description = "Every load, long enough to publish: about an hour. Writes to docs/benchmarks." };
 Option<bool> smoke = new("--smoke")
 {
     Description = "A little of every kind of load, in seconds. Asserts that the peers work, and no speed.",
 };
 Option<string?> peerNames = new("--peers")
 {
-    Description = $"The peers, with commas between them, or all: {string.Join(", ", Peer.All.Select(static peer => peer.Name))}.",
+    Description = "The peers, with commas between them, or all. By default the main ones, and in a full run the others under few loads: "
+        + $"{string.Join(", ", Peer.All.Select(static peer => peer.Name))}.",
     HelpName = "a,b",
 };
 Option<string?> loadNames = new("--loads")
@@ -52,19 +53,22 @@ int Main(ParseResult result, CancellationToken cancel)
     {
         bool isSmoke = result.GetValue(smoke), isFull = result.GetValue(full);
         Timing timing = isSmoke ? Timing.Smoke : isFull ? Timing.Full : Timing.Quick;
-        if (result.GetValue(rounds) is { } n) timing = timing with { Rounds = n };
+        if (result.GetValue(rounds) is { } n) timing = timing with { MainRounds = n, Rounds = n };
         if (timing.Rounds is < 1 or > 100) throw new FormatException($"--rounds {timing.Rounds}: a number from 1 to 100 was expected.");
-        IReadOnlyList<Peer> peers = Choose(peerNames, result, Peer.All, static peer => peer.Name, static peer => peer.Main);
         IReadOnlyList<Load> known = isSmoke ? Load.Smoke : Load.All;
         IReadOnlyList<Load> loads = Choose(loadNames, result, known, static load => load.Name, load => isSmoke || isFull || load.Quick);
+        bool variants = isFull && loads.Any(static load => load.Variants);
+        IReadOnlyList<Peer> peers = Choose(peerNames, result, Peer.All, static peer => peer.Name, peer => variants || peer.Main);
         foreach (Load load in loads.Where(load => load.PeakOf is not null && loads.All(other => other.Name != load.PeakOf)))
         {
             throw new FormatException($"--loads \"{load.Name}\": it needs {load.PeakOf} in the same run.");
         }
 
-        Results results = WithProgress(new Run(peers, loads, timing), cancel);
         string folder = result.GetValue(output)?.FullName
-            ?? (isFull ? Path.Combine(Repository(), "docs", "benchmarks") : Path.Combine(AppContext.BaseDirectory, "results"));
+            ?? (isFull ? Path.Combine(Repository.Folder ?? throw Nowhere(), "docs", "benchmarks")
+                : Path.Combine(AppContext.BaseDirectory, "results"));
+        bool named = result.GetValue(peerNames) is not null;
+        Results results = WithProgress(new Run(peers, loads, timing, everywhere: named), cancel);
         Report.Write(results, timing, folder);
         Plots.Write(results, folder);
         Print(results, folder);
@@ -81,6 +85,8 @@ int Main(ParseResult result, CancellationToken cancel)
         return 130;
     }
 }
+
+static FormatException Nowhere() => new("--full: no folder above the program holds PollerKit.sln; --out DIR was expected.");
 
 static IReadOnlyList<T> Choose<T>(
     Option<string?> option, ParseResult result, IReadOnlyList<T> all, Func<T, string> nameOf, Func<T, bool> byDefault)
@@ -113,15 +119,6 @@ static Results WithProgress(Run run, CancellationToken cancel)
     });
 }
 
-static string Repository()
-{
-    for (DirectoryInfo? folder = new(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
-    {
-        if (File.Exists(Path.Combine(folder.FullName, "PollerKit.sln"))) return folder.FullName;
-    }
-    throw new FormatException("--full: no folder above the program holds PollerKit.sln; --out DIR was expected.");
-}
-
 static void Print(Results results, string folder)
 {
     if (Console.IsOutputRedirected) AnsiConsole.Profile.Width = 140;
@@ -135,7 +132,7 @@ static void Print(Results results, string folder)
             string header = string.Format(CultureInfo.InvariantCulture, column.Header, results.Reference?.Name);
             table.AddColumn(new TableColumn(Markup.Escape(header)).RightAligned());
         }
-        foreach (Peer peer in results.Peers)
+        foreach (Peer peer in results.PeersUnder(load))
         {
             string[] cells = results.Of(load, peer).Any()
                 ? [.. columns.Select(column => column.Show(results.Figure(column, load, peer)?.Median))]

@@ -29,6 +29,7 @@ internal static class Report
         results.Machine,
         Timing = new
         {
+            timing.MainRounds,
             timing.Rounds,
             DotNetWarmUpSeconds = timing.DotNetWarmUp.TotalSeconds,
             WarmUpSeconds = timing.WarmUp.TotalSeconds,
@@ -37,6 +38,16 @@ internal static class Report
         results.Missing,
         results.Failures,
         Reference = results.Reference?.Name,
+        Targets = Target.All.Select(target => new
+        {
+            target.Title,
+            Target = target.Goal,
+            Measured = target.Measured(results),
+            Verdict = target.Verdict(target.Measured(results)),
+            Peers = results.Peers.Select(peer => (peer.Name, Figure: target.Of(results, peer.Name)))
+                .Where(static pair => pair.Figure is not null)
+                .ToDictionary(static pair => pair.Name, static pair => pair.Figure?.Median),
+        }),
         Loads = results.Loads.Select(load => new
         {
             load.Name,
@@ -56,22 +67,25 @@ internal static class Report
         text.AppendLine("# Side by side\n");
         string toolchains = $"gcc: {machine.Gcc ?? "none"}. Go: {machine.Go ?? "none"}. "
             + $"libuv: {machine.Libuv ?? "none"}. liburing: {machine.Liburing ?? "none"}.";
+        string more = timing.MainRounds == timing.Rounds ? "" : $" ({timing.MainRounds} of the main loads)";
         string rounds = timing.Rounds == 1
             ? "One round"
-            : $"Medians of {timing.Rounds} rounds, with the least and the most; ratios are taken within a round";
-        string warmUp = $"{timing.DotNetWarmUp.TotalSeconds} s (.NET) or {timing.WarmUp.TotalSeconds} s";
+            : $"Medians of {timing.Rounds} rounds{more}, with the least and the most; ratios are taken within a round";
+        string warmUp = $"{timing.DotNetWarmUp.TotalSeconds} s (with a JIT) or {timing.WarmUp.TotalSeconds} s";
         text.AppendLine(Invariant, $"{machine.Processor}, {machine.Cores} cores, {machine.System}, {machine.DotNet}.");
         text.AppendLine(Invariant, $"{toolchains} {machine.Date}, commit {machine.Commit ?? "unknown"}.\n");
         text.AppendLine(machine.ServerAndGeneratorApart
             ? "Server and load generator have a core each, unless a load says otherwise."
             : "Server and load generator share the one core there is: figures of throughput and latency are of both.");
         text.AppendLine(Invariant, $"{rounds}.");
-        text.AppendLine(Invariant, $"Every peer in turn, each in a new process, warmed up for {warmUp}, measured for {timing.Window.TotalSeconds} s.");
+        text.AppendLine(Invariant, $"Every peer in turn, each in a new process, warmed up for {warmUp},");
+        text.AppendLine(Invariant, $"measured for {timing.Window.TotalSeconds} s.");
         text.AppendLine("100 % of CPU is one core. Latencies are of requests that ask for no work. At a fixed rate they count from when a");
         text.AppendLine("message was due, and the generator's CPU is that of its watching the clock.");
         text.AppendLine("System calls are counted under strace, which slows the server, so that it finds more to do at each wake-up.");
 
         foreach (string failure in results.Failures) text.AppendLine(Invariant, $"\nFAILED: {failure}");
+        AppendTargets(text, results);
         foreach (Load load in results.Loads)
         {
             text.AppendLine(Invariant, $"\n## {load.Title} (`{load.Name}`)\n");
@@ -82,6 +96,31 @@ internal static class Report
             AppendTable(text, results, load);
         }
         return text.ToString().ReplaceLineEndings("\n");
+    }
+
+    private static void AppendTargets(StringBuilder text, Results results)
+    {
+        Peer[] peers = [.. results.Peers.Where(peer => Target.All.Any(target => target.Of(results, peer.Name) is not null))];
+        text.AppendLine("\n## Targets\n");
+        text.AppendLine("Of PollerKit, adaptive, epoll. Where the target is a multiple of another peer, the ratio to it was measured.");
+        text.AppendLine("Each peer's own median follows. Managed bytes are with a handler that waits; the project's 400 B are without.\n");
+        text.Append("| figure | target | measured | verdict |");
+        foreach (Peer peer in peers) text.Append(Invariant, $" {peer.Title} |");
+        text.Append("\n|---|---|--:|---|");
+        foreach (Peer _ in peers) text.Append("--:|");
+        text.AppendLine();
+        foreach (Target target in Target.All)
+        {
+            Figure? measured = target.Measured(results);
+            text.Append(Invariant, $"| {target.Title} | {target.Goal} | {measured?.Show(target.MeasuredFormat) ?? "–"} | ");
+            text.Append(Invariant, $"{target.Verdict(measured)} |");
+            foreach (Peer peer in peers)
+            {
+                string? median = target.Of(results, peer.Name)?.Median.ToString(target.Format, Invariant);
+                text.Append(Invariant, $" {median ?? "–"} |");
+            }
+            text.AppendLine();
+        }
     }
 
     private static void AppendTable(StringBuilder text, Results results, Load load)
@@ -99,7 +138,7 @@ internal static class Report
         foreach (Column _ in columns) text.Append("--:|");
         text.AppendLine();
 
-        foreach (Peer peer in results.Peers)
+        foreach (Peer peer in results.PeersUnder(load))
         {
             text.Append(Invariant, $"| {peer.Title} |");
             bool any = results.Of(load, peer).Any();
@@ -111,11 +150,7 @@ internal static class Report
 
     private static string Cell(Results results, Column column, Load load, Peer peer)
     {
-        if (results.Figure(column, load, peer) is { } figure)
-        {
-            string median = column.Show(figure.Median), least = column.Show(figure.Least), most = column.Show(figure.Most);
-            return least == most ? median : $"{median} ({least}–{most})";
-        }
+        if (results.Figure(column, load, peer) is { } figure) return figure.Show(column.Format);
         Sample? uncounted = results.Of(load, peer).FirstOrDefault(static sample => sample.SystemCallsMissing is not null);
         return (column.Name == "systemCalls" ? uncounted?.SystemCallsMissing : null) ?? column.Show(null);
     }

@@ -11,6 +11,15 @@ internal readonly record struct Figure(double Median, double Least, double Most)
         if (sorted.Length == 0) return null;
         return new Figure((sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2, sorted[0], sorted[^1]);
     }
+
+    /// <summary>The median, and the spread where one is to be seen.</summary>
+    public string Show(string format)
+    {
+        string median = Text(Median, format), least = Text(Least, format), most = Text(Most, format);
+        return least == most ? median : $"{median} ({least}–{most})";
+    }
+
+    private static string Text(double value, string format) => value.ToString(format, CultureInfo.InvariantCulture);
 }
 
 /// <summary>A column of the tables: what it shows, how, and for which loads.</summary>
@@ -46,6 +55,10 @@ internal sealed record Column(string Name, string Header, string Format, Func<Sa
         new("p99Microseconds", "p99, µs", "N0", static s => s.P99Microseconds),
         new("p999Microseconds", "p99.9, µs", "N0", static s => s.P999Microseconds),
         new("systemCalls", "system calls/message", "0.00", static s => s.SystemCalls),
+        new("dataSystemCalls", "data system calls/message", "0.00", static s => s.DataSystemCalls)
+        {
+            Fits = static load => load.CountSystemCalls && load.Pause > TimeSpan.Zero, // Others are distorted by strace.
+        },
         new("allocatedBytes", "allocated, B/message", "N0", static s => s.AllocatedBytes),
         new("residentBytesPerIdle", "resident, B/idle connection", "N0", static s => s.ResidentBytesPerIdle),
         new("managedBytesPerIdle", "managed, B/idle connection", "N0", static s => s.ManagedBytesPerIdle),
@@ -58,7 +71,8 @@ internal sealed record Column(string Name, string Header, string Format, Func<Sa
 }
 
 /// <summary>Everything that a run came to.</summary>
-internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadOnlyList<Peer> peers)
+internal sealed class Results(
+    Machine machine, IReadOnlyList<Load> loads, IReadOnlyList<Peer> peers, Func<Load, IReadOnlyList<Peer>> peersUnder)
 {
     public Machine Machine { get; } = machine;
     public IReadOnlyList<Load> Loads { get; } = loads;
@@ -69,6 +83,9 @@ internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadO
     public Dictionary<string, string> Missing { get; } = [];
 
     public List<string> Failures { get; } = [];
+
+    /// <summary>The peers that are measured under the load.</summary>
+    public IReadOnlyList<Peer> PeersUnder(Load load) => peersUnder(load);
 
     /// <summary>What ratios are to: System.Net.Sockets, or else the first peer that is there.</summary>
     public Peer? Reference =>
@@ -84,8 +101,16 @@ internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadO
     public Figure? Figure(Column column, Load load, Peer peer)
     {
         if (!column.Fits(load)) return null;
-        if (!column.IsRatio) return SideBySide.Figure.Of(Of(load, peer).Select(column.Value));
-        Dictionary<int, double?> reference = Reference is null ? [] : Of(load, Reference).ToDictionary(static s => s.Round, column.Value);
-        return SideBySide.Figure.Of(Of(load, peer).Select(sample => column.Value(sample) / reference.GetValueOrDefault(sample.Round)));
+        Dictionary<int, double?> rounds = Rounds(column, load, peer);
+        if (column.IsRatio) rounds = Ratios(rounds, Reference is null ? [] : Rounds(column, load, Reference));
+        return SideBySide.Figure.Of(rounds.Values);
     }
+
+    /// <summary>The column's value in each round, before it is divided by the reference's.</summary>
+    public Dictionary<int, double?> Rounds(Column column, Load load, Peer peer) =>
+        Of(load, peer).ToDictionary(static sample => sample.Round, column.Value);
+
+    /// <summary>Divides within each round.</summary>
+    public static Dictionary<int, double?> Ratios(Dictionary<int, double?> rounds, Dictionary<int, double?> by) =>
+        rounds.ToDictionary(static round => round.Key, round => round.Value / by.GetValueOrDefault(round.Key));
 }

@@ -2,19 +2,21 @@ using System.ComponentModel;
 
 namespace SideBySide;
 
-/// <summary>How long and how often to measure.</summary>
-internal sealed record Timing(int Rounds, TimeSpan DotNetWarmUp, TimeSpan WarmUp, TimeSpan Window)
+/// <summary>How long and how often to measure; the main loads, which are the quick run's, may have more rounds.</summary>
+internal sealed record Timing(int MainRounds, int Rounds, TimeSpan DotNetWarmUp, TimeSpan WarmUp, TimeSpan Window)
 {
-    public static Timing Smoke { get; } = Of(1, 0.02, 0.02, 0.05);
-    public static Timing Quick { get; } = Of(2, 2, 0.3, 0.8);
+    public static Timing Smoke { get; } = Of(1, 1, 0.02, 0.02, 0.05);
+    public static Timing Quick { get; } = Of(2, 2, 2, 0.3, 0.8);
 
     /// <summary>The warm-up is long enough for the JIT's last tier.</summary>
-    public static Timing Full { get; } = Of(5, 6, 1, 3);
+    public static Timing Full { get; } = Of(5, 3, 4, 0.5, 1.5);
 
-    public TimeSpan WarmUpOf(Peer peer) => peer.IsDotNet ? DotNetWarmUp : WarmUp;
+    public int RoundsOf(Load load) => load.Quick ? MainRounds : Rounds;
 
-    private static Timing Of(int rounds, double dotNetWarmUp, double warmUp, double window) =>
-        new(rounds, TimeSpan.FromSeconds(dotNetWarmUp), TimeSpan.FromSeconds(warmUp), TimeSpan.FromSeconds(window));
+    public TimeSpan WarmUpOf(Peer peer) => peer.HasJit ? DotNetWarmUp : WarmUp;
+
+    private static Timing Of(int mainRounds, int rounds, double dotNetWarmUp, double warmUp, double window) =>
+        new(mainRounds, rounds, TimeSpan.FromSeconds(dotNetWarmUp), TimeSpan.FromSeconds(warmUp), TimeSpan.FromSeconds(window));
 }
 
 /// <summary>One measurement of one peer under one load. What was not measured is null.</summary>
@@ -39,6 +41,7 @@ internal sealed record Sample(string Load, string Peer, int Round)
     public double? ResidentBytesPerIdle { get; init; }
     public double? ManagedBytesPerIdle { get; init; }
     public double? SystemCalls { get; init; } // For each message.
+    public double? DataSystemCalls { get; init; } // Those of them that move a connection's bytes.
     public Dictionary<string, double>? SystemCallsByName { get; init; }
     public string? SystemCallsMissing { get; init; }
 }
@@ -128,6 +131,7 @@ internal sealed class Sampling(Cores cores, Timing timing)
         return sample with
         {
             SystemCalls = calls?.Values.Sum() / messages,
+            DataSystemCalls = calls?.Where(static call => SystemCalls.MovesData(call.Key)).Sum(static call => call.Value) / messages,
             SystemCallsByName = calls?.ToDictionary(static call => call.Key, call => call.Value / messages),
             SystemCallsMissing = missing,
         };

@@ -9,6 +9,15 @@ internal static class SystemCalls
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
+    private static readonly HashSet<string> Data =
+    [
+        "read", "readv", "pread64", "preadv", "preadv2", "recv", "recvfrom", "recvmsg", "recvmmsg",
+        "write", "writev", "pwrite64", "pwritev", "pwritev2", "send", "sendto", "sendmsg", "sendmmsg", "sendfile",
+    ];
+
+    /// <summary>Whether the call moves the bytes of a descriptor, which may also be a wake-up's.</summary>
+    public static bool MovesData(string name) => Data.Contains(name);
+
     /// <summary>How often each was called while <paramref name="run"/> ran; or why that cannot be told.</summary>
     public static (Dictionary<string, long>? Calls, string? Missing) Count(int pid, Action run)
     {

@@ -6,10 +6,13 @@ namespace SideBySide;
 /// <summary>A program of the machine that runs, ends and has its say: a compiler, a version.</summary>
 internal static class Tool
 {
-    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(2);
+    private static readonly TimeSpan Longest = TimeSpan.FromMinutes(5);
+
+    /// <summary>The dotnet that this program was started by, or else the PATH's.</summary>
+    public static string DotNet { get; } = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet";
 
     /// <summary>Null when there is no such program; otherwise its exit code and what it printed.</summary>
-    /// <exception cref="TimeoutException">It ran for two minutes, and was ended.</exception>
+    /// <exception cref="TimeoutException">It ran for five minutes, and was ended.</exception>
     public static (int ExitCode, string Output, string Error)? Run(
         string program, string[] arguments, string? folder = null, string input = "", params (string Name, string Value)[] environment)
     {

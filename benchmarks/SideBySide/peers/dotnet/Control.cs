@@ -1,5 +1,3 @@
-using System.Text.Json;
-
 namespace Peers;
 
 /// <summary>The harness's side of a .NET peer: it says where it listens, tells of its memory when asked, and ends with its input.</summary>
@@ -13,7 +11,7 @@ internal static class Control
         while (Console.ReadLine() is { } line)
         {
             long managed = GC.GetTotalMemory(forceFullCollection: line == "collect");
-            Console.WriteLine(JsonSerializer.Serialize(new { allocated = GC.GetTotalAllocatedBytes(precise: true), managed }));
+            Console.WriteLine($$"""{"allocated":{{GC.GetTotalAllocatedBytes(precise: true)}},"managed":{{managed}}}""");
         }
     }
 

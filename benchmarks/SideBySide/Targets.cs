@@ -1,0 +1,90 @@
+using System.Globalization;
+
+namespace SideBySide;
+
+/// <summary>
+/// What the project wants of PollerKit: the most that a figure may be. With <paramref name="Against"/> the limit is a multiple of the
+/// better of these peers.
+/// </summary>
+internal sealed record Target(string LoadName, string ColumnName, double Limit, params string[] Against)
+{
+    private const string Ours = "pollerkit-adaptive-epoll";
+    private const string Ratio = "0.000";
+
+    /// <summary>Whether the limit is the least that the figure may be.</summary>
+    public bool AtLeast { get; init; }
+
+    /// <summary>Another load: the figure is a multiple of the same peer's under that one.</summary>
+    public string? Beside { get; init; }
+
+    /// <summary>All but those of PollerKit's single pieces, which microbenchmarks measure.</summary>
+    public static IReadOnlyList<Target> All { get; } =
+    [
+        new("echo-64x64", "cpuMicroseconds", 1.00, "c-epoll"),
+        new("echo-64x64", "cpuMicroseconds", 0.50, "sockets"),
+        new("echo-64x64", "cpuMicroseconds", 0.80, "go"),
+        new("echo-1000x64", "cpuMicroseconds", 1.10, "c-epoll"),
+        new("echo-1000x64", "cpuMicroseconds", 0.60, "sockets"),
+        new("pause", "dataSystemCalls", 2.1),
+        new("echo-64x64@50", "p99Microseconds", 1.00, "go", "sockets"),
+        new("idle", "managedBytesPerIdle", 0.35, "sockets"),
+        new("idle", "cpuMicroseconds", 1.15) { Beside = "active" },
+        new("compute", "messagesPerSecond", 0.95, "pollerkit-threadpool-epoll") { AtLeast = true },
+        new("blocking", "p99Microseconds", 5_000),
+        new("echo-64x64", "allocatedBytes", 0),
+        new("stream-1", "gigabytesPerSecond", 0.95, "c-epoll") { AtLeast = true },
+        new("stream-64", "gigabytesPerSecond", 0.95, "c-epoll") { AtLeast = true },
+    ];
+
+    public string Title => $"`{LoadName}`{(Beside is null ? "" : $", × `{Beside}`")}: {Column.Header}";
+
+    public string Goal
+    {
+        get
+        {
+            string limit = Limit.ToString(MeasuredFormat == Ratio ? "0.00" : "#,0.##", CultureInfo.InvariantCulture);
+            string sign = Limit == 0 ? "" : AtLeast ? "≥ " : "≤ ";
+            string better = Against.Length > 1 ? "the better of " : "";
+            return $"{sign}{limit}{(Against.Length > 0 ? $" × {better}{string.Join(" and ", Against)}" : "")}";
+        }
+    }
+
+    /// <summary>How a peer's own figure is shown, and what is held against the limit.</summary>
+    public string Format => Beside is null ? Column.Format : Ratio;
+
+    /// <inheritdoc cref="Format"/>
+    public string MeasuredFormat => Against.Length > 0 ? Ratio : Format;
+
+    private Column Column { get; } = Column.All.Single(column => column.Name == ColumnName);
+
+    /// <summary>A peer's own figure; null when it was not measured.</summary>
+    public Figure? Of(Results results, string peer) => Figure.Of(Rounds(results, peer).Values);
+
+    /// <summary>What is held against the limit; null when it, or a peer that it is against, was not measured.</summary>
+    public Figure? Measured(Results results)
+    {
+        if (Against.Length == 0) return Of(results, Ours);
+        (string Peer, double? Median)[] others = [.. Against.Select(peer => (peer, Of(results, peer)?.Median))];
+        if (others.Any(static other => other.Median is null)) return null;
+        string better = others.MinBy(other => AtLeast ? -other.Median : other.Median).Peer;
+        return Figure.Of(Results.Ratios(Rounds(results, Ours), Rounds(results, better)).Values);
+    }
+
+    public string Verdict(Figure? measured) => measured is not { } figure ? "not measured" : IsMet(figure.Median) ? "met" : "missed";
+
+    // Of what is counted, less than a half is none.
+    private bool IsMet(double median) => Limit == 0 ? median < 0.5 : AtLeast ? median >= Limit : median <= Limit;
+
+    private Dictionary<int, double?> Rounds(Results results, string peer)
+    {
+        Dictionary<int, double?> rounds = Rounds(results, peer, LoadName);
+        return Beside is null ? rounds : Results.Ratios(rounds, Rounds(results, peer, Beside));
+    }
+
+    // None when the run's load of that name is another, as the smoke run's are.
+    private Dictionary<int, double?> Rounds(Results results, string peer, string load)
+    {
+        Load known = Load.All.Single(known => known.Name == load);
+        return results.Loads.Contains(known) ? results.Rounds(Column, known, Peer.All.Single(known => known.Name == peer)) : [];
+    }
+}
