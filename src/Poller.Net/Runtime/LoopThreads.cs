@@ -71,6 +71,15 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// </summary>
     public bool HasPlace => Volatile.Read(ref _places) < Max;
 
+    /// <summary>Whether one of them sleeps or waits in a handler.</summary>
+    public bool AnyWaits
+    {
+        get
+        {
+            lock (_lock) return _active.Exists(static follower => !follower.HoldsCore);
+        }
+    }
+
     /// <summary>
     /// Has a new thread lead the first term, with a follower at hand where it may need one: when descriptors are short, no thread starts.
     /// </summary>

@@ -24,6 +24,7 @@ internal sealed class PollLoop
     private const uint Polling = 1;
     private const uint NextTerm = 2;
     private static readonly long Slow = Stopwatch.Frequency / 2_000; // 0.5 ms
+    private static readonly bool HasOneCore = Environment.ProcessorCount == 1;
 
     // Constant.
     private readonly Netpoller _owner;
@@ -283,7 +284,7 @@ internal sealed class PollLoop
     public bool Help(out uint term)
     {
         // Where they share a core, the leader comes first: what it runs would else wait for as long as the scheduler leaves the core to this.
-        if (Environment.ProcessorCount == 1) Thread.Yield();
+        if (HasOneCore) Thread.Yield();
         for (bool first = true; Batch.TryClaim(out PollWaiter? waiter); first = false)
         {
             // This one may be caught as well.
@@ -294,7 +295,7 @@ internal sealed class PollLoop
         uint lead = Lead;
         term = TermOf(lead + NextTerm);
         if (IsPolling(lead)) return false;
-        if (Environment.ProcessorCount == 1) Thread.Yield();
+        if (HasOneCore) Thread.Yield();
         return TryEndTerm(lead);
     }
 
@@ -351,7 +352,8 @@ internal sealed class PollLoop
 
     private void Run(PollWaiter waiter)
     {
-        long start = IsShared && Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;
+        // Not on one core, where the helper itself makes a handler last, by taking the core.
+        long start = !HasOneCore && IsShared && Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;
         waiter.Execute();
         Threads.ResetThread();
         if (start != 0 && Stopwatch.GetTimestamp() - start >= Slow) Volatile.Write(ref _slow, _slow + 1);

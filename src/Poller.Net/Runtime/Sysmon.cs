@@ -5,8 +5,8 @@ namespace Poller.Net;
 // A leader that runs, and has run nothing to its end since the last look, is stuck in a handler that blocks or computes: a follower takes
 // its term. A batch that lasts from one look to the next gets a helper. A loop that needed either, with waiters left, is shared from then on,
 // until for a while no handler has run for long with others behind it: each batch gets a helper at once, as the monitor alone would be too
-// slow. While no batch lasts, it looks less often, down to every 4 ms: a look costs some 30 us of a processor that the leader may want. While
-// nothing runs at all it sleeps, and the next leader that fills a batch wakes it.
+// slow. While there is nothing to do for it, it looks less often, down to every 4 ms: a look costs some 30 us of a processor that the leader
+// may want. While nothing runs at all it sleeps, and the next leader that fills a batch wakes it.
 
 /// <summary>The monitor of a Netpoller with adaptive dispatch.</summary>
 #pragma warning disable CA1001 // The event is left to its finalizer: a leader may signal it after the end.
@@ -78,7 +78,7 @@ internal sealed class Sysmon(PollLoop[] loops)
                 Snapshot before = looks[i];
                 Snapshot now = Examine(loops[i], before);
                 looks[i] = now;
-                late |= IsSameBatch(now, before) || loops[i].IsShared;
+                late |= loops[i].IsShared || (IsSameBatch(now, before) && (now.Progress == before.Progress || Environment.ProcessorCount > 1));
                 moved |= now.Progress != before.Progress;
             }
             if (late)
@@ -99,7 +99,8 @@ internal sealed class Sysmon(PollLoop[] loops)
     {
         Snapshot now = new() { Lead = loop.Lead, Progress = loop.Progress, Helped = loop.Helped, SlowRuns = loop.SlowRuns, Epoch = loop.Batch.Epoch };
         now.HelpersStoodStill = now.Helped == before.Helped ? before.HelpersStoodStill + 1 : 0;
-        now.LooksShared = now.SlowRuns == before.SlowRuns ? Math.Max(0, before.LooksShared - 1) : SharedLooks;
+        bool staysShared = now.SlowRuns != before.SlowRuns || (before.LooksShared > 0 && loop.Threads.AnyWaits);
+        now.LooksShared = staysShared ? SharedLooks : Math.Max(0, before.LooksShared - 1);
         if (IsSameBatch(now, before)) Assist(loop, before, ref now);
         loop.IsShared = now.LooksShared > 0;
         return now;
@@ -110,10 +111,11 @@ internal sealed class Sysmon(PollLoop[] loops)
         if (now.Lead == before.Lead && now.Progress == before.Progress)
         {
             // The successor's term is what the next look compares with: it gets a full tick before it is judged.
-            bool keepsOthers = loop.Batch.Remaining > 0;
+            // On one core a helper is of use where the leader sleeps or waits: one that computes has the core already.
+            bool wantsHelpers = loop.Batch.Remaining > 0 && (Environment.ProcessorCount > 1 || loop.Threads.AnyWaits);
             if (!loop.TryPromote(now.Lead)) return;
             now.Lead = loop.Lead;
-            if (keepsOthers) now.LooksShared = SharedLooks;
+            if (wantsHelpers) now.LooksShared = SharedLooks;
         }
         else if (Environment.ProcessorCount > 1 && loop.Batch.Remaining > 0)
         {

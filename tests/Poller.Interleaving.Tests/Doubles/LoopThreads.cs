@@ -19,6 +19,8 @@ internal sealed class LoopThreads(PollLoop loop, string name)
 
     public bool HasPlace => true;
 
+    public bool AnyWaits => false;
+
     public void StartLeader(bool withFollower) => _terms.Enqueue(0);
 
     public bool TryStartHelper(bool othersAreStuck) => false;
