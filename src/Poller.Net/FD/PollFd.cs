@@ -468,7 +468,7 @@ internal abstract class PollFd : IDisposable
         if (value == Timeout.Infinite) SetDeadline(mode, null, "set time-out");
     }
 
-    // Under the lock of the side, so that nobody else takes. One may come back meanwhile, from an awaiter that was late: then one of two is lost,
+    // By the side's only waiter, so nobody else takes. One may come back meanwhile, from an awaiter that was late: then one of two is lost,
     // and no harm done.
     private PollOp TakeOp(PollMode mode)
     {

@@ -24,13 +24,19 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         // Constant after StartFollower.
         internal Thread? Thread;
 
-        // Guarded by the lock on the follower. The role is there until it is taken up; whether it is there is read without.
-        internal Role Role;
+        // Written under the lock on the follower. The role is there from when it is given until it is taken up.
+        internal volatile Role Role;
         internal uint Term;
-        internal bool IsCalled;
+
+        // Written by the thread itself: changes with each waiter that it ran.
+        internal uint Runs;
+
+        // Touched by the monitor alone, for AnyWaits.
+        internal uint RunsSeen;
+        internal int LooksWaited;
 
         // One that sleeps or waits in its handler holds none. Nor does one in a system call that blocks, but that is not seen from here.
-        internal bool HoldsCore => Volatile.Read(ref IsCalled) || (Thread!.ThreadState & ThreadState.WaitSleepJoin) == 0;
+        internal bool HoldsCore => Role != Role.None || (Thread!.ThreadState & ThreadState.WaitSleepJoin) == 0;
     }
 
     [ThreadStatic]
@@ -38,6 +44,9 @@ internal sealed class LoopThreads(PollLoop loop, string name)
 
     [ThreadStatic]
     private static uint _termOfThisThread;
+
+    [ThreadStatic]
+    private static Follower? _thisThread;
 
     private static readonly int MaxRunning = Math.Max(2, Environment.ProcessorCount);
     private static readonly int MaxIdle = Math.Max(16, Environment.ProcessorCount);
@@ -47,7 +56,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     // Guarded by the lock; the places are read without, where a stale number does no harm.
     private readonly Stack<Follower> _idle = new();
     private readonly List<Follower> _active = [];
-    private int _places; // Those of the active, and of who is about to be.
+    private int _places; // Those of the active, and of who is reserved.
     private bool _stopped;
 
     // Written by the first thread, the same for all of them: the context of a thread that has run nothing.
@@ -66,18 +75,38 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     public static uint TermOfThisThread => _termOfThisThread;
 
     /// <summary>
-    /// Whether one more thread may be active. Asked before a promotion; and by the leader, that runs waiters in place only while it could
-    /// be succeeded. Nobody but a promotion, which ends its term, takes the last place while it runs.
+    /// Whether one more thread may be active. The leader runs waiters in place only while it could be succeeded. Nobody but a promotion,
+    /// which ends its term, takes the last place while it runs: and has it from when it reserves a successor.
     /// </summary>
     public bool HasPlace => Volatile.Read(ref _places) < Max;
 
-    /// <summary>Whether one of them sleeps or waits in a handler.</summary>
-    public bool AnyWaits
+    /// <summary>
+    /// For the monitor: whether one of them sleeps or waits in a handler, seen there at most <paramref name="looks"/> times. One that waits
+    /// for longer may do so for ever, and says nothing of the handlers that run now.
+    /// </summary>
+    public bool AnyWaits(int looks)
     {
-        get
+        bool any = false;
+        lock (_lock)
         {
-            lock (_lock) return _active.Exists(static follower => !follower.HoldsCore);
+            foreach (Follower follower in _active)
+            {
+                uint runs = Volatile.Read(ref follower.Runs);
+                if (runs != follower.RunsSeen) (follower.RunsSeen, follower.LooksWaited) = (runs, 0);
+                if (!follower.HoldsCore && follower.LooksWaited < looks)
+                {
+                    follower.LooksWaited++;
+                    any = true;
+                }
+            }
         }
+        return any;
+    }
+
+    /// <summary>This thread has run a waiter, while the loop is shared.</summary>
+    public static void NoteRun()
+    {
+        if (_thisThread is { } follower) Volatile.Write(ref follower.Runs, follower.Runs + 1);
     }
 
     /// <summary>
@@ -90,7 +119,8 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         {
             try
             {
-                Release(StartFollower());
+                Follower idle = StartFollower();
+                lock (_lock) _idle.Push(idle);
             }
             catch
             {
@@ -98,66 +128,36 @@ internal sealed class LoopThreads(PollLoop loop, string name)
                 throw;
             }
         }
+        lock (_lock) _places++;
         Lead(leader, 0);
     }
 
     /// <summary>Has a follower that <see cref="TryReserve"/> gave lead <paramref name="term"/>.</summary>
-    public void Lead(Follower follower, uint term)
-    {
-        lock (_lock)
-        {
-            _places++;
-            _active.Add(follower);
-        }
-        Assign(follower, Role.Lead, term);
-    }
+    public void Lead(Follower follower, uint term) => Activate(follower, Role.Lead, term);
 
     /// <summary>
-    /// Has a follower help, unless that would take the place of the leader's successor, or as many threads run as there are cores; for one
-    /// core there are two, as the leader may block. <paramref name="othersAreStuck"/>: however many run. False when none was started.
+    /// Has an idle follower help, unless that would take the place of the leader's successor, or as many threads run as there are cores (on
+    /// one core: two, as the leader may block). False when none was there.
     /// </summary>
-    public bool TryStartHelper(bool othersAreStuck)
-    {
-        lock (_lock)
-        {
-            if (_places + 1 >= Max) return false;
-            if (!othersAreStuck && _active.Count >= MaxRunning && _active.Count(static follower => follower.HoldsCore) >= MaxRunning) return false;
-            _places++;
-        }
-        Follower? follower = TryReserve();
-        lock (_lock)
-        {
-            if (follower is null) _places--;
-            else _active.Add(follower);
-        }
-        if (follower is not null) Assign(follower, Role.Help, 0);
-        return follower is not null;
-    }
+    public bool TryWakeHelper() => CountRunning() < MaxRunning && TryHelp(mayStart: false);
 
     /// <summary>
-    /// An idle follower or a new one, for the caller alone. Null when the system starts no thread; it does not without a free descriptor.
+    /// The same for the monitor, that has the time to start a thread. <paramref name="othersAreStuck"/>: however many run.
     /// </summary>
-    public Follower? TryReserve()
-    {
-        lock (_lock)
-        {
-            if (_idle.TryPop(out Follower? idle)) return idle;
-        }
-        try
-        {
-            return StartFollower();
-        }
-        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
-        {
-            return null;
-        }
-    }
+    public bool TryStartHelper(bool othersAreStuck) => (othersAreStuck || CountRunning() < MaxRunning) && TryHelp(mayStart: true);
 
-    /// <summary>Returns a reserved follower that was not needed.</summary>
+    /// <summary>
+    /// An idle follower or a new one, for the caller alone, and a place among the active. Null when there is no place, or when the system
+    /// starts no thread; it does not without a free descriptor.
+    /// </summary>
+    public Follower? TryReserve() => TryTake(spare: 0, mayStart: true);
+
+    /// <summary>Returns a reserved follower that was not needed, and its place.</summary>
     public void Release(Follower follower)
     {
         lock (_lock)
         {
+            _places--;
             if (_stopped || _idle.Count >= MaxIdle) Assign(follower, Role.End, 0);
             else _idle.Push(follower);
         }
@@ -183,6 +183,61 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         if (ExecutionContext.Capture() != _clean) ExecutionContext.Restore(_clean!);
     }
 
+    private int CountRunning()
+    {
+        int running = 0;
+        lock (_lock)
+        {
+            foreach (Follower follower in _active)
+            {
+                if (follower.HoldsCore) running++;
+            }
+        }
+        return running;
+    }
+
+    private bool TryHelp(bool mayStart)
+    {
+        if (TryTake(spare: 1, mayStart) is not { } follower) return false;
+        Activate(follower, Role.Help, 0);
+        return true;
+    }
+
+    // Leaves as many places as are to be spared.
+    private Follower? TryTake(int spare, bool mayStart)
+    {
+        lock (_lock)
+        {
+            if (_places + spare >= Max) return null;
+            if (_idle.TryPop(out Follower? idle))
+            {
+                _places++;
+                return idle;
+            }
+            if (!mayStart) return null;
+            _places++;
+        }
+        try
+        {
+            return StartFollower();
+        }
+        catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
+        {
+            lock (_lock) _places--;
+            return null;
+        }
+    }
+
+    // The role first: until it has one a follower seems to wait in a handler.
+    private void Activate(Follower follower, Role role, uint term)
+    {
+        lock (_lock)
+        {
+            Assign(follower, role, term);
+            _active.Add(follower);
+        }
+    }
+
     private Follower StartFollower()
     {
         Follower follower = new();
@@ -197,7 +252,6 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         {
             follower.Role = role;
             follower.Term = term;
-            follower.IsCalled = true;
             Monitor.Pulse(follower);
         }
     }
@@ -205,6 +259,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     private void Serve(Follower self)
     {
         _loopOfThisThread = loop;
+        _thisThread = self;
         _clean ??= ExecutionContext.Capture();
         do
         {
@@ -216,26 +271,25 @@ internal sealed class LoopThreads(PollLoop loop, string name)
                 role = self.Role;
                 term = self.Term;
                 self.Role = Role.None;
-                self.IsCalled = false;
             }
             if (role == Role.End) return;
             bool leads = role == Role.Lead;
-            if (leads) Lead(term);
+            if (leads) LeadHere(term);
 
-            // One that was caught and comes back finds its core free, and more work than the others do.
-            if (leads && !loop.IsShared) continue;
-            while (Help(out term)) Lead(term);
+            // A deposed leader of a shared loop comes back to a core that is free: it helps before it rests.
+            if (leads && !loop.IsShared && !loop.IsStopping) continue;
+            while (HelpHere(out term)) LeadHere(term);
         }
         while (Retire(self));
     }
 
-    private void Lead(uint term)
+    private void LeadHere(uint term)
     {
         _termOfThisThread = term;
         loop.LeadTerm(term);
     }
 
-    private bool Help(out uint term)
+    private bool HelpHere(out uint term)
     {
         _termOfThisThread = uint.MaxValue;
         return loop.Help(out term);
@@ -250,7 +304,11 @@ internal sealed class LoopThreads(PollLoop loop, string name)
             _active.Remove(self);
             if (_stopped || _idle.Count >= MaxIdle) return false;
             _idle.Push(self);
-            return true;
         }
+
+        // A leader that published its batch while this thread was on its way out counted it among those that run, and woke nobody. It had
+        // said before that it runs.
+        if (loop.IsShared && !PollLoop.IsPolling(loop.Lead)) TryWakeHelper();
+        return true;
     }
 }

@@ -16,7 +16,7 @@ public readonly record struct NetpollerStatistics
     /// </summary>
     public long Breaks { get; init; }
 
-    /// <summary>Times a follower took over from a leader that was caught in a continuation.</summary>
+    /// <summary>Times another thread took over from a leader that still ran a continuation.</summary>
     public long Promotions { get; init; }
 
     internal static NetpollerStatistics Sum(NetpollerStatistics one, NetpollerStatistics other) => new()

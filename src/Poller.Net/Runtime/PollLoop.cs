@@ -14,7 +14,7 @@ namespace Poller.Net;
 //                                       follower leads from here on
 //
 // Only the thread whose term it is fills the batch, and only while polling; it cannot be deposed then. A deposed leader learns of it
-// after the waiter it runs, and retires.
+// after the waiter it runs; then it helps, where the loop is shared, or retires.
 
 /// <summary>One loop of a <see cref="Netpoller"/>.</summary>
 internal sealed class PollLoop
@@ -24,7 +24,7 @@ internal sealed class PollLoop
     private const uint Polling = 1;
     private const uint NextTerm = 2;
     private static readonly long Slow = Stopwatch.Frequency / 2_000; // 0.5 ms
-    private static readonly bool HasOneCore = Environment.ProcessorCount == 1;
+    internal static readonly bool HasOneCore = Environment.ProcessorCount == 1;
 
     // Constant.
     private readonly Netpoller _owner;
@@ -41,7 +41,7 @@ internal sealed class PollLoop
     // and then reads theirs, each with a full fence between. So the leader sees the work or is broken out of its sleep.
     private long _sleepUntil;
 
-    // Written by the leader and its helpers, who may lose a count of each other's: the monitor only asks whether they change.
+    // The first is written by the leader, the others by helpers too, who may lose a count: the monitor only asks whether they change.
     private uint _progress;
     private uint _helped;
     private uint _slow;
@@ -89,7 +89,9 @@ internal sealed class PollLoop
     /// <summary>Term and what the leader is about. While its low bit is set the leader polls.</summary>
     public uint Lead => Volatile.Read(ref _lead);
 
-    /// <summary>Changes with each waiter that the leader ran. One that a deposed leader ran to its end says nothing of its successor.</summary>
+    /// <summary>
+    /// Changes with each waiter that the leader ran. One that a deposed leader ran to its end says nothing of its successor.
+    /// </summary>
     public uint Progress => Volatile.Read(ref _progress);
 
     /// <summary>Changes with each waiter that a helper ran.</summary>
@@ -251,7 +253,7 @@ internal sealed class PollLoop
         uint running = term << 1;
         while (true)
         {
-            if (IsShared && Batch.Remaining > 0) Threads.TryStartHelper(othersAreStuck: false);
+            if (IsShared && Batch.Remaining > 0) Threads.TryWakeHelper();
             if (!RunBatch(term)) return;
 
             // A leader that was deposed while it ran the last waiter finds the word changed.
@@ -278,17 +280,18 @@ internal sealed class PollLoop
     }
 
     /// <summary>
-    /// Runs what is left of the batch, as a helper of the leader. True when the leader still runs what it claimed after that: then the caller
-    /// leads <paramref name="term"/> in its place.
+    /// Runs what is left of the batch, as a helper of the leader. True when the leader still runs what it claimed after that: then the
+    /// caller leads <paramref name="term"/> in its place.
     /// </summary>
     public bool Help(out uint term)
     {
-        // Where they share a core, the leader comes first: what it runs would else wait for as long as the scheduler leaves the core to this.
+        // Where they share a core the leader comes first: what it runs would else wait for as long as the scheduler leaves this the core.
         if (HasOneCore) Thread.Yield();
-        for (bool first = true; Batch.TryClaim(out PollWaiter? waiter); first = false)
+        bool hasSuccessor = false;
+        while (Batch.TryClaim(out PollWaiter? waiter))
         {
             // This one may be caught as well.
-            if (first && IsShared) Threads.TryStartHelper(othersAreStuck: false);
+            if (!hasSuccessor && IsShared) hasSuccessor = Threads.TryWakeHelper();
             Run(waiter);
             Volatile.Write(ref _helped, _helped + 1);
         }
@@ -307,7 +310,7 @@ internal sealed class PollLoop
         Debug.Assert(!IsPolling(lead));
 
         // The successor first: a term that no thread can be had for would never end. The monitor tries again.
-        if (!Threads.HasPlace || Threads.TryReserve() is not { } follower) return false;
+        if (Threads.TryReserve() is not { } follower) return false;
         if (!TryEndTerm(lead))
         {
             Threads.Release(follower);
@@ -353,9 +356,11 @@ internal sealed class PollLoop
     private void Run(PollWaiter waiter)
     {
         // Not on one core, where the helper itself makes a handler last, by taking the core.
-        long start = !HasOneCore && IsShared && Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;
+        bool isShared = IsShared;
+        long start = isShared && !HasOneCore && Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;
         waiter.Execute();
         Threads.ResetThread();
+        if (isShared) LoopThreads.NoteRun();
         if (start != 0 && Stopwatch.GetTimestamp() - start >= Slow) Volatile.Write(ref _slow, _slow + 1);
     }
 

@@ -3,10 +3,12 @@ namespace Poller.Net;
 // The twin of sysmon in Go's runtime/proc.go: a thread that looks at the leaders every millisecond while they have work.
 //
 // A leader that runs, and has run nothing to its end since the last look, is stuck in a handler that blocks or computes: a follower takes
-// its term. A batch that lasts from one look to the next gets a helper. A loop that needed either, with waiters left, is shared from then on,
-// until for a while no handler has run for long with others behind it: each batch gets a helper at once, as the monitor alone would be too
-// slow. While there is nothing to do for it, it looks less often, down to every 4 ms: a look costs some 30 us of a processor that the leader
-// may want. While nothing runs at all it sleeps, and the next leader that fills a batch wakes it.
+// its term. A batch that lasts from one look to the next gets a helper, where there is more than one core. A loop that needed either, with
+// waiters left, is shared from then on: each batch gets a helper at once, as the monitor alone would be too slow. It stays so until for a
+// while no handler has slept or waited, nor run for long with others behind it.
+//
+// While there is nothing to do for it, it looks less often, down to every 4 ms: a look costs some 30 us of a processor that the leader may
+// want. While nothing runs at all it sleeps, and the next leader that fills a batch wakes it.
 
 /// <summary>The monitor of a Netpoller with adaptive dispatch.</summary>
 #pragma warning disable CA1001 // The event is left to its finalizer: a leader may signal it after the end.
@@ -18,6 +20,7 @@ internal sealed class Sysmon(PollLoop[] loops)
     private const int QuietTicks = 16;
     private const int StuckLooks = 16;
     private const int SharedLooks = 64;
+    private const int MaxSharedLooks = 1024;
 
     private struct Snapshot
     {
@@ -26,7 +29,8 @@ internal sealed class Sysmon(PollLoop[] loops)
         public uint Helped;
         public uint SlowRuns;
         public int HelpersStoodStill;
-        public int LooksShared; // How many more.
+        public int SharedLooksLeft;
+        public int SharedLooksInRow;
         public uint Epoch;
     }
 
@@ -71,17 +75,18 @@ internal sealed class Sysmon(PollLoop[] loops)
         int tick = TickMilliseconds;
         while (Pause(tick))
         {
-            bool late = false;
+            bool needed = false;
             bool moved = false;
             for (int i = 0; i < loops.Length; i++)
             {
                 Snapshot before = looks[i];
                 Snapshot now = Examine(loops[i], before);
                 looks[i] = now;
-                late |= loops[i].IsShared || (IsSameBatch(now, before) && (now.Progress == before.Progress || Environment.ProcessorCount > 1));
+                needed |= loops[i].IsShared && !PollLoop.IsPolling(now.Lead);
+                needed |= IsSameBatch(now, before) && (now.Progress == before.Progress || !PollLoop.HasOneCore);
                 moved |= now.Progress != before.Progress;
             }
-            if (late)
+            if (needed)
             {
                 quiet = 0;
                 tick = TickMilliseconds;
@@ -97,12 +102,23 @@ internal sealed class Sysmon(PollLoop[] loops)
 
     private static Snapshot Examine(PollLoop loop, Snapshot before)
     {
-        Snapshot now = new() { Lead = loop.Lead, Progress = loop.Progress, Helped = loop.Helped, SlowRuns = loop.SlowRuns, Epoch = loop.Batch.Epoch };
-        now.HelpersStoodStill = now.Helped == before.Helped ? before.HelpersStoodStill + 1 : 0;
-        bool staysShared = now.SlowRuns != before.SlowRuns || (before.LooksShared > 0 && loop.Threads.AnyWaits);
-        now.LooksShared = staysShared ? SharedLooks : Math.Max(0, before.LooksShared - 1);
+        Snapshot now = new()
+        {
+            Lead = loop.Lead,
+            Progress = loop.Progress,
+            Helped = loop.Helped,
+            SlowRuns = loop.SlowRuns,
+            Epoch = loop.Batch.Epoch,
+        };
+        now.HelpersStoodStill = now.Helped == before.Helped ? Math.Min(before.HelpersStoodStill + 1, StuckLooks) : 0;
+        bool staysShared = before.SharedLooksLeft > 0 && (now.SlowRuns != before.SlowRuns || loop.Threads.AnyWaits(SharedLooks));
+        now.SharedLooksLeft = staysShared ? SharedLooks : Math.Max(0, before.SharedLooksLeft - 1);
+
+        // Every so often the need is to be shown anew: threads that take turns on too few cores make each other's handlers last.
+        now.SharedLooksInRow = now.SharedLooksLeft > 0 ? before.SharedLooksInRow + 1 : 0;
+        if (now.SharedLooksInRow > MaxSharedLooks) (now.SharedLooksInRow, now.SharedLooksLeft) = (0, 0);
         if (IsSameBatch(now, before)) Assist(loop, before, ref now);
-        loop.IsShared = now.LooksShared > 0;
+        loop.IsShared = now.SharedLooksLeft > 0;
         return now;
     }
 
@@ -110,19 +126,20 @@ internal sealed class Sysmon(PollLoop[] loops)
     {
         if (now.Lead == before.Lead && now.Progress == before.Progress)
         {
-            // The successor's term is what the next look compares with: it gets a full tick before it is judged.
             // On one core a helper is of use where the leader sleeps or waits: one that computes has the core already.
-            bool wantsHelpers = loop.Batch.Remaining > 0 && (Environment.ProcessorCount > 1 || loop.Threads.AnyWaits);
+            bool wantsHelpers = loop.Batch.Remaining > 0 && (!PollLoop.HasOneCore || loop.Threads.AnyWaits(SharedLooks));
             if (!loop.TryPromote(now.Lead)) return;
+
+            // The successor's term is what the next look compares with: it gets a full tick before it is judged.
             now.Lead = loop.Lead;
-            if (wantsHelpers) now.LooksShared = SharedLooks;
+            if (wantsHelpers) now.SharedLooksLeft = SharedLooks;
         }
-        else if (Environment.ProcessorCount > 1 && loop.Batch.Remaining > 0)
+        else if (!PollLoop.HasOneCore && loop.Batch.Remaining > 0)
         {
             // Not after one look: a helper whose handler computes for some milliseconds is at work, and another beside it takes its core.
             if (!loop.Threads.TryStartHelper(othersAreStuck: now.HelpersStoodStill >= StuckLooks)) return;
             now.HelpersStoodStill = 0;
-            now.LooksShared = SharedLooks;
+            now.SharedLooksLeft = SharedLooks;
         }
     }
 

@@ -19,11 +19,15 @@ internal sealed class LoopThreads(PollLoop loop, string name)
 
     public bool HasPlace => true;
 
-    public bool AnyWaits => false;
+    public bool AnyWaits(int looks) => false;
 
     public void StartLeader(bool withFollower) => _terms.Enqueue(0);
 
     public bool TryStartHelper(bool othersAreStuck) => false;
+
+    public bool TryWakeHelper() => false;
+
+    public static void NoteRun() { }
 
     public Follower? TryReserve()
     {

@@ -101,7 +101,8 @@ internal static class LoopScenarios
         });
     }
 
-    // A helper claims with the leader, and leads when it finds nothing left while the leader runs: no waiter is lost, and one of them polls.
+    // A helper claims with the leader, and leads when it finds nothing left while the leader runs: no waiter is lost, and one of the two polls
+    // in the end.
     public static void HelpAndClaim(Run run)
     {
         Loop loop = new(run, threads: 1);

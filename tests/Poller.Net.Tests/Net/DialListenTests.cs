@@ -84,9 +84,8 @@ public sealed class DialListenTests
     public async Task A_wildcard_of_one_family_holds_no_other(string network, string taken, string refused)
     {
         using Fixture fixture = new();
-        (ConnListener listener, Socket held) = Listen();
-        using ConnListener disposed = listener;
-        using Socket freed = held;
+        using ConnListener listener = Listen(out Socket bound);
+        using Socket held = bound;
         int port = ((IPEndPoint)listener.LocalEndPoint).Port;
         using Conn client = await fixture.Net.DialAsync("tcp", $"{taken}:{port}").Within();
         using Conn server = await listener.AcceptAsync().Within();
@@ -94,17 +93,17 @@ public sealed class DialListenTests
         Assert.Equal(SocketError.ConnectionRefused, e.SocketErrorCode);
 
         // The other family's address is bound, and nobody listens there: else another test could, and would be dialed.
-        (ConnListener, Socket) Listen()
+        ConnListener Listen(out Socket socket)
         {
             for (int tries = 1; ; tries++)
             {
                 ConnListener listener = fixture.Net.Listen(network, ":0");
                 IPEndPoint other = new(IPAddress.Parse(refused), ((IPEndPoint)listener.LocalEndPoint).Port);
-                Socket socket = new(other.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+                socket = new Socket(other.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
                 try
                 {
                     socket.Bind(other);
-                    return (listener, socket);
+                    return listener;
                 }
                 catch (SocketException) when (tries < 20)
                 {

@@ -61,8 +61,13 @@ public sealed class DispatchTests
         (TcpConn gateClient, TcpConn gate) = await fixture.PairAsync();
         (TcpConn blockerClient, TcpConn blocker) = await fixture.PairAsync();
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn waiterClient, TcpConn waiter) = await fixture.PairAsync();
+        using ManualResetEventSlim release = new();
         PollLoop loop = fixture.Poller.Loops[0];
-        Task[] handlers = [GateAsync(), BlockAsync(), EchoAsync(server)];
+        Task[] handlers = [GateAsync(), BlockAsync(), EchoAsync(server), WaitAsync()];
+
+        // It is not one that keeps others waiting again and again.
+        waiterClient.Write(One);
         await Operation.OnOwnThread(() =>
         {
             Until(() => !loop.IsShared, Echo); // The first handlers run for long, as they are being compiled.
@@ -74,6 +79,8 @@ public sealed class DispatchTests
             });
             Until(() => !loop.IsShared, Echo);
         });
+        Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Sysmon!.IsAsleep, Fixture.Patience), "the monitor never rested.");
+        release.Set();
         foreach (TcpConn end in (TcpConn[])[gateClient, blockerClient, client]) end.Dispose();
         await Task.WhenAll(handlers).WaitAsync(Fixture.Patience);
 
@@ -91,6 +98,12 @@ public sealed class DispatchTests
                 pass();
                 Assert.True(Stopwatch.GetElapsedTime(start) < Fixture.Patience, $"IsShared stayed {loop.IsShared}.");
             }
+        }
+
+        async Task WaitAsync()
+        {
+            await waiter.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            Assert.True(release.Wait(Fixture.Patience * 3));
         }
 
         // On the loop's thread, that polls next and finds both.
