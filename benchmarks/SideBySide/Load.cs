@@ -35,7 +35,7 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
     /// <summary>The share of the slowest peer's median peak.</summary>
     public double Share { get; init; }
 
-    /// <summary>The variant of the server's code: <c>deadline</c> or <c>bufferless</c>.</summary>
+    /// <summary>What the server's code is to do besides: <c>deadline</c> or <c>bufferless</c>.</summary>
     public string[] Arguments { get; init; } = [];
 
     /// <summary>Whether the server has every core, and the generator shares them.</summary>
@@ -49,6 +49,9 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
 
     /// <summary>Whether a full run measures the peers that are not main under it too.</summary>
     public bool Variants { get; init; }
+
+    /// <summary>Whether the peer is measured under it.</summary>
+    public bool Has(Peer peer) => peer.Main || Variants;
 
     /// <summary>How many sockets either side opens.</summary>
     public int Descriptors => Connections + Idle;

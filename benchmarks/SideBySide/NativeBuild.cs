@@ -49,7 +49,7 @@ internal sealed record NativeBuild(string Compiler, string[] Arguments, string F
     /// <exception cref="InvalidOperationException">All is there, and it does not build.</exception>
     public string? Run()
     {
-        if (!Directory.Exists(Folder)) return $"not built: there is no {Folder}";
+        if (!Directory.Exists(Folder)) return $"not built: there is no folder {Path.GetFileName(Folder)} of sources";
         if (IsCurrent()) return null;
         Directory.CreateDirectory(Outputs);
         if (Header is { } header)
@@ -62,8 +62,7 @@ internal sealed record NativeBuild(string Compiler, string[] Arguments, string F
         if (Tool.Run(Compiler, Arguments, Folder, "", offline) is not { } build) return Missing(Package);
         if (build.ExitCode != 0)
         {
-            string command = $"{Compiler} {string.Join(' ', Arguments)}";
-            throw new InvalidOperationException($"{command}: exit code {build.ExitCode}, 0 was expected.\n{build.Output}{build.Error}");
+            throw new InvalidOperationException($"{Compiler}, for {Path.GetFileName(Output)}: exit code {build.ExitCode}, 0 was expected.\n{build.Output}{build.Error}");
         }
         File.SetLastWriteTimeUtc(Output, DateTime.UtcNow); // Publishing keeps the time of an output that did not change.
         return null;

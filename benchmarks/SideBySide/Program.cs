@@ -12,13 +12,14 @@ Option<bool> smoke = new("--smoke")
 };
 Option<string?> peerNames = new("--peers")
 {
-    Description = "The peers, with commas between them, or all. By default the main ones, and in a full run the others under few loads: "
-        + $"{string.Join(", ", Peer.All.Select(static peer => peer.Name))}.",
+    Description = "The peers, with commas between them, or all. By default the main ones; a full run has the others too, under three loads. "
+        + $"One of: {string.Join(", ", Peer.All.Select(static peer => peer.Name))}.",
     HelpName = "a,b",
 };
 Option<string?> loadNames = new("--loads")
 {
-    Description = $"The loads, with commas between them: {string.Join(", ", Load.All.Select(static load => load.Name))}.",
+    Description = "The loads, with commas between them, or all; by default those of the run. --smoke has its own. "
+        + $"One of: {string.Join(", ", Load.All.Select(static load => load.Name))}.",
     HelpName = "x,y",
 };
 Option<int?> rounds = new("--rounds") { Description = "How often each peer is measured under each load, 1 to 100.", HelpName = "N" };
@@ -67,8 +68,10 @@ int Main(ParseResult result, CancellationToken cancel)
         string folder = result.GetValue(output)?.FullName
             ?? (isFull ? Path.Combine(Repository.Folder ?? throw Nowhere(), "docs", "benchmarks")
                 : Path.Combine(AppContext.BaseDirectory, "results"));
-        bool named = result.GetValue(peerNames) is not null;
-        Results results = WithProgress(new Run(peers, loads, timing, everywhere: named), cancel);
+
+        // What is named is measured under every load.
+        if (result.GetValue(peerNames) is not null) peers = [.. peers.Select(static peer => peer with { Main = true })];
+        Results results = WithProgress(new Run(peers, loads, timing), cancel);
         Report.Write(results, timing, folder);
         Plots.Write(results, folder);
         Print(results, folder);

@@ -103,7 +103,7 @@ internal static class Report
         Peer[] peers = [.. results.Peers.Where(peer => Target.All.Any(target => target.Of(results, peer.Name) is not null))];
         text.AppendLine("\n## Targets\n");
         text.AppendLine("Of PollerKit, adaptive, epoll. Where the target is a multiple of another peer, the ratio to it was measured.");
-        text.AppendLine("Each peer's own median follows. Managed bytes are with a handler that waits; the project's 400 B are without.\n");
+        text.AppendLine("Each peer's own median follows. Managed bytes include the handler that waits and its task.\n");
         text.Append("| figure | target | measured | verdict |");
         foreach (Peer peer in peers) text.Append(Invariant, $" {peer.Title} |");
         text.Append("\n|---|---|--:|---|");

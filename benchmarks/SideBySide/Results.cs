@@ -71,8 +71,7 @@ internal sealed record Column(string Name, string Header, string Format, Func<Sa
 }
 
 /// <summary>Everything that a run came to.</summary>
-internal sealed class Results(
-    Machine machine, IReadOnlyList<Load> loads, IReadOnlyList<Peer> peers, Func<Load, IReadOnlyList<Peer>> peersUnder)
+internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadOnlyList<Peer> peers)
 {
     public Machine Machine { get; } = machine;
     public IReadOnlyList<Load> Loads { get; } = loads;
@@ -85,7 +84,7 @@ internal sealed class Results(
     public List<string> Failures { get; } = [];
 
     /// <summary>The peers that are measured under the load.</summary>
-    public IReadOnlyList<Peer> PeersUnder(Load load) => peersUnder(load);
+    public IReadOnlyList<Peer> PeersUnder(Load load) => [.. Peers.Where(load.Has)];
 
     /// <summary>What ratios are to: System.Net.Sockets, or else the first peer that is there.</summary>
     public Peer? Reference =>

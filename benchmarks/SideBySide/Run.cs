@@ -2,22 +2,19 @@ using System.ComponentModel;
 
 namespace SideBySide;
 
-/// <summary>
-/// One run of the harness: builds what is to be built, then each load in rounds, every peer in turn in each round. Unless
-/// <paramref name="everywhere"/>, peers that are not main are measured under the loads that ask for them alone.
-/// </summary>
-internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, Timing timing, bool everywhere)
+/// <summary>One run of the harness: builds what is to be built, then each load in rounds, every peer in turn in each round.</summary>
+internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, Timing timing)
 {
     private readonly Cores _cores = new();
 
     /// <summary>How many steps <see cref="Go"/> tells of at most.</summary>
-    public int Steps => peers.Count + loads.Sum(load => timing.RoundsOf(load) * Under(load).Count);
+    public int Steps => peers.Count + loads.Sum(load => timing.RoundsOf(load) * peers.Count(load.Has));
 
     /// <summary>Tells <paramref name="step"/> what comes next, whenever nothing is measured.</summary>
     /// <exception cref="OperationCanceledException">It was interrupted; every process that it started has ended.</exception>
     public Results Go(Action<string> step, CancellationToken cancel)
     {
-        Results results = new(Machine.Look(_cores), loads, peers, Under);
+        Results results = new(Machine.Look(_cores), loads, peers);
         foreach (Peer peer in peers)
         {
             cancel.ThrowIfCancellationRequested();
@@ -41,7 +38,7 @@ internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, 
             }
             for (int round = 1; round <= timing.RoundsOf(load); round++)
             {
-                foreach (Peer peer in Under(load))
+                foreach (Peer peer in peers.Where(load.Has))
                 {
                     step($"{load.Title}, round {round}: {peer.Title}");
                     if (!results.Missing.ContainsKey(peer.Name)) Measure(peer, load, round, rate, results, cancel);
@@ -51,15 +48,13 @@ internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, 
         return results;
     }
 
-    private IReadOnlyList<Peer> Under(Load load) => [.. peers.Where(peer => everywhere || peer.Main || load.Variants)];
-
     // The share of the slowest peer's peak that every peer is asked for; 0 is a closed loop.
     private double? Rate(Results results, Load load)
     {
         if (load.PeakOf is null) return 0;
         Load peak = loads.Single(other => other.Name == load.PeakOf);
         Column throughput = Column.All.Single(static column => column.Name == "messagesPerSecond");
-        return load.Share * Under(load).Min(peer => results.Figure(throughput, peak, peer)?.Median);
+        return load.Share * peers.Where(load.Has).Min(peer => results.Figure(throughput, peak, peer)?.Median);
     }
 
     private static void Prepare(Peer peer, Results results)

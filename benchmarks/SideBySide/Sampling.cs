@@ -41,7 +41,7 @@ internal sealed record Sample(string Load, string Peer, int Round)
     public double? ResidentBytesPerIdle { get; init; }
     public double? ManagedBytesPerIdle { get; init; }
     public double? SystemCalls { get; init; } // For each message.
-    public double? DataSystemCalls { get; init; } // Those of them that move a connection's bytes.
+    public double? DataSystemCalls { get; init; } // Those that read or write a descriptor.
     public Dictionary<string, double>? SystemCallsByName { get; init; }
     public string? SystemCallsMissing { get; init; }
 }

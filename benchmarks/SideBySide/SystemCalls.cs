@@ -11,8 +11,7 @@ internal static class SystemCalls
 
     private static readonly HashSet<string> Data =
     [
-        "read", "readv", "pread64", "preadv", "preadv2", "recv", "recvfrom", "recvmsg", "recvmmsg",
-        "write", "writev", "pwrite64", "pwritev", "pwritev2", "send", "sendto", "sendmsg", "sendmmsg", "sendfile",
+        "read", "readv", "recv", "recvfrom", "recvmsg", "recvmmsg", "write", "writev", "send", "sendto", "sendmsg", "sendmmsg",
     ];
 
     /// <summary>Whether the call moves the bytes of a descriptor, which may also be a wake-up's.</summary>

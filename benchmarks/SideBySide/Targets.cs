@@ -84,7 +84,7 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
     // None when the run's load of that name is another, as the smoke run's are.
     private Dictionary<int, double?> Rounds(Results results, string peer, string load)
     {
-        Load known = Load.All.Single(known => known.Name == load);
-        return results.Loads.Contains(known) ? results.Rounds(Column, known, Peer.All.Single(known => known.Name == peer)) : [];
+        Load wanted = Load.All.Single(other => other.Name == load);
+        return results.Loads.Contains(wanted) ? results.Rounds(Column, wanted, Peer.All.Single(other => other.Name == peer)) : [];
     }
 }

@@ -1,4 +1,4 @@
-// What the C peers share: the harness's protocol, which ../README.md tells, and the work that a request may ask for.
+// What the C peers share: the harness's protocol, which ../../README.md tells, and the work that a request may ask for.
 #ifndef PEER_H
 #define PEER_H
 

@@ -131,7 +131,7 @@ int main(int argc, char **argv)
     int error = io_uring_queue_init_params(4096, &ring, &parameters);
     if (error < 0) {
         fprintf(stderr, "io_uring_queue_init: %s\n", strerror(-error));
-        return error == -EPERM || error == -ENOSYS ? 77 : 1; // 77: the machine does not let us.
+        return error == -EPERM || error == -ENOSYS || error == -EINVAL ? 77 : 1; // 77: not let, or the kernel is older than 6.1.
     }
     int listener = listen_on_loopback(0);
     start_accept(listener);

@@ -1,4 +1,4 @@
-// The echo server as one writes it with PollerKit. Arguments: the dispatch, the backend, and of the variants "deadline" and "bufferless".
+// The echo server as one writes it with PollerKit. Arguments: the dispatch, the backend, and "deadline" or "bufferless".
 
 using System.Buffers;
 using System.Buffers.Binary;
@@ -65,7 +65,6 @@ static async Task ServeBufferlessAsync(Conn conn)
         {
             byte[] buffer = ArrayPool<byte>.Shared.Rent(Requests.BufferSize);
             int n = await conn.ReadAsync(buffer);
-            Requests.Perform(buffer[0]);
             await conn.WriteAsync(buffer.AsMemory(0, n));
             ArrayPool<byte>.Shared.Return(buffer);
         }

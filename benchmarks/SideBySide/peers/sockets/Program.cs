@@ -1,4 +1,4 @@
-// The echo server as one writes it with System.Net.Sockets. Arguments: of the variants "deadline" and "bufferless".
+// The echo server as one writes it with System.Net.Sockets. Arguments: "deadline" or "bufferless".
 
 using System.Buffers;
 using System.Buffers.Binary;
@@ -64,6 +64,7 @@ static async Task ServeWithDeadlineAsync(Socket socket)
                     deadline.Dispose();
                     deadline = new CancellationTokenSource();
                 }
+                Requests.Perform(buffer[0]);
                 await socket.SendAsync(buffer.AsMemory(0, n));
             }
         }
