@@ -39,6 +39,23 @@ public sealed class DocsTests
     public void Every_project_refers_to_projects_that_are_there_and_to_the_repositorys_packages() =>
         AssertNone(Repository.Documents.SelectMany(DocChecks.Projects));
 
+    [Fact]
+    public void The_targets_of_the_performance_page_are_those_of_the_full_run() =>
+        Assert.Equal(TargetsOf("docs/benchmarks/results.md"), TargetsOf("docs/performance.md"));
+
+    // The rows of the first table under the heading.
+    private static string[] TargetsOf(string document)
+    {
+        string[] lines = File.ReadAllLines(Repository.PathTo(document));
+        int heading = Array.IndexOf(lines, "## Targets");
+        Assert.True(heading >= 0, $"{document} has no heading \"## Targets\".");
+        string[] rows = [.. lines.Skip(heading).SkipWhile(static line => !IsRow(line)).TakeWhile(IsRow)];
+        Assert.NotEmpty(rows);
+        return rows;
+
+        static bool IsRow(string line) => line.StartsWith('|');
+    }
+
     private static Document? Find(string name) => Repository.Documents.FirstOrDefault(document => document.Name == name);
 
     private static void AssertNone(IEnumerable<string> faults) => Assert.True(!faults.Any(), string.Join('\n', faults));
