@@ -128,6 +128,41 @@ public sealed class DispatchTests
     }
 
     [Fact]
+    public async Task In_a_shared_loop_another_thread_polls_on_at_once_when_a_handler_blocks()
+    {
+        using Fixture fixture = new();
+        (TcpConn blockerClient, TcpConn blocker) = await fixture.PairAsync();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task echo = EchoAsync(server);
+        using ManualResetEventSlim release = new();
+        Task blocking = BlockAsync();
+
+        // Without a monitor, which would come to the same after a while. It looks no more once it has been stopped in its sleep.
+        Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Sysmon!.IsAsleep, Fixture.Patience), "the monitor never rested.");
+        fixture.Poller.Sysmon!.Stop();
+        fixture.Poller.Loops[0].IsShared = true;
+
+        await Operation.OnOwnThread(() =>
+        {
+            blockerClient.Write(One);
+            client.Write(One);
+            client.SetReadDeadline(DateTimeOffset.UtcNow + Fixture.Patience);
+            Assert.Equal(1, client.Read(new byte[1]));
+        });
+        Assert.False(blocking.IsCompleted);
+        release.Set();
+        await blocking.WaitAsync(Fixture.Patience);
+        client.Dispose();
+        await echo.WaitAsync(Fixture.Patience);
+
+        async Task BlockAsync()
+        {
+            await blocker.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            Assert.True(release.Wait(Fixture.Patience * 2));
+        }
+    }
+
+    [Fact]
     public async Task Handlers_that_compute_run_side_by_side()
     {
         if (Environment.ProcessorCount == 1) return; // Nothing to show on one core.
