@@ -134,7 +134,7 @@ public sealed class DispatchTests
         (TcpConn blockerClient, TcpConn blocker) = await fixture.PairAsync();
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         Task echo = EchoAsync(server);
-        using ManualResetEventSlim release = new();
+        using ManualResetEventSlim entered = new(), release = new();
         Task blocking = BlockAsync();
 
         // Without a monitor, which would come to the same after a while. It looks no more once it has been stopped in its sleep.
@@ -145,6 +145,7 @@ public sealed class DispatchTests
         await Operation.OnOwnThread(() =>
         {
             blockerClient.Write(One);
+            Assert.True(entered.Wait(Fixture.Patience)); // What comes now is not in the blocker's batch.
             client.Write(One);
             client.SetReadDeadline(DateTimeOffset.UtcNow + Fixture.Patience);
             Assert.Equal(1, client.Read(new byte[1]));
@@ -158,6 +159,7 @@ public sealed class DispatchTests
         async Task BlockAsync()
         {
             await blocker.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            entered.Set();
             Assert.True(release.Wait(Fixture.Patience * 2));
         }
     }
