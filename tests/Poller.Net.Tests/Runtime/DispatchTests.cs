@@ -59,12 +59,12 @@ public sealed class DispatchTests
     {
         using Fixture fixture = new();
         (TcpConn gateClient, TcpConn gate) = await fixture.PairAsync();
-        (TcpConn blockerClient, TcpConn blocker) = await fixture.PairAsync();
+        (TcpConn Client, TcpConn Server)[] blockers = [await fixture.PairAsync(), await fixture.PairAsync()];
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         (TcpConn waiterClient, TcpConn waiter) = await fixture.PairAsync();
         using ManualResetEventSlim release = new();
         PollLoop loop = fixture.Poller.Loops[0];
-        Task[] handlers = [GateAsync(), BlockAsync(), EchoAsync(server), WaitAsync()];
+        Task[] handlers = [GateAsync(), .. blockers.Select(pair => BlockAsync(pair.Server)), EchoAsync(server), WaitAsync()];
 
         // It is not one that keeps others waiting again and again.
         waiterClient.Write(One);
@@ -74,14 +74,13 @@ public sealed class DispatchTests
             Until(() => loop.IsShared, () =>
             {
                 gateClient.Write(One);
-                Assert.Equal(1, client.Read(new byte[1]));
-                Assert.Equal(1, blockerClient.Read(new byte[1]));
+                foreach ((TcpConn end, TcpConn _) in blockers) Assert.Equal(1, end.Read(new byte[1]));
             });
             Until(() => !loop.IsShared, Echo);
         });
         Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Sysmon!.IsAsleep, Fixture.Patience), "the monitor never rested.");
         release.Set();
-        foreach (TcpConn end in (TcpConn[])[gateClient, blockerClient, client]) end.Dispose();
+        foreach (TcpConn end in (TcpConn[])[gateClient, blockers[0].Client, blockers[1].Client, client]) end.Dispose();
         await Task.WhenAll(handlers).WaitAsync(Fixture.Patience);
 
         void Echo()
@@ -106,23 +105,22 @@ public sealed class DispatchTests
             Assert.True(release.Wait(Fixture.Patience * 3));
         }
 
-        // On the loop's thread, that polls next and finds both.
+        // On the loop's thread, that polls next and finds both: whichever it runs first, the other is behind it.
         async Task GateAsync()
         {
             while (await gate.ReadAsync(new byte[1]).ConfigureAwait(false) > 0)
             {
-                blockerClient.Write(One);
-                client.Write(One);
+                foreach ((TcpConn end, TcpConn _) in blockers) end.Write(One);
             }
         }
 
-        async Task BlockAsync()
+        async Task BlockAsync(TcpConn conn)
         {
-            while (await blocker.ReadAsync(new byte[1]).ConfigureAwait(false) > 0)
+            while (await conn.ReadAsync(new byte[1]).ConfigureAwait(false) > 0)
             {
                 using ManualResetEventSlim never = new();
                 never.Wait(20);
-                await blocker.WriteAsync(One).ConfigureAwait(false);
+                await conn.WriteAsync(One).ConfigureAwait(false);
             }
         }
     }
