@@ -38,7 +38,9 @@ internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, 
             }
             for (int round = 1; round <= timing.RoundsOf(load); round++)
             {
-                foreach (Peer peer in peers.Where(load.Has))
+                Peer[] order = [.. peers.Where(load.Has)];
+                if (round % 2 == 0) Array.Reverse(order); // What drifts over a round meets all alike.
+                foreach (Peer peer in order)
                 {
                     step($"{load.Title}, round {round}: {peer.Title}");
                     if (!results.Missing.ContainsKey(peer.Name)) Measure(peer, load, round, rate, results, cancel);

@@ -2,27 +2,33 @@ using System.ComponentModel;
 
 namespace SideBySide;
 
-/// <summary>How long and how often to measure; the main loads, which are the quick run's, may have more rounds.</summary>
-internal sealed record Timing(int MainRounds, int Rounds, TimeSpan DotNetWarmUp, TimeSpan WarmUp, TimeSpan Window)
+/// <summary>
+/// How long and how often to measure; the main loads, which are the quick run's, may have more rounds. A peer with a JIT is warmed up until
+/// that rests, and for <paramref name="LongestWarmUp"/> at most.
+/// </summary>
+internal sealed record Timing(int MainRounds, int Rounds, TimeSpan LongestWarmUp, TimeSpan WarmUp, TimeSpan Window)
 {
+    /// <summary>How many times <see cref="WarmUp"/> the JIT is to rest for.</summary>
+    public const int Rests = 3;
+
+    /// <summary>How many methods it compiles meanwhile at most; there is always one now and then.</summary>
+    public const int Few = 8;
+
     public static Timing Smoke { get; } = Of(1, 1, 0.02, 0.02, 0.05);
     public static Timing Quick { get; } = Of(2, 2, 2, 0.3, 0.8);
-
-    /// <summary>The warm-up is long enough for the JIT's last tier.</summary>
-    public static Timing Full { get; } = Of(5, 3, 4, 0.5, 1.5);
+    public static Timing Full { get; } = Of(5, 3, 8, 0.5, 1.5);
 
     public int RoundsOf(Load load) => load.Quick ? MainRounds : Rounds;
 
-    public TimeSpan WarmUpOf(Peer peer) => peer.HasJit ? DotNetWarmUp : WarmUp;
-
-    private static Timing Of(int mainRounds, int rounds, double dotNetWarmUp, double warmUp, double window) =>
-        new(mainRounds, rounds, TimeSpan.FromSeconds(dotNetWarmUp), TimeSpan.FromSeconds(warmUp), TimeSpan.FromSeconds(window));
+    private static Timing Of(int mainRounds, int rounds, double longestWarmUp, double warmUp, double window) =>
+        new(mainRounds, rounds, TimeSpan.FromSeconds(longestWarmUp), TimeSpan.FromSeconds(warmUp), TimeSpan.FromSeconds(window));
 }
 
 /// <summary>One measurement of one peer under one load. What was not measured is null.</summary>
 internal sealed record Sample(string Load, string Peer, int Round)
 {
     public double? Rate { get; init; } // Messages each second that were asked for; null in a closed loop.
+    public double WarmUpSeconds { get; init; }
     public double Seconds { get; init; }
     public double Messages { get; init; }
     public double MessagesPerSecond { get; init; }
@@ -77,22 +83,23 @@ internal sealed class Sampling(Cores cores, Timing timing)
         using Cores.Pin pin = cores.Generator(load.AllCores);
         using LoadGenerator generator = LoadGenerator.Create(load, server.Port);
         generator.Connect(cancel);
-        generator.Run(timing.WarmUpOf(peer), rate, cancel);
+        TimeSpan warmUp = WarmUp(peer, server, generator, rate, cancel);
         (double? residentPerIdle, double? managedPerIdle) = load.Idle > 0 ? ConnectIdle(server, generator, load, cancel) : (null, null);
 
-        PeerMemory memoryBefore = server.Ask("stats");
+        PeerStatistics memoryBefore = server.Ask("stats");
         long busyCpu = Machine.BusyCpu(), serverCpu = LibC.ProcessCpu(server.Id), ownCpu = LibC.ThreadCpu();
         LoadResult result = generator.Run(timing.Window, rate, cancel);
         ownCpu = LibC.ThreadCpu() - ownCpu;
         serverCpu = LibC.ProcessCpu(server.Id) - serverCpu;
         busyCpu = Machine.BusyCpu() - busyCpu;
-        PeerMemory memoryAfter = server.Ask("stats");
+        PeerStatistics memoryAfter = server.Ask("stats");
         (long resident, int threads) = server.Look();
 
         double nanoseconds = result.Elapsed.TotalNanoseconds;
         Sample sample = new(load.Name, peer.Name, round)
         {
             Rate = rate > 0 ? rate : null,
+            WarmUpSeconds = warmUp.TotalSeconds,
             Seconds = result.Elapsed.TotalSeconds,
             Messages = result.Messages,
             MessagesPerSecond = result.Messages / result.Elapsed.TotalSeconds,
@@ -114,12 +121,27 @@ internal sealed class Sampling(Cores cores, Timing timing)
         return load.CountSystemCalls && round == 1 ? WithSystemCalls(sample, server, generator, rate, cancel) : sample;
     }
 
+    private TimeSpan WarmUp(Peer peer, Server server, LoadGenerator generator, double rate, CancellationToken cancel)
+    {
+        TimeSpan elapsed = generator.Run(timing.WarmUp, rate, cancel).Elapsed;
+        if (!peer.HasJit) return elapsed;
+        long? compiled = server.Ask("stats").Compiled;
+        for (int rests = 0; rests < Timing.Rests && elapsed < timing.LongestWarmUp;)
+        {
+            elapsed += generator.Run(timing.WarmUp, rate, cancel).Elapsed;
+            long? before = compiled;
+            compiled = server.Ask("stats").Compiled;
+            rests = compiled - before <= Timing.Few ? rests + 1 : 0;
+        }
+        return elapsed;
+    }
+
     private static (double?, double?) ConnectIdle(Server server, LoadGenerator generator, Load load, CancellationToken cancel)
     {
-        PeerMemory before = server.Ask("collect");
+        PeerStatistics before = server.Ask("collect");
         long resident = server.Look().Resident;
         generator.ConnectIdle(cancel);
-        PeerMemory after = server.Ask("collect");
+        PeerStatistics after = server.Ask("collect");
         return ((double)(server.Look().Resident - resident) / load.Idle, (double?)(after.Managed - before.Managed) / load.Idle);
     }
 

@@ -11,8 +11,10 @@ internal sealed class PeerMissingException(string message) : Exception(message);
 /// <summary>A peer that failed. The message names it and holds what it wrote to stderr.</summary>
 internal sealed class PeerFailedException(string message, Exception? inner = null) : Exception(message, inner);
 
-/// <summary>What a peer tells of its memory, in bytes; nothing when it has no managed memory.</summary>
-internal readonly record struct PeerMemory(long? Allocated, long? Managed);
+/// <summary>
+/// What a peer with managed memory tells of it, in bytes; and how many methods its JIT has compiled, some of them in more than one tier.
+/// </summary>
+internal readonly record struct PeerStatistics(long? Allocated, long? Managed, long? Compiled);
 
 /// <summary>
 /// A peer's process, from its first line to its end. It ends by itself when its input ends, also when the harness dies; disposing of
@@ -49,6 +51,10 @@ internal sealed class Server : IDisposable
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
+
+        // On one processor the runtime waits ten times as long for its start to end before it compiles what is hot: a warm-up of half a
+        // minute. What it comes to is the same.
+        if (peer.HasJit) start.Environment["DOTNET_TC_DelaySingleProcMultiplier"] = "1";
         foreach ((string name, string value) in peer.Environment) start.Environment[name] = value;
         Server server = new(peer, Process.Start(start)!);
         try
@@ -72,13 +78,13 @@ internal sealed class Server : IDisposable
     }
 
     /// <param name="command"><c>stats</c>, or <c>collect</c> for a garbage collection first.</param>
-    public PeerMemory Ask(string command)
+    public PeerStatistics Ask(string command)
     {
         _process.StandardInput.WriteLine(command);
         _process.StandardInput.Flush();
         string line = ReadLine();
         using JsonDocument answer = JsonDocument.Parse(line);
-        return new PeerMemory(Value(answer, "allocated"), Value(answer, "managed"));
+        return new PeerStatistics(Value(answer, "allocated"), Value(answer, "managed"), Value(answer, "compiled"));
     }
 
     /// <summary>Ends its input and waits for its end.</summary>

@@ -22,22 +22,30 @@ bool withDeadline = args.Contains("deadline"), bufferless = args.Contains("buffe
 using Netpoller poller = new(backend, new NetpollerOptions { Dispatch = dispatch });
 using ConnListener listener = new NetStack(poller).Listen("tcp", "127.0.0.1:0");
 Control.SayListening(((IPEndPoint)listener.LocalEndPoint).Port);
-Control.Watch(AcceptAsync(listener, withDeadline, bufferless));
+_ = AcceptAsync(listener, withDeadline, bufferless);
 Control.Answer();
 Environment.Exit(0); // The connections end with the process, and not by the poller's disposal, which their handlers would report.
 
 static async Task AcceptAsync(ConnListener listener, bool withDeadline, bool bufferless)
 {
-    while (true)
+    try
     {
-        Conn conn = await listener.AcceptAsync();
-        Control.Watch(bufferless ? ServeBufferlessAsync(conn) : ServeAsync(conn, withDeadline));
+        while (true)
+        {
+            Conn conn = await listener.AcceptAsync();
+            _ = bufferless ? ServeBufferlessAsync(conn) : ServeAsync(conn, withDeadline);
+        }
+    }
+    catch (Exception e)
+    {
+        Control.Report(e);
     }
 }
 
 static async Task ServeAsync(Conn conn, bool withDeadline)
 {
-    using (conn)
+    using Conn _ = conn;
+    try
     {
         byte[] buffer = new byte[Requests.BufferSize];
         while (true)
@@ -54,12 +62,17 @@ static async Task ServeAsync(Conn conn, bool withDeadline)
             await conn.WriteAsync(buffer.AsMemory(0, n));
         }
     }
+    catch (Exception e)
+    {
+        Control.Report(e);
+    }
 }
 
 // For many idle connections: none holds a buffer while it waits.
 static async Task ServeBufferlessAsync(Conn conn)
 {
-    using (conn)
+    using Conn _ = conn;
+    try
     {
         while (await conn.WaitToReadAsync())
         {
@@ -68,6 +81,10 @@ static async Task ServeBufferlessAsync(Conn conn)
             await conn.WriteAsync(buffer.AsMemory(0, n));
             ArrayPool<byte>.Shared.Return(buffer);
         }
+    }
+    catch (Exception e)
+    {
+        Control.Report(e);
     }
 }
 

@@ -12,23 +12,31 @@ using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, Proto
 listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
 listener.Listen();
 Control.SayListening(((IPEndPoint)listener.LocalEndPoint!).Port);
-Control.Watch(AcceptAsync(listener, withDeadline, bufferless));
+_ = AcceptAsync(listener, withDeadline, bufferless);
 Control.Answer();
 Environment.Exit(0); // The connections end with the process, and not by the listener's disposal, which the accept loop would report.
 
 static async Task AcceptAsync(Socket listener, bool withDeadline, bool bufferless)
 {
-    while (true)
+    try
     {
-        Socket socket = await listener.AcceptAsync();
-        socket.NoDelay = true;
-        Control.Watch(bufferless ? ServeBufferlessAsync(socket) : withDeadline ? ServeWithDeadlineAsync(socket) : ServeAsync(socket));
+        while (true)
+        {
+            Socket socket = await listener.AcceptAsync();
+            socket.NoDelay = true;
+            _ = bufferless ? ServeBufferlessAsync(socket) : withDeadline ? ServeWithDeadlineAsync(socket) : ServeAsync(socket);
+        }
+    }
+    catch (Exception e)
+    {
+        Control.Report(e);
     }
 }
 
 static async Task ServeAsync(Socket socket)
 {
-    using (socket)
+    using Socket _ = socket;
+    try
     {
         byte[] buffer = new byte[Requests.BufferSize];
         while (true)
@@ -44,11 +52,16 @@ static async Task ServeAsync(Socket socket)
             await socket.SendAsync(buffer.AsMemory(0, n));
         }
     }
+    catch (Exception e)
+    {
+        Control.Report(e);
+    }
 }
 
 static async Task ServeWithDeadlineAsync(Socket socket)
 {
-    using (socket)
+    using Socket _ = socket;
+    try
     {
         byte[] buffer = new byte[Requests.BufferSize];
         CancellationTokenSource deadline = new();
@@ -73,12 +86,17 @@ static async Task ServeWithDeadlineAsync(Socket socket)
             deadline.Dispose();
         }
     }
+    catch (Exception e)
+    {
+        Control.Report(e);
+    }
 }
 
 // For many idle connections: an empty receive waits without a buffer.
 static async Task ServeBufferlessAsync(Socket socket)
 {
-    using (socket)
+    using Socket _ = socket;
+    try
     {
         while (true)
         {
@@ -89,6 +107,10 @@ static async Task ServeBufferlessAsync(Socket socket)
             ArrayPool<byte>.Shared.Return(buffer);
             if (n == 0) return;
         }
+    }
+    catch (Exception e)
+    {
+        Control.Report(e);
     }
 }
 
