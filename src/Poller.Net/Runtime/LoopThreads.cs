@@ -267,7 +267,17 @@ internal sealed class LoopThreads(PollLoop loop, string name)
             uint term;
             lock (self)
             {
-                while (self.Role == Role.None) Monitor.Wait(self);
+                while (self.Role == Role.None)
+                {
+                    try
+                    {
+                        Monitor.Wait(self);
+                    }
+                    catch (ThreadInterruptedException)
+                    {
+                        // Meant for a handler that ran here, and came too late for it.
+                    }
+                }
                 role = self.Role;
                 term = self.Term;
                 self.Role = Role.None;

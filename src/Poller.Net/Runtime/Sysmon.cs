@@ -94,7 +94,11 @@ internal sealed class Sysmon(PollLoop[] loops)
             else if (++quiet >= QuietTicks)
             {
                 quiet = 0;
-                if (!moved) SleepUntilNoticed();
+                if (!moved)
+                {
+                    SleepUntilNoticed();
+                    tick = TickMilliseconds;
+                }
                 else if (tick < MaxTickMilliseconds) tick *= 2;
             }
         }

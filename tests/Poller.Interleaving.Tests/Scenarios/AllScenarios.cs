@@ -36,6 +36,7 @@ public static class AllScenarios
         ["set deadline ‖ leader sleeps"] = LoopScenarios.SetDeadlineAndSleep,
         ["leader promoted ‖ old leader claims"] = LoopScenarios.PromoteAndClaim,
         ["helper leads ‖ leader claims"] = LoopScenarios.HelpAndClaim,
+        ["helper leads ‖ stop"] = LoopScenarios.HelpAndStop,
         ["leader hands off ‖ leader promoted"] = LoopScenarios.HandOffAndPromote,
         ["leader runs ‖ monitor falls asleep"] = LoopScenarios.RunAndMonitorSleeps,
         ["schedule ‖ stop"] = LoopScenarios.ScheduleAndStop,

@@ -116,6 +116,23 @@ internal static class LoopScenarios
         });
     }
 
+    // The loop stops as a helper takes the lead: whoever leads then ends it.
+    public static void HelpAndStop(Run run)
+    {
+        ThreadPool.Reset();
+        Loop loop = new(run, threads: 1);
+        CountingWaiter waiter = new();
+        loop.Ready(waiter);
+        run.Service("helper", loop.It.Threads.Help);
+        run.Thread("stopper", loop.It.Stop);
+        run.Finally(() =>
+        {
+            ThreadPool.RunAll();
+            AllRan(waiter);
+            Invariant.Holds(loop.Poll.IsDisposed, "the loop did not end.");
+        });
+    }
+
     // The leader ends its own term, before it blocks, as the monitor does the same: one of them has it.
     public static void HandOffAndPromote(Run run)
     {

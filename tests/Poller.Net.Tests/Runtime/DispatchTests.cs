@@ -163,6 +163,148 @@ public sealed class DispatchTests
     }
 
     [Fact]
+    public async Task In_a_shared_loop_threads_that_wait_in_handlers_are_not_taken_for_running()
+    {
+        int count = Math.Min(Environment.ProcessorCount + 1, 14); // More than may run, and no more than stay idle.
+        using Fixture fixture = new();
+        (TcpConn Client, TcpConn Server)[] blockers = [.. await Task.WhenAll(Enumerable.Range(0, count).Select(_ => fixture.PairAsync()))];
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task echo = EchoAsync(server);
+        using ManualResetEvent release = new(initialState: false); // The slim one spins first, and sleeps in between.
+        using SemaphoreSlim entered = new(0);
+        Thread?[] threads = new Thread?[count];
+        PollLoop loop = fixture.Poller.Loops[0];
+
+        // The monitor starts a thread for each that is caught. Without it they are woken, and none is started.
+        Task[] first = [.. blockers.Select((pair, i) => BlockAsync(pair.Server, i))];
+        await Operation.OnOwnThread(() =>
+        {
+            foreach ((TcpConn end, TcpConn _) in blockers) end.Write(One);
+            for (int i = 0; i < count; i++) Assert.True(entered.Wait(Fixture.Patience));
+            Echo(); // One more thread leads.
+        });
+        release.Set();
+        await Task.WhenAll(first).WaitAsync(Fixture.Patience);
+        release.Reset();
+        Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Sysmon!.IsAsleep, Fixture.Patience), "the monitor never rested.");
+        fixture.Poller.Sysmon!.Stop();
+        loop.IsShared = true;
+
+        Task[] second = [.. blockers.Select((pair, i) => BlockAsync(pair.Server, i))];
+        await Operation.OnOwnThread(() =>
+        {
+            for (int i = 0; i < count; i++)
+            {
+                blockers[i].Client.Write(One);
+                Assert.True(entered.Wait(Fixture.Patience), $"handler {i} of {count} never ran.");
+                Assert.True(SpinWait.SpinUntil(() => threads[i]!.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin), Fixture.Patience));
+                Echo();
+            }
+        });
+        release.Set();
+        await Task.WhenAll(second).WaitAsync(Fixture.Patience);
+        client.Dispose();
+        await echo.WaitAsync(Fixture.Patience);
+
+        void Echo()
+        {
+            client.SetReadDeadline(DateTimeOffset.UtcNow + Fixture.Patience);
+            client.Write(One);
+            Assert.Equal(1, client.Read(new byte[1]));
+        }
+
+        async Task BlockAsync(TcpConn conn, int i)
+        {
+            await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            threads[i] = Thread.CurrentThread;
+            entered.Release();
+            Assert.True(release.WaitOne(Fixture.Patience * 2));
+        }
+    }
+
+    [Fact]
+    public async Task What_a_deposed_leader_runs_to_its_end_is_no_progress_of_its_successor()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        using ManualResetEventSlim entered = new(), release = new();
+        PollLoop loop = fixture.Poller.Loops[0];
+        Thread? deposed = null;
+        Task blocked = BlockAsync();
+
+        // It counts what it ran before it polls.
+        Assert.True(SpinWait.SpinUntil(() => PollLoop.IsPolling(loop.Lead), Fixture.Patience));
+        uint progress = loop.Progress;
+        long promotions = fixture.Poller.Statistics.Promotions;
+        client.Write(One);
+        Assert.True(entered.Wait(Fixture.Patience));
+        Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Promotions > promotions, Fixture.Patience));
+        release.Set();
+        await blocked.WaitAsync(Fixture.Patience);
+        fixture.Poller.Dispose();
+        await Operation.OnOwnThread(() => Assert.True(deposed!.Join(Fixture.Patience))); // This may go on on the deposed thread.
+        Assert.Equal(progress, loop.Progress);
+
+        async Task BlockAsync()
+        {
+            await server.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            deposed = Thread.CurrentThread;
+            entered.Set();
+            Assert.True(release.Wait(Fixture.Patience * 2));
+        }
+    }
+
+    [Fact]
+    public async Task An_interrupt_that_comes_too_late_for_its_handler_does_no_harm()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
+        Task<Thread> first = CallAsync(server, server2);
+        client.Write(One);
+        Assert.Equal(1, await client2.ReadAsync(new byte[1]).AsTask().WaitAsync(Fixture.Patience)); // It is about to wait.
+        Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Promotions > 0, Fixture.Patience));
+        client2.Write(One);
+        Thread deposed = await first.WaitAsync(Fixture.Patience);
+
+        // It rests, and serves again after it. Not from here, which may be the deposed thread.
+        await Operation.OnOwnThread(() =>
+        {
+            Assert.True(SpinWait.SpinUntil(() => deposed.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin), Fixture.Patience));
+            deposed.Interrupt();
+            Task<Thread> second = CallAsync(server, server2);
+            client.Write(One);
+            Assert.Equal(1, client2.Read(new byte[1]));
+            client2.Write(One);
+            Assert.True(second.Wait(Fixture.Patience));
+            fixture.Poller.Dispose();
+            Assert.True(deposed.Join(Fixture.Patience));
+        });
+
+        static async Task<Thread> CallAsync(TcpConn conn, TcpConn other)
+        {
+            await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            Thread thread = Thread.CurrentThread;
+            other.Write(One);
+            Assert.Equal(1, other.Read(new byte[1])); // Hands the loop over.
+            return thread;
+        }
+    }
+
+    [Fact]
+    public void A_successor_has_its_place_from_when_it_is_reserved()
+    {
+        using Fixture fixture = new();
+        LoopThreads threads = fixture.Poller.Loops[0].Threads;
+        List<LoopThreads.Follower> reserved = [];
+        while (reserved.Count < LoopThreads.Max && threads.TryReserve() is { } follower) reserved.Add(follower);
+        Assert.Equal(LoopThreads.Max - 1, reserved.Count); // The leader has the other.
+        Assert.False(threads.HasPlace);
+        foreach (LoopThreads.Follower follower in reserved) threads.Release(follower);
+        Assert.True(threads.HasPlace);
+    }
+
+    [Fact]
     public async Task Handlers_that_compute_run_side_by_side()
     {
         if (Environment.ProcessorCount == 1) return; // Nothing to show on one core.
