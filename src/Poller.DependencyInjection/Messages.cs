@@ -7,14 +7,16 @@ internal static class Messages
 {
     public const int MaxLoops = 1024;
 
+    /// <summary>What a poller's section of the configuration may hold.</summary>
+    public static readonly string[] Settings = [nameof(PollerOptions.Backend), nameof(PollerOptions.Dispatch), nameof(PollerOptions.Loops)];
+
     public static string Dispatch(string setting, object value) =>
         $"{setting} \"{value}\": {OneOf(Enum.GetNames<NetpollDispatch>())} was expected.";
 
     public static string Loops(string setting, object value) => $"{setting} \"{value}\": a whole number from 1 to {MaxLoops} was expected.";
 
     public static string Section(string setting, string value) =>
-        $"{setting} \"{value}\": a section with "
-        + $"{OneOf([nameof(PollerOptions.Backend), nameof(PollerOptions.Dispatch), nameof(PollerOptions.Loops)])} was expected.";
+        $"{setting} \"{value}\": a section with {OneOf(Settings)} was expected.";
 
     public static string NotOneValue(string setting) => $"{setting}: one value was expected, and it has several parts.";
 
@@ -23,5 +25,5 @@ internal static class Messages
 
     public static string UnsupportedBackend(string setting, string value, string reason) => $"{setting} \"{value}\": {reason}.";
 
-    private static string OneOf(string[] names) => $"{string.Join(", ", names[..^1])} or {names[^1]}";
+    public static string OneOf(string[] names) => $"{string.Join(", ", names[..^1])} or {names[^1]}";
 }

@@ -32,8 +32,8 @@ public sealed class PollerBuilder
     public PollerBuilder UsePosix() => Use(new PosixNetpollFactory());
 
     /// <summary>
-    /// Makes a backend known to this poller by its name. <see cref="PollerOptions.Auto"/> tries it before PollerKit's own. The services make
-    /// the factory, as a singleton, and own it.
+    /// Makes a backend known to this poller by its name. <see cref="PollerOptions.Auto"/> tries it before PollerKit's own. The services
+    /// make the factory, as a singleton, and own it.
     /// </summary>
     /// <typeparam name="TFactory">
     /// The backend's factory. Its constructor may ask for services, but neither for the poller nor for its options, which wait for it.

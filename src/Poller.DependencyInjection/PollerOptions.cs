@@ -25,7 +25,8 @@ public sealed class PollerOptions
     public int Loops { get; set; } = 1;
 
     /// <summary>
-    /// Backends beside PollerKit's own, or in their place where the name is the same. Neither the options nor the services own them.
+    /// Backends beside PollerKit's own, or in their place where the name is the same. Neither the options nor the services own them,
+    /// except for those of <see cref="PollerBuilder.AddBackend{TFactory}"/>, which the services made.
     /// </summary>
     public IList<INetpollFactory> Backends { get; } = [];
 
@@ -34,6 +35,9 @@ public sealed class PollerOptions
 
     /// <summary>What is wrong with settings that are no value of their option.</summary>
     internal List<string> Failures { get; } = [];
+
+    /// <summary>Settings of the poller's section that have a value and are none of its options.</summary>
+    internal List<string> UnknownSettings { get; } = [];
 
     /// <summary>Notes which setting an option has its value from.</summary>
     internal void Note(string option, string setting, object value) => _settings[option] = (setting, value);

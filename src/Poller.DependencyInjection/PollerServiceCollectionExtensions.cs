@@ -9,20 +9,21 @@ using Poller.Net;
 namespace Poller.DependencyInjection;
 
 /// <summary>Adds pollers to an app's services.</summary>
-public static class PollerServiceCollectionExtensions
+public static partial class PollerServiceCollectionExtensions
 {
     private const string LogCategory = "Poller.DependencyInjection";
 
     /// <summary>
     /// Adds one <see cref="INetpollFactory"/>, one <see cref="Netpoller"/> and one <see cref="NetStack"/>, made when first asked for. The
-    /// poller is disposed with the services, after whatever was made with it.
+    /// poller is disposed with the services, after those services that asked for it. Listeners and connections are not the services'.
     /// </summary>
     /// <remarks>
     /// <para>
     /// The backend is, in rising precedence: <paramref name="configure"/>'s; the builder's <c>Use…</c>; the configuration's
     /// <c>Poller:Backend</c>; the environment variable <c>POLLER_BACKEND</c>. The configuration, where the services have one, may hold
     /// <c>Poller:Dispatch</c> and
-    /// <c>Poller:Loops</c> too. A value that is empty counts as not there.
+    /// <c>Poller:Loops</c> too; of anything else there a warning is logged. A value that is empty counts as not there. Where the services
+    /// have an <see cref="INetpollFactory"/> already, that is the backend, whatever the options name.
     /// </para>
     /// <para>
     /// The options are validated when a host starts, else when the poller is made: <see cref="OptionsValidationException"/>. The poller
@@ -71,15 +72,18 @@ public static class PollerServiceCollectionExtensions
     private static PollerOptions OptionsOf(IServiceProvider provider, string name) =>
         provider.GetRequiredService<IOptionsMonitor<PollerOptions>>().Get(name);
 
-    private static BackendChoice Backend(IServiceProvider provider, string name)
-    {
-        ILoggerFactory loggers = provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance;
-        return new BackendChoice(OptionsOf(provider, name), name, loggers.CreateLogger(LogCategory));
-    }
+    private static BackendChoice Backend(IServiceProvider provider, string name) =>
+        new(OptionsOf(provider, name), name, LoggerOf(provider));
+
+    private static ILogger LoggerOf(IServiceProvider provider) =>
+        (provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance).CreateLogger(LogCategory);
 
     private static Netpoller Poller(IServiceProvider provider, string name, INetpollFactory backend)
     {
         PollerOptions options = OptionsOf(provider, name);
+        ILogger logger = LoggerOf(provider);
+        string expected = Messages.OneOf(Messages.Settings);
+        foreach (string setting in options.UnknownSettings) LogUnknownSetting(logger, setting, expected);
         return new Netpoller(backend, new NetpollerOptions
         {
             Dispatch = options.Dispatch,
@@ -88,4 +92,7 @@ public static class PollerServiceCollectionExtensions
             LoggerFactory = provider.GetService<ILoggerFactory>(),
         });
     }
+
+    [LoggerMessage(EventId = 4, Level = LogLevel.Warning, Message = "{Setting} is no setting of a poller; {Expected} was expected.")]
+    private static partial void LogUnknownSetting(ILogger logger, string setting, string expected);
 }

@@ -27,6 +27,9 @@ internal sealed class PollerSettings(IServiceProvider services) : IPostConfigure
 
     private static void Apply(IConfigurationSection section, PollerOptions options)
     {
+        options.UnknownSettings.AddRange(section.GetChildren()
+            .Where(static setting => setting.Value is { Length: > 0 } && !Messages.Settings.Contains(setting.Key, StringComparer.OrdinalIgnoreCase))
+            .Select(static setting => setting.Path));
         if (section.Value is { Length: > 0 } value) options.Failures.Add(Messages.Section(section.Path, value));
         Read(section.GetSection(nameof(options.Backend)), options, (setting, text) => SetBackend(options, setting, text));
         Read(section.GetSection(nameof(options.Dispatch)), options, (setting, text) =>

@@ -132,6 +132,15 @@ public sealed class SwappingTests
     }
 
     [Fact]
+    public void A_setting_that_a_poller_does_not_have_is_logged()
+    {
+        Log log = new();
+        Services.With(s => s.AddLog(log).AddSettings(("Poller:Backned", "posix"), ("Poller:a:Loops", "2")).AddPoller().UseEpoll()).Backend();
+        Assert.Contains("Poller.DependencyInjection: Poller:Backned is no setting of a poller; Backend, Dispatch or Loops was expected.", log.Lines);
+        Assert.DoesNotContain(log.Lines, static line => line.Contains("Poller:a", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_named_backend_is_logged_with_the_setting_that_names_it()
     {
         Log log = new();
