@@ -102,7 +102,10 @@ internal class NetFd : PollFd
 
             // The kernel takes a wildcard for the loopback, and shows a mapped address as IPv4: ask for the real one.
             IPAddress dialed = remote.Address;
-            if (dialed.Equals(IPAddress.Any) || dialed.Equals(IPAddress.IPv6Any) || dialed.IsIPv4MappedToIPv6) fd._remote = fd.TryGetName(remote: true) ?? remote;
+            if (dialed.Equals(IPAddress.Any) || dialed.Equals(IPAddress.IPv6Any) || dialed.IsIPv4MappedToIPv6)
+            {
+                fd._remote = fd.TryGetName(remote: true) ?? remote;
+            }
             return fd;
         }
         catch
@@ -147,17 +150,22 @@ internal class NetFd : PollFd
 
     public override Exception Failed(string operation, int result)
     {
-        if (result == PollResult.Disposed) return new ObjectDisposedException(ObjectName, $"{operation} {Network}: closed before the operation.");
+        if (result == PollResult.Disposed)
+        {
+            return new ObjectDisposedException(ObjectName, $"{operation} {Network}: closed before the operation.");
+        }
         if (result == PollResult.ClosedInQueue) return NetOpException.Closed(operation, Network, _local, _remote ??= DecodeAccepted());
 
         IPEndPoint? local = _local ??= GetName(remote: false);
         IPEndPoint? remote = _remote ??= DecodeAccepted() ?? GetName(remote: true);
         return result switch
         {
-            PollResult.Closing => NetOpException.Closed(operation, Network, local, remote),
+            PollResult.Closing when IsClosed => NetOpException.Closed(operation, Network, local, remote),
+            PollResult.Closing => NetOpException.PollerDisposed(operation, Network, local, remote),
             PollResult.Timeout => NetOpException.Timeout(operation, Network, local, remote),
             PollResult.NotPollable => NetOpException.Refused(
-                operation, Network, local, remote, Errno.ToException(Errno.EOPNOTSUPP), "the descriptor reports an error and cannot be polled"),
+                operation, Network, local, remote, Errno.ToException(Errno.EOPNOTSUPP),
+                "the descriptor reports an error and cannot be polled"),
             _ => Refused(operation, Network, local, remote, result),
         };
     }

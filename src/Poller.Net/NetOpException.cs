@@ -39,14 +39,32 @@ public sealed class NetOpException : IOException
     /// <summary>The connection was closed on this side during the operation; or its poller was disposed, before or during it.</summary>
     public bool IsClosed { get; private init; }
 
-    internal static NetOpException Refused(string operation, string network, EndPoint? local, EndPoint? remote, SocketException inner, string? hint = null) =>
-        new(operation, network, local, remote, hint is null ? inner.Message : $"{inner.Message}: {hint}", inner) { SocketErrorCode = inner.SocketErrorCode };
+    internal static NetOpException Refused(
+        string operation, string network, EndPoint? local, EndPoint? remote, SocketException inner, string? hint = null) =>
+        new(operation, network, local, remote, hint is null ? inner.Message : $"{inner.Message}: {hint}", inner)
+        {
+            SocketErrorCode = inner.SocketErrorCode,
+        };
 
     internal static NetOpException Timeout(string operation, string network, EndPoint? local, EndPoint? remote) =>
-        new(operation, network, local, remote, "the deadline passed", new TimeoutException("The deadline passed.")) { SocketErrorCode = SocketError.TimedOut, IsTimeout = true };
+        new(operation, network, local, remote, "the deadline passed", new TimeoutException("The deadline passed."))
+        {
+            SocketErrorCode = SocketError.TimedOut,
+            IsTimeout = true,
+        };
 
     internal static NetOpException Closed(string operation, string network, EndPoint? local, EndPoint? remote) =>
-        new(operation, network, local, remote, "closed on this side during the operation", null) { SocketErrorCode = SocketError.OperationAborted, IsClosed = true };
+        Closed(operation, network, local, remote, "closed on this side during the operation");
+
+    internal static NetOpException PollerDisposed(string operation, string network, EndPoint? local, EndPoint? remote) =>
+        Closed(operation, network, local, remote, "its poller was disposed");
+
+    private static NetOpException Closed(string operation, string network, EndPoint? local, EndPoint? remote, string reason) =>
+        new(operation, network, local, remote, reason, null)
+        {
+            SocketErrorCode = SocketError.OperationAborted,
+            IsClosed = true,
+        };
 
     // A DnsEndPoint shows its address family too.
     private static string? Show(EndPoint address) => address is DnsEndPoint name ? $"{name.Host}:{name.Port}" : address.ToString();

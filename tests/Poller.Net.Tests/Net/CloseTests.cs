@@ -293,7 +293,9 @@ public sealed class CloseTests
         Assert.True((await Assert.ThrowsAsync<NetOpException>(queued.Within)).IsClosed);
         Assert.True((await Assert.ThrowsAsync<NetOpException>(waiting.Within)).IsClosed);
         Assert.True((await Assert.ThrowsAsync<NetOpException>(writing.Within)).IsClosed);
-        Assert.True((await Assert.ThrowsAsync<NetOpException>(() => server.WriteAsync(blocking, One))).IsClosed);
+        NetOpException later = await Assert.ThrowsAsync<NetOpException>(() => server.WriteAsync(blocking, One));
+        Assert.True(later.IsClosed);
+        Assert.EndsWith(": its poller was disposed", later.Message, StringComparison.Ordinal);
 
         // The descriptors are their owners' still.
         server.Dispose();
