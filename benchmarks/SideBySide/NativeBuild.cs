@@ -62,7 +62,9 @@ internal sealed record NativeBuild(string Compiler, string[] Arguments, string F
         if (Tool.Run(Compiler, Arguments, Folder, "", offline) is not { } build) return Missing(Package);
         if (build.ExitCode != 0)
         {
-            throw new InvalidOperationException($"{Compiler}, for {Path.GetFileName(Output)}: exit code {build.ExitCode}, 0 was expected.\n{build.Output}{build.Error}");
+            string program = Path.GetFileName(Output);
+            throw new InvalidOperationException(
+                $"{Compiler}, for {program}: exit code {build.ExitCode}, 0 was expected.\n{build.Output}{build.Error}");
         }
         File.SetLastWriteTimeUtc(Output, DateTime.UtcNow); // Publishing keeps the time of an output that did not change.
         return null;

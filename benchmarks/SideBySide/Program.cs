@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
+using System.Runtime.InteropServices;
 using SideBySide;
 using Spectre.Console;
 
@@ -12,8 +13,8 @@ Option<bool> smoke = new("--smoke")
 };
 Option<string?> peerNames = new("--peers")
 {
-    Description = "The peers, with commas between them, or all. By default the main ones; a full run has the others too, under three loads. "
-        + $"One of: {string.Join(", ", Peer.All.Select(static peer => peer.Name))}.",
+    Description = "The peers, with commas between them, or all. By default the main ones; a full run has the others too, under three "
+        + $"loads. One of: {string.Join(", ", Peer.All.Select(static peer => peer.Name))}.",
     HelpName = "a,b",
 };
 Option<string?> loadNames = new("--loads")
@@ -52,6 +53,7 @@ int Main(ParseResult result, CancellationToken cancel)
 {
     try
     {
+        if (!OperatingSystem.IsLinux()) throw new FormatException($"{RuntimeInformation.OSDescription}: Linux was expected.");
         bool isSmoke = result.GetValue(smoke), isFull = result.GetValue(full);
         Timing timing = isSmoke ? Timing.Smoke : isFull ? Timing.Full : Timing.Quick;
         if (result.GetValue(rounds) is { } n) timing = timing with { MainRounds = n, Rounds = n };
@@ -68,6 +70,9 @@ int Main(ParseResult result, CancellationToken cancel)
         string folder = result.GetValue(output)?.FullName
             ?? (isFull ? Path.Combine(Repository.Folder ?? throw Nowhere(), "docs", "benchmarks")
                 : Path.Combine(AppContext.BaseDirectory, "results"));
+
+        // Not after an hour's run.
+        CheckWritable(folder);
 
         // What is named is measured under every load.
         if (result.GetValue(peerNames) is not null) peers = [.. peers.Select(static peer => peer with { Main = true })];
@@ -86,6 +91,20 @@ int Main(ParseResult result, CancellationToken cancel)
     {
         Console.Error.WriteLine("interrupted; every server has been ended, and no results were written");
         return 130;
+    }
+}
+
+static void CheckWritable(string folder)
+{
+    try
+    {
+        Directory.CreateDirectory(folder);
+        using FileStream probe = new(Path.Combine(folder, Path.GetRandomFileName()), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1,
+            FileOptions.DeleteOnClose);
+    }
+    catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+    {
+        throw new FormatException($"--out \"{folder}\": {e.Message} A folder to write to was expected.");
     }
 }
 

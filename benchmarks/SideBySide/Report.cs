@@ -71,15 +71,15 @@ internal static class Report
         string rounds = timing.Rounds == 1
             ? "One round"
             : $"Medians of {timing.Rounds} rounds{more}, with the least and the most; ratios are taken within a round";
-        double warmUp = timing.WarmUp.TotalSeconds, rest = warmUp * Timing.Rests, longest = timing.LongestWarmUp.TotalSeconds;
+        double warmUp = timing.WarmUp.TotalSeconds, rest = warmUp * Timing.QuietRuns, longest = timing.LongestWarmUp.TotalSeconds;
         text.AppendLine(Invariant, $"{machine.Processor}, {machine.Cores} cores, {machine.System}, {machine.DotNet}.");
         text.AppendLine(Invariant, $"{toolchains} {machine.Date}, commit {machine.Commit ?? "unknown"}.\n");
         text.AppendLine(machine.ServerAndGeneratorApart
             ? "Server and load generator have a core each, unless a load says otherwise."
             : "Server and load generator share the one core there is: figures of throughput and latency are of both.");
         text.AppendLine(Invariant, $"{rounds}.");
-        text.AppendLine(Invariant, $"Every peer in turn, each in a new process, warmed up for {warmUp} s (one with a JIT: until that has rested");
-        text.AppendLine(Invariant, $"for {rest} s, or for {longest} s), measured for {timing.Window.TotalSeconds} s.");
+        text.AppendLine(Invariant, $"Every peer in turn, each in a new process, warmed up for {warmUp} s (one with a JIT: until that");
+        text.AppendLine(Invariant, $"has rested for {rest} s, or for {longest} s), measured for {timing.Window.TotalSeconds} s.");
         text.AppendLine("100 % of CPU is one core. Latencies are of requests that ask for no work. At a fixed rate they count from when a");
         text.AppendLine("message was due, and the generator's CPU is that of its watching the clock.");
         text.AppendLine("System calls are counted under strace, which slows the server, so that it finds more to do at each wake-up.");

@@ -8,15 +8,15 @@ namespace SideBySide;
 /// </summary>
 internal sealed record Timing(int MainRounds, int Rounds, TimeSpan LongestWarmUp, TimeSpan WarmUp, TimeSpan Window)
 {
-    /// <summary>How many times <see cref="WarmUp"/> the JIT is to rest for.</summary>
-    public const int Rests = 3;
+    /// <summary>How many runs of <see cref="WarmUp"/> on end the JIT is to rest for.</summary>
+    public const int QuietRuns = 3;
 
-    /// <summary>How many methods it compiles meanwhile at most; there is always one now and then.</summary>
-    public const int Few = 8;
+    /// <summary>How many methods it compiles in each of them at most; there is always one now and then.</summary>
+    public const int MaxCompiled = 8;
 
     public static Timing Smoke { get; } = Of(1, 1, 0.02, 0.02, 0.05);
     public static Timing Quick { get; } = Of(2, 2, 2, 0.3, 0.8);
-    public static Timing Full { get; } = Of(7, 3, 8, 0.5, 1.5);
+    public static Timing Full { get; } = Of(5, 3, 8, 0.5, 1.5);
 
     public int RoundsOf(Load load) => load.Quick ? MainRounds : Rounds;
 
@@ -29,6 +29,7 @@ internal sealed record Sample(string Load, string Peer, int Round)
 {
     public double? Rate { get; init; } // Messages each second that were asked for; null in a closed loop.
     public double WarmUpSeconds { get; init; }
+    public double? CompiledMethods { get; init; } // Meanwhile: few, where the warm-up was long enough.
     public double Seconds { get; init; }
     public double Messages { get; init; }
     public double MessagesPerSecond { get; init; }
@@ -84,15 +85,20 @@ internal sealed class Sampling(Cores cores, Timing timing)
         using LoadGenerator generator = LoadGenerator.Create(load, server.Port);
         generator.Connect(cancel);
         TimeSpan warmUp = WarmUp(peer, server, generator, rate, cancel);
-        (double? residentPerIdle, double? managedPerIdle) = load.Idle > 0 ? ConnectIdle(server, generator, load, cancel) : (null, null);
+        (double? residentPerIdle, double? managedPerIdle) = (null, null);
+        if (load.Idle > 0)
+        {
+            (residentPerIdle, managedPerIdle) = ConnectIdle(server, generator, load, cancel);
+            warmUp += WarmUp(peer, server, generator, rate, cancel); // What the connects and the collection left cold.
+        }
 
-        PeerStatistics memoryBefore = server.Ask("stats");
+        PeerStatistics before = server.Ask("stats");
         long busyCpu = Machine.BusyCpu(), serverCpu = LibC.ProcessCpu(server.Id), ownCpu = LibC.ThreadCpu();
         LoadResult result = generator.Run(timing.Window, rate, cancel);
         ownCpu = LibC.ThreadCpu() - ownCpu;
         serverCpu = LibC.ProcessCpu(server.Id) - serverCpu;
         busyCpu = Machine.BusyCpu() - busyCpu;
-        PeerStatistics memoryAfter = server.Ask("stats");
+        PeerStatistics after = server.Ask("stats");
         (long resident, int threads) = server.Look();
 
         double nanoseconds = result.Elapsed.TotalNanoseconds;
@@ -100,6 +106,7 @@ internal sealed class Sampling(Cores cores, Timing timing)
         {
             Rate = rate > 0 ? rate : null,
             WarmUpSeconds = warmUp.TotalSeconds,
+            CompiledMethods = peer.HasJit ? after.Compiled - before.Compiled : null,
             Seconds = result.Elapsed.TotalSeconds,
             Messages = result.Messages,
             MessagesPerSecond = result.Messages / result.Elapsed.TotalSeconds,
@@ -112,7 +119,7 @@ internal sealed class Sampling(Cores cores, Timing timing)
             P99Microseconds = Percentile(result, 99),
             P999Microseconds = Percentile(result, 99.9),
             MaxMicroseconds = Percentile(result, 100),
-            AllocatedBytes = (memoryAfter.Allocated - memoryBefore.Allocated) / result.Messages,
+            AllocatedBytes = (after.Allocated - before.Allocated) / result.Messages,
             ResidentBytes = resident,
             Threads = threads,
             ResidentBytesPerIdle = residentPerIdle,
@@ -126,17 +133,17 @@ internal sealed class Sampling(Cores cores, Timing timing)
         TimeSpan elapsed = generator.Run(timing.WarmUp, rate, cancel).Elapsed;
         if (!peer.HasJit) return elapsed;
         long? compiled = server.Ask("stats").Compiled;
-        for (int rests = 0; rests < Timing.Rests && elapsed < timing.LongestWarmUp;)
+        for (int quiet = 0; quiet < Timing.QuietRuns && elapsed < timing.LongestWarmUp;)
         {
             elapsed += generator.Run(timing.WarmUp, rate, cancel).Elapsed;
             long? before = compiled;
             compiled = server.Ask("stats").Compiled;
-            rests = compiled - before <= Timing.Few ? rests + 1 : 0;
+            quiet = compiled - before <= Timing.MaxCompiled ? quiet + 1 : 0;
         }
         return elapsed;
     }
 
-    private static (double?, double?) ConnectIdle(Server server, LoadGenerator generator, Load load, CancellationToken cancel)
+    private static (double Resident, double? Managed) ConnectIdle(Server server, LoadGenerator generator, Load load, CancellationToken cancel)
     {
         PeerStatistics before = server.Ask("collect");
         long resident = server.Look().Resident;

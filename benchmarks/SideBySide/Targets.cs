@@ -70,7 +70,13 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
         return Figure.Of(Results.Ratios(Rounds(results, Ours), Rounds(results, better)).Values);
     }
 
-    public string Verdict(Figure? measured) => measured is not { } figure ? "not measured" : IsMet(figure.Median) ? "met" : "missed";
+    /// <summary>Whether the median meets it, and whether every round says the same.</summary>
+    public string Verdict(Figure? measured)
+    {
+        if (measured is not { } figure) return "not measured";
+        string verdict = IsMet(figure.Median) ? "met" : "missed";
+        return IsMet(figure.Least) == IsMet(figure.Most) ? verdict : $"{verdict}, not in every round";
+    }
 
     // Of what is counted, less than a half is none.
     private bool IsMet(double median) => Limit == 0 ? median < 0.5 : AtLeast ? median >= Limit : median <= Limit;

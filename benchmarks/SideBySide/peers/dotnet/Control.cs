@@ -13,7 +13,8 @@ internal static class Control
         while (Console.ReadLine() is { } line)
         {
             long managed = GC.GetTotalMemory(forceFullCollection: line == "collect");
-            Console.WriteLine($$"""{"allocated":{{GC.GetTotalAllocatedBytes(precise: true)}},"managed":{{managed}},"compiled":{{JitInfo.GetCompiledMethodCount()}}}""");
+            long allocated = GC.GetTotalAllocatedBytes(precise: true), compiled = JitInfo.GetCompiledMethodCount();
+            Console.WriteLine($$"""{"allocated":{{allocated}},"managed":{{managed}},"compiled":{{compiled}}}""");
         }
     }
 

@@ -1,0 +1,84 @@
+using BenchmarkDotNet.Attributes;
+using Poller.Abstractions;
+using Poller.Net;
+
+namespace Poller.Benchmarks;
+
+/// <summary>
+/// One thread waits in the read side, another in the write side: of one desc, where both write to the same cache lines, and of two. The
+/// difference is what padding could save at most, on a machine that has two processors for them. Counted is one wait on each side.
+/// </summary>
+public class PollDescSidesBenchmarks
+{
+    private const int Waits = 1 << 16;
+
+    private readonly PollDesc[] _descs = [.. Enumerable.Range(0, 8).Select(static slot => new PollDesc((uint)slot))]; // Two lie far apart.
+    private readonly Side[] _sides = [new(PollMode.Read, PollReadiness.Readable), new(PollMode.Write, PollReadiness.Writable)];
+    private readonly Barrier _barrier = new(3);
+    private readonly Thread[] _threads;
+    private bool _stopping; // Written before the barrier that the threads read it after; so are the sides' descs.
+
+    private sealed class Side(PollMode mode, PollReadiness readiness) : PollWaiter
+    {
+        public PollDesc Desc { get; set; } = null!;
+
+        internal override bool TryWakeThread() => false;
+
+        public override void Execute() => throw new InvalidOperationException("the waiter was run; it was only to be made runnable.");
+
+        public void Go()
+        {
+            PollEvent ready = new(Desc.Token, readiness);
+            for (int i = 0; i < Waits; i++)
+            {
+                if (Desc.Park(mode, this) != PollPark.Parked) throw new InvalidOperationException("the waiter was expected to park.");
+                Desc.Notify(ready, out PollWaiter? reader, out PollWaiter? writer);
+                if ((reader ?? writer) != this) throw new InvalidOperationException("the waiter that had parked was expected.");
+                Desc.Consume(mode);
+            }
+        }
+    }
+
+    public PollDescSidesBenchmarks() => _threads = [.. _sides.Select(side => new Thread(() => GoInTurn(side)) { IsBackground = true })];
+
+    [GlobalSetup]
+    public void Setup()
+    {
+        for (int i = 0; i < _descs.Length; i++) _descs[i].Open(fd: i);
+        foreach (Thread thread in _threads) thread.Start();
+    }
+
+    [Benchmark(Baseline = true, OperationsPerInvoke = Waits)]
+    public void TwoDescs() => Go(_descs[0], _descs[^1]);
+
+    [Benchmark(OperationsPerInvoke = Waits)]
+    public void OneDesc() => Go(_descs[0], _descs[0]);
+
+    [GlobalCleanup]
+    public void Cleanup()
+    {
+        _stopping = true;
+        _barrier.SignalAndWait();
+        foreach (Thread thread in _threads) thread.Join();
+        _barrier.Dispose();
+    }
+
+    // Together through the barrier to begin, and together through it when both have done theirs.
+    private void Go(PollDesc read, PollDesc write)
+    {
+        (_sides[0].Desc, _sides[1].Desc) = (read, write);
+        _barrier.SignalAndWait();
+        _barrier.SignalAndWait();
+    }
+
+    private void GoInTurn(Side side)
+    {
+        while (true)
+        {
+            _barrier.SignalAndWait();
+            if (_stopping) return;
+            side.Go();
+            _barrier.SignalAndWait();
+        }
+    }
+}
