@@ -16,7 +16,7 @@ internal static class Parsers
             ? $"--listen \"{text}\": network:host:port was expected, like tcp:127.0.0.1:8888."
             : network.Length == 0
             ? $"--listen \"{text}\": no network; network:host:port was expected, like tcp::8888."
-            : $"--listen \"{text}\": unknown network \"{network}\"; tcp, tcp4 or tcp6 was expected.");
+            : $"--listen \"{text}\": unknown network \"{network}\"; network:host:port was expected, like tcp:127.0.0.1:8888, with tcp, tcp4 or tcp6.");
         return null;
     }
 

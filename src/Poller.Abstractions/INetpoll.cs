@@ -11,7 +11,8 @@ namespace Poller.Abstractions;
 /// </para>
 /// <para>
 /// Threads: one thread at a time polls, not always the same one; the caller sees to it. Every other member is safe from any thread while
-/// another polls. <see cref="IDisposable.Dispose"/> frees the kernel object once no call is inside the poller. Except for
+/// another polls. <see cref="IDisposable.Dispose"/> frees the kernel object once no call is inside the poller: it ends
+/// no <see cref="Poll"/> that blocks, which takes a <see cref="Break"/>. A second one does nothing. Except for it,
 /// <see cref="Name"/> and <see cref="Trigger"/>, members throw <see cref="InvalidOperationException"/> before <see cref="Init"/> and
 /// <see cref="ObjectDisposedException"/> after <see cref="IDisposable.Dispose"/>.
 /// </para>

@@ -11,7 +11,9 @@ public sealed class NetpollException : IOException
     /// <param name="errno">The system's number for the error.</param>
     /// <param name="hint">What was expected, or what to do, when the error's own text does not say it.</param>
     public NetpollException(string operation, int errno, string? hint = null)
-        : base(string.Create(CultureInfo.InvariantCulture, $"{operation}: {Marshal.GetPInvokeErrorMessage(errno)} (errno {errno}){(hint is null ? "" : ": " + hint)}"))
+        : base(string.Create(
+            CultureInfo.InvariantCulture,
+            $"{operation}: {Marshal.GetPInvokeErrorMessage(errno)} (errno {errno}){(hint is null ? "" : ": " + hint)}"))
     {
         Operation = operation;
         Errno = errno;

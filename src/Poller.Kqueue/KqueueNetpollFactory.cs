@@ -7,7 +7,7 @@ namespace Poller.Kqueue;
 /// Makes <see cref="KqueueNetpoll"/>s. Supported on macOS, FreeBSD, OpenBSD and NetBSD, and on Linux where a kqueue library is found: the
 /// one whose path <c>POLLER_KQUEUE_LIBRARY</c> holds, else <c>libkqueue.so.0</c>. Safe from any thread.
 /// </summary>
-/// <remarks>libkqueue stands in for a kernel, to try the backend out; it loses events under load. On Linux use epoll.</remarks>
+/// <remarks>A kqueue library stands in for a kernel, to try the backend out, and has not been run with. On Linux use epoll.</remarks>
 public sealed class KqueueNetpollFactory : INetpollFactory
 {
     internal const string BackendName = "kqueue";

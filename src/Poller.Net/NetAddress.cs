@@ -145,7 +145,8 @@ internal readonly struct NetAddress
     {
         AddressFamily family = Family;
         int port = Port;
-        List<IPEndPoint> found = [.. addresses.Where(a => family == AddressFamily.Unspecified || a.AddressFamily == family).Select(a => new IPEndPoint(a, port))];
+        List<IPEndPoint> found = [.. addresses.Where(a => family == AddressFamily.Unspecified || a.AddressFamily == family)
+            .Select(a => new IPEndPoint(a, port))];
         if (found.Count > 0) return found;
         string kind = family == AddressFamily.InterNetwork ? "an IPv4" : "an IPv6";
         throw Unresolved(operation, new SocketException((int)SocketError.NoData), $"{kind} address of {Host} was expected for {Network}");

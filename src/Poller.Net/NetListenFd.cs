@@ -36,7 +36,10 @@ internal sealed class NetListenFd : NetFd
         NetListenFd? listener = null;
         try
         {
-            if (local.AddressFamily == AddressFamily.InterNetworkV6) Check(api.SetOption(fd, SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, dualStack ? 0 : 1));
+            if (local.AddressFamily == AddressFamily.InterNetworkV6)
+            {
+                Check(api.SetOption(fd, SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, dualStack ? 0 : 1));
+            }
             Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, 1));
             SocketAddress address = local.Serialize();
             Check(api.Bind(fd, address.Buffer.Span[..address.Size]));
@@ -70,7 +73,8 @@ internal sealed class NetListenFd : NetFd
                 Errno.EADDRINUSE => "a port that nobody listens on was expected, or 0",
                 Errno.EADDRNOTAVAIL => "an address of this machine was expected",
                 Errno.EACCES => "a port that this user may take was expected, from 1024 up",
-                Errno.EMFILE or Errno.ENFILE => $"{DescriptorReserve.Size + 1} free descriptors were expected: one to listen, the others in reserve",
+                Errno.EMFILE or Errno.ENFILE =>
+                    $"{DescriptorReserve.Size + 1} free descriptors were expected: one to listen, the others in reserve",
                 _ => null,
             });
         }
@@ -173,7 +177,7 @@ internal sealed class NetListenFd : NetFd
         if (_inShortage) return;
         _inShortage = true;
         _poller.Warn(
-            $"accept {Network} {LocalEndPoint}: {Errno.ToException(errno).Message}. New connections wait; it tries again after 5 ms, and then after "
-            + "twice as long each time, up to 1 s.");
+            $"accept {Network} {LocalEndPoint}: {Errno.ToException(errno).Message}. New connections wait; it tries again after 5 ms, and then "
+            + "after twice as long each time, up to 1 s.");
     }
 }

@@ -27,12 +27,13 @@ public sealed class NetStack
     }
 
     /// <summary>
-    /// Listens on <paramref name="address"/>. No host, as in <c>:8888</c>, is every address of the machine, IPv4 and IPv6, or the one
-    /// family the network names. A name is looked up, and an IPv4 address of it preferred. Port 0 lets the system choose.
+    /// Listens on <paramref name="address"/>. No host, as in <c>:8888</c>, or <c>[::]</c> is every address of the machine, IPv4 and IPv6, or
+    /// the one family the network names. A name is looked up, and an IPv4 address of it preferred. Port 0 lets the system choose.
     /// </summary>
     /// <exception cref="ArgumentException">The network is not known.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
     /// <exception cref="NetOpException">The system refused, or does not know the name.</exception>
+    /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     public ConnListener Listen(string network, string address)
     {
         NetAddress parsed = NetAddress.Parse(network, address);
@@ -44,6 +45,7 @@ public sealed class NetStack
     /// with no host.
     /// </summary>
     /// <exception cref="NetOpException">The system refused.</exception>
+    /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     public TcpConnListener ListenTcp(IPEndPoint local)
     {
         ArgumentNullException.ThrowIfNull(local);
@@ -52,11 +54,12 @@ public sealed class NetStack
 
     /// <summary>
     /// Connects to <paramref name="address"/>. The addresses of a name are tried in turn, and the error is the first one's. No host is this
-    /// machine.
+    /// machine. Where nobody answers it takes as long as the system lets it, which may be minutes, unless the token ends it.
     /// </summary>
     /// <exception cref="ArgumentException">The network is not known.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
-    /// <exception cref="NetOpException">The system or the peer refused, or the name is not known.</exception>
+    /// <exception cref="NetOpException">The system or the peer refused, or the name is not known; or the poller was disposed meanwhile.</exception>
+    /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public async ValueTask<Conn> DialAsync(string network, string address, CancellationToken cancellationToken = default) =>
         await DialAsync(NetAddress.Parse(network, address), new DialMode(Blocking: false, null, cancellationToken)).ConfigureAwait(false);
@@ -66,11 +69,15 @@ public sealed class NetStack
     /// when it takes longer than <paramref name="timeout"/>, over all addresses; null leaves that to the system. Looking up a name counts,
     /// but is not cut short.
     /// </summary>
-    public Conn Dial(string network, string address, TimeSpan? timeout = null) =>
-        Blocking.Result(DialAsync(NetAddress.Parse(network, address), new DialMode(Blocking: true, Deadline(timeout), CancellationToken.None)));
+    public Conn Dial(string network, string address, TimeSpan? timeout = null)
+    {
+        DialMode mode = new(Blocking: true, Deadline(timeout), CancellationToken.None);
+        return Blocking.Result(DialAsync(NetAddress.Parse(network, address), mode));
+    }
 
     /// <summary>Connects to one address.</summary>
-    /// <exception cref="NetOpException">The system or the peer refused.</exception>
+    /// <exception cref="NetOpException">The system or the peer refused; or the poller was disposed meanwhile.</exception>
+    /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public ValueTask<TcpConn> DialTcpAsync(IPEndPoint remote, CancellationToken cancellationToken = default)
     {
@@ -106,15 +113,22 @@ public sealed class NetStack
     private DateTimeOffset? Deadline(TimeSpan? timeout)
     {
         if (timeout is not { } span || span == Timeout.InfiniteTimeSpan) return null;
-        if (span <= TimeSpan.Zero) throw new ArgumentOutOfRangeException(nameof(timeout), span, "a time-out above zero, or null, was expected.");
+        if (span <= TimeSpan.Zero)
+        {
+            throw new ArgumentOutOfRangeException(nameof(timeout), span, "a time-out above zero, or null, was expected.");
+        }
         DateTimeOffset now = _poller.TimeProvider.GetUtcNow();
         return span < DateTimeOffset.MaxValue - now ? now + span : DateTimeOffset.MaxValue;
     }
 
-    private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) => new(NetListenFd.Listen(_poller, _networks[network], local, dualStack));
+    private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) =>
+        new(NetListenFd.Listen(_poller, _networks[network], local, dualStack));
 
-    private async ValueTask<TcpConn> DialAsync(NetAddress address, DialMode mode) =>
-        await DialSerialAsync(address.Network, await address.ForDialAsync(mode.Blocking, mode.Token).ConfigureAwait(false), mode).ConfigureAwait(false);
+    private async ValueTask<TcpConn> DialAsync(NetAddress address, DialMode mode)
+    {
+        IReadOnlyList<IPEndPoint> addresses = await address.ForDialAsync(mode.Blocking, mode.Token).ConfigureAwait(false);
+        return await DialSerialAsync(address.Network, addresses, mode).ConfigureAwait(false);
+    }
 
     private async ValueTask<TcpConn> DialAsync(string network, IPEndPoint remote, DialMode mode)
     {

@@ -31,7 +31,10 @@ public sealed class TcpConn : Conn
     /// <exception cref="NetOpException">The system refused.</exception>
     public void SetLinger(int? seconds)
     {
-        if (seconds is < 0 or > ushort.MaxValue) throw new ArgumentOutOfRangeException(nameof(seconds), seconds, "null, or 0 to 65535 seconds, was expected.");
+        if (seconds is < 0 or > ushort.MaxValue)
+        {
+            throw new ArgumentOutOfRangeException(nameof(seconds), seconds, "null, or 0 to 65535 seconds, was expected.");
+        }
         _fd.SetOption(SocketOptionLevel.Socket, SocketOptionName.Linger, seconds ?? -1, "set linger");
         _fd.Lingers = seconds > 0;
     }

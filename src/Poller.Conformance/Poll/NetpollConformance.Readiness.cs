@@ -169,7 +169,8 @@ public abstract partial class NetpollConformance
         {
             socket.Connect(address);
         }
-        catch (SocketException error) when (error.SocketErrorCode is SocketError.WouldBlock or SocketError.InProgress or SocketError.ConnectionRefused)
+        catch (SocketException error)
+            when (error.SocketErrorCode is SocketError.WouldBlock or SocketError.InProgress or SocketError.ConnectionRefused)
         {
             // It goes on in the kernel, or is over already: the poller tells.
         }

@@ -170,7 +170,8 @@ public abstract partial class NetpollConformance : IDisposable
     {
         // A level-triggered poller may keep the hang-up to itself: who arms again is told again.
         if (IsLevel) wanted &= ~PollReadiness.ReadHangup;
-        PollMode mode = (wanted.HasFlag(PollReadiness.Readable) ? PollMode.Read : 0) | (wanted.HasFlag(PollReadiness.Writable) ? PollMode.Write : 0);
+        PollMode mode = (wanted.HasFlag(PollReadiness.Readable) ? PollMode.Read : 0)
+            | (wanted.HasFlag(PollReadiness.Writable) ? PollMode.Write : 0);
         Arm(fd, token, mode);
 
         PollReadiness seen = PollReadiness.None;

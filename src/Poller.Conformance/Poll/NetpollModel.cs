@@ -237,7 +237,8 @@ internal sealed class NetpollModel
             foreach ((NetpollSide side, string name, bool can) in sides)
             {
                 if (IsDue(side, can)) continue;
-                List<string> set = _trigger == PollTrigger.Edge || side is { IsArmed: true, IsReady: true } ? may : side.IsArmed ? notReady : notArmed;
+                bool mayCome = _trigger == PollTrigger.Edge || side is { IsArmed: true, IsReady: true };
+                List<string> set = mayCome ? may : side.IsArmed ? notReady : notArmed;
                 set.Add($"{name} of {end}");
             }
         }

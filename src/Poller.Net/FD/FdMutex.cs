@@ -127,7 +127,10 @@ internal struct FdMutex
         while (true)
         {
             long old = Volatile.Read(ref _state);
-            if ((old & bit) == 0 || (old & References) == 0) throw new InvalidOperationException($"FdMutex: {mode} was unlocked that nobody had locked.");
+            if ((old & bit) == 0 || (old & References) == 0)
+            {
+                throw new InvalidOperationException($"FdMutex: {mode} was unlocked that nobody had locked.");
+            }
             if ((old & waits) != 0)
             {
                 if (TryHandOver(mode)) return false;
@@ -204,7 +207,8 @@ internal struct FdMutex
                 if ((old & waits) == 0) return false;
                 if (Interlocked.CompareExchange(ref _state, old - wait, old) == old) break;
             }
-            first = queues.Of(mode).First?.Value ?? throw new InvalidOperationException($"FdMutex: {mode} counts one who queues, and nobody does.");
+            first = queues.Of(mode).First?.Value
+                ?? throw new InvalidOperationException($"FdMutex: {mode} counts one who queues, and nobody does.");
             queues.Of(mode).RemoveFirst();
         }
         first.SetResult(true);

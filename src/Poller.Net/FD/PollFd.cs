@@ -13,9 +13,9 @@ namespace Poller.Net;
 // that may have come since (it skips Reset) nor tries a read that would fail, but waits at once. Over a level-triggered poller that wait
 // is safe in any case, as it is for what there is and not for what comes.
 //
-// A write does not Reset its side at all. Each edge of arriving bytes says "writable" too, so that the side is nearly always Ready: forgetting
-// that for each write, and having the next edge set it again, costs two atomic operations a message. A write that does meet a full
-// socket finds the old readiness, tries once more, and then waits.
+// A write does not Reset its side at all. Each edge of arriving bytes says "writable" too, so that the side is nearly always Ready:
+// forgetting that for each write, and having the next edge set it again, costs two atomic operations a message. A write that does meet a
+// full socket finds the old readiness, tries once more, and then waits.
 
 /// <summary>An open descriptor in a poller. Safe from any thread: one operation a direction at a time, others queue.</summary>
 internal abstract class PollFd : IDisposable
@@ -73,9 +73,9 @@ internal abstract class PollFd : IDisposable
     /// <summary>An operation reads it before it queues, to tell "closed before the call" from "closed during it".</summary>
     public bool IsClosed => _mutex.IsClosed;
 
-    private PollDesc Desc => _desc ?? throw new InvalidOperationException($"fd {Fd} is not in a poller; Init was expected to be called first.");
+    private PollDesc Desc => _desc ?? throw NotInPoller();
 
-    private PollLoop Loop => _loop ?? throw new InvalidOperationException($"fd {Fd} is not in a poller; Init was expected to be called first.");
+    private PollLoop Loop => _loop ?? throw NotInPoller();
 
     /// <summary>Registers the descriptor with a loop, for life. When that fails it is closed.</summary>
     public void Init(PollLoop loop)
@@ -175,8 +175,11 @@ internal abstract class PollFd : IDisposable
     }
 
     /// <summary>The blocking form of <see cref="WriteAsync"/>.</summary>
-    public void Write(ReadOnlySpan<byte> buffer) =>
-        RunBlocking(PollMode.Write, PollOpKind.Write, MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(buffer), buffer.Length)); // Only ever read from.
+    public void Write(ReadOnlySpan<byte> buffer)
+    {
+        Span<byte> bytes = MemoryMarshal.CreateSpan(ref MemoryMarshal.GetReference(buffer), buffer.Length); // Only ever read from.
+        RunBlocking(PollMode.Write, PollOpKind.Write, bytes);
+    }
 
     /// <summary>
     /// Waits until a side is ready. The caller holds a reference and is the side's only waiter. 0, or why the wait ended; a cancelled
@@ -299,7 +302,8 @@ internal abstract class PollFd : IDisposable
     protected TimeSpan TimeLeft(PollMode mode)
     {
         long deadline = Desc.Deadlines?.Of(mode) ?? PollDeadlines.None;
-        return deadline == PollDeadlines.None ? TimeSpan.MaxValue : new TimeSpan(Math.Max(0, deadline - Loop.Timers.Now) / TimeSpan.NanosecondsPerTick);
+        if (deadline == PollDeadlines.None) return TimeSpan.MaxValue;
+        return new TimeSpan(Math.Max(0, deadline - Loop.Timers.Now) / TimeSpan.NanosecondsPerTick);
     }
 
     /// <summary>Takes a reference for an operation without a lock. False when the descriptor is closed.</summary>
@@ -325,12 +329,15 @@ internal abstract class PollFd : IDisposable
         if (_mutex.Decref()) Destroy();
     }
 
+    private InvalidOperationException NotInPoller() => new($"fd {Fd} is not in a poller; Init was expected to be called first.");
+
     private static ValueTask<T> FromError<T>(Exception error, CancellationToken token) =>
         error is OperationCanceledException ? ValueTask.FromCanceled<T>(token) : ValueTask.FromException<T>(error);
 
     // One of these: an operation that waits, an error, a place in the queue, a result.
     private PollOp? Begin(
-        PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token, out int result, out Exception? error, out FdWaiter? waiter)
+        PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token,
+        out int result, out Exception? error, out FdWaiter? waiter)
     {
         error = null;
         waiter = null;
@@ -348,7 +355,8 @@ internal abstract class PollFd : IDisposable
         }
     }
 
-    private PollOp? BeginLocked(PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token, out int result, out Exception? error)
+    private PollOp? BeginLocked(
+        PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token, out int result, out Exception? error)
     {
         error = null;
         int done = 0;
@@ -494,6 +502,8 @@ internal abstract class PollFd : IDisposable
         int result = Api.Close(Fd);
 
         // close(2) frees the descriptor whatever it returns; EBADF says that someone else had closed it.
-        if (result == -Errno.EBADF) _loop?.Report($"close fd {Fd}", new NetpollException($"close fd {Fd}", Errno.EBADF, "it was closed elsewhere"));
+        if (result != -Errno.EBADF) return;
+        string operation = $"close fd {Fd}";
+        _loop?.Report(operation, new NetpollException(operation, Errno.EBADF, "it was closed elsewhere"));
     }
 }

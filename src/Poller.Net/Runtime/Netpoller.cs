@@ -37,8 +37,15 @@ public sealed partial class Netpoller : IDisposable
     {
         ArgumentNullException.ThrowIfNull(backend);
         options ??= new NetpollerOptions();
-        if (options.Loops is < 1 or > MaxLoops) throw new ArgumentOutOfRangeException(nameof(options), options.Loops, $"Loops: 1 to {MaxLoops} was expected.");
-        if (!Enum.IsDefined(options.Dispatch)) throw new ArgumentOutOfRangeException(nameof(options), options.Dispatch, "Dispatch: Adaptive, Inline or ThreadPool was expected.");
+        if (options.Loops is < 1 or > MaxLoops)
+        {
+            throw new ArgumentOutOfRangeException(nameof(options), options.Loops, $"Loops: 1 to {MaxLoops} was expected.");
+        }
+        if (!Enum.IsDefined(options.Dispatch))
+        {
+            const string Expected = "Dispatch: Adaptive, Inline or ThreadPool was expected.";
+            throw new ArgumentOutOfRangeException(nameof(options), options.Dispatch, Expected);
+        }
         if (!backend.IsSupported(out string? reason)) throw new PlatformNotSupportedException($"{backend.Name}: {reason}");
 
         _backend = backend;

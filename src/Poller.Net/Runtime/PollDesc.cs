@@ -144,7 +144,10 @@ internal sealed class PollDesc(uint slot)
             int old = Interlocked.CompareExchange(ref side.State, Wait, Nil);
             if (old == Nil) break;
             if (old == Ready && Interlocked.CompareExchange(ref side.State, Nil, Ready) == Ready) return PollPark.Ready;
-            if (old != Ready) throw new InvalidOperationException($"fd {_fd}: a second waiter came to the {mode} side; one was expected (state {old}).");
+            if (old != Ready)
+            {
+                throw new InvalidOperationException($"fd {_fd}: a second waiter came to the {mode} side; one was expected (state {old}).");
+            }
         }
 
         // Announced; now look. Pairs with Evict, Expire and Unblock, which publish before they unblock.

@@ -68,7 +68,8 @@ internal sealed class PollLoop
         // A poll's time-out follows the kernel's clock. Any other clock needs a timer of its own to end the poll.
         if (owner.TimeProvider != TimeProvider.System)
         {
-            _timer = owner.TimeProvider.CreateTimer(static loop => ((PollLoop)loop!).Wake(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+            _timer = owner.TimeProvider.CreateTimer(
+                static loop => ((PollLoop)loop!).Wake(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         }
     }
 
@@ -142,7 +143,8 @@ internal sealed class PollLoop
         Cache.Free(desc);
         throw new NetpollException($"{_poll.Name} open fd {fd}", errno, errno switch
         {
-            Errno.EPERM => "it cannot be polled (regular files and directories cannot); a socket, a pipe, a terminal or the like was expected",
+            Errno.EPERM =>
+                "it cannot be polled (regular files and directories cannot); a socket, a pipe, a terminal or the like was expected",
             Errno.EBADF => "an open descriptor was expected",
             Errno.EEXIST => "the descriptor is in the poller already; each is opened once",
             _ => null,
@@ -163,7 +165,11 @@ internal sealed class PollLoop
         try
         {
             int errno = _poll.Close(desc.Fd, desc.Token);
-            if (errno != 0) Report($"{_poll.Name} close fd {desc.Fd}", new NetpollException($"{_poll.Name} close fd {desc.Fd}", errno, "it was closed elsewhere before it left the poller"));
+            if (errno != 0)
+            {
+                string operation = $"{_poll.Name} close fd {desc.Fd}";
+                Report(operation, new NetpollException(operation, errno, "it was closed elsewhere before it left the poller"));
+            }
         }
         catch (ObjectDisposedException) when (IsStopping)
         {
@@ -325,7 +331,8 @@ internal sealed class PollLoop
     {
         if (Dispatch == NetpollDispatch.Inline)
         {
-            throw new InvalidOperationException("a blocking call on the loop's own thread would wait for itself: with inline dispatch, await the call's async form.");
+            throw new InvalidOperationException(
+                "a blocking call on the loop's own thread would wait for itself: with inline dispatch, await the call's async form.");
         }
         uint lead = Lead;
         if (LoopThreads.TermOfThisThread == TermOf(lead) && !IsPolling(lead)) TryPromote(lead);

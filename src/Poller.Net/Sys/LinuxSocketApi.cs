@@ -185,7 +185,9 @@ internal sealed unsafe partial class LinuxSocketApi : ISocketApi
         try
         {
             string text = File.ReadAllText("/proc/sys/net/core/somaxconn");
-            return int.TryParse(text.AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value > 0 ? value : SoMaxConn;
+            return int.TryParse(text.AsSpan().Trim(), NumberStyles.None, CultureInfo.InvariantCulture, out int value) && value > 0
+                ? value
+                : SoMaxConn;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
