@@ -52,8 +52,8 @@ internal sealed class Server : IDisposable
             RedirectStandardError = true,
         };
 
-        // On one processor the runtime waits ten times as long for its start to end before it compiles what is hot: a warm-up of half a
-        // minute. What it comes to is the same.
+        // On one processor the runtime waits ten times as long for its start to end before it compiles what is hot, and half of it is
+        // not done after ten seconds. What it comes to is the same.
         if (peer.HasJit) start.Environment["DOTNET_TC_DelaySingleProcMultiplier"] = "1";
         foreach ((string name, string value) in peer.Environment) start.Environment[name] = value;
         Server server = new(peer, Process.Start(start)!);
