@@ -285,6 +285,18 @@ internal static class Mutations
             """,
             "set deadline ‖ leader sleeps"),
         new(
+            "the loop stops and its leader is not woken",
+            "PollLoop.cs",
+            """
+                    Threads.Stop();
+                    Wake();
+            """,
+            """
+                    Threads.Stop();
+            """,
+            "schedule ‖ stop",
+            "helper leads ‖ stop"),
+        new(
             "what is scheduled while the loop stops is not looked for",
             "PollLoop.cs",
             "        if (IsStopping) AddAll(_injected.TakeAll());",

@@ -292,6 +292,87 @@ public sealed class DispatchTests
     }
 
     [Fact]
+    public async Task A_thread_that_waits_for_long_counts_no_longer_as_one_that_waits()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        LoopThreads threads = fixture.Poller.Loops[0].Threads;
+        using ManualResetEventSlim entered = new();
+        using ManualResetEvent release = new(initialState: false);
+
+        // The monitor would count its own looks.
+        Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Sysmon!.IsAsleep, Fixture.Patience), "the monitor never rested.");
+        fixture.Poller.Sysmon!.Stop();
+        Task blocked = BlockAsync();
+        await Operation.OnOwnThread(() =>
+        {
+            client.Write(One);
+            Assert.True(entered.Wait(Fixture.Patience));
+            Assert.True(SpinWait.SpinUntil(() => threads.AnyWaits(looks: 2), Fixture.Patience));
+            Assert.True(threads.AnyWaits(looks: 2));
+            Assert.False(threads.AnyWaits(looks: 2));
+        });
+        release.Set();
+        await blocked.WaitAsync(Fixture.Patience);
+
+        async Task BlockAsync()
+        {
+            await server.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            entered.Set();
+            Assert.True(release.WaitOne(Fixture.Patience * 2));
+        }
+    }
+
+    [Fact]
+    public async Task A_shared_loop_counts_the_handlers_that_run_for_long_with_others_behind_them()
+    {
+        if (Environment.ProcessorCount == 1) return; // Not counted on one core.
+        using Fixture fixture = new();
+        (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, 5).Select(_ => fixture.PairAsync()))];
+        PollLoop loop = fixture.Poller.Loops[0];
+        using SemaphoreSlim done = new(0);
+        Task[] handlers = [GateAsync(), .. pairs[1..].Select(pair => ComputeAsync(pair.Server))];
+
+        // The monitor would end the sharing.
+        Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Sysmon!.IsAsleep, Fixture.Patience), "the monitor never rested.");
+        fixture.Poller.Sysmon!.Stop();
+        loop.IsShared = true;
+        uint before = loop.SlowRuns;
+        await Operation.OnOwnThread(() =>
+        {
+            // A helper may take the lead and find them one by one.
+            long start = Stopwatch.GetTimestamp();
+            do
+            {
+                pairs[0].Client.Write(One);
+                for (int i = 1; i < pairs.Length; i++) Assert.True(done.Wait(Fixture.Patience));
+            }
+            while (loop.SlowRuns == before && Stopwatch.GetElapsedTime(start) < Fixture.Patience);
+        });
+        Assert.NotEqual(before, loop.SlowRuns);
+        foreach ((TcpConn client, TcpConn _) in pairs) client.Dispose();
+        await Task.WhenAll(handlers).WaitAsync(Fixture.Patience);
+
+        async Task GateAsync()
+        {
+            while (await pairs[0].Server.ReadAsync(new byte[1]).ConfigureAwait(false) > 0)
+            {
+                foreach ((TcpConn client, TcpConn _) in pairs[1..]) client.Write(One);
+            }
+        }
+
+        async Task ComputeAsync(TcpConn conn)
+        {
+            while (await conn.ReadAsync(new byte[1]).ConfigureAwait(false) > 0)
+            {
+                long start = Stopwatch.GetTimestamp();
+                while (Stopwatch.GetElapsedTime(start).TotalMilliseconds < 2) Thread.SpinWait(100);
+                done.Release();
+            }
+        }
+    }
+
+    [Fact]
     public void A_successor_has_its_place_from_when_it_is_reserved()
     {
         using Fixture fixture = new();
