@@ -5,6 +5,8 @@ namespace SideBySide;
 /// </summary>
 internal sealed record Peer(string Name, string Title, string Program, string[] Arguments, bool Main = true)
 {
+    public const string BaselineName = "baseline";
+
     /// <summary>Variables of its environment.</summary>
     public (string Name, string Value)[] Environment { get; init; } = [];
 
@@ -50,6 +52,10 @@ internal sealed record Peer(string Name, string Title, string Program, string[] 
         Native("c-uring", "io_uring (C)", NativeBuild.C("uring", "liburing.h", "liburing-dev", "-luring")),
         Native("c-epoll", "epoll (C)", NativeBuild.C("epoll", "sys/epoll.h", "libc6-dev")),
     ];
+
+    /// <summary>PollerKit's peer of another build, <c>PollerKitPeer.dll</c> of another commit for example.</summary>
+    public static Peer Baseline(FileInfo program) =>
+        new(BaselineName, $"PollerKit, adaptive, epoll, of {program.FullName}", Tool.DotNet, [program.FullName, "adaptive", "epoll"]);
 
     private static Peer PollerKit(string dispatch, string backend, bool main = true) =>
         DotNet($"pollerkit-{dispatch}-{backend}", $"PollerKit, {dispatch}, {backend}", "PollerKitPeer", dispatch, backend) with

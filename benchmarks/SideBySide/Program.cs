@@ -29,9 +29,15 @@ Option<DirectoryInfo?> output = new("--out")
     Description = "Where results and plots go. By default a folder of the build's output, or docs/benchmarks for --full.",
     HelpName = "DIR",
 };
+Option<FileInfo?> baseline = new("--baseline")
+{
+    Description = "PollerKitPeer.dll of another build, an earlier commit's for example: measured in turn with the other peers, and what "
+        + "ratios divide by.",
+    HelpName = "FILE",
+};
 RootCommand root = new("Measures PollerKit's echo server side by side with its peers: whole servers, one load generator.")
 {
-    quick, full, smoke, peerNames, loadNames, rounds, output,
+    quick, full, smoke, peerNames, loadNames, rounds, output, baseline,
 };
 root.Validators.Add(result =>
 {
@@ -76,6 +82,11 @@ int Main(ParseResult result, CancellationToken cancel)
 
         // What is named is measured under every load.
         if (result.GetValue(peerNames) is not null) peers = [.. peers.Select(static peer => peer with { Main = true })];
+        if (result.GetValue(baseline) is { } other)
+        {
+            if (!other.Exists) throw new FormatException($"--baseline \"{other}\": a PollerKitPeer.dll that is there was expected.");
+            peers = [Peer.Baseline(other), .. peers];
+        }
         Results results = WithProgress(new Run(peers, loads, timing), cancel);
         Report.Write(results, timing, folder);
         Plots.Write(results, folder);

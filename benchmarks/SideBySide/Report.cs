@@ -100,26 +100,15 @@ internal static class Report
 
     private static void AppendTargets(StringBuilder text, Results results)
     {
-        Peer[] peers = [.. results.Peers.Where(peer => Target.All.Any(target => target.Of(results, peer.Name) is not null))];
         text.AppendLine("\n## Targets\n");
         text.AppendLine("Of PollerKit, adaptive, epoll. Where the target is a multiple of another peer, the ratio to it was measured.");
-        text.AppendLine("Each peer's own median follows. Managed bytes include the handler that waits and its task.\n");
-        text.Append("| figure | target | measured | verdict |");
-        foreach (Peer peer in peers) text.Append(Invariant, $" {peer.Title} |");
-        text.Append("\n|---|---|--:|---|");
-        foreach (Peer _ in peers) text.Append("--:|");
-        text.AppendLine();
+        text.AppendLine("Each peer's own figures stand in the tables of the loads. Managed bytes include the handler that waits and its task.\n");
+        text.AppendLine("| figure | target | measured | verdict |\n|---|---|--:|---|");
         foreach (Target target in Target.All)
         {
             Figure? measured = target.Measured(results);
             text.Append(Invariant, $"| {target.Title} | {target.Goal} | {measured?.Show(target.MeasuredFormat) ?? "–"} | ");
-            text.Append(Invariant, $"{target.Verdict(measured)} |");
-            foreach (Peer peer in peers)
-            {
-                string? median = target.Of(results, peer.Name)?.Median.ToString(target.Format, Invariant);
-                text.Append(Invariant, $" {median ?? "–"} |");
-            }
-            text.AppendLine();
+            text.AppendLine(Invariant, $"{target.Verdict(measured)} |");
         }
     }
 

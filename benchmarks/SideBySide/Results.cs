@@ -86,9 +86,11 @@ internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadO
     /// <summary>The peers that are measured under the load.</summary>
     public IReadOnlyList<Peer> PeersUnder(Load load) => [.. Peers.Where(load.Has)];
 
-    /// <summary>What ratios are to: System.Net.Sockets, or else the first peer that is there.</summary>
-    public Peer? Reference =>
-        Peers.Where(peer => !Missing.ContainsKey(peer.Name)).OrderByDescending(static peer => peer.Name == "sockets").FirstOrDefault();
+    /// <summary>
+    /// The peer that ratios divide by: the baseline where one was given, else System.Net.Sockets, else the first peer that is there.
+    /// </summary>
+    public Peer? Reference => Peers.Where(peer => !Missing.ContainsKey(peer.Name))
+        .OrderByDescending(static peer => peer.Name switch { Peer.BaselineName => 2, "sockets" => 1, _ => 0 }).FirstOrDefault();
 
     public IEnumerable<Sample> Of(Load load, Peer peer) => Samples.Where(sample => sample.Load == load.Name && sample.Peer == peer.Name);
 

@@ -74,8 +74,9 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
     public string Verdict(Figure? measured)
     {
         if (measured is not { } figure) return "not measured";
-        string verdict = IsMet(figure.Median) ? "met" : "missed";
-        return IsMet(figure.Least) == IsMet(figure.Most) ? verdict : $"{verdict}, not in every round";
+        bool met = IsMet(figure.Median);
+        if (IsMet(figure.Least) == IsMet(figure.Most)) return met ? "met" : "missed";
+        return met ? "met by the median; some rounds missed it" : "missed by the median; some rounds met it";
     }
 
     // Of what is counted, less than a half is none.
