@@ -306,7 +306,7 @@ internal static class Mutations
         // The monitor's sleep.
         new(
             "the leader publishes that it runs by a store, not an exchange",
-            "PollLoop.cs",
+            "LoopTerms.cs",
             "Interlocked.Exchange(ref _lead, running);",
             "Volatile.Write(ref _lead, running);",
             "leader runs ‖ monitor falls asleep"),
@@ -319,21 +319,21 @@ internal static class Mutations
         new(
             "the monitor does not look whether a leader runs",
             "Sysmon.cs",
-            "if (Array.TrueForAll(loops, static loop => PollLoop.IsPolling(loop.Lead))) _noticed.WaitOne();",
+            "if (Array.TrueForAll(loops, static loop => LoopTerms.IsPolling(loop.Terms.Lead))) _noticed.WaitOne();",
             "_noticed.WaitOne();",
             "leader runs ‖ monitor falls asleep"),
 
-        // PollLoop: leadership.
+        // LoopTerms.
         new(
             "a leader that was deposed polls",
-            "PollLoop.cs",
+            "LoopTerms.cs",
             "if (Interlocked.CompareExchange(ref _lead, running | Polling, running) != running) return;",
             "Interlocked.Exchange(ref _lead, running | Polling);",
             "leader promoted ‖ old leader claims",
             "leader hands off ‖ leader promoted"),
         new(
             "a term is ended by a store, not an exchange",
-            "PollLoop.cs",
+            "LoopTerms.cs",
             "if (Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead) return false;",
             "Volatile.Write(ref _lead, lead + NextTerm);",
             "leader promoted ‖ old leader claims",

@@ -2,12 +2,12 @@ using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
 
+/// <summary>A thread that was reserved.</summary>
+internal sealed class LoopThread;
+
 /// <summary>The threads of a loop, which the scenario gives it: each of them runs <see cref="Serve"/>.</summary>
 internal sealed class LoopThreads(PollLoop loop, string name)
 {
-    /// <summary>A thread that was reserved.</summary>
-    internal sealed class Follower;
-
     [ThreadStatic]
     private static uint _termOfThisThread;
 
@@ -29,21 +29,21 @@ internal sealed class LoopThreads(PollLoop loop, string name)
 
     public static void NoteRun() { }
 
-    public Follower? TryReserve()
+    public LoopThread? TryReserve()
     {
         Fence("Reserve");
         if (_idle == 0) return null;
         _idle--;
-        return new Follower();
+        return new LoopThread();
     }
 
-    public void Release(Follower follower)
+    public void Release(LoopThread follower)
     {
         Fence("Release");
         _idle++;
     }
 
-    public void Lead(Follower follower, uint term)
+    public void Lead(LoopThread follower, uint term)
     {
         Fence("Lead");
         _terms.Enqueue(term);
@@ -66,16 +66,16 @@ internal sealed class LoopThreads(PollLoop loop, string name)
             ControlledThread.WaitUntil(() => _terms.Count > 0 || _stopped, new Site("Wait", $"{name}, for a role", "", 0));
             if (!_terms.TryDequeue(out uint term)) return;
             _termOfThisThread = term;
-            loop.LeadTerm(term);
+            loop.Terms.LeadTerm(term);
         }
     }
 
     /// <summary>The body of a thread that helps, and leads where that falls to it.</summary>
     public void Help()
     {
-        if (!loop.Help(out uint term)) return;
+        if (!loop.Terms.Help(out uint term)) return;
         _termOfThisThread = term;
-        loop.LeadTerm(term);
+        loop.Terms.LeadTerm(term);
     }
 
     private static void Fence(string operation) => ControlledThread.Step(new Site(operation, "thread", "", 0))?.Fence();

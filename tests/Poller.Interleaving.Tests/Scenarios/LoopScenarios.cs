@@ -210,8 +210,8 @@ internal static class LoopScenarios
         /// <summary>What the monitor does when it takes the leader to be stuck.</summary>
         public void PromoteOnce()
         {
-            uint lead = It.Lead;
-            if (!PollLoop.IsPolling(lead)) It.TryPromote(lead);
+            uint lead = It.Terms.Lead;
+            if (!LoopTerms.IsPolling(lead)) It.Terms.TryPromote(lead);
         }
     }
 

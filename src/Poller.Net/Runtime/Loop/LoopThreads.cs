@@ -10,52 +10,14 @@ namespace Poller.Net;
 /// <summary>The threads of one loop. Safe from any thread.</summary>
 internal sealed class LoopThreads(PollLoop loop, string name)
 {
-    internal enum Role
-    {
-        None,
-        Lead,
-        Help,
-        End,
-    }
-
-    /// <summary>A thread as the others see it.</summary>
-    public sealed class Follower
-    {
-        // Constant after StartFollower.
-        internal Thread? Thread;
-
-        // Written under the lock on the follower. The role is there from when it is given until it is taken up.
-        internal volatile Role Role;
-        internal uint Term;
-
-        // Written by the thread itself: changes with each waiter that it ran.
-        internal uint Runs;
-
-        // Touched by the monitor alone, for AnyWaits.
-        internal uint RunsSeen;
-        internal int LooksWaited;
-
-        // One that sleeps or waits in its handler holds none. Nor does one in a system call that blocks, but that is not seen from here.
-        internal bool HoldsCore => Role != Role.None || (Thread!.ThreadState & ThreadState.WaitSleepJoin) == 0;
-    }
-
-    [ThreadStatic]
-    private static PollLoop? _loopOfThisThread;
-
-    [ThreadStatic]
-    private static uint _termOfThisThread;
-
-    [ThreadStatic]
-    private static Follower? _thisThread;
-
     private static readonly int MaxRunning = Math.Max(2, Environment.ProcessorCount);
     private static readonly int MaxIdle = Math.Max(16, Environment.ProcessorCount);
 
     private readonly Lock _lock = new();
 
     // Guarded by the lock; the places are read without, where a stale number does no harm.
-    private readonly Stack<Follower> _idle = new();
-    private readonly List<Follower> _active = [];
+    private readonly Stack<LoopThread> _idle = new();
+    private readonly List<LoopThread> _active = [];
     private int _places; // Those of the active, and of who is reserved.
     private bool _stopped;
 
@@ -69,10 +31,10 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     public static int Max { get; } = Math.Max(64, 4 * Environment.ProcessorCount);
 
     /// <summary>The loop whose thread this is, or null.</summary>
-    public static PollLoop? LoopOfThisThread => _loopOfThisThread;
+    public static PollLoop? LoopOfThisThread => LoopThread.Current?.Loop;
 
-    /// <summary>The term this thread leads or led.</summary>
-    public static uint TermOfThisThread => _termOfThisThread;
+    /// <summary>The term that this thread leads or led.</summary>
+    public static uint TermOfThisThread => LoopThread.Current?.Term ?? uint.MaxValue;
 
     /// <summary>
     /// Whether one more thread may be active. The leader runs waiters in place only while it could be succeeded. Nobody but a promotion,
@@ -89,42 +51,31 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         bool any = false;
         lock (_lock)
         {
-            foreach (Follower follower in _active)
-            {
-                uint runs = Volatile.Read(ref follower.Runs);
-                if (runs != follower.RunsSeen) (follower.RunsSeen, follower.LooksWaited) = (runs, 0);
-                if (!follower.HoldsCore && follower.LooksWaited < looks)
-                {
-                    follower.LooksWaited++;
-                    any = true;
-                }
-            }
+            // Each of them: it counts the looks.
+            foreach (LoopThread thread in _active) any |= thread.Waits(looks);
         }
         return any;
     }
 
     /// <summary>This thread has run a waiter, while the loop is shared.</summary>
-    public static void NoteRun()
-    {
-        if (_thisThread is { } follower) Volatile.Write(ref follower.Runs, follower.Runs + 1);
-    }
+    public static void NoteRun() => LoopThread.Current?.NoteRun();
 
     /// <summary>
     /// Has a new thread lead the first term, with a follower at hand where it may need one: when descriptors are short, no thread starts.
     /// </summary>
     public void StartLeader(bool withFollower)
     {
-        Follower leader = StartFollower();
+        LoopThread leader = StartFollower();
         if (withFollower)
         {
             try
             {
-                Follower idle = StartFollower();
+                LoopThread idle = StartFollower();
                 lock (_lock) _idle.Push(idle);
             }
             catch
             {
-                Assign(leader, Role.End, 0);
+                leader.Assign(LoopRole.End, 0);
                 throw;
             }
         }
@@ -133,7 +84,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     }
 
     /// <summary>Has a follower that <see cref="TryReserve"/> gave lead <paramref name="term"/>.</summary>
-    public void Lead(Follower follower, uint term) => Activate(follower, Role.Lead, term);
+    public void Lead(LoopThread follower, uint term) => Activate(follower, LoopRole.Lead, term);
 
     /// <summary>
     /// Has an idle follower help, unless that would take the place of the leader's successor, or as many threads run as there are cores (on
@@ -150,15 +101,15 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// An idle follower or a new one, for the caller alone, and a place among the active. Null when there is no place, or when the system
     /// starts no thread; it does not without a free descriptor.
     /// </summary>
-    public Follower? TryReserve() => TryTake(spare: 0, mayStart: true);
+    public LoopThread? TryReserve() => TryTake(spare: 0, mayStart: true);
 
     /// <summary>Returns a reserved follower that was not needed, and its place.</summary>
-    public void Release(Follower follower)
+    public void Release(LoopThread follower)
     {
         lock (_lock)
         {
             _places--;
-            if (_stopped || _idle.Count >= MaxIdle) Assign(follower, Role.End, 0);
+            if (_stopped || _idle.Count >= MaxIdle) follower.Assign(LoopRole.End, 0);
             else _idle.Push(follower);
         }
     }
@@ -169,7 +120,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         lock (_lock)
         {
             _stopped = true;
-            while (_idle.TryPop(out Follower? follower)) Assign(follower, Role.End, 0);
+            while (_idle.TryPop(out LoopThread? follower)) follower.Assign(LoopRole.End, 0);
         }
     }
 
@@ -183,12 +134,32 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         if (ExecutionContext.Capture() != _clean) ExecutionContext.Restore(_clean!);
     }
 
+    /// <summary>Rests a thread that has nothing left to do. False when there are enough idle threads: then it is to end.</summary>
+    public bool Retire(LoopThread self)
+    {
+        lock (_lock)
+        {
+            _places--;
+            _active.Remove(self);
+            if (_stopped || _idle.Count >= MaxIdle) return false;
+            _idle.Push(self);
+        }
+
+        // A leader that published its batch while this thread was on its way out counted it among those that run, and woke nobody. It had
+        // said before that it runs.
+        if (loop.Terms.IsShared && !LoopTerms.IsPolling(loop.Terms.Lead)) TryWakeHelper();
+        return true;
+    }
+
+    /// <summary>Notes the context of a thread that has run nothing, for <see cref="ResetThread"/>. For a new thread.</summary>
+    public void NoteClean() => _clean ??= ExecutionContext.Capture();
+
     private int CountRunning()
     {
         int running = 0;
         lock (_lock)
         {
-            foreach (Follower follower in _active)
+            foreach (LoopThread follower in _active)
             {
                 if (follower.HoldsCore) running++;
             }
@@ -199,17 +170,17 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     private bool TryHelp(bool mayStart)
     {
         if (TryTake(spare: 1, mayStart) is not { } follower) return false;
-        Activate(follower, Role.Help, 0);
+        Activate(follower, LoopRole.Help, 0);
         return true;
     }
 
     // Leaves as many places as are to be spared.
-    private Follower? TryTake(int spare, bool mayStart)
+    private LoopThread? TryTake(int spare, bool mayStart)
     {
         lock (_lock)
         {
             if (_places + spare >= Max) return null;
-            if (_idle.TryPop(out Follower? idle))
+            if (_idle.TryPop(out LoopThread? idle))
             {
                 _places++;
                 return idle;
@@ -229,96 +200,19 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     }
 
     // The role first: until it has one a follower seems to wait in a handler.
-    private void Activate(Follower follower, Role role, uint term)
+    private void Activate(LoopThread follower, LoopRole role, uint term)
     {
         lock (_lock)
         {
-            Assign(follower, role, term);
+            follower.Assign(role, term);
             _active.Add(follower);
         }
     }
 
-    private Follower StartFollower()
+    private LoopThread StartFollower()
     {
-        Follower follower = new();
-        follower.Thread = new Thread(() => Serve(follower)) { IsBackground = true, Name = name };
-        StartThread(follower.Thread);
+        LoopThread follower = new(this, loop, name);
+        follower.Start(StartThread);
         return follower;
-    }
-
-    private static void Assign(Follower follower, Role role, uint term)
-    {
-        lock (follower)
-        {
-            follower.Role = role;
-            follower.Term = term;
-            Monitor.Pulse(follower);
-        }
-    }
-
-    private void Serve(Follower self)
-    {
-        _loopOfThisThread = loop;
-        _thisThread = self;
-        _clean ??= ExecutionContext.Capture();
-        do
-        {
-            Role role;
-            uint term;
-            lock (self)
-            {
-                while (self.Role == Role.None)
-                {
-                    try
-                    {
-                        Monitor.Wait(self);
-                    }
-                    catch (ThreadInterruptedException)
-                    {
-                        // Meant for a handler that ran here, and came too late for it.
-                    }
-                }
-                role = self.Role;
-                term = self.Term;
-                self.Role = Role.None;
-            }
-            if (role == Role.End) return;
-            bool leads = role == Role.Lead;
-            if (leads) LeadHere(term);
-
-            // A deposed leader of a shared loop comes back to a core that is free: it helps before it rests.
-            if (leads && !loop.IsShared && !loop.IsStopping) continue;
-            while (HelpHere(out term)) LeadHere(term);
-        }
-        while (Retire(self));
-    }
-
-    private void LeadHere(uint term)
-    {
-        _termOfThisThread = term;
-        loop.LeadTerm(term);
-    }
-
-    private bool HelpHere(out uint term)
-    {
-        _termOfThisThread = uint.MaxValue;
-        return loop.Help(out term);
-    }
-
-    // False when there are enough idle threads without this one.
-    private bool Retire(Follower self)
-    {
-        lock (_lock)
-        {
-            _places--;
-            _active.Remove(self);
-            if (_stopped || _idle.Count >= MaxIdle) return false;
-            _idle.Push(self);
-        }
-
-        // A leader that published its batch while this thread was on its way out counted it among those that run, and woke nobody. It had
-        // said before that it runs.
-        if (loop.IsShared && !PollLoop.IsPolling(loop.Lead)) TryWakeHelper();
-        return true;
     }
 }

@@ -1,30 +1,17 @@
-using System.Diagnostics;
 using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The twin of netpoll and findrunnable in Go's runtime: one poller, its descriptors, its deadlines and what is ready.
+// The twin of netpoll in Go's runtime: one poller, its descriptors, its deadlines and what is ready.
 //
-// One thread at a time leads. It polls, fills the batch and, unless dispatch is ThreadPool, runs the batch in place. What it is about
-// stands in one word, term:31 polling:1:
-//
-//   term, polling -> term, running    by the leader, when the batch is published
-//   term, running -> term, polling    by the leader, when the batch is claimed to the end
-//   term, running -> term + 1, running  by the monitor, by the leader itself (hand-off) or by a helper that finds nothing left to claim: a
-//                                       follower leads from here on
-//
-// Only the thread whose term it is fills the batch, and only while polling; it cannot be deposed then. A deposed leader learns of it
-// after the waiter it runs; then it helps, where the loop is shared, or retires.
+// Any thread opens, closes, parks and schedules here. One thread at a time leads the loop (LoopTerms): it alone calls FillBatch, and runs what
+// that found.
 
 /// <summary>One loop of a <see cref="Netpoller"/>.</summary>
 internal sealed class PollLoop
 {
     private const int InitialEvents = 128;
     private const int MaxEvents = 1 << 16;
-    private const uint Polling = 1;
-    private const uint NextTerm = 2;
-    private static readonly long Slow = Stopwatch.Frequency / 2_000; // 0.5 ms
-    internal static readonly bool HasOneCore = Environment.ProcessorCount == 1;
 
     // Constant.
     private readonly Netpoller _owner;
@@ -32,7 +19,6 @@ internal sealed class PollLoop
     private readonly ITimer? _timer;
 
     // Atomic.
-    private uint _lead;
     private InjectedQueue _injected;
     private int _stopping;
 
@@ -41,19 +27,10 @@ internal sealed class PollLoop
     // and then reads theirs, each with a full fence between. So the leader sees the work or is broken out of its sleep.
     private long _sleepUntil;
 
-    // The first is written by the leader, the others by helpers too, who may lose a count: the monitor only asks whether they change.
-    private uint _progress;
-    private uint _helped;
-    private uint _slow;
-
-    // Written by the monitor.
-    private bool _isShared;
-
-    // For the statistics. The first two are written by the leader alone; the others are atomic.
+    // For the statistics. The first two are written by the leader alone; the last is atomic.
     private long _polls;
     private long _eventCount;
     private long _breaks;
-    private long _promotions;
 
     // Touched by the leader alone.
     private PollEvent[] _events = new PollEvent[InitialEvents];
@@ -63,6 +40,7 @@ internal sealed class PollLoop
         _owner = owner;
         _poll = poll;
         Timers = new PollTimers(owner.TimeProvider);
+        Terms = new LoopTerms(this);
         Threads = new LoopThreads(this, $"poller {poll.Name} {index}");
 
         // A poll's time-out follows the kernel's clock. Any other clock needs a timer of its own to end the poll.
@@ -79,7 +57,12 @@ internal sealed class PollLoop
 
     public ReadyBatch Batch { get; } = new();
 
+    public LoopTerms Terms { get; }
+
     public LoopThreads Threads { get; }
+
+    /// <summary>The monitor of a poller with adaptive dispatch.</summary>
+    public Sysmon? Sysmon => _owner.Sysmon;
 
     public TimeProvider Clock => _owner.TimeProvider;
 
@@ -87,37 +70,13 @@ internal sealed class PollLoop
 
     public bool IsStopping => Volatile.Read(ref _stopping) != 0;
 
-    /// <summary>Term and what the leader is about. While its low bit is set the leader polls.</summary>
-    public uint Lead => Volatile.Read(ref _lead);
-
-    /// <summary>
-    /// Changes with each waiter that the leader ran. One that a deposed leader ran to its end says nothing of its successor.
-    /// </summary>
-    public uint Progress => Volatile.Read(ref _progress);
-
-    /// <summary>Changes with each waiter that a helper ran.</summary>
-    public uint Helped => Volatile.Read(ref _helped);
-
-    /// <summary>Changes with each waiter that ran for long, with others behind it, while the loop was shared.</summary>
-    public uint SlowRuns => Volatile.Read(ref _slow);
-
-    /// <summary>
-    /// Whether a helper is woken with every batch: it takes the lead of one that is caught in a handler at once, and not when the monitor
-    /// looks. To be set while handlers run for long, as a wake-up costs about what an echo does.
-    /// </summary>
-    public bool IsShared { get => Volatile.Read(ref _isShared); set => Volatile.Write(ref _isShared, value); }
-
     public NetpollerStatistics Statistics => new()
     {
         Polls = Volatile.Read(ref _polls),
         Events = Volatile.Read(ref _eventCount),
         Breaks = Volatile.Read(ref _breaks),
-        Promotions = Volatile.Read(ref _promotions),
+        Promotions = Terms.Promotions,
     };
-
-    public static bool IsPolling(uint lead) => (lead & Polling) != 0;
-
-    private static uint TermOf(uint lead) => lead >> 1;
 
     /// <summary>Starts the first leader.</summary>
     public void Start() => Threads.StartLeader(withFollower: Dispatch == NetpollDispatch.Adaptive);
@@ -247,83 +206,10 @@ internal sealed class PollLoop
 
         // The leader may be caught in a handler that waits for one behind it, and the monitor ends too.
         while (Batch.TryClaim(out PollWaiter? waiter)) Queue(waiter);
-        uint lead = Lead;
-        if (Dispatch == NetpollDispatch.Adaptive && !IsPolling(lead)) TryPromote(lead);
+        uint lead = Terms.Lead;
+        if (Dispatch == NetpollDispatch.Adaptive && !LoopTerms.IsPolling(lead)) Terms.TryPromote(lead);
         Threads.Stop();
         Wake();
-    }
-
-    /// <summary>Leads for as long as the term is the caller's.</summary>
-    public void LeadTerm(uint term)
-    {
-        uint running = term << 1;
-        while (true)
-        {
-            if (IsShared && Batch.Remaining > 0) Threads.TryWakeHelper();
-            if (!RunBatch(term)) return;
-
-            // A leader that was deposed while it ran the last waiter finds the word changed.
-            if (Interlocked.CompareExchange(ref _lead, running | Polling, running) != running) return;
-            if (IsStopping)
-            {
-                AddAll(_injected.TakeAll());
-                _timer?.Dispose();
-                _poll.Dispose();
-                return;
-            }
-            int ready = FillBatch();
-            if (Dispatch == NetpollDispatch.ThreadPool)
-            {
-                Volatile.Write(ref _lead, running);
-            }
-            else
-            {
-                // A full fence, between publishing that the leader runs and looking whether the monitor sleeps.
-                Interlocked.Exchange(ref _lead, running);
-                if (ready > 0) _owner.Sysmon?.Wake();
-            }
-        }
-    }
-
-    /// <summary>
-    /// Runs what is left of the batch, as a helper of the leader. True when the leader still runs what it claimed after that: then the
-    /// caller leads <paramref name="term"/> in its place.
-    /// </summary>
-    public bool Help(out uint term)
-    {
-        // Where they share a core the leader comes first: what it runs would else wait for as long as the scheduler leaves this the core.
-        if (HasOneCore) Thread.Yield();
-        bool hasSuccessor = false;
-        while (Batch.TryClaim(out PollWaiter? waiter))
-        {
-            // This one may be caught as well.
-            if (!hasSuccessor && IsShared) hasSuccessor = Threads.TryWakeHelper();
-            Run(waiter);
-            Volatile.Write(ref _helped, _helped + 1);
-        }
-        uint lead = Lead;
-        term = TermOf(lead + NextTerm);
-        if (IsPolling(lead)) return false;
-        if (HasOneCore) Thread.Yield();
-        return TryEndTerm(lead);
-    }
-
-    /// <summary>
-    /// Has a follower lead in place of the leader that runs in <paramref name="lead"/>. False when that one is not stuck any more.
-    /// </summary>
-    public bool TryPromote(uint lead)
-    {
-        Debug.Assert(!IsPolling(lead));
-
-        // The successor first: a term that no thread can be had for would never end. The monitor tries again.
-        if (Threads.TryReserve() is not { } follower) return false;
-        if (!TryEndTerm(lead))
-        {
-            Threads.Release(follower);
-            return false;
-        }
-        Threads.Lead(follower, TermOf(lead + NextTerm));
-        return true;
     }
 
     /// <summary>Before a thread of this loop blocks in a call of this library: it must not lead on.</summary>
@@ -334,44 +220,11 @@ internal sealed class PollLoop
             throw new InvalidOperationException(
                 "a blocking call on the loop's own thread would wait for itself: with inline dispatch, await the call's async form.");
         }
-        uint lead = Lead;
-        if (LoopThreads.TermOfThisThread == TermOf(lead) && !IsPolling(lead)) TryPromote(lead);
+        Terms.HandOff();
     }
 
-    // Whoever succeeds has the next term to give away, or to lead.
-    private bool TryEndTerm(uint lead)
-    {
-        if (Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead) return false;
-        Interlocked.Increment(ref _promotions);
-        return true;
-    }
-
-    // Returns false when the term has ended.
-    private bool RunBatch(uint term)
-    {
-        while (Batch.TryClaim(out PollWaiter? waiter))
-        {
-            // The leader runs in place only while another thread could take its place; else it would be the last that polls.
-            if (Threads.HasPlace && !IsStopping) Run(waiter);
-            else Queue(waiter);
-            if (TermOf(Volatile.Read(ref _lead)) != term) return false;
-            Volatile.Write(ref _progress, _progress + 1);
-        }
-        return true;
-    }
-
-    private void Run(PollWaiter waiter)
-    {
-        // Not on one core, where the helper itself makes a handler last, by taking the core.
-        bool isShared = IsShared;
-        long start = isShared && !HasOneCore && Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;
-        waiter.Execute();
-        Threads.ResetThread();
-        if (isShared) LoopThreads.NoteRun();
-        if (start != 0 && Stopwatch.GetTimestamp() - start >= Slow) Volatile.Write(ref _slow, _slow + 1);
-    }
-
-    private int FillBatch()
+    /// <summary>Polls, and publishes what became runnable. Returns how many that is. For the leader, while it polls.</summary>
+    public int FillBatch()
     {
         Batch.Clear();
         int count = _poll.Poll(_events, Sleep());
@@ -395,6 +248,17 @@ internal sealed class PollLoop
         AddAll(_injected.TakeAll());
         return Batch.Publish();
     }
+
+    /// <summary>Frees the kernel objects, as the last act of the leader of a loop that was stopped.</summary>
+    public void Free()
+    {
+        AddAll(_injected.TakeAll());
+        _timer?.Dispose();
+        _poll.Dispose();
+    }
+
+    /// <summary>Has the thread pool run a waiter.</summary>
+    public static void Queue(PollWaiter waiter) => ThreadPool.UnsafeQueueUserWorkItem(waiter, preferLocal: false);
 
     // How long the poll may block, in ns; publishes it.
     private long Sleep()
@@ -439,8 +303,6 @@ internal sealed class PollLoop
             waiters = next;
         }
     }
-
-    private static void Queue(PollWaiter waiter) => ThreadPool.UnsafeQueueUserWorkItem(waiter, preferLocal: false);
 
     private void Break()
     {

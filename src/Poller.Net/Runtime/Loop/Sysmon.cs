@@ -39,7 +39,7 @@ internal sealed class Sysmon(PollLoop[] loops)
     // Atomic.
     private bool _stopped;
 
-    // Atomic. Pairs with PollLoop.LeadTerm: this is set and then the leaders are looked at; a leader says that it runs and then looks at
+    // Atomic. Pairs with LoopTerms.LeadTerm: this is set and then the leaders are looked at; a leader says that it runs and then looks at
     // this.
     private int _asleep;
 
@@ -64,7 +64,7 @@ internal sealed class Sysmon(PollLoop[] loops)
     internal void SleepUntilNoticed()
     {
         Interlocked.Exchange(ref _asleep, 1);
-        if (Array.TrueForAll(loops, static loop => PollLoop.IsPolling(loop.Lead))) _noticed.WaitOne();
+        if (Array.TrueForAll(loops, static loop => LoopTerms.IsPolling(loop.Terms.Lead))) _noticed.WaitOne();
         Volatile.Write(ref _asleep, 0);
     }
 
@@ -82,8 +82,8 @@ internal sealed class Sysmon(PollLoop[] loops)
                 Snapshot before = looks[i];
                 Snapshot now = Examine(loops[i], before);
                 looks[i] = now;
-                needed |= loops[i].IsShared && !PollLoop.IsPolling(now.Lead);
-                needed |= IsSameBatch(now, before) && (now.Progress == before.Progress || !PollLoop.HasOneCore);
+                needed |= loops[i].Terms.IsShared && !LoopTerms.IsPolling(now.Lead);
+                needed |= IsSameBatch(now, before) && (now.Progress == before.Progress || !LoopTerms.HasOneCore);
                 moved |= now.Progress != before.Progress;
             }
             if (needed)
@@ -108,10 +108,10 @@ internal sealed class Sysmon(PollLoop[] loops)
     {
         Snapshot now = new()
         {
-            Lead = loop.Lead,
-            Progress = loop.Progress,
-            Helped = loop.Helped,
-            SlowRuns = loop.SlowRuns,
+            Lead = loop.Terms.Lead,
+            Progress = loop.Terms.Progress,
+            Helped = loop.Terms.Helped,
+            SlowRuns = loop.Terms.SlowRuns,
             Epoch = loop.Batch.Epoch,
         };
         now.HelpersStoodStill = now.Helped == before.Helped ? Math.Min(before.HelpersStoodStill + 1, StuckLooks) : 0;
@@ -122,7 +122,7 @@ internal sealed class Sysmon(PollLoop[] loops)
         now.SharedLooksInRow = now.SharedLooksLeft > 0 ? before.SharedLooksInRow + 1 : 0;
         if (now.SharedLooksInRow > MaxSharedLooks) (now.SharedLooksInRow, now.SharedLooksLeft) = (0, 0);
         if (IsSameBatch(now, before)) Assist(loop, before, ref now);
-        loop.IsShared = now.SharedLooksLeft > 0;
+        loop.Terms.IsShared = now.SharedLooksLeft > 0;
         return now;
     }
 
@@ -131,14 +131,14 @@ internal sealed class Sysmon(PollLoop[] loops)
         if (now.Lead == before.Lead && now.Progress == before.Progress)
         {
             // On one core a helper is of use where the leader sleeps or waits: one that computes has the core already.
-            bool wantsHelpers = loop.Batch.Remaining > 0 && (!PollLoop.HasOneCore || loop.Threads.AnyWaits(SharedLooks));
-            if (!loop.TryPromote(now.Lead)) return;
+            bool wantsHelpers = loop.Batch.Remaining > 0 && (!LoopTerms.HasOneCore || loop.Threads.AnyWaits(SharedLooks));
+            if (!loop.Terms.TryPromote(now.Lead)) return;
 
             // The successor's term is what the next look compares with: it gets a full tick before it is judged.
-            now.Lead = loop.Lead;
+            now.Lead = loop.Terms.Lead;
             if (wantsHelpers) now.SharedLooksLeft = SharedLooks;
         }
-        else if (!PollLoop.HasOneCore && loop.Batch.Remaining > 0)
+        else if (!LoopTerms.HasOneCore && loop.Batch.Remaining > 0)
         {
             // Not after one look: a helper whose handler computes for some milliseconds is at work, and another beside it takes its core.
             if (!loop.Threads.TryStartHelper(othersAreStuck: now.HelpersStoodStill >= StuckLooks)) return;
@@ -147,7 +147,7 @@ internal sealed class Sysmon(PollLoop[] loops)
         }
     }
 
-    private static bool IsSameBatch(Snapshot now, Snapshot before) => !PollLoop.IsPolling(now.Lead) && now.Epoch == before.Epoch;
+    private static bool IsSameBatch(Snapshot now, Snapshot before) => !LoopTerms.IsPolling(now.Lead) && now.Epoch == before.Epoch;
 
     private bool Pause(int milliseconds)
     {

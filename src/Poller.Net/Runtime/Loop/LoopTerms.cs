@@ -1,0 +1,177 @@
+using System.Diagnostics;
+
+namespace Poller.Net;
+
+// The twin of schedule, execute and handoffp in Go's runtime/proc.go: who leads a loop, and who runs what it found.
+//
+// One thread at a time leads. It polls, fills the batch and, unless dispatch is ThreadPool, runs the batch in place. One word says which term
+// this is and what its leader does, term:31 polling:1:
+//
+//   term, polling -> term, running      by the leader, when it has published the batch
+//   term, running -> term, polling      by the leader, when the batch is claimed to the end
+//   term, running -> term + 1, running  by the monitor, by the leader itself (HandOff) or by a helper that finds nothing left to claim:
+//                                       another thread leads from here on
+//
+// Only the thread which has the term fills the batch, and only while it polls. Nobody can depose it then. A deposed leader learns of it after
+// the waiter that it runs. It then helps, if the loop is shared, or retires.
+
+/// <summary>The terms of one loop: who leads it, and what leader and helpers run.</summary>
+internal sealed class LoopTerms(PollLoop loop)
+{
+    private const uint Polling = 1;
+    private const uint NextTerm = 2;
+    private static readonly long Slow = Stopwatch.Frequency / 2_000; // 0.5 ms
+    internal static readonly bool HasOneCore = Environment.ProcessorCount == 1;
+
+    // Atomic.
+    private uint _lead;
+    private long _promotions;
+
+    // The leader writes the first. Helpers write the others too and may lose a count: the monitor only asks whether they change.
+    private uint _progress;
+    private uint _helped;
+    private uint _slow;
+
+    // Written by the monitor.
+    private bool _isShared;
+
+    /// <summary>The term, and in the low bit whether its leader polls.</summary>
+    public uint Lead => Volatile.Read(ref _lead);
+
+    /// <summary>
+    /// Changes with each waiter that the leader ran. A waiter that a deposed leader ran to its end does not count: it says nothing of the
+    /// successor.
+    /// </summary>
+    public uint Progress => Volatile.Read(ref _progress);
+
+    /// <summary>Changes with each waiter that a helper ran.</summary>
+    public uint Helped => Volatile.Read(ref _helped);
+
+    /// <summary>Changes with each waiter that ran for long, with others behind it, while the loop was shared.</summary>
+    public uint SlowRuns => Volatile.Read(ref _slow);
+
+    /// <summary>How often another thread took over from a leader that still ran a waiter.</summary>
+    public long Promotions => Volatile.Read(ref _promotions);
+
+    /// <summary>
+    /// Whether a helper is woken with every batch. It takes over at once from a leader that is caught in a handler; the monitor would do so
+    /// only at its next look. Set it only while handlers run for long: a wake-up costs about as much as an echo.
+    /// </summary>
+    public bool IsShared { get => Volatile.Read(ref _isShared); set => Volatile.Write(ref _isShared, value); }
+
+    public static bool IsPolling(uint lead) => (lead & Polling) != 0;
+
+    private static uint TermOf(uint lead) => lead >> 1;
+
+    /// <summary>Leads for as long as the term is the caller's.</summary>
+    public void LeadTerm(uint term)
+    {
+        uint running = term << 1;
+        while (true)
+        {
+            if (IsShared && loop.Batch.Remaining > 0) loop.Threads.TryWakeHelper();
+            if (!RunBatch(term)) return;
+
+            // A leader that was deposed while it ran the last waiter finds the word changed.
+            if (Interlocked.CompareExchange(ref _lead, running | Polling, running) != running) return;
+            if (loop.IsStopping)
+            {
+                loop.Free();
+                return;
+            }
+            int ready = loop.FillBatch();
+            if (loop.Dispatch == NetpollDispatch.ThreadPool)
+            {
+                Volatile.Write(ref _lead, running);
+            }
+            else
+            {
+                // A full fence, between publishing that the leader runs and looking whether the monitor sleeps.
+                Interlocked.Exchange(ref _lead, running);
+                if (ready > 0) loop.Sysmon?.Wake();
+            }
+        }
+    }
+
+    /// <summary>
+    /// Runs what is left of the batch, as a helper of the leader. True when the leader still runs what it claimed after that: then the
+    /// caller leads <paramref name="term"/> in its place.
+    /// </summary>
+    public bool Help(out uint term)
+    {
+        // If they share a core the leader comes first. Otherwise what it runs would wait until the scheduler takes the core from this thread.
+        if (HasOneCore) Thread.Yield();
+        bool hasSuccessor = false;
+        while (loop.Batch.TryClaim(out PollWaiter? waiter))
+        {
+            // This one may be caught as well.
+            if (!hasSuccessor && IsShared) hasSuccessor = loop.Threads.TryWakeHelper();
+            Run(waiter);
+            Volatile.Write(ref _helped, _helped + 1);
+        }
+        uint lead = Lead;
+        term = TermOf(lead + NextTerm);
+        if (IsPolling(lead)) return false;
+        if (HasOneCore) Thread.Yield();
+        return TryEndTerm(lead);
+    }
+
+    /// <summary>
+    /// Has a follower lead in place of the leader that runs in <paramref name="lead"/>. False when that leader is no longer stuck, or when
+    /// there is no thread to succeed it.
+    /// </summary>
+    public bool TryPromote(uint lead)
+    {
+        Debug.Assert(!IsPolling(lead));
+
+        // The successor first: without a thread for it, the term would never end. The monitor tries again.
+        if (loop.Threads.TryReserve() is not { } follower) return false;
+        if (!TryEndTerm(lead))
+        {
+            loop.Threads.Release(follower);
+            return false;
+        }
+        loop.Threads.Lead(follower, TermOf(lead + NextTerm));
+        return true;
+    }
+
+    /// <summary>Has a follower lead in place of the calling thread, if that leads.</summary>
+    public void HandOff()
+    {
+        uint lead = Lead;
+        if (LoopThreads.TermOfThisThread == TermOf(lead) && !IsPolling(lead)) TryPromote(lead);
+    }
+
+    // Whoever succeeds has the next term to give away, or to lead.
+    private bool TryEndTerm(uint lead)
+    {
+        if (Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead) return false;
+        Interlocked.Increment(ref _promotions);
+        return true;
+    }
+
+    // Returns false when the term has ended.
+    private bool RunBatch(uint term)
+    {
+        while (loop.Batch.TryClaim(out PollWaiter? waiter))
+        {
+            // The leader runs in place only while another thread could succeed it. Otherwise it would be the last that polls.
+            if (loop.Threads.HasPlace && !loop.IsStopping) Run(waiter);
+            else PollLoop.Queue(waiter);
+            if (TermOf(Volatile.Read(ref _lead)) != term) return false;
+            Volatile.Write(ref _progress, _progress + 1);
+        }
+        return true;
+    }
+
+    private void Run(PollWaiter waiter)
+    {
+        // Not on one core: there the helper itself makes a handler last, because it takes the core.
+        bool isShared = IsShared;
+        long start = isShared && !HasOneCore && loop.Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;
+        waiter.Execute();
+        loop.Threads.ResetThread();
+        if (isShared) LoopThreads.NoteRun();
+        if (start != 0 && Stopwatch.GetTimestamp() - start >= Slow) Volatile.Write(ref _slow, _slow + 1);
+    }
+}

@@ -1,0 +1,177 @@
+using System.Diagnostics;
+using static Poller.Net.Tests.Handlers;
+
+namespace Poller.Net.Tests;
+
+/// <summary>A handler that blocks or computes in adaptive dispatch, and what the others see of it.</summary>
+[Collection(nameof(Alone))]
+public sealed class AdaptiveTests
+{
+    [Fact]
+    public async Task A_handler_that_blocks_delays_the_others_by_less_than_20_ms()
+    {
+        const int Rounds = 5;
+        using Fixture fixture = new();
+        (TcpConn blockerClient, TcpConn blocker) = await fixture.PairAsync();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task echo = EchoAsync(server);
+        using ManualResetEventSlim entered = new();
+        List<double> worst = [];
+        for (int round = 0; round < Rounds; round++)
+        {
+            entered.Reset();
+            Task blocking = BlockAsync(blocker, entered);
+            await blockerClient.WriteAsync(One);
+            Assert.True(entered.Wait(Fixture.Patience));
+
+            // From a thread of the test's own: what is measured is the loop, not where the test goes on.
+            double slowest = 0;
+            long promotions = fixture.Poller.Statistics.Promotions;
+            for (int i = 0; i < 20; i++)
+            {
+                long start = Stopwatch.GetTimestamp();
+                client.Write(One);
+                Assert.Equal(1, client.Read(new byte[1]));
+                slowest = Math.Max(slowest, Stopwatch.GetElapsedTime(start).TotalMilliseconds);
+            }
+            Assert.False(blocking.IsCompleted, $"twenty echoes took longer than the handler blocked; the slowest {slowest} ms.");
+            worst.Add(slowest);
+            await blocking.WaitAsync(Fixture.Patience);
+        }
+        worst.Sort();
+        Assert.True(worst[Rounds / 2] < 20, $"the slowest echo of each round took {string.Join(", ", worst)} ms; less than 20 was expected of the median.");
+        client.Dispose();
+        await echo.WaitAsync(Fixture.Patience);
+
+        static async Task BlockAsync(TcpConn conn, ManualResetEventSlim entered)
+        {
+            await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            entered.Set();
+            using ManualResetEventSlim never = new();
+            never.Wait(200);
+        }
+    }
+
+    [Fact]
+    public async Task After_a_long_rest_a_blocked_leader_is_still_noticed()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
+        Task echo = EchoAsync(server2);
+        for (int round = 0; round < 3; round++)
+        {
+            Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Sysmon!.IsAsleep, Fixture.Patience), "the monitor never rested.");
+            using ManualResetEventSlim entered = new();
+            using ManualResetEventSlim release = new();
+            Task blocked = BlockAsync(server, entered, release);
+            client.Write(One);
+            Assert.True(entered.Wait(Fixture.Patience));
+            client2.Write(One);
+            Assert.Equal(1, client2.ReadByte()); // Not before a follower leads.
+            release.Set();
+            await blocked.WaitAsync(Fixture.Patience);
+        }
+        client2.Dispose();
+        await echo.WaitAsync(Fixture.Patience);
+
+        static async Task BlockAsync(TcpConn conn, ManualResetEventSlim entered, ManualResetEventSlim release)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            entered.Set();
+            release.Wait();
+        }
+    }
+
+    [Fact]
+    public async Task What_a_deposed_leader_runs_to_its_end_is_no_progress_of_its_successor()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        using ManualResetEventSlim entered = new(), release = new();
+        PollLoop loop = fixture.Poller.Loops[0];
+        Thread? deposed = null;
+        Task blocked = BlockAsync();
+
+        // It counts what it ran before it polls.
+        Assert.True(SpinWait.SpinUntil(() => LoopTerms.IsPolling(loop.Terms.Lead), Fixture.Patience));
+        uint progress = loop.Terms.Progress;
+        long promotions = fixture.Poller.Statistics.Promotions;
+        client.Write(One);
+        Assert.True(entered.Wait(Fixture.Patience));
+        Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Promotions > promotions, Fixture.Patience));
+        release.Set();
+        await blocked.WaitAsync(Fixture.Patience);
+        fixture.Poller.Dispose();
+        await Operation.OnOwnThread(() => Assert.True(deposed!.Join(Fixture.Patience))); // This may go on on the deposed thread.
+        Assert.Equal(progress, loop.Terms.Progress);
+
+        async Task BlockAsync()
+        {
+            await server.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            deposed = Thread.CurrentThread;
+            entered.Set();
+            Assert.True(release.Wait(Fixture.Patience * 2));
+        }
+    }
+
+    [Fact]
+    public async Task A_dispose_frees_what_stands_behind_a_blocked_handler()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
+        (TcpConn gate, TcpConn gated) = await fixture.PairAsync();
+        using ManualResetEventSlim release = new();
+        Task behind = ReleaseAsync(server2);
+        Task blocked = DisposeAndBlockAsync(server);
+
+        // The gate holds the loop while the other two become ready, so that one poll finds both.
+        using ManualResetEventSlim entered = new();
+        using ManualResetEventSlim open = new();
+        Task holding = HoldAsync(gated);
+        gate.Write(One);
+        Assert.True(entered.Wait(Fixture.Patience));
+        client.Write(One);
+        try
+        {
+            client2.Write(One);
+        }
+        catch (NetOpException e) when (e.IsClosed)
+        {
+            // The gate was held so long that another thread led on, and disposed already: that frees what would have stood behind.
+        }
+        open.Set();
+        await Task.WhenAll(behind, blocked, holding).WaitAsync(Fixture.Patience);
+
+        async Task HoldAsync(TcpConn conn)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            entered.Set();
+            open.Wait();
+        }
+
+        async Task DisposeAndBlockAsync(TcpConn conn)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            fixture.Poller.Dispose();
+            release.Wait();
+        }
+
+        async Task ReleaseAsync(TcpConn conn)
+        {
+            try
+            {
+                await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            }
+            catch (NetOpException e) when (e.IsClosed)
+            {
+                // As above: the dispose came before the byte, and freed it.
+            }
+            finally
+            {
+                release.Set();
+            }
+        }
+    }
+}

@@ -1,0 +1,88 @@
+using static Poller.Net.Tests.Handlers;
+
+namespace Poller.Net.Tests;
+
+/// <summary>Blocking calls of the library inside of a continuation.</summary>
+[Collection(nameof(Alone))]
+public sealed class BlockingCallTests
+{
+    [Fact]
+    public async Task A_blocking_call_on_a_loop_thread_hands_the_loop_over()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
+        Task<int> handler = HandleAsync(server, server2);
+        client.Write(One);
+
+        // What the handler waits for comes only after it waits; the loop that has to deliver it is the one it stands on.
+        Task<int> echo = client.ReadAsync(new byte[1]).AsTask();
+        Assert.Equal(1, await echo.WaitAsync(Fixture.Patience));
+        client2.Write([42]);
+        Assert.Equal(42, await handler.WaitAsync(Fixture.Patience));
+        Assert.NotEqual(0, fixture.Poller.Statistics.Promotions);
+
+        static async Task<int> HandleAsync(TcpConn conn, TcpConn other)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            conn.Write(One);
+            return other.ReadByte();
+        }
+    }
+
+    [Fact]
+    public async Task A_blocking_call_on_the_only_thread_there_is_throws()
+    {
+        using Fixture fixture = new(NetpollDispatch.Inline);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task handler = HandleAsync(server);
+        client.Write(One);
+        InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(() => handler.WaitAsync(Fixture.Patience));
+        Assert.Contains("inline dispatch", e.Message, StringComparison.Ordinal);
+
+        // The side it would have waited in is free again.
+        ValueTask<int> read = server.ReadAsync(new byte[1]);
+        client.Write(One);
+        Assert.Equal(1, await read.AsTask().WaitAsync(Fixture.Patience));
+
+        static async Task HandleAsync(TcpConn conn)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            conn.ReadByte();
+        }
+    }
+
+    [Theory]
+    [InlineData(NetpollDispatch.Adaptive)]
+    [InlineData(NetpollDispatch.Inline)]
+    public async Task A_blocking_call_that_queues_on_a_loop_thread_does_not_stop_the_loop(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
+        ValueTask<int> first = server2.ReadAsync(new byte[1]);
+        Task<int> handler = HandleAsync(server, server2); // Queues behind the first, which waits for the loop.
+        client.Write(One);
+        if (dispatch == NetpollDispatch.Inline)
+        {
+            await Assert.ThrowsAsync<InvalidOperationException>(() => handler.WaitAsync(Fixture.Patience));
+            client2.Write(One);
+            Assert.Equal(1, await first.AsTask().WaitAsync(Fixture.Patience));
+            first = server2.ReadAsync(new byte[1]); // The place in the queue was given up.
+            client2.Write(One);
+            Assert.Equal(1, await first.AsTask().WaitAsync(Fixture.Patience));
+        }
+        else
+        {
+            client2.Write([1, 2]);
+            Assert.Equal(1, await first.AsTask().WaitAsync(Fixture.Patience));
+            Assert.Equal(2, await handler.WaitAsync(Fixture.Patience));
+        }
+
+        static async Task<int> HandleAsync(TcpConn conn, TcpConn other)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            return other.ReadByte();
+        }
+    }
+}
