@@ -1,5 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
-using Microsoft.Extensions.Logging;
 using Poller.Abstractions;
 using Poller.Epoll;
 using Poller.Kqueue;
@@ -8,89 +6,63 @@ using Poller.Posix;
 namespace Poller.DependencyInjection;
 
 /// <summary>
-/// The backend that options name: found here, the one place that knows all of them. The services own this, and not the factory behind it.
+/// Which factory a backend's name stands for. The one place that knows all of PollerKit's backends: <see cref="NetpollFactory"/>, the
+/// validation of the options and the services choose by it.
 /// </summary>
-internal sealed partial class BackendChoice : INetpollFactory
+internal sealed class BackendChoice
 {
-    // For whoever asks for it: where it works epoll does, with fewer system calls.
+    // For those who name it. Where it works, epoll works with fewer system calls, so auto never takes it.
     private static readonly INetpollFactory EpollLevel = new EpollNetpollFactory(new EpollNetpollOptions { Trigger = PollTrigger.Level });
 
-    // Best first.
+    // The best stands first.
     private static readonly INetpollFactory[] Ours =
         [new EpollNetpollFactory(), EpollLevel, new KqueueNetpollFactory(), new PosixNetpollFactory()];
 
-    private readonly INetpollFactory _factory;
+    private readonly List<(string Name, string Reason)> _passedOver = [];
 
-    /// <summary>The backend for options that are valid.</summary>
-    public BackendChoice(PollerOptions options, string name, ILogger logger)
+    /// <summary>Chooses among <paramref name="added"/> factories, and then PollerKit's own.</summary>
+    public BackendChoice(string? backend, IEnumerable<INetpollFactory> added)
     {
-        if (!IsAuto(options))
+        List<INetpollFactory> known = [.. added, .. Ours];
+        IsAuto = HasName(PollerOptions.Auto);
+        Known = [PollerOptions.Auto, .. known.Select(static factory => factory.Name).Distinct()];
+        IEnumerable<INetpollFactory> candidates = IsAuto
+            ? known.Where(static factory => factory != EpollLevel).DistinctBy(static factory => factory.Name)
+            : known.Where(factory => HasName(factory.Name)).Take(1);
+        Candidates = [.. candidates.Select(static factory => factory.Name)];
+        foreach (INetpollFactory candidate in candidates)
         {
-            _factory = Named(options)!;
-            string setting = options.NameOf(nameof(options.Backend), options.Backend, name);
-            string named = _factory.Name;
-            LogNamed(logger, setting, named);
-            return;
-        }
-        string names = string.Join(", ", Candidates(options).Select(static candidate => candidate.Name));
-        foreach (INetpollFactory candidate in Candidates(options))
-        {
-            string candidateName = candidate.Name;
             if (candidate.IsSupported(out string? reason))
             {
-                _factory = candidate;
-                LogChosen(logger, candidateName, names);
+                Factory = candidate;
                 return;
             }
-            LogPassedOver(logger, candidateName, reason);
+            _passedOver.Add((candidate.Name, reason));
         }
-        throw new InvalidOperationException("the options were not validated: no backend works here.");
+
+        bool HasName(string name) => name.Equals(backend, StringComparison.OrdinalIgnoreCase);
     }
 
-    public string Name => _factory.Name;
+    /// <summary>What the name stands for; null when <see cref="WhyNot"/> says why there is none.</summary>
+    public INetpollFactory? Factory { get; }
 
-    public bool IsSupported([NotNullWhen(false)] out string? reason) => _factory.IsSupported(out reason);
+    public bool IsAuto { get; }
 
-    public INetpoll Create() => _factory.Create();
+    /// <summary>Whether any backend has the name.</summary>
+    public bool IsKnown => Candidates.Length > 0;
 
-    /// <summary>Why there is no backend for these options, which have it from <paramref name="setting"/>; or null.</summary>
-    public static string? WhyNot(PollerOptions options, string setting)
-    {
-        if (IsAuto(options))
-        {
-            List<string> reasons = [];
-            foreach (INetpollFactory candidate in Candidates(options))
-            {
-                if (candidate.IsSupported(out string? why)) return null;
-                reasons.Add($"{candidate.Name}: {why}");
-            }
-            return Messages.UnsupportedBackend(setting, options.Backend, $"none works here; {string.Join("; ", reasons)}");
-        }
-        if (Named(options) is not { } named)
-        {
-            return Messages.UnknownBackend(setting, options.Backend, Known(options).Select(static factory => factory.Name).Distinct());
-        }
-        return named.IsSupported(out string? reason) ? null : Messages.UnsupportedBackend(setting, options.Backend, reason);
-    }
+    /// <summary>Every name that there is.</summary>
+    public string[] Known { get; }
 
-    private static bool IsAuto(PollerOptions options) => IsName(PollerOptions.Auto, options);
+    /// <summary>The names that were in question, the best first.</summary>
+    public string[] Candidates { get; }
 
-    private static bool IsName(string name, PollerOptions options) => name.Equals(options.Backend, StringComparison.OrdinalIgnoreCase);
+    /// <summary>Candidates that do not work on this machine, and why.</summary>
+    public IReadOnlyList<(string Name, string Reason)> PassedOver => _passedOver;
 
-    private static IEnumerable<INetpollFactory> Known(PollerOptions options) => options.Backends.Concat(Ours);
-
-    private static IEnumerable<INetpollFactory> Candidates(PollerOptions options) =>
-        Known(options).Where(static factory => factory != EpollLevel).DistinctBy(static factory => factory.Name);
-
-    private static INetpollFactory? Named(PollerOptions options) => Known(options).FirstOrDefault(factory => IsName(factory.Name, options));
-
-    [LoggerMessage(
-        EventId = 1, Level = LogLevel.Information, Message = "Backend auto: {Backend} it is, the first of {Candidates} that works here.")]
-    private static partial void LogChosen(ILogger logger, string backend, string candidates);
-
-    [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "Backend auto: {Backend} was passed over: {Reason}.")]
-    private static partial void LogPassedOver(ILogger logger, string backend, string reason);
-
-    [LoggerMessage(EventId = 3, Level = LogLevel.Debug, Message = "{Setting}: {Backend} it is.")]
-    private static partial void LogNamed(ILogger logger, string setting, string backend);
+    /// <summary>Why there is no factory, as a phrase that can follow the name and a colon; or null.</summary>
+    public string? WhyNot => Factory is not null ? null
+        : !IsKnown ? $"{Messages.OneOf(Known)} was expected"
+        : !IsAuto ? _passedOver[0].Reason
+        : $"none works here; {string.Join("; ", _passedOver.Select(static passed => $"{passed.Name}: {passed.Reason}"))}";
 }

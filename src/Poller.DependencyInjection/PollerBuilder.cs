@@ -13,15 +13,20 @@ namespace Poller.DependencyInjection;
 public sealed class PollerBuilder
 {
     private readonly OptionsBuilder<PollerOptions> _options;
+    private readonly PollerRegistration _registration;
 
-    internal PollerBuilder(OptionsBuilder<PollerOptions> options) => _options = options;
+    internal PollerBuilder(OptionsBuilder<PollerOptions> options, PollerRegistration registration)
+    {
+        _options = options;
+        _registration = registration;
+    }
 
     /// <summary>The app's services.</summary>
     public IServiceCollection Services => _options.Services;
 
     /// <summary>Takes epoll, which Linux has.</summary>
     /// <param name="options">How it works; null is edge-triggered.</param>
-    /// <exception cref="ArgumentOutOfRangeException">An option is none there is.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option has an undefined value.</exception>
     public PollerBuilder UseEpoll(EpollNetpollOptions? options = null) =>
         Use(new EpollNetpollFactory(options ?? new EpollNetpollOptions()));
 
@@ -32,17 +37,21 @@ public sealed class PollerBuilder
     public PollerBuilder UsePosix() => Use(new PosixNetpollFactory());
 
     /// <summary>
-    /// Makes a backend known to this poller by its name. <see cref="PollerOptions.Auto"/> tries it before PollerKit's own. The services
-    /// make the factory, as a singleton, and own it.
+    /// Adds a factory that the services make, as a singleton, and own: its backend is known to this poller by its name, and
+    /// <see cref="PollerOptions.Auto"/> tries it before PollerKit's own.
     /// </summary>
     /// <typeparam name="TFactory">
-    /// The backend's factory. Its constructor may ask for services, but neither for the poller nor for its options, which wait for it.
+    /// The factory. Its constructor may ask for services, but neither for this poller nor for its options, which wait for it: the poller is
+    /// then not made, and <see cref="InvalidOperationException"/> says so.
     /// </typeparam>
-    public PollerBuilder AddBackend<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TFactory>()
+    public PollerBuilder AddFactory<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TFactory>()
         where TFactory : class, INetpollFactory
     {
         Services.TryAddSingleton<TFactory>();
-        _options.Configure<TFactory>(static (options, factory) => options.Backends.Add(factory));
+        PollerRegistration registration = _registration;
+
+        // By way of the services, as a dependency on the factory itself would be made for the options of every poller.
+        _options.Configure<IServiceProvider>((options, services) => options.Factories.Add(registration.GetFactory<TFactory>(services)));
         return this;
     }
 

@@ -1,3 +1,5 @@
+using System.Collections.ObjectModel;
+using Microsoft.Extensions.DependencyInjection;
 using Poller.Abstractions;
 using Poller.Net;
 
@@ -13,8 +15,9 @@ public sealed class PollerOptions
     private readonly Dictionary<string, (string Setting, object Value)> _settings = [];
 
     /// <summary>
-    /// The backend's name, in any case: one of <see cref="Backends"/>, <c>epoll</c>, <c>epoll-level</c>, <c>kqueue</c>, <c>posix</c>, or
-    /// <see cref="Auto"/>, the default: the first of <see cref="Backends"/>, <c>epoll</c>, <c>kqueue</c> and <c>posix</c> that works here.
+    /// The backend's name, in any case: that of one of <see cref="Factories"/>, <c>epoll</c>, <c>epoll-level</c>, <c>kqueue</c>,
+    /// <c>posix</c>, or <see cref="Auto"/>, the default: the first of <see cref="Factories"/>, <c>epoll</c>, <c>kqueue</c> and
+    /// <c>posix</c> that works here.
     /// </summary>
     public string Backend { get; set; } = Auto;
 
@@ -25,10 +28,14 @@ public sealed class PollerOptions
     public int Loops { get; set; } = 1;
 
     /// <summary>
-    /// Backends beside PollerKit's own, or in their place where the name is the same. Neither the options nor the services own them,
-    /// except for those of <see cref="PollerBuilder.AddBackend{TFactory}"/>, which the services made.
+    /// Factories of other backends than PollerKit's own. One with the name of PollerKit's takes its place. Neither the options nor the
+    /// services own them, except for those of <see cref="PollerBuilder.AddFactory{TFactory}"/>, which the services made. Null is refused:
+    /// <see cref="ArgumentNullException"/>.
     /// </summary>
-    public IList<INetpollFactory> Backends { get; } = [];
+    public IList<INetpollFactory> Factories { get; } = new FactoryList();
+
+    /// <summary>Whose options these are; null when no <c>AddPoller</c> has their name.</summary>
+    internal PollerRegistration? Registration { get; set; }
 
     /// <summary>The builder's choice, which stands above <see cref="Backend"/>.</summary>
     internal string? UsedBackend { get; set; }
@@ -36,16 +43,31 @@ public sealed class PollerOptions
     /// <summary>What is wrong with settings that are no value of their option.</summary>
     internal List<string> Failures { get; } = [];
 
-    /// <summary>Settings of the poller's section that have a value and are none of its options.</summary>
-    internal List<string> UnknownSettings { get; } = [];
+    /// <summary>What is said of settings that have no effect.</summary>
+    internal List<string> Warnings { get; } = [];
 
     /// <summary>Notes which setting an option has its value from.</summary>
     internal void Note(string option, string setting, object value) => _settings[option] = (setting, value);
 
     /// <summary>What to call an option in a message: the setting that it has its value from, or itself where code set it.</summary>
-    internal string NameOf(string option, object? value, string poller)
+    internal string NameOf(string option, object? value)
     {
         if (_settings.TryGetValue(option, out (string Setting, object Value) noted) && noted.Value.Equals(value)) return noted.Setting;
-        return poller.Length == 0 ? option : $"{option} of poller \"{poller}\"";
+        return Registration?.Key is { } key ? $"{option} of poller \"{key}\"" : option;
+    }
+
+    private sealed class FactoryList : Collection<INetpollFactory>
+    {
+        protected override void InsertItem(int index, INetpollFactory item)
+        {
+            ArgumentNullException.ThrowIfNull(item);
+            base.InsertItem(index, item);
+        }
+
+        protected override void SetItem(int index, INetpollFactory item)
+        {
+            ArgumentNullException.ThrowIfNull(item);
+            base.SetItem(index, item);
+        }
     }
 }

@@ -1,98 +1,72 @@
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
 using Poller.Abstractions;
+using Poller.DependencyInjection;
 using Poller.Net;
 
-namespace Poller.DependencyInjection;
+#pragma warning disable IDE0130 // Every AddX stands in this namespace, so that an app finds it without another using.
+namespace Microsoft.Extensions.DependencyInjection;
+#pragma warning restore IDE0130
 
 /// <summary>Adds pollers to an app's services.</summary>
-public static partial class PollerServiceCollectionExtensions
+public static class PollerServiceCollectionExtensions
 {
-    private const string LogCategory = "Poller.DependencyInjection";
-
     /// <summary>
-    /// Adds one <see cref="INetpollFactory"/>, one <see cref="Netpoller"/> and one <see cref="NetStack"/>, made when first asked for. The
-    /// poller is disposed with the services, after those services that asked for it. Listeners and connections are not the services'.
+    /// Adds one <see cref="INetpollFactory"/>, one <see cref="Netpoller"/> and one <see cref="NetStack"/>, each made when first asked for.
+    /// The services dispose of the poller, after those services that asked for it. You own the listeners and connections that you create.
     /// </summary>
     /// <remarks>
     /// <para>
     /// The backend is, in rising precedence: <paramref name="configure"/>'s; the builder's <c>Use…</c>; the configuration's
     /// <c>Poller:Backend</c>; the environment variable <c>POLLER_BACKEND</c>. The configuration, where the services have one, may hold
-    /// <c>Poller:Dispatch</c> and
-    /// <c>Poller:Loops</c> too; of anything else there a warning is logged. A value that is empty counts as not there. Where the services
-    /// have an <see cref="INetpollFactory"/> already, that is the backend, whatever the options name.
+    /// <c>Poller:Dispatch</c> and <c>Poller:Loops</c> too; a warning is logged of anything else there. An empty value counts as none.
+    /// </para>
+    /// <para>
+    /// Where the services have an <see cref="INetpollFactory"/> of their own, that is the backend, whatever the options name; the options'
+    /// backend is then not validated, and a line in the log says so.
     /// </para>
     /// <para>
     /// The options are validated when a host starts, else when the poller is made: <see cref="OptionsValidationException"/>. The poller
-    /// takes the services' <see cref="TimeProvider"/> and <see cref="ILoggerFactory"/> where they have one. Called again it configures the
+    /// takes the services' <see cref="TimeProvider"/> and <see cref="ILoggerFactory"/> where they have one. A second call configures the
     /// same poller.
     /// </para>
     /// </remarks>
     public static PollerBuilder AddPoller(this IServiceCollection services, Action<PollerOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(services);
-        services.TryAddSingleton(static INetpollFactory (provider) => Backend(provider, Options.DefaultName));
-        services.TryAddSingleton(static provider => Poller(provider, Options.DefaultName, provider.GetRequiredService<INetpollFactory>()));
-        services.TryAddSingleton(static provider => new NetStack(provider.GetRequiredService<Netpoller>()));
-        return AddOptions(services, Options.DefaultName, configure);
+        return Add(services, null, configure);
     }
 
     /// <summary>
-    /// Adds a poller of its own under a key: keyed <see cref="INetpollFactory"/>, <see cref="Netpoller"/> and <see cref="NetStack"/>,
-    /// beside any others.
+    /// Adds a separate poller under a key: keyed <see cref="INetpollFactory"/>, <see cref="Netpoller"/> and <see cref="NetStack"/>, beside
+    /// any others.
     /// </summary>
     /// <remarks>
-    /// As <see cref="AddPoller(IServiceCollection, Action{PollerOptions}?)"/>, but its part of the configuration is <c>Poller:</c>key, and
-    /// <c>POLLER_BACKEND</c> is not for it.
+    /// As <see cref="AddPoller"/>, with three differences. Its section of the configuration is <c>Poller:Keyed:</c> and the key's text
+    /// (<see cref="object.ToString"/>); a text with a colon has none. Its options have the key for their name, where that is a string, and
+    /// no name to rely on where it is not. <c>POLLER_BACKEND</c> is not for it.
     /// </remarks>
-    /// <exception cref="ArgumentException"><paramref name="key"/> is empty.</exception>
-    public static PollerBuilder AddPoller(this IServiceCollection services, string key, Action<PollerOptions>? configure = null)
+    /// <param name="services">The app's services.</param>
+    /// <param name="key">Any object with equality, as for every keyed service.</param>
+    /// <param name="configure">Sets its options.</param>
+    /// <exception cref="ArgumentException"><paramref name="key"/> is an empty string.</exception>
+    public static PollerBuilder AddKeyedPoller(this IServiceCollection services, object key, Action<PollerOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(services);
-        ArgumentException.ThrowIfNullOrEmpty(key);
-        services.TryAddKeyedSingleton(key, static INetpollFactory (provider, key) => Backend(provider, (string)key!));
-        services.TryAddKeyedSingleton(key, static (provider, key) =>
-            Poller(provider, (string)key!, provider.GetRequiredKeyedService<INetpollFactory>(key)));
-        services.TryAddKeyedSingleton(key, static (provider, key) => new NetStack(provider.GetRequiredKeyedService<Netpoller>(key)));
-        return AddOptions(services, key, configure);
+        ArgumentNullException.ThrowIfNull(key);
+        if (key is "") throw new ArgumentException("\"\" is the name of the options of the poller without a key; another key was expected.", nameof(key));
+        return Add(services, key, configure);
     }
 
-    private static PollerBuilder AddOptions(IServiceCollection services, string name, Action<PollerOptions>? configure)
+    private static PollerBuilder Add(IServiceCollection services, object? key, Action<PollerOptions>? configure)
     {
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IPostConfigureOptions<PollerOptions>, PollerSettings>());
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<PollerOptions>, PollerOptionsValidator>());
-        OptionsBuilder<PollerOptions> options = services.AddOptions<PollerOptions>(name).ValidateOnStart();
+        PollerRegistration registration = PollerRegistration.For(services, key);
+        OptionsBuilder<PollerOptions> options = services.AddOptions<PollerOptions>(registration.OptionsName).ValidateOnStart();
+        options.Configure(options => options.Registration = registration);
         if (configure is not null) options.Configure(configure);
-        return new PollerBuilder(options);
+        return new PollerBuilder(options, registration);
     }
-
-    private static PollerOptions OptionsOf(IServiceProvider provider, string name) =>
-        provider.GetRequiredService<IOptionsMonitor<PollerOptions>>().Get(name);
-
-    private static BackendChoice Backend(IServiceProvider provider, string name) =>
-        new(OptionsOf(provider, name), name, LoggerOf(provider));
-
-    private static ILogger LoggerOf(IServiceProvider provider) =>
-        (provider.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance).CreateLogger(LogCategory);
-
-    private static Netpoller Poller(IServiceProvider provider, string name, INetpollFactory backend)
-    {
-        PollerOptions options = OptionsOf(provider, name);
-        ILogger logger = LoggerOf(provider);
-        string expected = Messages.OneOf(Messages.Settings);
-        foreach (string setting in options.UnknownSettings) LogUnknownSetting(logger, setting, expected);
-        return new Netpoller(backend, new NetpollerOptions
-        {
-            Dispatch = options.Dispatch,
-            Loops = options.Loops,
-            TimeProvider = provider.GetService<TimeProvider>() ?? TimeProvider.System,
-            LoggerFactory = provider.GetService<ILoggerFactory>(),
-        });
-    }
-
-    [LoggerMessage(EventId = 4, Level = LogLevel.Warning, Message = "{Setting} is no setting of a poller; {Expected} was expected.")]
-    private static partial void LogUnknownSetting(ILogger logger, string setting, string expected);
 }

@@ -11,26 +11,41 @@ namespace Poller.DependencyInjection;
 /// </summary>
 internal sealed class PollerSettings(IServiceProvider services) : IPostConfigureOptions<PollerOptions>
 {
-    private const string Section = "Poller";
+    /// <summary>The section of the poller without a key.</summary>
+    public const string Section = "Poller";
+
+    /// <summary>Where in it the sections of the keyed ones stand, each under its key.</summary>
+    public const string Keyed = "Keyed";
+
     private const string Variable = "POLLER_BACKEND";
+
+    private static readonly string[] Settings = [nameof(PollerOptions.Backend), nameof(PollerOptions.Dispatch), nameof(PollerOptions.Loops)];
 
     public void PostConfigure(string? name, PollerOptions options)
     {
-        bool isDefault = name == Options.DefaultName;
+        if (options.Registration is not { } registration) return;
         options.Backend = options.UsedBackend ?? options.Backend;
-        if (services.GetService<IConfiguration>() is { } configuration)
+        if (registration.Section is { } section && services.GetService<IConfiguration>() is { } configuration)
         {
-            Apply(configuration.GetSection(isDefault ? Section : $"{Section}:{name}"), options);
+            Apply(configuration.GetSection(section), options);
+            if (registration.Key is null) WarnOfStrangers(configuration.GetSection(section), options);
         }
-        if (isDefault && Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } backend) SetBackend(options, Variable, backend);
+        if (registration.Key is null && Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } backend)
+        {
+            SetBackend(options, Variable, backend);
+        }
     }
 
     private static void Apply(IConfigurationSection section, PollerOptions options)
     {
-        options.UnknownSettings.AddRange(section.GetChildren()
-            .Where(static setting => setting.Value is { Length: > 0 } && !Messages.Settings.Contains(setting.Key, StringComparer.OrdinalIgnoreCase))
-            .Select(static setting => setting.Path));
-        if (section.Value is { Length: > 0 } value) options.Failures.Add(Messages.Section(section.Path, value));
+        bool isKeyed = options.Registration!.Key is not null;
+        string[] settings = isKeyed ? Settings : [.. Settings, Keyed];
+        if (section.Value is { Length: > 0 } value) options.Failures.Add(Messages.Section(section.Path, value, settings));
+        options.Warnings.AddRange(
+            from setting in section.GetChildren()
+            where setting.Value is { Length: > 0 } || setting.GetChildren().Any()
+            where !settings.Contains(setting.Key, StringComparer.OrdinalIgnoreCase)
+            select Messages.Unknown(setting.Path, settings));
         Read(section.GetSection(nameof(options.Backend)), options, (setting, text) => SetBackend(options, setting, text));
         Read(section.GetSection(nameof(options.Dispatch)), options, (setting, text) =>
         {
@@ -49,6 +64,18 @@ internal sealed class PollerSettings(IServiceProvider services) : IPostConfigure
             }
             else options.Failures.Add(Messages.Loops(setting, text));
         });
+    }
+
+    // Sections under Poller:Keyed that are no poller's.
+    private void WarnOfStrangers(IConfigurationSection section, PollerOptions options)
+    {
+        HashSet<string?> ours = services.GetServices<PollerRegistration>()
+            .Select(static registration => registration.Section)
+            .ToHashSet(StringComparer.OrdinalIgnoreCase);
+        options.Warnings.AddRange(
+            from keyed in section.GetSection(Keyed).GetChildren()
+            where !ours.Contains(keyed.Path)
+            select Messages.NoPoller(keyed.Path));
     }
 
     // An empty value is none.

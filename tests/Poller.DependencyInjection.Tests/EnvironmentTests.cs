@@ -1,3 +1,5 @@
+using Microsoft.Extensions.DependencyInjection;
+
 namespace Poller.DependencyInjection.Tests;
 
 /// <summary>The environment variable, which is the process's own: these tests and those that would see it run one after another.</summary>
@@ -35,7 +37,7 @@ public sealed class EnvironmentTests : IDisposable
     public void The_environment_is_not_for_a_keyed_poller()
     {
         Environment.SetEnvironmentVariable(Variable, "epoll-level");
-        Assert.Equal("posix", KeyedTests.Backend(Services.With(s => s.AddPoller("a").UsePosix()), "a"));
+        Assert.Equal("posix", KeyedTests.Backend(Services.With(s => s.AddKeyedPoller("a").UsePosix()), "a"));
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
 using Microsoft.Extensions.Time.Testing;
 using Poller.Abstractions;
 using Poller.Epoll;
@@ -95,15 +96,15 @@ public sealed class SwappingTests
     [Fact]
     public void Auto_tries_an_added_backend_first()
     {
-        Assert.Equal("theirs", Services.With(s => s.AddPoller().AddBackend<TheirFactory>()).Backend());
-        Assert.Equal("epoll", Services.With(s => s.AddPoller().AddBackend<AbsentFactory>()).Backend());
-        Assert.Equal("theirs", Services.With(s => s.AddPoller().AddBackend<AbsentFactory>().AddBackend<TheirFactory>()).Backend());
+        Assert.Equal("theirs", Services.With(s => s.AddPoller().AddFactory<TheirFactory>()).Backend());
+        Assert.Equal("epoll", Services.With(s => s.AddPoller().AddFactory<AbsentFactory>()).Backend());
+        Assert.Equal("theirs", Services.With(s => s.AddPoller().AddFactory<AbsentFactory>().AddFactory<TheirFactory>()).Backend());
     }
 
     [Fact]
     public async Task An_added_backend_is_named_as_any_other_and_serves()
     {
-        ServiceCollection services = Services.With(s => s.AddSettings(("Poller:Backend", "theirs")).AddPoller().AddBackend<TheirFactory>().UseEpoll());
+        ServiceCollection services = Services.With(s => s.AddSettings(("Poller:Backend", "theirs")).AddPoller().AddFactory<TheirFactory>().UseEpoll());
         await using ServiceProvider provider = services.BuildServiceProvider();
         Assert.Equal("theirs", provider.GetRequiredService<INetpollFactory>().Name);
         await provider.GetRequiredService<NetStack>().EchoAsync();
@@ -113,7 +114,7 @@ public sealed class SwappingTests
     public void An_added_backend_takes_the_place_of_one_of_the_same_name()
     {
         NamedFactory mine = new("epoll");
-        using ServiceProvider provider = Services.With(s => s.AddPoller(o => o.Backends.Add(mine)).UseEpoll()).BuildServiceProvider();
+        using ServiceProvider provider = Services.With(s => s.AddPoller(o => o.Factories.Add(mine)).UseEpoll()).BuildServiceProvider();
         provider.GetRequiredService<INetpollFactory>().Create().Dispose();
         Assert.Equal(1, mine.Created);
     }
@@ -122,11 +123,11 @@ public sealed class SwappingTests
     public void Auto_logs_what_it_chose_and_why_it_passed_others_over()
     {
         Log log = new();
-        Assert.Equal("epoll", Services.With(s => s.AddLog(log).AddPoller().AddBackend<AbsentFactory>()).Backend());
+        Assert.Equal("epoll", Services.With(s => s.AddLog(log).AddPoller().AddFactory<AbsentFactory>()).Backend());
         Assert.Equal(
             [
-                "Poller.DependencyInjection: Backend auto: absent was passed over: it needs another machine.",
-                "Poller.DependencyInjection: Backend auto: epoll it is, the first of absent, epoll, kqueue, posix that works here.",
+                "Poller.DependencyInjection: Backend \"auto\": passed absent over: it needs another machine.",
+                "Poller.DependencyInjection: Backend \"auto\": took epoll, the first of absent, epoll, kqueue, posix that works here.",
             ],
             log.Lines);
     }
@@ -135,9 +136,22 @@ public sealed class SwappingTests
     public void A_setting_that_a_poller_does_not_have_is_logged()
     {
         Log log = new();
-        Services.With(s => s.AddLog(log).AddSettings(("Poller:Backned", "posix"), ("Poller:a:Loops", "2")).AddPoller().UseEpoll()).Backend();
-        Assert.Contains("Poller.DependencyInjection: Poller:Backned is no setting of a poller; Backend, Dispatch or Loops was expected.", log.Lines);
-        Assert.DoesNotContain(log.Lines, static line => line.Contains("Poller:a", StringComparison.Ordinal));
+        ServiceCollection services = Services.With(s => s.AddLog(log).AddSettings(
+            ("Poller:Backned", "posix"), ("Poller:a:Loops", "2"), ("Poller:Empty", ""), ("Poller:Keyed:a:Loop", "2"), ("Poller:Keyed:b:Loops", "2")));
+        services.AddPoller().UsePosix();
+        services.AddKeyedPoller("a").UsePosix();
+        using ServiceProvider provider = services.BuildServiceProvider();
+        Assert.NotNull(provider.GetRequiredService<Netpoller>());
+        Assert.NotNull(provider.GetRequiredKeyedService<Netpoller>("a"));
+        Assert.Equal(
+            [
+                "Poller:Backned is no setting of a poller; Backend, Dispatch, Loops or Keyed was expected.",
+                "Poller:Keyed:a:Loop is no setting of a poller; Backend, Dispatch or Loops was expected.",
+                "Poller:Keyed:b: no poller has this key; AddKeyedPoller with it was expected.",
+                "Poller:a is no setting of a poller; Backend, Dispatch, Loops or Keyed was expected.",
+            ],
+            log.Lines.Where(static line => line.EndsWith("expected.", StringComparison.Ordinal))
+                .Select(static line => line["Poller.DependencyInjection: ".Length..]).Order(StringComparer.Ordinal));
     }
 
     [Fact]
@@ -145,6 +159,35 @@ public sealed class SwappingTests
     {
         Log log = new();
         Assert.Equal("posix", Services.With(s => s.AddLog(log).AddSettings(("Poller:Backend", "posix")).AddPoller().UseEpoll()).Backend());
-        Assert.Equal(["Poller.DependencyInjection: Poller:Backend: posix it is."], log.Lines);
+        Assert.Equal(["Poller.DependencyInjection: Poller:Backend: took posix."], log.Lines);
+    }
+
+    [Theory, InlineData(true), InlineData(false)]
+    public async Task A_factory_of_the_services_is_the_backend_whatever_the_options_name(bool comesFirst)
+    {
+        Log log = new();
+        ServiceCollection services = Services.With(s => s.AddLog(log).AddSettings(("Poller:Backend", "eqoll")));
+        if (comesFirst) services.AddSingleton<INetpollFactory, TheirFactory>();
+        services.AddPoller();
+        if (!comesFirst) services.AddSingleton<INetpollFactory, TheirFactory>();
+        await using ServiceProvider provider = services.BuildServiceProvider();
+        provider.GetRequiredService<IStartupValidator>().Validate();
+        Assert.Equal("theirs", provider.GetRequiredService<Netpoller>().Backend);
+        Assert.Contains(
+            "Poller.DependencyInjection: Took theirs, the INetpollFactory that the services have of their own. It stands above Poller:Backend \"eqoll\".",
+            log.Lines);
+    }
+
+    [Fact]
+    public void A_keyed_factory_of_the_services_is_the_backend_of_its_key_alone()
+    {
+        ServiceCollection services = Services.With(static s => s.AddKeyedSingleton<INetpollFactory, TheirFactory>("a"));
+        services.AddKeyedPoller("a", static o => o.Backend = "eqoll");
+        services.AddKeyedPoller("b", static o => o.Backend = "posix");
+        Assert.Equal("theirs", KeyedTests.Backend(services, "a"));
+        Assert.Equal("posix", KeyedTests.Backend(services, "b"));
+        ValidationTests.AssertFails(
+            Services.With(s => s.AddKeyedSingleton<INetpollFactory, TheirFactory>("a").AddPoller(static o => o.Backend = "eqoll")),
+            "Backend \"eqoll\": auto, epoll, epoll-level, kqueue or posix was expected.");
     }
 }

@@ -26,12 +26,12 @@ public sealed class ValidationTests
     [Fact]
     public void A_backend_that_nobody_knows_beside_one_that_was_added() =>
         AssertFails(
-            Services.With(s => s.AddPoller(o => o.Backend = "eqoll").AddBackend<TheirFactory>()),
+            Services.With(s => s.AddPoller(o => o.Backend = "eqoll").AddFactory<TheirFactory>()),
             "Backend \"eqoll\": auto, theirs, epoll, epoll-level, kqueue or posix was expected.");
 
     [Fact]
     public void A_backend_that_does_not_work_here() =>
-        AssertFails(Services.With(s => s.AddPoller(o => o.Backend = "absent").AddBackend<AbsentFactory>()), "Backend \"absent\": it needs another machine.");
+        AssertFails(Services.With(s => s.AddPoller(o => o.Backend = "absent").AddFactory<AbsentFactory>()), "Backend \"absent\": it needs another machine.");
 
     [Fact]
     public void Loops_out_of_their_range()
@@ -44,6 +44,16 @@ public sealed class ValidationTests
     public void A_dispatch_there_is_not() =>
         AssertFails(
             Services.With(s => s.AddPoller(o => o.Dispatch = (NetpollDispatch)7)), "Dispatch \"7\": Adaptive, Inline or ThreadPool was expected.");
+
+    [Fact]
+    public void No_factory_is_refused_where_it_is_added()
+    {
+        PollerOptions options = new();
+        Assert.Throws<ArgumentNullException>(() => options.Factories.Add(null!));
+        options.Factories.Add(new TheirFactory());
+        Assert.Throws<ArgumentNullException>(() => options.Factories[0] = null!);
+        Assert.Throws<ArgumentNullException>(() => options.Factories.Insert(0, null!));
+    }
 
     [Fact]
     public void All_that_is_wrong_is_said_at_once() =>
@@ -69,7 +79,7 @@ public sealed class ValidationTests
     {
         AssertFails(
             Services.With(s => s.AddSettings(("Poller", "posix")).AddPoller()),
-            "Poller \"posix\": a section with Backend, Dispatch or Loops was expected.");
+            "Poller \"posix\": a section with Backend, Dispatch, Loops or Keyed was expected.");
         AssertFails(
             Services.With(s => s.AddSettings(("Poller:Backend:0", "posix")).AddPoller()),
             "Poller:Backend: one value was expected, and it has several parts.");
@@ -90,7 +100,7 @@ public sealed class ValidationTests
     {
         HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
         builder.Services.AddPoller(o => o.Backend = "x");
-        builder.Services.AddPoller("a", o => o.Loops = 0);
+        builder.Services.AddKeyedPoller("a", o => o.Loops = 0);
         using IHost host = builder.Build();
         AggregateException all = await Assert.ThrowsAsync<AggregateException>(() => host.StartAsync());
         Assert.Equal(
