@@ -58,8 +58,8 @@ public class PollDescBenchmarks
     public void ReadyThenReset()
     {
         Expect(null, Notify());
-        PollError error = _desc.Reset(PollMode.Read);
-        if (error != PollError.None) throw new InvalidOperationException($"the side is {error}; None was expected.");
+        IoResult error = _desc.Reset(PollMode.Read);
+        if (!error.IsSuccess) throw new InvalidOperationException($"the side is {error}; 0 was expected.");
     }
 
     private PollWaiter? Notify()

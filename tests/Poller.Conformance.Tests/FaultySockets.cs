@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
+using Poller.Abstractions;
 using Poller.Net;
 
 namespace Poller.Conformance.Tests;
@@ -16,32 +17,36 @@ internal abstract class FaultySockets : ISocketApi
 
     public int MaxBacklog => _inner.MaxBacklog;
     public long MaxDescriptors => _inner.MaxDescriptors;
-    public int Socket(AddressFamily family, SocketType type, ProtocolType protocol) => _inner.Socket(family, type, protocol);
-    public int Bind(nint fd, ReadOnlySpan<byte> address) => _inner.Bind(fd, address);
-    public int Listen(nint fd, int backlog) => _inner.Listen(fd, backlog);
-    public int Accept(nint fd, Span<byte> address, out int addressLength) => _inner.Accept(fd, address, out addressLength);
-    public int Connect(nint fd, ReadOnlySpan<byte> address) => _inner.Connect(fd, address);
-    public virtual int Receive(nint fd, Span<byte> buffer) => _inner.Receive(fd, buffer);
-    public virtual int Peek(nint fd, Span<byte> buffer) => _inner.Peek(fd, buffer);
-    public virtual int Send(nint fd, ReadOnlySpan<byte> buffer) => _inner.Send(fd, buffer);
-    public virtual int Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
-    public int SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) => _inner.SetOption(fd, level, name, value);
-    public int TakeError(nint fd) => _inner.TakeError(fd);
-    public int LocalName(nint fd, Span<byte> address, out int addressLength) => _inner.LocalName(fd, address, out addressLength);
-    public int PeerName(nint fd, Span<byte> address, out int addressLength) => _inner.PeerName(fd, address, out addressLength);
-    public virtual int Close(nint fd) => _inner.Close(fd);
+    public IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol) => _inner.Socket(family, type, protocol);
+    public IoResult Bind(nint fd, ReadOnlySpan<byte> address) => _inner.Bind(fd, address);
+    public IoResult Listen(nint fd, int backlog) => _inner.Listen(fd, backlog);
+    public IoResult Accept(nint fd, Span<byte> address, out int addressLength) => _inner.Accept(fd, address, out addressLength);
+    public IoResult Connect(nint fd, ReadOnlySpan<byte> address) => _inner.Connect(fd, address);
+    public virtual IoResult Receive(nint fd, Span<byte> buffer) => _inner.Receive(fd, buffer);
+    public virtual IoResult Peek(nint fd, Span<byte> buffer) => _inner.Peek(fd, buffer);
+    public virtual IoResult Send(nint fd, ReadOnlySpan<byte> buffer) => _inner.Send(fd, buffer);
+    public virtual IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
+    public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) => _inner.SetOption(fd, level, name, value);
+    public IoResult TakeError(nint fd) => _inner.TakeError(fd);
+    public IoResult LocalName(nint fd, Span<byte> address, out int addressLength) => _inner.LocalName(fd, address, out addressLength);
+    public IoResult PeerName(nint fd, Span<byte> address, out int addressLength) => _inner.PeerName(fd, address, out addressLength);
+    public virtual IoResult Close(nint fd) => _inner.Close(fd);
 
     /// <summary>Whether the fault shows in this call: in one of many.</summary>
     protected bool IsTheOne() => Interlocked.Increment(ref _calls) % EveryFew == 0;
+
+    /// <summary>How many bytes a call moved; 0 for one that failed.</summary>
+    private protected static int CountOf(IoResult result) => result.IsSuccess ? result.Value : 0;
 }
 
 /// <summary>Takes the first byte of what came for itself.</summary>
 internal sealed class LosesAByte : FaultySockets
 {
-    public override int Receive(nint fd, Span<byte> buffer)
+    public override IoResult Receive(nint fd, Span<byte> buffer)
     {
-        int count = base.Receive(fd, buffer);
-        if (count < 2 || !IsTheOne()) return count;
+        IoResult result = base.Receive(fd, buffer);
+        int count = CountOf(result);
+        if (count < 2 || !IsTheOne()) return result;
         buffer[1..count].CopyTo(buffer);
         buffer[count - 1] = 0xff; // As if nothing had been written there.
         return count - 1;
@@ -51,10 +56,11 @@ internal sealed class LosesAByte : FaultySockets
 /// <summary>Gives the last byte of what came once more.</summary>
 internal sealed class RepeatsAByte : FaultySockets
 {
-    public override int Receive(nint fd, Span<byte> buffer)
+    public override IoResult Receive(nint fd, Span<byte> buffer)
     {
-        int count = base.Receive(fd, buffer);
-        if (count < 1 || count == buffer.Length || !IsTheOne()) return count;
+        IoResult result = base.Receive(fd, buffer);
+        int count = CountOf(result);
+        if (count < 1 || count == buffer.Length || !IsTheOne()) return result;
         buffer[count] = buffer[count - 1];
         return count + 1;
     }
@@ -63,92 +69,92 @@ internal sealed class RepeatsAByte : FaultySockets
 /// <summary>Changes the places of two bytes that differ.</summary>
 internal sealed class SwapsTwoBytes : FaultySockets
 {
-    public override int Receive(nint fd, Span<byte> buffer)
+    public override IoResult Receive(nint fd, Span<byte> buffer)
     {
-        int count = base.Receive(fd, buffer);
+        IoResult result = base.Receive(fd, buffer);
+        int count = CountOf(result);
         if (count >= 2 && buffer[0] != buffer[1] && IsTheOne()) (buffer[0], buffer[1]) = (buffer[1], buffer[0]);
-        return count;
+        return result;
     }
 }
 
 /// <summary>Writes one byte more than it counts.</summary>
 internal sealed class WritesPastTheCount : FaultySockets
 {
-    public override int Receive(nint fd, Span<byte> buffer)
+    public override IoResult Receive(nint fd, Span<byte> buffer)
     {
-        int count = base.Receive(fd, buffer);
+        IoResult result = base.Receive(fd, buffer);
+        int count = CountOf(result);
         if (count > 0 && count < buffer.Length && IsTheOne()) buffer[count] = 0;
-        return count;
+        return result;
     }
 }
 
 /// <summary>Says that the peer has ended, where nothing has come yet.</summary>
 internal sealed class EndsTooEarly : FaultySockets
 {
-    private const int EAGAIN = 11;
-
-    public override int Receive(nint fd, Span<byte> buffer)
+    public override IoResult Receive(nint fd, Span<byte> buffer)
     {
-        int count = base.Receive(fd, buffer);
-        return count == -EAGAIN && IsTheOne() ? 0 : count;
+        IoResult result = base.Receive(fd, buffer);
+        return result == Errno.EAGAIN && IsTheOne() ? 0 : result;
     }
 }
 
 /// <summary>Says that the peer has ended to whoever only looks.</summary>
 internal sealed class PeeksTheEnd : FaultySockets
 {
-    public override int Peek(nint fd, Span<byte> buffer)
+    public override IoResult Peek(nint fd, Span<byte> buffer)
     {
-        int count = base.Peek(fd, buffer);
-        return count > 0 && IsTheOne() ? 0 : count;
+        IoResult result = base.Peek(fd, buffer);
+        int count = CountOf(result);
+        return count > 0 && IsTheOne() ? 0 : result;
     }
 }
 
 /// <summary>Takes what it looks at.</summary>
 internal sealed class TakesWhatItPeeks : FaultySockets
 {
-    public override int Peek(nint fd, Span<byte> buffer) => base.Receive(fd, buffer);
+    public override IoResult Peek(nint fd, Span<byte> buffer) => base.Receive(fd, buffer);
 }
 
 /// <summary>Sends a part, and claims to have sent all.</summary>
 internal sealed class ClaimsAShortWrite : FaultySockets
 {
-    public override int Send(nint fd, ReadOnlySpan<byte> buffer) =>
+    public override IoResult Send(nint fd, ReadOnlySpan<byte> buffer) =>
         buffer.Length > 1 && IsTheOne() && base.Send(fd, buffer[..^1]) == buffer.Length - 1 ? buffer.Length : base.Send(fd, buffer);
 }
 
 /// <summary>Sends all, and claims one byte less: it is sent again.</summary>
 internal sealed class SendsAByteAgain : FaultySockets
 {
-    public override int Send(nint fd, ReadOnlySpan<byte> buffer)
+    public override IoResult Send(nint fd, ReadOnlySpan<byte> buffer)
     {
-        int count = base.Send(fd, buffer);
-        return count > 1 && IsTheOne() ? count - 1 : count;
+        IoResult result = base.Send(fd, buffer);
+        int count = CountOf(result);
+        return count > 1 && IsTheOne() ? count - 1 : result;
     }
 }
 
 /// <summary>Does no half close.</summary>
 internal sealed class IgnoresShutdown : FaultySockets
 {
-    public override int Shutdown(nint fd, SocketShutdown how) => 0;
+    public override IoResult Shutdown(nint fd, SocketShutdown how) => 0;
 }
 
 /// <summary>Ends reading where writing is to end.</summary>
 internal sealed class ShutsTheWrongSide : FaultySockets
 {
-    public override int Shutdown(nint fd, SocketShutdown how) =>
+    public override IoResult Shutdown(nint fd, SocketShutdown how) =>
         base.Shutdown(fd, how == SocketShutdown.Send ? SocketShutdown.Receive : SocketShutdown.Send);
 }
 
 /// <summary>Answers a send after a half close as if it had been sent.</summary>
 internal sealed class WritesAfterTheEnd : FaultySockets
 {
-    private const int EPIPE = 32;
-
-    public override int Send(nint fd, ReadOnlySpan<byte> buffer)
+    public override IoResult Send(nint fd, ReadOnlySpan<byte> buffer)
     {
-        int count = base.Send(fd, buffer);
-        return count == -EPIPE ? buffer.Length : count;
+        IoResult result = base.Send(fd, buffer);
+        return result == Errno.EPIPE ? buffer.Length : result;
     }
 }
 
@@ -157,7 +163,7 @@ internal sealed class ClosesLate : FaultySockets
 {
     private readonly ConcurrentQueue<nint> _open = new();
 
-    public override int Close(nint fd)
+    public override IoResult Close(nint fd)
     {
         _open.Enqueue(fd);
         return _open.Count > 2 && _open.TryDequeue(out nint late) ? base.Close(late) : 0;

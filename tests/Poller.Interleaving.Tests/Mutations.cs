@@ -36,15 +36,15 @@ internal static class Mutations
         new(
             "no look for closing and deadline after announcing",
             "PollDesc.cs",
-            "if (Check(mode) == PollError.None && !waiter.IsCanceled)",
+            "if (Check(mode).IsSuccess && !waiter.IsCanceled)",
             "if (!waiter.IsCanceled)",
             "wait ‖ close",
             "set deadline ‖ timer fires"),
         new(
             "no look for the cancellation after announcing",
             "PollDesc.cs",
-            "if (Check(mode) == PollError.None && !waiter.IsCanceled)",
-            "if (Check(mode) == PollError.None)",
+            "if (Check(mode).IsSuccess && !waiter.IsCanceled)",
+            "if (Check(mode).IsSuccess)",
             "cancel ‖ wait"),
         new(
             "the cancellation is published by a store, not an exchange",

@@ -103,7 +103,7 @@ internal abstract class PollFd : IDisposable
     public void SetDeadline(PollMode mode, DateTimeOffset? deadline, string operation)
     {
         if (deadline is { } later && _deadlines is { } deadlines && !IsClosed && Loop.TryProlong(deadlines, mode, later)) return;
-        if (!Incref()) throw Failed(operation, PollResult.Disposed);
+        if (!Incref()) throw Failed(operation, IoResult.Disposed);
         try
         {
             bool clears = deadline is null || deadline == default(DateTimeOffset);
@@ -118,20 +118,20 @@ internal abstract class PollFd : IDisposable
 
     public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token)
     {
-        PollOp? op = Begin(PollMode.Read, PollOpKind.Read, buffer, token, out int result, out Exception? error, out FdWaiter? waiter);
+        PollOp? op = Begin(PollMode.Read, PollOpKind.Read, buffer, token, out IoResult result, out Exception? error, out FdWaiter? waiter);
         return op is not null ? new ValueTask<int>(op, op.Version)
             : error is not null ? FromError<int>(error, token)
             : waiter is not null ? RunQueuedAsync(waiter, PollMode.Read, PollOpKind.Read, buffer, token)
-            : new ValueTask<int>(result);
+            : new ValueTask<int>(result.Value);
     }
 
     public ValueTask<bool> WaitToReadAsync(CancellationToken token)
     {
-        PollOp? op = Begin(PollMode.Read, PollOpKind.WaitToRead, default, token, out int result, out Exception? error, out FdWaiter? waiter);
+        PollOp? op = Begin(PollMode.Read, PollOpKind.WaitToRead, default, token, out IoResult result, out Exception? error, out FdWaiter? waiter);
         return op is not null ? new ValueTask<bool>(op, op.Version)
             : error is not null ? FromError<bool>(error, token)
             : waiter is not null ? Queued(waiter, token)
-            : new ValueTask<bool>(result != 0);
+            : new ValueTask<bool>(result.Value != 0);
 
         async ValueTask<bool> Queued(FdWaiter waiter, CancellationToken token) =>
             await RunQueuedAsync(waiter, PollMode.Read, PollOpKind.WaitToRead, default, token).ConfigureAwait(false) != 0;
@@ -153,20 +153,20 @@ internal abstract class PollFd : IDisposable
     public int RunBlocking(PollMode mode, PollOpKind kind, Span<byte> buffer)
     {
         bool closedBefore = IsClosed;
-        if (!Lock(mode)) throw Failed(NameOf(kind), closedBefore ? PollResult.Disposed : PollResult.ClosedInQueue);
+        if (!Lock(mode)) throw Failed(NameOf(kind), closedBefore ? IoResult.Disposed : IoResult.ClosedInQueue);
         try
         {
             int done = 0;
-            int result = Prepare(mode);
+            IoResult result = Prepare(mode);
             if (result == 0) result = Attempt(kind, buffer, ref done);
-            while (result == -Errno.EAGAIN)
+            while (result == Errno.EAGAIN)
             {
                 // Before the wait: a thread that is interrupted may take an edge with it, and the next read is to try.
                 if (mode == PollMode.Read) _drained = false;
                 result = WaitReady(mode);
                 if (result == 0) result = Attempt(kind, buffer, ref done);
             }
-            return result >= 0 ? result : throw Failed(NameOf(kind), result);
+            return result.IsSuccess ? result.Value : throw Failed(NameOf(kind), result);
         }
         finally
         {
@@ -185,18 +185,18 @@ internal abstract class PollFd : IDisposable
     /// Waits until a side is ready. The caller holds a reference and is the side's only waiter. 0, or why the wait ended; a cancelled
     /// token throws.
     /// </summary>
-    public ValueTask<int> WaitReadyAsync(PollMode mode, CancellationToken token)
+    public ValueTask<IoResult> WaitReadyAsync(PollMode mode, CancellationToken token)
     {
         PollOp op = TakeOp(mode);
         op.Start(PollOpKind.WaitReady, default, 0, token);
-        return new ValueTask<int>(op, op.Version);
+        return new ValueTask<IoResult>(op, op.Version);
     }
 
     /// <summary>
     /// The blocking form of <see cref="WaitReadyAsync"/>. It is 0 too when the wait ended for a reason that is gone, as a deadline that was
     /// moved.
     /// </summary>
-    public int WaitReady(PollMode mode)
+    public IoResult WaitReady(PollMode mode)
     {
         try
         {
@@ -204,7 +204,7 @@ internal abstract class PollFd : IDisposable
         }
         catch (NetpollException e)
         {
-            return -e.Errno;
+            return new Errno(e.Errno);
         }
     }
 
@@ -212,7 +212,7 @@ internal abstract class PollFd : IDisposable
     /// Prepares an operation: starts its time-out, and forgets a reader's old readiness. The operation is to be tried next. 0, or why it
     /// cannot begin.
     /// </summary>
-    public int Prepare(PollMode mode)
+    public IoResult Prepare(PollMode mode)
     {
         int timeout = mode == PollMode.Read ? ReadTimeout : WriteTimeout;
         if (timeout > 0)
@@ -220,11 +220,11 @@ internal abstract class PollFd : IDisposable
             long when = Loop.Timers.After(TimeSpan.FromMilliseconds(timeout));
             if (Desc.Deadlines?.TryProlong(mode, when, atMost: long.MaxValue) != true) Loop.SetDeadline(Desc, mode, when);
         }
-        return PollResult.Of(mode == PollMode.Write || _drained ? Desc.Check(mode) : Desc.Reset(mode));
+        return mode == PollMode.Write || _drained ? Desc.Check(mode) : Desc.Reset(mode);
     }
 
-    /// <summary>Tries an operation whose lock is held. EAGAIN (below 0) when it has to wait.</summary>
-    public int Attempt(PollOpKind kind, Span<byte> buffer, ref int done)
+    /// <summary>Tries an operation whose lock is held. EAGAIN when it has to wait.</summary>
+    public IoResult Attempt(PollOpKind kind, Span<byte> buffer, ref int done)
     {
         switch (kind)
         {
@@ -236,7 +236,7 @@ internal abstract class PollFd : IDisposable
     }
 
     /// <summary>Why nothing can wait in a side now, or 0.</summary>
-    public int Check(PollMode mode) => PollResult.Of(Desc.Check(mode));
+    public IoResult Check(PollMode mode) => Desc.Check(mode);
 
     public PollPark Park(PollMode mode, PollOp op)
     {
@@ -281,10 +281,10 @@ internal abstract class PollFd : IDisposable
     public void Return(PollMode mode, PollOp op) => Volatile.Write(ref OpOf(mode), op);
 
     /// <summary>
-    /// The exception for an operation that came to <paramref name="result"/>: an errno below zero, or a <see cref="PollResult"/>. The
+    /// The exception for an operation that came to <paramref name="result"/>. The
     /// operation holds a reference, unless the result says that it never got one.
     /// </summary>
-    public abstract Exception Failed(string operation, int result);
+    public abstract Exception Failed(string operation, IoResult result);
 
     public static string NameOf(PollOpKind kind) => kind switch
     {
@@ -337,7 +337,7 @@ internal abstract class PollFd : IDisposable
     // One of these: an operation that waits, an error, a place in the queue, a result.
     private PollOp? Begin(
         PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token,
-        out int result, out Exception? error, out FdWaiter? waiter)
+        out IoResult result, out Exception? error, out FdWaiter? waiter)
     {
         error = null;
         waiter = null;
@@ -351,12 +351,12 @@ internal abstract class PollFd : IDisposable
         {
             case FdLock.Acquired: return BeginLocked(mode, kind, buffer, token, out result, out error);
             case FdLock.Queued: return null;
-            default: error = Failed(NameOf(kind), PollResult.Disposed); return null;
+            default: error = Failed(NameOf(kind), IoResult.Disposed); return null;
         }
     }
 
     private PollOp? BeginLocked(
-        PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token, out int result, out Exception? error)
+        PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token, out IoResult result, out Exception? error)
     {
         error = null;
         int done = 0;
@@ -365,10 +365,10 @@ internal abstract class PollFd : IDisposable
         {
             result = Prepare(mode);
             if (result == 0) result = Attempt(kind, buffer.Span, ref done);
-            waits = result == -Errno.EAGAIN;
+            waits = result == Errno.EAGAIN;
             if (!waits)
             {
-                if (result < 0) error = Failed(NameOf(kind), result);
+                if (!result.IsSuccess) error = Failed(NameOf(kind), result);
                 return null;
             }
         }
@@ -384,9 +384,9 @@ internal abstract class PollFd : IDisposable
     private async ValueTask<int> RunQueuedAsync(
         FdWaiter waiter, PollMode mode, PollOpKind kind, Memory<byte> buffer, CancellationToken token)
     {
-        if (!await WaitForLockAsync(waiter, mode, token).ConfigureAwait(false)) throw Failed(NameOf(kind), PollResult.ClosedInQueue);
-        PollOp? op = BeginLocked(mode, kind, buffer, token, out int result, out Exception? error);
-        return op is not null ? await new ValueTask<int>(op, op.Version).ConfigureAwait(false) : error is null ? result : throw error;
+        if (!await WaitForLockAsync(waiter, mode, token).ConfigureAwait(false)) throw Failed(NameOf(kind), IoResult.ClosedInQueue);
+        PollOp? op = BeginLocked(mode, kind, buffer, token, out IoResult result, out Exception? error);
+        return op is not null ? await new ValueTask<int>(op, op.Version).ConfigureAwait(false) : error is null ? result.Value : throw error;
     }
 
     private async ValueTask<bool> WaitForLockAsync(FdWaiter waiter, PollMode mode, CancellationToken token)
@@ -418,32 +418,32 @@ internal abstract class PollFd : IDisposable
         }
     }
 
-    private int Receive(Span<byte> buffer)
+    private IoResult Receive(Span<byte> buffer)
     {
-        if (IsDrained()) return -Errno.EAGAIN;
-        if (buffer.IsEmpty) return Math.Min(Peek(), 0);
+        if (IsDrained()) return Errno.EAGAIN;
+        if (buffer.IsEmpty) return Peek() is { IsSuccess: false } reason ? reason : 0;
         if (buffer.Length > MaxChunk) buffer = buffer[..MaxChunk];
-        int result;
+        IoResult result;
         do
         {
             result = Api.Receive(Fd, buffer);
         }
-        while (result == -Errno.EINTR);
-        _drained = _isStream && result > 0 && result < buffer.Length;
+        while (result == Errno.EINTR);
+        _drained = _isStream && result.IsSuccess && result.Value > 0 && result.Value < buffer.Length;
         return result;
     }
 
     // 1 for bytes, 0 for the end.
-    private int Peek()
+    private IoResult Peek()
     {
-        if (IsDrained()) return -Errno.EAGAIN;
+        if (IsDrained()) return Errno.EAGAIN;
         Span<byte> one = stackalloc byte[1];
-        int result;
+        IoResult result;
         do
         {
             result = Api.Peek(Fd, one);
         }
-        while (result == -Errno.EINTR);
+        while (result == Errno.EINTR);
         return result;
     }
 
@@ -454,13 +454,13 @@ internal abstract class PollFd : IDisposable
         return _drained;
     }
 
-    private int Send(ReadOnlySpan<byte> buffer, ref int done)
+    private IoResult Send(ReadOnlySpan<byte> buffer, ref int done)
     {
         while (done < buffer.Length)
         {
-            int result = Api.Send(Fd, buffer.Slice(done, Math.Min(buffer.Length - done, MaxChunk)));
-            if (result >= 0) done += result;
-            else if (result != -Errno.EINTR) return result;
+            IoResult result = Api.Send(Fd, buffer.Slice(done, Math.Min(buffer.Length - done, MaxChunk)));
+            if (result.IsSuccess) done += result.Value;
+            else if (result != Errno.EINTR) return result;
         }
         return done;
     }
@@ -471,7 +471,7 @@ internal abstract class PollFd : IDisposable
         {
             throw new ArgumentOutOfRangeException(nameof(value), value, "a time-out in ms above 0, or Timeout.Infinite, was expected.");
         }
-        if (IsClosed) throw Failed("set time-out", PollResult.Disposed);
+        if (IsClosed) throw Failed("set time-out", IoResult.Disposed);
         Volatile.Write(ref timeout, value);
         if (value == Timeout.Infinite) SetDeadline(mode, null, "set time-out");
     }
@@ -499,11 +499,11 @@ internal abstract class PollFd : IDisposable
 
     private void CloseDescriptor()
     {
-        int result = Api.Close(Fd);
+        IoResult result = Api.Close(Fd);
 
         // close(2) frees the descriptor whatever it returns; EBADF says that someone else had closed it.
-        if (result != -Errno.EBADF) return;
+        if (result != Errno.EBADF) return;
         string operation = $"close fd {Fd}";
-        _loop?.Report(operation, new NetpollException(operation, Errno.EBADF, "it was closed elsewhere"));
+        _loop?.Report(operation, new NetpollException(operation, Errno.EBADF.Number, "it was closed elsewhere"));
     }
 }

@@ -29,9 +29,9 @@ internal enum PollOpKind : byte
 /// <summary>
 /// An async operation of a <see cref="PollFd"/>, reused. Owned by whoever holds the lock of its side, and then by the awaiter.
 /// </summary>
-internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskSource<int>, IValueTaskSource<bool>, IValueTaskSource
+internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskSource<IoResult>, IValueTaskSource<int>, IValueTaskSource<bool>, IValueTaskSource
 {
-    private ManualResetValueTaskSourceCore<int> _core;
+    private ManualResetValueTaskSourceCore<IoResult> _core;
 
     // Set for each operation.
     private PollOpKind _kind;
@@ -55,7 +55,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
             if (_registration == default && IsCanceled)
             {
                 // It was cancelled before, and the callback has run; and the registration is what keeps the token.
-                Complete(PollResult.Canceled, new OperationCanceledException(token));
+                Complete(IoResult.Canceled, new OperationCanceledException(token));
                 return;
             }
         }
@@ -67,7 +67,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         try
         {
             if (fd.Consume(mode)) Advance(parkFirst: false);
-            else if (WaitError() is int result and not 0) Complete(result);
+            else if (WaitError() is { IsSuccess: false } result) Complete(result);
             else Advance(parkFirst: true);
         }
 #pragma warning disable CA1031 // Whatever a continuation throws, the other connections of the loop go on, and so does the pool's thread.
@@ -85,7 +85,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
     public void OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
         _core.OnCompleted(continuation, state, token, flags);
 
-    public int GetResult(short token)
+    public IoResult GetResult(short token)
     {
         bool completed = _core.GetStatus(token) != ValueTaskSourceStatus.Pending; // Throws for a token that was used before.
         try
@@ -102,7 +102,9 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         }
     }
 
-    bool IValueTaskSource<bool>.GetResult(short token) => GetResult(token) != 0;
+    int IValueTaskSource<int>.GetResult(short token) => GetResult(token).Value;
+
+    bool IValueTaskSource<bool>.GetResult(short token) => GetResult(token).Value != 0;
 
     void IValueTaskSource.GetResult(short token) => GetResult(token);
 
@@ -112,7 +114,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         {
             if (!parkFirst)
             {
-                int result;
+                IoResult result;
                 try
                 {
                     result = _kind == PollOpKind.WaitReady ? 0 : fd.Attempt(_kind, _buffer.Span, ref _done);
@@ -124,7 +126,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
                     Complete(0, e);
                     return;
                 }
-                if (result != -Errno.EAGAIN)
+                if (result != Errno.EAGAIN)
                 {
                     Complete(result);
                     return;
@@ -137,7 +139,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
             }
             catch (NetpollException e)
             {
-                Complete(-e.Errno);
+                Complete(new Errno(e.Errno));
                 return;
             }
             switch (park)
@@ -148,8 +150,8 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
                     parkFirst = false;
                     break;
                 default:
-                    int reason = WaitError();
-                    if (reason != 0)
+                    IoResult reason = WaitError();
+                    if (!reason.IsSuccess)
                     {
                         Complete(reason);
                         return;
@@ -159,7 +161,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         }
     }
 
-    private int WaitError() => IsCanceled ? PollResult.Canceled : fd.Check(mode);
+    private IoResult WaitError() => IsCanceled ? IoResult.Canceled : fd.Check(mode);
 
     private void OnCanceled()
     {
@@ -167,7 +169,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         fd.Cancel(mode);
     }
 
-    private void Complete(int result, Exception? error = null)
+    private void Complete(IoResult result, Exception? error = null)
     {
         CancellationToken token = _registration.Token;
         _registration.Dispose();
@@ -176,8 +178,8 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
         if (IsCanceled) SetCanceled(false);
 
         // Made under the lock: it names addresses that a closed descriptor no longer tells.
-        if (result == PollResult.Canceled) error ??= new OperationCanceledException(token);
-        else if (result < 0 && _kind != PollOpKind.WaitReady) error = fd.Failed(PollFd.NameOf(_kind), result);
+        if (result == IoResult.Canceled) error ??= new OperationCanceledException(token);
+        else if (!result.IsSuccess && _kind != PollOpKind.WaitReady) error = fd.Failed(PollFd.NameOf(_kind), result);
         if (_kind != PollOpKind.WaitReady) fd.Unlock(mode);
         if (error is null) _core.SetResult(result);
         else _core.SetException(error);

@@ -31,14 +31,14 @@ internal sealed class DescriptorReserve(ISocketApi api)
         if (_nearLimit) Release();
     }
 
-    /// <summary>Fills the reserve. 0, or the errno below zero when there is not enough.</summary>
-    public int Take()
+    /// <summary>Fills the reserve. 0, or the error when there is not enough.</summary>
+    public IoResult Take()
     {
         while (_count < Size)
         {
-            int result = api.Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-            if (result < 0) return result;
-            _held[_count++] = result;
+            IoResult result = api.Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+            if (!result.IsSuccess) return result;
+            _held[_count++] = result.Value;
         }
         return 0;
     }

@@ -40,18 +40,19 @@ internal class NetFd : PollFd
     public string Network => _network.Name;
 
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone asked.</exception>
-    public IPEndPoint LocalEndPoint => _local ??= TryGetName(remote: false) ?? throw Failed("local address", PollResult.Disposed);
+    public IPEndPoint LocalEndPoint => _local ??= TryGetName(remote: false) ?? throw Failed("local address", IoResult.Disposed);
 
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone asked.</exception>
     public IPEndPoint RemoteEndPoint =>
-        _remote ??= DecodeAccepted() ?? TryGetName(remote: true) ?? throw Failed("remote address", PollResult.Disposed);
+        _remote ??= DecodeAccepted() ?? TryGetName(remote: true) ?? throw Failed("remote address", IoResult.Disposed);
 
     /// <summary>A new socket with Go's defaults for a connection.</summary>
     public static nint NewSocket(SocketNetwork network, string operation, AddressFamily family, IPEndPoint? local, IPEndPoint? remote)
     {
         ISocketApi api = network.Api;
-        int fd = api.Socket(family, SocketType.Stream, ProtocolType.Tcp);
-        if (fd < 0) throw Refused(operation, network.Name, local, remote, fd);
+        IoResult made = api.Socket(family, SocketType.Stream, ProtocolType.Tcp);
+        if (!made.IsSuccess) throw Refused(operation, network.Name, local, remote, made);
+        int fd = made.Value;
         try
         {
             Set(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1);
@@ -69,8 +70,8 @@ internal class NetFd : PollFd
 
         void Set(SocketOptionLevel level, SocketOptionName name, int value)
         {
-            int result = api.SetOption(fd, level, name, value);
-            if (result < 0) throw Refused(operation, network.Name, local, remote, result);
+            IoResult result = api.SetOption(fd, level, name, value);
+            if (!result.IsSuccess) throw Refused(operation, network.Name, local, remote, result);
         }
     }
 
@@ -82,16 +83,16 @@ internal class NetFd : PollFd
         {
             // Before it is registered: epoll reports a socket that is not connected as hung up.
             SocketAddress address = remote.Serialize();
-            int result = network.Api.Connect(fd.Fd, address.Buffer.Span[..address.Size]);
-            bool pending = result is -Errno.EINPROGRESS or -Errno.EINTR or -Errno.EALREADY;
-            if (result < 0 && !pending) throw fd.Failed("dial", result);
+            IoResult result = network.Api.Connect(fd.Fd, address.Buffer.Span[..address.Size]);
+            bool pending = IsPending(result);
+            if (!result.IsSuccess && !pending) throw fd.Failed("dial", result);
             try
             {
                 fd.Init(poller.NextLoop());
             }
             catch (NetpollException e)
             {
-                throw NetOpException.Refused("dial", network.Name, null, remote, Errno.ToException(e.Errno), e.Message);
+                throw NetOpException.Refused("dial", network.Name, null, remote, SocketErrors.ToException(new Errno(e.Errno)), e.Message);
             }
             if (pending)
             {
@@ -122,11 +123,11 @@ internal class NetFd : PollFd
 
     public void Shutdown(SocketShutdown how, string operation)
     {
-        if (!Incref()) throw Failed(operation, PollResult.Disposed);
+        if (!Incref()) throw Failed(operation, IoResult.Disposed);
         try
         {
-            int result = Api.Shutdown(Fd, how);
-            if (result < 0) throw Failed(operation, result);
+            IoResult result = Api.Shutdown(Fd, how);
+            if (!result.IsSuccess) throw Failed(operation, result);
         }
         finally
         {
@@ -136,11 +137,11 @@ internal class NetFd : PollFd
 
     public void SetOption(SocketOptionLevel level, SocketOptionName name, int value, string operation)
     {
-        if (!Incref()) throw Failed(operation, PollResult.Disposed);
+        if (!Incref()) throw Failed(operation, IoResult.Disposed);
         try
         {
-            int result = Api.SetOption(Fd, level, name, value);
-            if (result < 0) throw Failed(operation, result);
+            IoResult result = Api.SetOption(Fd, level, name, value);
+            if (!result.IsSuccess) throw Failed(operation, result);
         }
         finally
         {
@@ -148,50 +149,55 @@ internal class NetFd : PollFd
         }
     }
 
-    public override Exception Failed(string operation, int result)
+    public override Exception Failed(string operation, IoResult result)
     {
-        if (result == PollResult.Disposed)
+        if (result == IoResult.Disposed)
         {
             return new ObjectDisposedException(ObjectName, $"{operation} {Network}: closed before the operation.");
         }
-        if (result == PollResult.ClosedInQueue) return NetOpException.Closed(operation, Network, _local, _remote ??= DecodeAccepted());
+        if (result == IoResult.ClosedInQueue) return NetOpException.Closed(operation, Network, _local, _remote ??= DecodeAccepted());
 
         IPEndPoint? local = _local ??= GetName(remote: false);
         IPEndPoint? remote = _remote ??= DecodeAccepted() ?? GetName(remote: true);
-        return result switch
+        if (result == IoResult.Closing)
         {
-            PollResult.Closing when IsClosed => NetOpException.Closed(operation, Network, local, remote),
-            PollResult.Closing => NetOpException.PollerDisposed(operation, Network, local, remote),
-            PollResult.Timeout => NetOpException.Timeout(operation, Network, local, remote),
-            PollResult.NotPollable => NetOpException.Refused(
-                operation, Network, local, remote, Errno.ToException(Errno.EOPNOTSUPP),
-                "the descriptor reports an error and cannot be polled"),
-            _ => Refused(operation, Network, local, remote, result),
-        };
+            return IsClosed
+                ? NetOpException.Closed(operation, Network, local, remote)
+                : NetOpException.PollerDisposed(operation, Network, local, remote);
+        }
+        if (result == IoResult.Timeout) return NetOpException.Timeout(operation, Network, local, remote);
+        if (result == IoResult.NotPollable)
+        {
+            const string Hint = "the descriptor reports an error and cannot be polled";
+            return NetOpException.Refused(operation, Network, local, remote, SocketErrors.ToException(Errno.EOPNOTSUPP), Hint);
+        }
+        return Refused(operation, Network, local, remote, result);
     }
 
     /// <summary>What the user knows the descriptor by.</summary>
     protected virtual string ObjectName => nameof(TcpConn);
 
-    private static NetOpException Refused(string operation, string network, IPEndPoint? local, IPEndPoint? remote, int result) =>
-        NetOpException.Refused(operation, network, local, remote, Errno.ToException(-result));
+    private static NetOpException Refused(string operation, string network, IPEndPoint? local, IPEndPoint? remote, IoResult result) =>
+        NetOpException.Refused(operation, network, local, remote, SocketErrors.ToException(result.Errno));
+
+    private static bool IsPending(IoResult result) => result == Errno.EINPROGRESS || result == Errno.EINTR || result == Errno.EALREADY;
 
     private async ValueTask ConnectedAsync(bool blocking, CancellationToken token)
     {
         bool locked = blocking ? Lock(PollMode.Write) : await LockAsync(PollMode.Write, token).ConfigureAwait(false);
-        if (!locked) throw Failed("dial", PollResult.Disposed);
+        if (!locked) throw Failed("dial", IoResult.Disposed);
         try
         {
             while (true)
             {
-                int result = blocking ? WaitReady(PollMode.Write) : await WaitReadyAsync(PollMode.Write, token).ConfigureAwait(false);
-                if (result < 0) throw Failed("dial", result);
+                IoResult result = blocking ? WaitReady(PollMode.Write) : await WaitReadyAsync(PollMode.Write, token).ConfigureAwait(false);
+                if (!result.IsSuccess) throw Failed("dial", result);
 
                 // Readiness to write can be spurious: that the peer has a name is the proof.
                 result = Api.TakeError(Fd);
                 if (result == 0) result = Api.PeerName(Fd, default, out _);
-                if (result is 0 or -Errno.EISCONN) return;
-                if (result is not (-Errno.EINPROGRESS or -Errno.EALREADY or -Errno.EINTR or -Errno.ENOTCONN)) throw Failed("dial", result);
+                if (result == 0 || result == Errno.EISCONN) return;
+                if (!IsPending(result) && result != Errno.ENOTCONN) throw Failed("dial", result);
             }
         }
         finally
@@ -218,8 +224,8 @@ internal class NetFd : PollFd
     private IPEndPoint? GetName(bool remote)
     {
         Span<byte> address = stackalloc byte[IPv6Length];
-        int result = remote ? Api.PeerName(Fd, address, out int length) : Api.LocalName(Fd, address, out length);
-        return result < 0 ? null : Decode(address[..length]);
+        IoResult result = remote ? Api.PeerName(Fd, address, out int length) : Api.LocalName(Fd, address, out length);
+        return result.IsSuccess ? Decode(address[..length]) : null;
     }
 
     private IPEndPoint? DecodeAccepted() => _peer != 0 ? IPv4EndPoint((uint)_peer, (ushort)(_peer >> 32)) : null;

@@ -47,7 +47,7 @@ internal sealed class NetListenFd : NetFd
             PollLoop loop = poller.NextLoop(); // May be the first use of the poller, and fail; the descriptor is not the listener's yet.
             listener = new NetListenFd(poller, network, fd);
             listener.Init(loop);
-            if (listener._reserve.Take() is < 0 and var shortage)
+            if (listener._reserve.Take() is { IsSuccess: false } shortage)
             {
                 listener.Dispose();
                 Check(shortage);
@@ -57,7 +57,7 @@ internal sealed class NetListenFd : NetFd
         catch (NetpollException e)
         {
             if (listener is null) api.Close(fd);
-            throw NetOpException.Refused("listen", network.Name, local, null, Errno.ToException(e.Errno), e.Message);
+            throw NetOpException.Refused("listen", network.Name, local, null, SocketErrors.ToException(new Errno(e.Errno)), e.Message);
         }
         catch when (listener is null)
         {
@@ -65,18 +65,10 @@ internal sealed class NetListenFd : NetFd
             throw;
         }
 
-        void Check(int result)
+        void Check(IoResult result)
         {
-            if (result >= 0) return;
-            throw NetOpException.Refused("listen", network.Name, local, null, Errno.ToException(-result), -result switch
-            {
-                Errno.EADDRINUSE => "a port that nobody listens on was expected, or 0",
-                Errno.EADDRNOTAVAIL => "an address of this machine was expected",
-                Errno.EACCES => "a port that this user may take was expected, from 1024 up",
-                Errno.EMFILE or Errno.ENFILE =>
-                    $"{DescriptorReserve.Size + 1} free descriptors were expected: one to listen, the others in reserve",
-                _ => null,
-            });
+            if (result.IsSuccess) return;
+            throw NetOpException.Refused("listen", network.Name, local, null, SocketErrors.ToException(result.Errno), HintFor(result));
         }
     }
 
@@ -86,45 +78,38 @@ internal sealed class NetListenFd : NetFd
         token.ThrowIfCancellationRequested();
         bool closedBefore = IsClosed;
         bool locked = blocking ? Lock(PollMode.Read) : await LockAsync(PollMode.Read, token).ConfigureAwait(false);
-        if (!locked) throw Failed("accept", closedBefore ? PollResult.Disposed : PollResult.ClosedInQueue);
+        if (!locked) throw Failed("accept", closedBefore ? IoResult.Disposed : IoResult.ClosedInQueue);
         try
         {
-            int ready = Prepare(PollMode.Read);
-            if (ready < 0) throw Failed("accept", ready);
+            IoResult ready = Prepare(PollMode.Read);
+            if (!ready.IsSuccess) throw Failed("accept", ready);
             TimeSpan pause = TimeSpan.Zero;
             while (true)
             {
                 NetFd? accepted = null;
-                int result = _reserve.Take();
+                IoResult result = _reserve.Take();
                 if (result == 0) result = Accept(out accepted);
                 _reserve.Relax();
-                switch (-result)
+                if (accepted is not null) return accepted;
+                if (result == Errno.EINTR || result == Errno.ECONNABORTED) continue; // The peer gave up while it was queued; take the next.
+                if (result == Errno.EAGAIN)
                 {
-                    case Errno.EINTR:
-                    case Errno.ECONNABORTED: // The peer gave up while it was queued; take the next.
-                        break;
-                    case Errno.EAGAIN:
-                        _inShortage = false;
-                        ready = blocking ? WaitReady(PollMode.Read) : await WaitReadyAsync(PollMode.Read, token).ConfigureAwait(false);
-                        if (ready < 0) throw Failed("accept", ready);
-                        break;
-                    case Errno.EMFILE:
-                    case Errno.ENFILE:
-                    case Errno.ENOBUFS:
-                    case Errno.ENOMEM:
-                        // Nothing signals that descriptors are free again, and queued connections raise no new edge: try again.
-                        _reserve.NoteShortage();
-                        _reserve.Relax();
-                        NoteShortage(-result);
-                        pause = pause == TimeSpan.Zero ? MinPause : pause * 2 < MaxPause ? pause * 2 : MaxPause;
-                        TimeSpan left = TimeLeft(PollMode.Read);
-                        await PauseAsync(left < pause ? left : pause, blocking, token).ConfigureAwait(false);
-                        ready = Check(PollMode.Read);
-                        if (ready < 0) throw Failed("accept", ready);
-                        break;
-                    default:
-                        return accepted ?? throw Failed("accept", result);
+                    _inShortage = false;
+                    ready = blocking ? WaitReady(PollMode.Read) : await WaitReadyAsync(PollMode.Read, token).ConfigureAwait(false);
+                    if (!ready.IsSuccess) throw Failed("accept", ready);
+                    continue;
                 }
+                if (!IsShortage(result)) throw Failed("accept", result);
+
+                // Nothing signals that descriptors are free again, and queued connections raise no new edge: try again.
+                _reserve.NoteShortage();
+                _reserve.Relax();
+                NoteShortage(result.Errno);
+                pause = pause == TimeSpan.Zero ? MinPause : pause * 2 < MaxPause ? pause * 2 : MaxPause;
+                TimeSpan left = TimeLeft(PollMode.Read);
+                await PauseAsync(left < pause ? left : pause, blocking, token).ConfigureAwait(false);
+                ready = Check(PollMode.Read);
+                if (!ready.IsSuccess) throw Failed("accept", ready);
             }
         }
         finally
@@ -147,14 +132,14 @@ internal sealed class NetListenFd : NetFd
         SetDeadline(PollMode.Write, span: null);
     }
 
-    private int Accept(out NetFd? accepted)
+    private IoResult Accept(out NetFd? accepted)
     {
         accepted = null;
         Span<byte> peer = stackalloc byte[128];
-        int result = Api.Accept(Fd, peer, out int length);
-        if (result < 0) return result;
-        _reserve.NoteAccepted(result);
-        NetFd conn = new(_network, result, peer[..length]);
+        IoResult result = Api.Accept(Fd, peer, out int length);
+        if (!result.IsSuccess) return result;
+        _reserve.NoteAccepted(result.Value);
+        NetFd conn = new(_network, result.Value, peer[..length]);
         try
         {
             conn.Init(_poller.NextLoop());
@@ -162,22 +147,34 @@ internal sealed class NetListenFd : NetFd
         catch (NetpollException e)
         {
             // The poller is full (epoll_ctl(2): max_user_watches). This connection is lost, those that are established are not.
-            return e.Errno == Errno.ENOSPC ? -Errno.ENOMEM : -e.Errno;
+            Errno errno = new(e.Errno);
+            return errno == Errno.ENOSPC ? Errno.ENOMEM : errno;
         }
         catch (ObjectDisposedException)
         {
-            return PollResult.Closing; // The poller was disposed, and this listener's waits end as by a close.
+            return IoResult.Closing; // The poller was disposed, and this listener's waits end as by a close.
         }
         accepted = conn;
         return 0;
     }
 
-    private void NoteShortage(int errno)
+    private static bool IsShortage(IoResult result) =>
+        result == Errno.EMFILE || result == Errno.ENFILE || result == Errno.ENOBUFS || result == Errno.ENOMEM;
+
+    private static string? HintFor(IoResult result) =>
+        result == Errno.EADDRINUSE ? "a port that nobody listens on was expected, or 0"
+        : result == Errno.EADDRNOTAVAIL ? "an address of this machine was expected"
+        : result == Errno.EACCES ? "a port that this user may take was expected, from 1024 up"
+        : result == Errno.EMFILE || result == Errno.ENFILE
+            ? $"{DescriptorReserve.Size + 1} free descriptors were expected: one to listen, the others in reserve"
+        : null;
+
+    private void NoteShortage(Errno errno)
     {
         if (_inShortage) return;
         _inShortage = true;
         _poller.Warn(
-            $"accept {Network} {LocalEndPoint}: {Errno.ToException(errno).Message}. New connections wait; it tries again after 5 ms, and then "
+            $"accept {Network} {LocalEndPoint}: {errno.Message}. New connections wait; it tries again after 5 ms, and then "
             + "after twice as long each time, up to 1 s.");
     }
 }

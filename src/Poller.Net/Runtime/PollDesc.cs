@@ -20,15 +20,6 @@ namespace Poller.Net;
 // A PollDesc is never freed but recycled: a stale event that is past the check of the sequence number finds an object, and all it
 // can do there is wake a waiter that then finds nothing.
 
-/// <summary>Why a descriptor cannot be waited for. In the order of precedence.</summary>
-internal enum PollError
-{
-    None,
-    Closing,
-    Timeout,
-    NotPollable,
-}
-
 /// <summary>What became of a waiter that wanted to park.</summary>
 internal enum PollPark
 {
@@ -109,30 +100,30 @@ internal sealed class PollDesc(uint slot)
         Volatile.Write(ref _info, (ulong)sequence << SequenceShift);
     }
 
-    /// <summary>Why <paramref name="mode"/> cannot be waited for: closing, then deadline, then not pollable (reads only).</summary>
-    public PollError Check(PollMode mode)
+    /// <summary>0, or why <paramref name="mode"/> cannot be waited for: closing, then deadline, then not pollable (reads only).</summary>
+    public IoResult Check(PollMode mode)
     {
         ulong info = Volatile.Read(ref _info);
-        if ((info & (ClosingFlag | ReadExpired | WriteExpired | EventError)) == 0) return PollError.None;
-        if ((info & ClosingFlag) != 0) return PollError.Closing;
-        if ((info & (mode == PollMode.Read ? ReadExpired : WriteExpired)) != 0) return PollError.Timeout;
-        return mode == PollMode.Read && (info & EventError) != 0 ? PollError.NotPollable : PollError.None;
+        if ((info & (ClosingFlag | ReadExpired | WriteExpired | EventError)) == 0) return 0;
+        if ((info & ClosingFlag) != 0) return IoResult.Closing;
+        if ((info & (mode == PollMode.Read ? ReadExpired : WriteExpired)) != 0) return IoResult.Timeout;
+        return mode == PollMode.Read && (info & EventError) != 0 ? IoResult.NotPollable : 0;
     }
 
     /// <summary>
     /// Prepares an operation: forgets the readiness that earlier ones left. The operation is to be tried before the wait, or an edge is
     /// lost.
     /// </summary>
-    public PollError Reset(PollMode mode)
+    public IoResult Reset(PollMode mode)
     {
-        PollError error = Check(mode);
-        if (error != PollError.None) return error;
+        IoResult reason = Check(mode);
+        if (!reason.IsSuccess) return reason;
 
         // A full fence before the operation: readiness that comes meanwhile leaves a side alone that is still Ready, and a store that the
         // operation's own loads had overtaken would take its edge away.
         ref int state = ref SideOf(mode).State;
         if (Volatile.Read(ref state) != Nil) Interlocked.Exchange(ref state, Nil);
-        return error;
+        return reason;
     }
 
     /// <summary>Waits for readiness: consumes it where it is there, parks the waiter where it is not.</summary>
@@ -151,7 +142,7 @@ internal sealed class PollDesc(uint slot)
         }
 
         // Announced; now look. Pairs with Evict, Expire and Unblock, which publish before they unblock.
-        if (Check(mode) == PollError.None && !waiter.IsCanceled)
+        if (Check(mode).IsSuccess && !waiter.IsCanceled)
         {
             side.Waiter = waiter;
             if (Interlocked.CompareExchange(ref side.State, Parked, Wait) == Wait) return PollPark.Parked;

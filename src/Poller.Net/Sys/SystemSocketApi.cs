@@ -14,10 +14,10 @@ internal static class SystemSocketApi
     public static ISocketApi For(Predicate<OSPlatform> isOS, string description)
     {
         if (isOS(OSPlatform.Linux)) return LinuxSocketApi.Instance;
-        if (isOS(OSPlatform.OSX)) return new BsdSocketApi(BsdPlatform.MacOS);
-        if (isOS(OSPlatform.FreeBSD)) return new BsdSocketApi(BsdPlatform.FreeBSD);
-        if (isOS(OSPlatform.Create("NETBSD"))) return new BsdSocketApi(BsdPlatform.NetBSD);
-        if (isOS(OSPlatform.Create("OPENBSD"))) return new BsdSocketApi(BsdPlatform.OpenBSD);
+        if (isOS(OSPlatform.OSX)) return new BsdSocketApi(SocketNumbers.MacOS);
+        if (isOS(OSPlatform.FreeBSD)) return new BsdSocketApi(SocketNumbers.FreeBSD);
+        if (isOS(OSPlatform.Create("NETBSD"))) return new BsdSocketApi(SocketNumbers.NetBSD);
+        if (isOS(OSPlatform.Create("OPENBSD"))) return new BsdSocketApi(SocketNumbers.OpenBSD);
         throw new PlatformNotSupportedException($"socket calls: Linux, macOS or a BSD was expected, and this one is {description}.");
     }
 }

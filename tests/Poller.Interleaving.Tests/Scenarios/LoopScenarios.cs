@@ -83,7 +83,7 @@ internal static class LoopScenarios
         run.Finally(() =>
         {
             AllRan(waiter);
-            Invariant.Holds(desc.Check(PollMode.Read) == PollError.Timeout, "the waiter ran before its deadline.");
+            Invariant.Holds(desc.Check(PollMode.Read) == IoResult.Timeout, "the waiter ran before its deadline.");
         });
     }
 

@@ -12,7 +12,7 @@ internal static class PollDescScenarios
         Socket socket = new();
         run.Thread("reader", () =>
         {
-            while (socket.Received < 2) Invariant.Holds(socket.Read() == PollError.None, "a read failed.");
+            while (socket.Received < 2) Invariant.Holds(socket.Read() == 0, "a read failed.");
         });
         run.Thread("poller", () =>
         {
@@ -30,7 +30,7 @@ internal static class PollDescScenarios
     {
         Socket socket = new();
         socket.Notify(PollReadiness.Readable);
-        run.Thread("reader", () => Invariant.Holds(socket.Read() == PollError.None, "a read failed."));
+        run.Thread("reader", () => Invariant.Holds(socket.Read() == 0, "a read failed."));
         run.Thread("poller", () =>
         {
             socket.Arrive();
@@ -97,11 +97,11 @@ internal static class PollDescScenarios
         Socket socket = new();
         run.Thread("reader", () =>
         {
-            PollError error = socket.Read(isDrained: true);
-            if (error == PollError.None) return;
-            Invariant.Holds(error == PollError.Timeout, $"the read ended with {error}.");
+            IoResult error = socket.Read(isDrained: true);
+            if (error == 0) return;
+            Invariant.Holds(error == IoResult.Timeout, $"the read ended with {error}.");
             timers.Set(socket.Desc, PollMode.Read, 0, out _, out _);
-            Invariant.Holds(socket.Read(isDrained: true) == PollError.None, "a read without a deadline timed out.");
+            Invariant.Holds(socket.Read(isDrained: true) == 0, "a read without a deadline timed out.");
         });
         run.Thread("poller", () =>
         {
@@ -122,10 +122,10 @@ internal static class PollDescScenarios
         PollTimers timers = new(TimeProvider.Reset());
         Socket socket = new();
         SleepingWaiter writer = new();
-        run.Thread("reader", () => Invariant.Holds(socket.Read() == PollError.Closing, "a read of a closed descriptor did not say so."));
+        run.Thread("reader", () => Invariant.Holds(socket.Read() == IoResult.Closing, "a read of a closed descriptor did not say so."));
         run.Thread("writer", () =>
         {
-            while (socket.Desc.Check(PollMode.Write) == PollError.None) writer.Wait(socket.Desc, PollMode.Write);
+            while (socket.Desc.Check(PollMode.Write) == 0) writer.Wait(socket.Desc, PollMode.Write);
         });
         run.Thread("closer", () =>
         {
@@ -141,7 +141,7 @@ internal static class PollDescScenarios
     {
         PollTimers timers = new(TimeProvider.Reset());
         Socket socket = new();
-        run.Thread("reader", () => Invariant.Holds(socket.Read(isDrained: true) is PollError.None or PollError.Closing, "a read failed."));
+        run.Thread("reader", () => Invariant.Holds(IsReadOrClosed(socket.Read(isDrained: true)), "a read failed."));
         run.Thread("poller", () =>
         {
             socket.Arrive();
@@ -153,7 +153,7 @@ internal static class PollDescScenarios
             Socket.Wake(reader);
         });
         run.Finally(() => Invariant.Holds(
-            socket.Waiter.IsIdle && socket.Desc.Check(PollMode.Read) == PollError.Closing, "a wake-up is left over."));
+            socket.Waiter.IsIdle && socket.Desc.Check(PollMode.Read) == IoResult.Closing, "a wake-up is left over."));
     }
 
     // A cancellation ends a wait, and takes no edge with it: the next read has it.
@@ -221,6 +221,9 @@ internal static class PollDescScenarios
             Invariant.Holds(socket.Received == 1 && socket.Waiter.IsIdle, "a wake-up is left over.");
         });
     }
+
+    private static bool IsReadOrClosed(IoResult result) => result == 0 || result == IoResult.Closing;
+
     private static void HasNoFlag(PollDesc desc) =>
-        Invariant.Holds(desc.Check(PollMode.Read) == PollError.None && !desc.HangupSeen, "a flag of the last life is set in the next.");
+        Invariant.Holds(desc.Check(PollMode.Read) == 0 && !desc.HangupSeen, "a flag of the last life is set in the next.");
 }

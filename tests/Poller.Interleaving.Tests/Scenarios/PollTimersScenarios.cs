@@ -14,7 +14,7 @@ internal static class PollTimersScenarios
         Socket socket = new();
         timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
         bool isSet = false;
-        run.Thread("reader", () => Invariant.Holds(socket.Read(isDrained: true) == PollError.Timeout, "the read ended by something else."));
+        run.Thread("reader", () => Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the read ended by something else."));
         run.Thread("setter", () =>
         {
             timers.Set(socket.Desc, PollMode.Read, 20, out PollWaiter? reader, out _);
@@ -31,7 +31,7 @@ internal static class PollTimersScenarios
         });
         run.Finally(() =>
         {
-            Invariant.Holds(socket.Desc.Check(PollMode.Read) == PollError.Timeout, "the second deadline passed and did not expire.");
+            Invariant.Holds(socket.Desc.Check(PollMode.Read) == IoResult.Timeout, "the second deadline passed and did not expire.");
             Invariant.Holds(socket.Waiter.IsIdle, "a wake-up is left over.");
             Invariant.Holds(timers.Next == PollTimers.Never, "a timer is left over.");
         });
@@ -45,13 +45,13 @@ internal static class PollTimersScenarios
         Socket socket = new();
         timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
         bool? isProlonged = null;
-        run.Thread("reader", () => Invariant.Holds(socket.Read(isDrained: true) == PollError.Timeout, "the read ended by something else."));
+        run.Thread("reader", () => Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the read ended by something else."));
         run.Thread("prolonger", () => isProlonged = socket.Desc.Deadlines!.TryProlong(PollMode.Read, 20, long.MaxValue));
         run.Thread("loop", () =>
         {
             clock.Advance(12);
             Expire(timers);
-            bool hasPassed = socket.Desc.Check(PollMode.Read) == PollError.Timeout;
+            bool hasPassed = socket.Desc.Check(PollMode.Read) == IoResult.Timeout;
             ControlledThread.WaitUntil(() => isProlonged is not null, new Site("Wait", "for the deadline", "", 0));
             Invariant.Holds(hasPassed != isProlonged, hasPassed ? "a deadline was prolonged and passed." : "a deadline was neither.");
             clock.Advance(22);
@@ -59,7 +59,7 @@ internal static class PollTimersScenarios
         });
         run.Finally(() =>
         {
-            Invariant.Holds(socket.Desc.Check(PollMode.Read) == PollError.Timeout, "the second deadline passed and did not expire.");
+            Invariant.Holds(socket.Desc.Check(PollMode.Read) == IoResult.Timeout, "the second deadline passed and did not expire.");
             Invariant.Holds(socket.Waiter.IsIdle && timers.Next == PollTimers.Never, "a timer or a wake-up is left over.");
         });
     }
@@ -93,7 +93,7 @@ internal static class PollTimersScenarios
             Expire(timers);
         });
         run.Finally(() => Invariant.Holds(
-            socket.Desc.Check(PollMode.Read) == PollError.Timeout && timers.Next == PollTimers.Never, "a deadline did not pass."));
+            socket.Desc.Check(PollMode.Read) == IoResult.Timeout && timers.Next == PollTimers.Never, "a deadline did not pass."));
 
         void Set(long when)
         {
@@ -132,7 +132,7 @@ internal static class PollTimersScenarios
         run.Finally(() =>
         {
             Invariant.Holds(old.Of(PollMode.Read) == PollDeadlines.None, "a deadline outlived its descriptor.");
-            Invariant.Holds(socket.Desc.Check(PollMode.Read) == PollError.None && timers.Next == 1_000, "a deadline of the last life passed in the next.");
+            Invariant.Holds(socket.Desc.Check(PollMode.Read) == 0 && timers.Next == 1_000, "a deadline of the last life passed in the next.");
         });
     }
 
@@ -147,7 +147,7 @@ internal static class PollTimersScenarios
         {
             timers.Set(socket.Desc, PollMode.Read, 0, out PollWaiter? cleared, out _);
             Invariant.Holds(cleared is null, "clearing a deadline ended a wait.");
-            Invariant.Holds(socket.Desc.Check(PollMode.Read) == PollError.None, "a deadline that was cleared expired.");
+            Invariant.Holds(socket.Desc.Check(PollMode.Read) == 0, "a deadline that was cleared expired.");
         });
         run.Thread("loop", () =>
         {
@@ -155,7 +155,7 @@ internal static class PollTimersScenarios
             Expire(timers);
         });
         run.Finally(() => Invariant.Holds(
-            socket.Desc.Check(PollMode.Read) == PollError.None && timers.Next == PollTimers.Never, "a deadline that was cleared expired."));
+            socket.Desc.Check(PollMode.Read) == 0 && timers.Next == PollTimers.Never, "a deadline that was cleared expired."));
     }
 
     // A close as the timer fires: the waiter is made runnable by one of the two, and no timer of either direction is left.
@@ -166,8 +166,11 @@ internal static class PollTimersScenarios
         Socket socket = new();
         timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
         timers.Set(socket.Desc, PollMode.Write, 1_000, out _, out _);
-        run.Thread("reader", () => Invariant.Holds(
-            socket.Read(isDrained: true) is PollError.Timeout or PollError.Closing, "the read ended by something else."));
+        run.Thread("reader", () =>
+        {
+            IoResult result = socket.Read(isDrained: true);
+            Invariant.Holds(result == IoResult.Timeout || result == IoResult.Closing, "the read ended by something else.");
+        });
         run.Thread("closer", () =>
         {
             timers.Evict(socket.Desc, out PollWaiter? reader, out _);

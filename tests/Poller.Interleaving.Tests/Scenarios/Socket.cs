@@ -28,19 +28,19 @@ internal sealed class Socket
     /// <summary>
     /// A read. One that is known to be drained neither forgets readiness nor tries before it waits. Returns why it ended without a byte.
     /// </summary>
-    public PollError Read(bool isDrained = false)
+    public IoResult Read(bool isDrained = false)
     {
-        PollError error = isDrained ? Desc.Check(PollMode.Read) : Desc.Reset(PollMode.Read);
-        if (error != PollError.None) return error;
+        IoResult error = isDrained ? Desc.Check(PollMode.Read) : Desc.Reset(PollMode.Read);
+        if (!error.IsSuccess) return error;
         while (isDrained || !TryReceive())
         {
             isDrained = false;
             if (Waiter.Wait(Desc, PollMode.Read)) continue;
-            if (Waiter.IsCanceled) return PollError.None;
+            if (Waiter.IsCanceled) return 0;
             error = Desc.Check(PollMode.Read);
-            if (error != PollError.None) return error;
+            if (!error.IsSuccess) return error;
         }
-        return PollError.None;
+        return 0;
     }
 
     /// <summary>The poller found the desc ready.</summary>

@@ -15,7 +15,7 @@ public sealed class ArmTests
         NetStack net = new(poller);
         (TcpConn client, TcpConn server) = await PairAsync(net);
 
-        backend.OnArm = static () => Errno.EBADF;
+        backend.OnArm = static () => Errno.EBADF.Number;
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[8]));
         Assert.Equal((SocketError.OperationAborted, "read"), (e.SocketErrorCode, e.Operation));
 

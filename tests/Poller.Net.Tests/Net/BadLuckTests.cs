@@ -12,11 +12,11 @@ public sealed class BadLuckTests
     public async Task An_accept_goes_on_after_a_signal_and_a_connection_that_was_aborted(NetpollDispatch dispatch, bool blocking)
     {
         using Rig rig = new(dispatch);
-        rig.Api.Accepts.Enqueue(-Errno.EINTR);
-        rig.Api.Accepts.Enqueue(-Errno.ECONNABORTED);
-        rig.Api.Accepts.Enqueue(-Errno.EINTR);
+        rig.Api.Accepts.Enqueue(Errno.EINTR);
+        rig.Api.Accepts.Enqueue(Errno.ECONNABORTED);
+        rig.Api.Accepts.Enqueue(Errno.EINTR);
         Operation<Conn> accepting = rig.Listener.StartAccept(blocking).Waiting();
-        rig.Api.Accepts.Enqueue(-Errno.ECONNABORTED);
+        rig.Api.Accepts.Enqueue(Errno.ECONNABORTED);
         using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
         using Conn server = await accepting.Within();
         Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
@@ -31,14 +31,14 @@ public sealed class BadLuckTests
         using Conn server = await rig.Listener.StartAccept(blocking).Within();
         byte[] buffer = new byte[8];
 
-        rig.Api.Receives.Enqueue(-Errno.EINTR);
-        rig.Api.Receives.Enqueue(-Errno.EINTR);
+        rig.Api.Receives.Enqueue(Errno.EINTR);
+        rig.Api.Receives.Enqueue(Errno.EINTR);
         Operation<int> reading = server.StartRead(blocking, buffer).Waiting();
-        rig.Api.Receives.Enqueue(-Errno.EINTR);
+        rig.Api.Receives.Enqueue(Errno.EINTR);
         client.Send([1]);
         Assert.Equal(1, await reading.Within());
 
-        rig.Api.Sends.Enqueue(-Errno.EINTR);
+        rig.Api.Sends.Enqueue(Errno.EINTR);
         rig.Api.MaxSend = 3; // As when the kernel's buffer is almost full.
         await server.WriteAsync(blocking, new byte[] { 1, 2, 3, 4, 5, 6, 7, 8 });
         Assert.Equal(8, await client.ReceiveAsync(new byte[16]).Within());
@@ -50,20 +50,20 @@ public sealed class BadLuckTests
         using Rig rig = new(dispatch);
         using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
         using Conn server = await rig.Listener.StartAccept(blocking).Within();
-        (int Errno, SocketError Code)[] errors =
+        (Errno Errno, SocketError Code)[] errors =
         [
             (Errno.ETIMEDOUT, SocketError.TimedOut),
             (Errno.EHOSTUNREACH, SocketError.HostUnreachable),
             (Errno.ENOBUFS, SocketError.NoBufferSpaceAvailable),
-            (999, SocketError.SocketError),
+            (new Errno(999), SocketError.SocketError),
         ];
-        foreach ((int errno, SocketError code) in errors)
+        foreach ((Errno errno, SocketError code) in errors)
         {
-            rig.Api.Receives.Enqueue(-errno);
+            rig.Api.Receives.Enqueue(errno);
             NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[1]));
             Assert.Equal(code, e.SocketErrorCode);
             Assert.False(e.IsTimeout || e.IsClosed); // TCP's own time-out is not a deadline: the connection is gone.
-            rig.Api.Sends.Enqueue(-errno);
+            rig.Api.Sends.Enqueue(errno);
             e = await Assert.ThrowsAsync<NetOpException>(() => server.WriteAsync(blocking, new byte[1]));
             Assert.Equal((code, "write"), (e.SocketErrorCode, e.Operation));
         }
@@ -73,16 +73,16 @@ public sealed class BadLuckTests
     public async Task A_connect_that_a_signal_interrupts_goes_on_behind_it(NetpollDispatch dispatch, bool blocking)
     {
         using Rig rig = new(dispatch);
-        foreach (int errno in (int[])[Errno.EINTR, Errno.EALREADY, Errno.EINPROGRESS])
+        foreach (Errno errno in (Errno[])[Errno.EINTR, Errno.EALREADY, Errno.EINPROGRESS])
         {
-            rig.Api.Connects.Enqueue(-errno);
+            rig.Api.Connects.Enqueue(errno);
             using TcpConn conn = await rig.StartDial(blocking).Within();
             Assert.Equal(rig.Listener.LocalEndPoint, conn.RemoteEndPoint);
         }
-        rig.Api.Connects.Enqueue(-Errno.ENETUNREACH);
+        rig.Api.Connects.Enqueue(Errno.ENETUNREACH);
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.StartDial(blocking).Within());
         Assert.Equal((SocketError.NetworkUnreachable, "dial"), (e.SocketErrorCode, e.Operation));
-        rig.Api.Sockets.Enqueue(-Errno.EMFILE);
+        rig.Api.Sockets.Enqueue(Errno.EMFILE);
         e = await Assert.ThrowsAsync<NetOpException>(() => rig.StartDial(blocking).Within());
         Assert.Equal((SocketError.TooManyOpenSockets, "dial"), (e.SocketErrorCode, e.Operation));
         Assert.Equal(rig.Listener.LocalEndPoint, e.RemoteEndPoint);
@@ -116,26 +116,26 @@ public sealed class BadLuckTests
     public async Task A_shortage_is_waited_out_and_logged_once(NetpollDispatch dispatch, bool blocking)
     {
         using Rig rig = new(dispatch);
-        int[] shortages = [Errno.EMFILE, Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM];
-        foreach (int errno in shortages) rig.Api.Accepts.Enqueue(-errno);
+        Errno[] shortages = [Errno.EMFILE, Errno.EMFILE, Errno.ENFILE, Errno.ENOBUFS, Errno.ENOMEM];
+        foreach (Errno errno in shortages) rig.Api.Accepts.Enqueue(errno);
         Operation<Conn> accepting = rig.Listener.StartAccept(blocking).Waiting();
         using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
         using (Conn server = await accepting.Within()) Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
         Assert.Equal(5, rig.Api.FaultyAccepts);
         (LogLevel level, string text, Exception? _) = Assert.Single(rig.Log.Entries);
         Assert.Equal(LogLevel.Warning, level);
-        string reason = Errno.ToException(Errno.EMFILE).Message;
+        string reason = Errno.EMFILE.Message;
         Assert.StartsWith($"accept tcp {rig.Listener.LocalEndPoint}: {reason}", text, StringComparison.Ordinal);
 
         // While there is still somebody in the queue it is the same shortage.
         using Socket second = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
-        rig.Api.Accepts.Enqueue(-Errno.EMFILE);
+        rig.Api.Accepts.Enqueue(Errno.EMFILE);
         (await rig.Listener.StartAccept(blocking).Within()).Dispose();
         Assert.Single(rig.Log.Entries);
 
         // Once the queue was empty it is another.
         accepting = rig.Listener.StartAccept(blocking).Waiting();
-        rig.Api.Accepts.Enqueue(-Errno.EMFILE);
+        rig.Api.Accepts.Enqueue(Errno.EMFILE);
         using Socket third = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
         (await accepting.Within()).Dispose();
         Assert.Equal(2, rig.Log.Entries.Count);
@@ -147,7 +147,7 @@ public sealed class BadLuckTests
         FakeTimeProvider clock = new();
         using Rig rig = new(dispatch, clock);
         (TcpConn, TcpConn) other = await rig.Fixture.PairAsync();
-        rig.Api.EveryAccept = -Errno.EMFILE;
+        rig.Api.EveryAccept = Errno.EMFILE;
         Operation<Conn> accepting = rig.Listener.StartAccept(blocking);
         int accepts = 0;
         foreach (int milliseconds in (int[])[5, 10, 20, 40, 80, 160, 320, 640, 1000, 1000])
@@ -163,7 +163,7 @@ public sealed class BadLuckTests
             await Fixture.PassAsync(other);
         }
         TimeSpan last = rig.NextPause();
-        rig.Api.EveryAccept = 0;
+        rig.Api.EveryAccept = Errno.None;
         using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
         clock.Advance(last);
         using Conn server = await accepting.Within();
@@ -175,7 +175,7 @@ public sealed class BadLuckTests
     {
         FakeTimeProvider clock = new();
         using Rig rig = new(dispatch, clock);
-        rig.Api.EveryAccept = -Errno.EMFILE;
+        rig.Api.EveryAccept = Errno.EMFILE;
         rig.Listener.SetDeadline(clock.GetUtcNow() + TimeSpan.FromMilliseconds(8));
         Operation<Conn> accepting = rig.Listener.StartAccept(blocking);
         foreach (int milliseconds in (int[])[5, 3])
@@ -194,7 +194,7 @@ public sealed class BadLuckTests
     public async Task A_close_ends_an_accept_in_a_shortage(NetpollDispatch dispatch, bool blocking)
     {
         using Rig rig = new(dispatch);
-        rig.Api.EveryAccept = -Errno.EMFILE;
+        rig.Api.EveryAccept = Errno.EMFILE;
         Operation<Conn> accepting = rig.Listener.StartAccept(blocking);
         await rig.Log.Logged.Within();
         Operation<Conn> queued = rig.Listener.StartAccept(blocking).Waiting();
@@ -208,12 +208,12 @@ public sealed class BadLuckTests
     {
         using Rig rig = new(dispatch);
         using CancellationTokenSource cancel = new();
-        rig.Api.EveryAccept = -Errno.ENFILE;
+        rig.Api.EveryAccept = Errno.ENFILE;
         Task<TcpConn> accepting = rig.Listener.AcceptTcpAsync(cancel.Token).AsTask();
         await rig.Log.Logged.Within();
         await cancel.CancelAsync();
         Assert.Equal(cancel.Token, (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => accepting.Within())).CancellationToken);
-        rig.Api.EveryAccept = 0;
+        rig.Api.EveryAccept = Errno.None;
         using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
         using TcpConn server = await rig.Listener.AcceptTcpAsync().Within();
     }
@@ -248,7 +248,7 @@ public sealed class BadLuckTests
     {
         using Rig rig = new(dispatch);
         rig.Log.OnLog = () => Operation.OnOwnThread(rig.Listener.Dispose).Wait(Fixture.Patience);
-        rig.Api.Accepts.Enqueue(-Errno.EMFILE);
+        rig.Api.Accepts.Enqueue(Errno.EMFILE);
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.Listener.StartAccept(blocking).Within());
         Assert.True(e.IsClosed);
     }
@@ -269,7 +269,7 @@ public sealed class BadLuckTests
     public async Task An_accept_that_the_system_refuses_for_good_fails_and_the_next_may_succeed(NetpollDispatch dispatch, bool blocking)
     {
         using Rig rig = new(dispatch);
-        rig.Api.Accepts.Enqueue(-Errno.EPERM); // A firewall's rule (accept(2)).
+        rig.Api.Accepts.Enqueue(Errno.EPERM); // A firewall's rule (accept(2)).
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => rig.Listener.StartAccept(blocking).Within());
         Assert.Equal((SocketError.AccessDenied, "accept"), (e.SocketErrorCode, e.Operation));
         using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);

@@ -20,7 +20,7 @@ internal sealed class FullPoll : INetpoll
     public void Init() => _inner.Init();
 
     public int Open(nint fd, PollToken token) =>
-        Volatile.Read(ref _factory.Refusals) > 0 && Interlocked.Decrement(ref _factory.Refusals) >= 0 ? Errno.ENOSPC : _inner.Open(fd, token);
+        Volatile.Read(ref _factory.Refusals) > 0 && Interlocked.Decrement(ref _factory.Refusals) >= 0 ? Errno.ENOSPC.Number : _inner.Open(fd, token);
 
     public int Close(nint fd, PollToken token) => _inner.Close(fd, token);
 

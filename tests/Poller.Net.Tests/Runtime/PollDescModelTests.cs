@@ -34,8 +34,8 @@ public sealed class PollDescModelTests
 
         public Side Of(PollMode mode) => mode == PollMode.Read ? Read : Write;
 
-        public PollError Check(PollMode mode) =>
-            Closing ? PollError.Closing : Of(mode).Expired ? PollError.Timeout : mode == PollMode.Read && Error ? PollError.NotPollable : PollError.None;
+        public IoResult Check(PollMode mode) =>
+            Closing ? IoResult.Closing : Of(mode).Expired ? IoResult.Timeout : mode == PollMode.Read && Error ? IoResult.NotPollable : 0;
 
         public TestWaiter? Notify(PollMode mode)
         {
@@ -102,14 +102,14 @@ public sealed class PollDescModelTests
             case 0 when side.Idle:
                 steps.Append(CultureInfo.InvariantCulture, $"Reset({mode}) ");
                 Same(model.Check(mode), desc.Reset(mode), "Reset", steps);
-                if (model.Check(mode) == PollError.None) side.Ready = false;
+                if (model.Check(mode) == 0) side.Ready = false;
                 break;
             case 1 or 2 when side.Idle:
                 bool canceled = argument == 1;
                 steps.Append(CultureInfo.InvariantCulture, $"Park({mode}{(canceled ? ", cancelled" : "")}) ");
                 TestWaiter waiter = new();
                 waiter.Cancel(canceled);
-                PollPark expected = side.Ready ? PollPark.Ready : canceled || model.Check(mode) != PollError.None ? PollPark.Unblocked : PollPark.Parked;
+                PollPark expected = side.Ready ? PollPark.Ready : canceled || model.Check(mode) != 0 ? PollPark.Unblocked : PollPark.Parked;
                 Same(expected, desc.Park(mode, waiter), "Park", steps);
                 side.Ready = false;
                 if (expected == PollPark.Parked) side.Parked = waiter;

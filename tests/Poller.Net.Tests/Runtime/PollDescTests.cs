@@ -25,7 +25,7 @@ public sealed class PollDescTests
         for (int i = 0; i < Rounds; i++)
         {
             desc.Unexpire(PollMode.Read);
-            Assert.Equal(PollError.None, desc.Reset(PollMode.Read));
+            Assert.Equal(0, desc.Reset(PollMode.Read));
             Assert.Equal(PollPark.Parked, desc.Park(PollMode.Read, waiter));
             barrier.SignalAndWait();
             barrier.SignalAndWait();
@@ -81,7 +81,7 @@ public sealed class PollDescTests
                 Assert.Equal(PollPark.Unblocked, park);
                 Assert.Null(evicted);
             }
-            Assert.Equal(PollError.Closing, desc.Check(PollMode.Read));
+            Assert.Equal(IoResult.Closing, desc.Check(PollMode.Read));
             desc.Free();
         }
         closer.Join();
@@ -104,7 +104,7 @@ public sealed class PollDescTests
         Assert.Null(reader);
         Assert.Null(writer);
         Assert.False(desc.HangupSeen);
-        Assert.Equal(PollError.None, desc.Check(PollMode.Read));
+        Assert.Equal(0, desc.Check(PollMode.Read));
         desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out reader, out _);
         Assert.Same(waiter, reader);
     }

@@ -22,11 +22,11 @@ public sealed class PollTimersTests
         Set(PollMode.Read, TimeSpan.FromMilliseconds(10));
         _clock.Advance(TimeSpan.FromMilliseconds(9.9999));
         Assert.Null(_timers.Expire(_timers.Now));
-        Assert.Equal(PollError.None, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
         _clock.Advance(TimeSpan.FromMicroseconds(0.1));
         Assert.Same(waiter, _timers.Expire(_timers.Now));
-        Assert.Equal(PollError.Timeout, _desc.Check(PollMode.Read));
-        Assert.Equal(PollError.None, _desc.Check(PollMode.Write));
+        Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Write));
         Assert.Equal(PollTimers.Never, _timers.Next);
     }
 
@@ -37,10 +37,10 @@ public sealed class PollTimersTests
         _timers.Set(_desc, PollMode.ReadWrite, _timers.After(TimeSpan.FromSeconds(-1)), out PollWaiter? reader, out PollWaiter? writer);
         Assert.Null(reader);
         Assert.Same(waiter, writer);
-        Assert.Equal(PollError.Timeout, _desc.Check(PollMode.Read));
+        Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
         _timers.Set(_desc, PollMode.ReadWrite, 0, out _, out _);
-        Assert.Equal(PollError.None, _desc.Check(PollMode.Read));
-        Assert.Equal(PollError.None, _desc.Check(PollMode.Write));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Write));
     }
 
     [Fact]
@@ -52,7 +52,7 @@ public sealed class PollTimersTests
         Assert.Equal(first, _timers.Next);
         _clock.Advance(TimeSpan.FromSeconds(10));
         Assert.Null(_timers.Expire(_timers.Now));
-        Assert.Equal(PollError.None, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
         Assert.Equal(first + 10_000_000_000, _timers.Next);
         Set(PollMode.Read, TimeSpan.FromSeconds(1));
         Assert.Equal(first + 1_000_000_000, _timers.Next);
@@ -130,7 +130,7 @@ public sealed class PollTimersTests
         _timers.Set(_desc, PollMode.Read, 0, out _, out _);
         _clock.Advance(TimeSpan.FromSeconds(2));
         Assert.Null(_timers.Expire(_timers.Now));
-        Assert.Equal(PollError.None, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
         Assert.Equal(PollTimers.Never, _timers.Next);
     }
 
@@ -178,7 +178,7 @@ public sealed class PollTimersTests
             }
             long now = _timers.Now;
             bool expected = due[i] != 0 && due[i] <= now;
-            bool expired = descs[i].Check(PollMode.Read) == PollError.Timeout;
+            bool expired = descs[i].Check(PollMode.Read) == IoResult.Timeout;
             Assert.True(expected == expired, $"seed {seed}, step {step}: desc {i} is due at {due[i]}, it is {now}, expired: {expired}.");
         }
     }

@@ -1,10 +1,13 @@
 using System.Diagnostics;
 using System.Net.Sockets;
+using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
 public sealed class LinuxSocketApiTests
 {
+    private static (IoResult, IoResult) Expected => (Errno.EAGAIN, Errno.EBADF);
+
     // Errno is read after the call, and not by the code that SetLastError generates: a collection in between must not change it.
     [Fact]
     public async Task A_failing_call_answers_its_own_errno_whatever_the_collector_does()
@@ -19,20 +22,20 @@ public sealed class LinuxSocketApiTests
         nint fd = client.Handle;
         long start = Stopwatch.GetTimestamp();
 
-        Task<(int, int)>[] callers = [.. Enumerable.Range(0, 2).Select(_ => new Operation<(int, int)>(Call).Task)];
+        Task<(IoResult, IoResult)>[] callers = [.. Enumerable.Range(0, 2).Select(_ => new Operation<(IoResult, IoResult)>(Call).Task)];
         while (!IsOver()) GC.Collect(0);
-        Assert.All(await Task.WhenAll(callers), static results => Assert.Equal((-Errno.EAGAIN, -Errno.EBADF), results));
+        Assert.All(await Task.WhenAll(callers), static results => Assert.Equal(Expected, results));
 
         bool IsOver() => Stopwatch.GetElapsedTime(start) > TimeSpan.FromSeconds(1);
 
-        (int, int) Call()
+        (IoResult, IoResult) Call()
         {
             byte[] buffer = new byte[64];
-            (int, int) results = (0, 0);
+            (IoResult, IoResult) results = Expected;
             while (!IsOver())
             {
                 results = (LinuxSocketApi.Instance.Receive(fd, buffer), LinuxSocketApi.Instance.Receive(NoDescriptor, buffer));
-                if (results != (-Errno.EAGAIN, -Errno.EBADF)) break;
+                if (results != Expected) break;
             }
             return results;
         }

@@ -100,14 +100,14 @@ internal sealed class PollLoop
         }
         if (errno == 0) return desc;
         Cache.Free(desc);
-        throw new NetpollException($"{_poll.Name} open fd {fd}", errno, errno switch
-        {
-            Errno.EPERM =>
-                "it cannot be polled (regular files and directories cannot); a socket, a pipe, a terminal or the like was expected",
-            Errno.EBADF => "an open descriptor was expected",
-            Errno.EEXIST => "the descriptor is in the poller already; each is opened once",
-            _ => null,
-        });
+        throw new NetpollException($"{_poll.Name} open fd {fd}", errno, HintFor(new Errno(errno)));
+
+        static string? HintFor(Errno errno) =>
+            errno == Errno.EPERM
+                ? "it cannot be polled (regular files and directories cannot); a socket, a pipe, a terminal or the like was expected"
+            : errno == Errno.EBADF ? "an open descriptor was expected"
+            : errno == Errno.EEXIST ? "the descriptor is in the poller already; each is opened once"
+            : null;
     }
 
     /// <summary>Ends the waits of a desc, and all that would begin.</summary>

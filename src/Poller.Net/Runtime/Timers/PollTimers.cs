@@ -117,7 +117,7 @@ internal sealed class PollTimers(TimeProvider clock)
         reader = writer = null;
         lock (_lock)
         {
-            if (desc.Check(PollMode.Read) == PollError.Closing) return;
+            if (desc.Check(PollMode.Read) == IoResult.Closing) return;
             PollDeadlines deadlines = desc.Deadlines ??= new PollDeadlines(desc);
             if ((mode & PollMode.Read) != 0) reader = SetSide(deadlines, PollMode.Read, when);
             if ((mode & PollMode.Write) != 0) writer = SetSide(deadlines, PollMode.Write, when);

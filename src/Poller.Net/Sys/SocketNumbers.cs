@@ -1,10 +1,31 @@
 namespace Poller.Net;
 
 /// <summary>The numbers that the socket calls of one system go by.</summary>
-internal sealed record BsdPlatform
+internal sealed record SocketNumbers
 {
+    /// <summary>Linux: include/uapi/asm-generic/socket.h, include/uapi/linux/tcp.h, include/uapi/linux/in6.h.</summary>
+    public static readonly SocketNumbers Linux = new()
+    {
+        Name = "Linux",
+        AF_INET6 = 10,
+        MSG_NOSIGNAL = 0x4000,
+        SOL_SOCKET = 1,
+        SO_REUSEADDR = 2,
+        SO_KEEPALIVE = 9,
+        SO_LINGER = 13,
+        SO_ERROR = 4,
+        TCP_KEEPIDLE = 4,
+        TCP_KEEPINTVL = 5,
+        TCP_KEEPCNT = 6,
+        IPV6_V6ONLY = 26,
+        RLIMIT_NOFILE = 7,
+        FIOCLEX = 0x5451,
+        FIONBIO = 0x5421,
+        InheritsTcpOptions = true, // tcp(7).
+    };
+
     /// <summary>xnu: bsd/sys/socket.h, bsd/netinet/tcp.h, bsd/netinet6/in6.h, bsd/sys/resource.h.</summary>
-    public static readonly BsdPlatform MacOS = new()
+    public static readonly SocketNumbers MacOS = new()
     {
         Name = "macOS",
         AF_INET6 = 30,
@@ -17,7 +38,7 @@ internal sealed record BsdPlatform
     };
 
     /// <summary>FreeBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h.</summary>
-    public static readonly BsdPlatform FreeBSD = new()
+    public static readonly SocketNumbers FreeBSD = new()
     {
         Name = "FreeBSD",
         AF_INET6 = 28,
@@ -29,7 +50,7 @@ internal sealed record BsdPlatform
     };
 
     /// <summary>NetBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h.</summary>
-    public static readonly BsdPlatform NetBSD = new()
+    public static readonly SocketNumbers NetBSD = new()
     {
         Name = "NetBSD",
         AF_INET6 = 24,
@@ -40,7 +61,7 @@ internal sealed record BsdPlatform
     };
 
     /// <summary>OpenBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h. Keep-alive is timed by the administrator alone.</summary>
-    public static readonly BsdPlatform OpenBSD = new()
+    public static readonly SocketNumbers OpenBSD = new()
     {
         Name = "OpenBSD",
         AF_INET6 = 24,
@@ -105,9 +126,6 @@ internal sealed record BsdPlatform
 
     /// <summary>Whether accept returns sockets whose peer has gone, without an address (Go's syscall/syscall_bsd.go).</summary>
     public bool AcceptsTheDead { get; init; }
-
-    /// <summary>Linux's number for an error of this system.</summary>
-    public Func<int, int> ToLinux { get; init; } = BsdErrno.ToLinux;
 
     public override string ToString() => Name;
 }

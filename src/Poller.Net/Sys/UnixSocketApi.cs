@@ -1,0 +1,174 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+/// <summary>The socket calls that every Unix has in the same form. They differ in their numbers, which <paramref name="os"/> holds.</summary>
+internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocketApi
+{
+    private protected const string Library = "libc";
+
+    private struct Linger
+    {
+        public int On;
+        public int Seconds;
+    }
+
+    private struct ResourceLimit
+    {
+        public ulong Soft;
+        public ulong Hard;
+    }
+
+    /// <summary>The numbers that the calls go by.</summary>
+    public SocketNumbers Numbers => os;
+
+    public abstract int MaxBacklog { get; }
+
+    public long MaxDescriptors
+    {
+        get
+        {
+            ResourceLimit limit;
+            return getrlimit(os.RLIMIT_NOFILE, &limit) == 0 ? (long)Math.Min(limit.Soft, long.MaxValue) : long.MaxValue;
+        }
+    }
+
+    public IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol)
+    {
+        int domain = family switch
+        {
+            AddressFamily.InterNetwork => os.AF_INET,
+            AddressFamily.InterNetworkV6 => os.AF_INET6,
+            _ => throw new ArgumentOutOfRangeException(nameof(family), family, "InterNetwork or InterNetworkV6 was expected."),
+        };
+        int kind = type switch
+        {
+            SocketType.Stream => os.SOCK_STREAM,
+            _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Stream was expected."),
+        };
+        return Create(domain, kind, (int)protocol);
+    }
+
+    public IoResult Bind(nint fd, ReadOnlySpan<byte> address)
+    {
+        fixed (byte* a = address) return Result(bind((int)fd, a, (uint)address.Length));
+    }
+
+    public IoResult Listen(nint fd, int backlog) => Result(listen((int)fd, backlog));
+
+    public abstract IoResult Accept(nint fd, Span<byte> address, out int addressLength);
+
+    public IoResult Connect(nint fd, ReadOnlySpan<byte> address)
+    {
+        fixed (byte* a = address) return Result(connect((int)fd, a, (uint)address.Length));
+    }
+
+    public abstract IoResult Receive(nint fd, Span<byte> buffer);
+
+    public abstract IoResult Peek(nint fd, Span<byte> buffer);
+
+    public abstract IoResult Send(nint fd, ReadOnlySpan<byte> buffer);
+
+    // The BCL numbers the directions as the system calls do.
+    public IoResult Shutdown(nint fd, SocketShutdown how) => Result(shutdown((int)fd, (int)how));
+
+    public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value)
+    {
+        if (level == SocketOptionLevel.Socket && name == SocketOptionName.Linger)
+        {
+            Linger linger = new() { On = value < 0 ? 0 : 1, Seconds = Math.Max(value, 0) };
+            return Result(setsockopt((int)fd, os.SOL_SOCKET, os.SO_LINGER, &linger, (uint)sizeof(Linger)));
+        }
+        (int systemLevel, int systemName) = (level, name) switch
+        {
+            (SocketOptionLevel.Socket, SocketOptionName.ReuseAddress) => (os.SOL_SOCKET, os.SO_REUSEADDR),
+            (SocketOptionLevel.Socket, SocketOptionName.KeepAlive) => (os.SOL_SOCKET, os.SO_KEEPALIVE),
+            (SocketOptionLevel.Tcp, SocketOptionName.NoDelay) => (os.IPPROTO_TCP, os.TCP_NODELAY),
+            (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime) => (os.IPPROTO_TCP, os.TCP_KEEPIDLE),
+            (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval) => (os.IPPROTO_TCP, os.TCP_KEEPINTVL),
+            (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount) => (os.IPPROTO_TCP, os.TCP_KEEPCNT),
+            (SocketOptionLevel.IPv6, SocketOptionName.IPv6Only) => (os.IPPROTO_IPV6, os.IPV6_V6ONLY),
+            _ => throw new ArgumentOutOfRangeException(nameof(name), $"{level}/{name}", "an option that the net layer sets was expected."),
+        };
+
+        // Keep-alive works by the system's times then, as Go leaves it there too (net/tcpsockopt_openbsd.go).
+        return systemName == 0 ? 0 : Set((int)fd, systemLevel, systemName, value);
+    }
+
+    public IoResult TakeError(nint fd)
+    {
+        IoResult result = Get((int)fd, os.SOL_SOCKET, os.SO_ERROR, out int error);
+        return result.IsSuccess ? new Errno(error) : result;
+    }
+
+    public IoResult LocalName(nint fd, Span<byte> address, out int addressLength)
+    {
+        uint length = (uint)address.Length;
+        fixed (byte* a = address)
+        {
+            IoResult result = Result(getsockname((int)fd, a, &length));
+            addressLength = Math.Min((int)length, address.Length);
+            return result;
+        }
+    }
+
+    public IoResult PeerName(nint fd, Span<byte> address, out int addressLength)
+    {
+        uint length = (uint)address.Length;
+        fixed (byte* a = address)
+        {
+            IoResult result = Result(getpeername((int)fd, a, &length));
+            addressLength = Math.Min((int)length, address.Length);
+            return result;
+        }
+    }
+
+    // Not repeated after EINTR: the descriptor is gone by then, and its number may be someone else's (close(2)).
+    public IoResult Close(nint fd) => Result(close((int)fd));
+
+    /// <summary>A socket that is close-on-exec and non-blocking.</summary>
+    private protected abstract IoResult Create(int domain, int type, int protocol);
+
+    private protected static IoResult Get(int fd, int level, int name, out int value)
+    {
+        uint length = sizeof(int);
+        fixed (int* v = &value) return Result(getsockopt(fd, level, name, v, &length));
+    }
+
+    private protected static IoResult Set(int fd, int level, int name, int value) =>
+        Result(setsockopt(fd, level, name, &value, sizeof(int)));
+
+    private protected static IoResult Result(int result) => result >= 0 ? result : new Errno(Marshal.GetLastPInvokeError());
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int bind(int fd, byte* address, uint length);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int listen(int fd, int backlog);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int connect(int fd, byte* address, uint length);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int shutdown(int fd, int how);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int setsockopt(int fd, int level, int name, void* value, uint length);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int getsockopt(int fd, int level, int name, void* value, uint* length);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int getsockname(int fd, byte* address, uint* length);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int getpeername(int fd, byte* address, uint* length);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int close(int fd);
+
+    [LibraryImport(Library)]
+    private static partial int getrlimit(int resource, ResourceLimit* limit);
+}
