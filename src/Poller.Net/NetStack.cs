@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 
 namespace Poller.Net;
 
@@ -27,8 +26,9 @@ public sealed class NetStack
     }
 
     /// <summary>
-    /// Listens on <paramref name="address"/>. No host, as in <c>:8888</c>, or <c>[::]</c> is every address of the machine, IPv4 and IPv6, or
-    /// the one family the network names. A name is looked up, and an IPv4 address of it preferred. Port 0 lets the system choose.
+    /// Listens on <paramref name="address"/>. No host, as in <c>:8888</c>, is every address of the machine, IPv4 and IPv6, or the one family
+    /// that the network names. The address <c>[::]</c>, however it is written, is the same; <c>0.0.0.0</c> is IPv4 alone. A name is looked
+    /// up, and an IPv4 address of it is preferred. Port 0, or none, lets the system choose.
     /// </summary>
     /// <exception cref="ArgumentException">The network is not known.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
@@ -36,20 +36,20 @@ public sealed class NetStack
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     public ConnListener Listen(string network, string address)
     {
-        NetAddress parsed = NetAddress.Parse(network, address);
-        return Listen(network, parsed.ForListen(), dualStack: parsed is { Family: AddressFamily.Unspecified, Host: "" or "::" });
+        IPEndPoint local = NetAddress.Parse(network, address).ForListen(out bool dualStack);
+        return Listen(network, local, dualStack);
     }
 
     /// <summary>
     /// Listens on one address. <see cref="IPAddress.IPv6Any"/> is IPv6 alone; for both families use <see cref="Listen(string, string)"/>
-    /// with no host.
+    /// with no host. An IPv4-mapped address is taken for the IPv4 address.
     /// </summary>
     /// <exception cref="NetOpException">The system refused.</exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     public TcpConnListener ListenTcp(IPEndPoint local)
     {
         ArgumentNullException.ThrowIfNull(local);
-        return Listen("tcp", local, dualStack: false);
+        return Listen("tcp", NetAddress.Copy(local), dualStack: false);
     }
 
     /// <summary>
@@ -82,14 +82,14 @@ public sealed class NetStack
     public ValueTask<TcpConn> DialTcpAsync(IPEndPoint remote, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(remote);
-        return DialAsync("tcp", remote, new DialMode(Blocking: false, null, cancellationToken));
+        return DialAsync("tcp", NetAddress.Copy(remote), new DialMode(Blocking: false, null, cancellationToken));
     }
 
     /// <summary>The blocking form of <see cref="DialTcpAsync"/>; the time-out as in <see cref="Dial"/>.</summary>
     public TcpConn DialTcp(IPEndPoint remote, TimeSpan? timeout = null)
     {
         ArgumentNullException.ThrowIfNull(remote);
-        return Blocking.Result(DialAsync("tcp", remote, new DialMode(Blocking: true, Deadline(timeout), CancellationToken.None)));
+        return Blocking.Result(DialAsync("tcp", NetAddress.Copy(remote), new DialMode(Blocking: true, Deadline(timeout), CancellationToken.None)));
     }
 
     /// <summary>Dials the addresses of a name in turn; the error is the first one's. The twin of dialSerial in Go's net/dial.go.</summary>

@@ -4,13 +4,17 @@ using System.Net.Sockets;
 
 namespace Poller.Net;
 
-/// <summary>
-/// A network's name and a <c>host:port</c>, taken apart. The twin of SplitHostPort and internetAddrList in Go's net/ipsock.go.
-/// </summary>
+// The twin of SplitHostPort and internetAddrList in Go's net/ipsock.go.
+//
+// The text is decoded here and nowhere else, and what it was decoded to decides everything that follows. Two decoders that disagree are how
+// an allow-list is bypassed: so a host is either an address that has one reading, or a name that the system's look-up can take for nothing
+// else. IPAddress and getaddrinfo(3) alone are too generous for that: they stop at a NUL, and take octal, hexadecimal and shortened forms.
+
+/// <summary>A network's name and a <c>host:port</c>, taken apart.</summary>
 internal readonly struct NetAddress
 {
-    // What Dns takes; a name of RFC 1035 has 253.
-    private const int MaxHost = 255;
+    // RFC 1035. Dns.GetHostAddresses throws for more than 254.
+    private const int MaxName = 253;
 
     /// <summary>The networks there are, and the only family each allows, or Unspecified.</summary>
     public static readonly Dictionary<string, AddressFamily> Networks = new()
@@ -20,24 +24,25 @@ internal readonly struct NetAddress
         ["tcp6"] = AddressFamily.InterNetworkV6,
     };
 
-    private NetAddress(string network, AddressFamily family, string text, string host, int port)
+    private NetAddress(string network, AddressFamily family, string host, IPAddress? literal, int port)
     {
         Network = network;
         Family = family;
-        Text = text;
         Host = host;
+        Literal = literal;
         Port = port;
     }
 
     public string Network { get; }
 
-    /// <summary>The only family the network allows, or Unspecified.</summary>
+    /// <summary>The only family that is allowed, or Unspecified.</summary>
     public AddressFamily Family { get; }
-
-    public string Text { get; }
 
     /// <summary>A name, a literal address, or nothing.</summary>
     public string Host { get; }
+
+    /// <summary>The address that <see cref="Host"/> is. Null for a name and for nothing. Never an IPv4-mapped one: that is IPv4.</summary>
+    public IPAddress? Literal { get; }
 
     public int Port { get; }
 
@@ -49,44 +54,67 @@ internal readonly struct NetAddress
         ArgumentNullException.ThrowIfNull(address);
         if (!Networks.TryGetValue(network, out AddressFamily family))
         {
-            throw new ArgumentException($"unknown network \"{network}\"; tcp, tcp4 or tcp6 was expected.", nameof(network));
+            throw new ArgumentException($"unknown network \"{Show(network)}\"; tcp, tcp4 or tcp6 was expected.", nameof(network));
         }
-
-        int colon = address.LastIndexOf(':');
-        if (colon < 0) throw Malformed(address, "no port");
-        string host = address[..colon];
-        if (host.StartsWith('['))
+        try
         {
-            if (!host.EndsWith(']')) throw Malformed(address, "a bracket is not closed before the port");
-            host = host[1..^1];
-            if (!IPAddress.TryParse(host, out IPAddress? literal) || literal.AddressFamily != AddressFamily.InterNetworkV6)
-            {
-                throw Malformed(address, $"\"{host}\" is not an IPv6 address");
-            }
+            SplitHostPort(address, out string host, out bool inBrackets, out string port);
+            return new NetAddress(network, family, host, DecodeHost(host, inBrackets, network, family), DecodePort(port));
         }
-        else if (host.Contains(':'))
+        catch (FormatException e)
         {
-            throw Malformed(address, "too many colons: an IPv6 address stands in brackets");
+            const string Expected = "host:port was expected, like 127.0.0.1:8888, [::1]:8888, localhost:8888 or :8888.";
+            throw new FormatException($"address \"{Show(address)}\": {e.Message}; {Expected}");
         }
-        if (host.Length > MaxHost) throw Malformed(address, $"the host has {host.Length} characters; a name has {MaxHost} at most");
-        string portText = address[(colon + 1)..];
-        if (!int.TryParse(portText, NumberStyles.None, CultureInfo.InvariantCulture, out int port) || port > IPEndPoint.MaxPort)
-        {
-            throw Malformed(address, $"port \"{portText}\" is not a number from 0 to 65535");
-        }
-        return new NetAddress(network, family, address, host, port);
     }
 
-    /// <summary>What to listen on: one address. For a name that has several, an IPv4 one, as in Go.</summary>
-    public IPEndPoint ForListen()
+    /// <summary>A host without brackets, and a port.</summary>
+    /// <exception cref="FormatException">The host is neither an address of the family nor a name.</exception>
+    public static NetAddress Of(string network, AddressFamily family, string host, int port)
     {
+        try
+        {
+            return new NetAddress(network, family, host, DecodeHost(host, host.Contains(':'), network, family), port);
+        }
+        catch (FormatException e)
+        {
+            const string Expected = "a name or an address was expected, like localhost, 127.0.0.1 or ::1.";
+            throw new FormatException($"host \"{Show(host)}\": {e.Message}; {Expected}");
+        }
+    }
+
+    /// <summary>
+    /// A copy, which whoever holds the other cannot change. The copy of an IPv4-mapped address is the IPv4 address, as in Go.
+    /// </summary>
+    public static IPEndPoint Copy(IPEndPoint endPoint)
+    {
+        IPAddress address = endPoint.Address;
+        IPAddress copy = address.IsIPv4MappedToIPv6 ? address.MapToIPv4()
+            : address.AddressFamily == AddressFamily.InterNetworkV6 ? new IPAddress(address.GetAddressBytes(), address.ScopeId)
+            : new IPAddress(address.GetAddressBytes());
+        return new IPEndPoint(copy, endPoint.Port);
+    }
+
+    /// <summary>
+    /// What to listen on: one address, and whether it is the wildcard that takes IPv4 too. For a name that has several, an IPv4 one, as in
+    /// Go.
+    /// </summary>
+    public IPEndPoint ForListen(out bool dualStack)
+    {
+        IPEndPoint local;
         if (Host.Length == 0)
         {
             bool four = Family == AddressFamily.InterNetwork || !Socket.OSSupportsIPv6;
-            return new IPEndPoint(four ? IPAddress.Any : IPAddress.IPv6Any, Port);
+            local = new IPEndPoint(four ? IPAddress.Any : IPAddress.IPv6Any, Port);
         }
-        List<IPEndPoint> found = Literal() ?? Resolved("listen", Lookup("listen"));
-        return found.Find(static e => e.AddressFamily == AddressFamily.InterNetwork) ?? found[0];
+        else if (Literal is not null) local = new IPEndPoint(Literal, Port);
+        else
+        {
+            List<IPEndPoint> found = Resolved("listen", Lookup("listen"));
+            local = found.Find(static e => e.AddressFamily == AddressFamily.InterNetwork) ?? found[0];
+        }
+        dualStack = Family == AddressFamily.Unspecified && local.Address.Equals(IPAddress.IPv6Any);
+        return local;
     }
 
     /// <summary>What to dial, in the order to try. Nothing for a host is this machine.</summary>
@@ -96,7 +124,7 @@ internal readonly struct NetAddress
         {
             return [new IPEndPoint(Family == AddressFamily.InterNetworkV6 ? IPAddress.IPv6Loopback : IPAddress.Loopback, Port)];
         }
-        if (Literal() is { } literal) return literal;
+        if (Literal is not null) return [new IPEndPoint(Literal, Port)];
         if (blocking) return Resolved("dial", Lookup("dial"));
         try
         {
@@ -108,26 +136,110 @@ internal readonly struct NetAddress
         }
     }
 
-    // Null when the host is a name.
-    private List<IPEndPoint>? Literal()
+    private static void SplitHostPort(string address, out string host, out bool inBrackets, out string port)
     {
-        if (!IPAddress.TryParse(Host, out IPAddress? address)) return null;
-
-        // The BCL, and a look-up too, take "1", "0x7f.1" and "127.0.0.010" (an octal 8) for addresses, as inet_aton(3) does. Go does not.
-        if (address.AddressFamily == AddressFamily.InterNetwork && address.ToString() != Host)
+        inBrackets = address.StartsWith('[');
+        int colon;
+        if (inBrackets)
         {
-            throw Malformed(Text, $"{Host} is not an IPv4 address of four decimal parts");
+            int end = address.IndexOf(']', StringComparison.Ordinal);
+            if (end < 0) throw new FormatException("a bracket is not closed");
+            if (end + 1 == address.Length) throw new FormatException("the port is missing");
+            colon = end + 1;
+            if (address[colon] != ':') throw new FormatException("a colon and the port were expected behind the bracket");
+            host = address[1..end];
         }
-        if (Host.Contains('%') && address.ScopeId == 0) throw Malformed(Text, $"{Host} names a zone that this machine does not have");
-
-        // As in Go, an IPv4 address however it is written.
-        if (address.IsIPv4MappedToIPv6) address = address.MapToIPv4();
-        if (Family != AddressFamily.Unspecified && address.AddressFamily != Family)
+        else
         {
-            throw Malformed(Text, $"{Host} is not an address of {Network}");
+            colon = address.LastIndexOf(':');
+            if (colon < 0) throw new FormatException("the port is missing");
+            host = address[..colon];
+            if (host.Contains(':')) throw new FormatException("too many colons: an IPv6 address stands in brackets");
         }
-        return [new IPEndPoint(address, Port)];
+        port = address[(colon + 1)..];
     }
+
+    // No port is 0, as in Go.
+    private static int DecodePort(string text)
+    {
+        if (text.Length == 0) return 0;
+
+        // int.Parse skips NULs at the end.
+        if (text.All(char.IsAsciiDigit) && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int port)
+            && port <= IPEndPoint.MaxPort)
+        {
+            return port;
+        }
+        throw new FormatException($"port \"{Show(text)}\" is not a number from 0 to {IPEndPoint.MaxPort}");
+    }
+
+    // Null for a name, and for nothing.
+    private static IPAddress? DecodeHost(string host, bool isIPv6, string network, AddressFamily family)
+    {
+        IPAddress? address = isIPv6 ? DecodeIPv6(host) : DecodeIPv4OrName(host);
+        if (address is not null && family != AddressFamily.Unspecified && address.AddressFamily != family)
+        {
+            throw new FormatException($"{host} is not an address of {network}");
+        }
+        return address;
+    }
+
+    private static IPAddress DecodeIPv6(string host)
+    {
+        int percent = host.IndexOf('%', StringComparison.Ordinal);
+        string digits = percent < 0 ? host : host[..percent];
+        string quad = digits[(digits.LastIndexOf(':') + 1)..]; // The last 32 bits may be written as in IPv4.
+        if (!digits.Contains(':') || !digits.All(static c => char.IsAsciiHexDigit(c) || c is ':' or '.')
+            || !IPAddress.TryParse(digits, out IPAddress? address) || (quad.Contains('.') && DecodeIPv4(quad) is null))
+        {
+            throw new FormatException($"\"{Show(host)}\" is not an IPv6 address");
+        }
+        if (percent >= 0)
+        {
+            // A zone on either would be ignored by one reader and not by another.
+            if (address.IsIPv4MappedToIPv6) throw new FormatException($"\"{Show(host)}\" is an IPv4 address, which has no zone");
+            if (address.Equals(IPAddress.IPv6Any)) throw new FormatException($"\"{Show(host)}\" is every address, which has no zone");
+            bool printable = host.All(static c => c is > ' ' and <= '~');
+            if (!printable || !IPAddress.TryParse(host, out address) || address.ScopeId == 0)
+            {
+                throw new FormatException($"\"{Show(host)}\" names a zone that this machine does not have");
+            }
+        }
+        return address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
+    }
+
+    private static IPAddress? DecodeIPv4OrName(string host)
+    {
+        if (host.Length == 0) return null;
+        if (DecodeIPv4(host) is { } address) return address;
+        if (!host.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
+        {
+            throw new FormatException(
+                $"\"{Show(host)}\" is not a name: ASCII letters, digits, '-', '_' and '.' were expected, which IdnMapping makes of others");
+        }
+        string name = host.EndsWith('.') ? host[..^1] : host;
+        if (name.Length > MaxName) throw new FormatException($"the host has {name.Length} characters; a name has {MaxName} at most");
+
+        // "1", "0x7f.1" and "127.0.0.010" (an octal 8) are addresses to inet_aton(3), and so to a look-up. No top-level domain is a number.
+        string last = name[(name.LastIndexOf('.') + 1)..];
+        bool isNumber = last.Length > 0 && last.All(char.IsAsciiDigit)
+            || last.StartsWith("0x", StringComparison.OrdinalIgnoreCase) && last.Skip(2).All(char.IsAsciiHexDigit);
+        if (isNumber) throw new FormatException($"{host} is not an IPv4 address of four decimal parts");
+        return null;
+    }
+
+    // Four decimal parts without leading zeros: the one way in which such an address is written back.
+    private static IPAddress? DecodeIPv4(string text)
+    {
+        bool isIPv4 = IPAddress.TryParse(text, out IPAddress? address) && address.AddressFamily == AddressFamily.InterNetwork;
+        return isIPv4 && address!.ToString() == text ? address : null;
+    }
+
+    // What would write over the rest of a message, or hide a part of it, is shown by its number.
+    private static string Show(string text) => string.Concat(text.Select(static c => char.GetUnicodeCategory(c) is UnicodeCategory.Control
+        or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.Surrogate
+            ? $"\\u{(int)c:x4}"
+            : c.ToString()));
 
     private IPAddress[] Lookup(string operation)
     {
@@ -145,8 +257,8 @@ internal readonly struct NetAddress
     {
         AddressFamily family = Family;
         int port = Port;
-        List<IPEndPoint> found = [.. addresses.Where(a => family == AddressFamily.Unspecified || a.AddressFamily == family)
-            .Select(a => new IPEndPoint(a, port))];
+        List<IPEndPoint> found = [.. addresses.Select(a => Copy(new IPEndPoint(a, port)))
+            .Where(e => family == AddressFamily.Unspecified || e.AddressFamily == family)];
         if (found.Count > 0) return found;
         string kind = family == AddressFamily.InterNetwork ? "an IPv4" : "an IPv6";
         throw Unresolved(operation, new SocketException((int)SocketError.NoData), $"{kind} address of {Host} was expected for {Network}");
@@ -156,7 +268,4 @@ internal readonly struct NetAddress
         operation == "listen"
             ? NetOpException.Refused(operation, Network, new DnsEndPoint(Host, Port), null, e, hint)
             : NetOpException.Refused(operation, Network, null, new DnsEndPoint(Host, Port), e, hint);
-
-    private static FormatException Malformed(string address, string why) =>
-        new($"address \"{address}\": {why}; host:port was expected, like 127.0.0.1:8888, [::1]:8888, localhost:8888 or :8888.");
 }

@@ -26,26 +26,53 @@ public sealed class AddressTests
     }
 
     [Theory]
-    [InlineData("", "no port")]
-    [InlineData("nonsense", "no port")]
-    [InlineData("127.0.0.1", "no port")]
+    [InlineData("", "the port is missing")]
+    [InlineData("nonsense", "the port is missing")]
+    [InlineData("127.0.0.1", "the port is missing")]
+    [InlineData("[::1]", "the port is missing")]
+    [InlineData("[::1", "a bracket is not closed")]
+    [InlineData("[::1:80", "a bracket is not closed")]
     [InlineData("::1", "too many colons")]
     [InlineData("::1:80", "too many colons")]
     [InlineData("tcp:127.0.0.1:80", "too many colons")]
-    [InlineData("127.0.0.1:", "port \"\"")]
     [InlineData("127.0.0.1:http", "port \"http\"")]
     [InlineData("127.0.0.1:65536", "port \"65536\"")]
     [InlineData("127.0.0.1:99999999999999", "port \"99999999999999\"")]
     [InlineData("127.0.0.1:-1", "port \"-1\"")]
     [InlineData("127.0.0.1:+1", "port \"+1\"")]
-    [InlineData("127.0.0.1: 80", "port \" 80\"")]
+    [InlineData("127.0.0.1: 0", "port \" 0\"")]
     [InlineData("127.0.0.1:80 ", "port \"80 \"")]
     [InlineData("127.0.0.1:٣", "port \"٣\"")]
-    [InlineData("[::1:80", "bracket")]
+    [InlineData("127.0.0.1:0\0", "port \"0\\u0000\"")]
+    [InlineData("127.0.0.1:0\0\0\0", "port \"0\\u0000\\u0000\\u0000\"")]
+    [InlineData("127.0.0.1\0.example.org:0", "is not a name")]
+    [InlineData("localhost\0.example.org:0", "is not a name")]
+    [InlineData("0x7f.1\0:0", "is not a name")]
+    [InlineData("localhost\u202e:0", "is not a name")]
+    [InlineData(" 127.0.0.1:0", "is not a name")]
+    [InlineData("127.0.0.1 :0", "is not a name")]
+    [InlineData("127.0.0.1\t:0", "is not a name")]
+    [InlineData("127.0.0.1/8:0", "is not a name")]
+    [InlineData("bücher.example:0", "IdnMapping")]
+    [InlineData("[::1\0]:0", "not an IPv6 address")]
+    [InlineData("[ ::1]:0", "not an IPv6 address")]
     [InlineData("[]:80", "not an IPv6 address")]
     [InlineData("[127.0.0.1]:80", "not an IPv6 address")]
     [InlineData("[localhost]:80", "not an IPv6 address")]
-    [InlineData("[::1]x:80", "bracket")]
+    [InlineData("[::1/64]:80", "not an IPv6 address")]
+    [InlineData("[[::1]]:0", "behind the bracket")]
+    [InlineData("[[::1]:99]:0", "not an IPv6 address")]
+    [InlineData("[[::1]:0", "not an IPv6 address")]
+    [InlineData("[::1]]:0", "behind the bracket")]
+    [InlineData("[::1]x:80", "behind the bracket")]
+    [InlineData("[::ffff:127.0.0.010]:0", "not an IPv6 address")]
+    [InlineData("[::127.0.0.010]:0", "not an IPv6 address")]
+    [InlineData("[::ffff:127.0.0.1%7]:0", "has no zone")]
+    [InlineData("[::%1]:0", "has no zone")]
+    [InlineData("[fe80::1%]:0", "a zone that this machine does not have")]
+    [InlineData("[fe80::1%nosuch]:0", "a zone that this machine does not have")]
+    [InlineData("[fe80::1%4294967297]:0", "a zone that this machine does not have")]
+    [InlineData("[fe80::1%lo\0nosuch]:0", "a zone that this machine does not have")]
     public async Task A_malformed_address_is_named_with_what_is_wrong_and_what_was_expected(string address, string why)
     {
         using Fixture fixture = new();
@@ -55,12 +82,77 @@ public sealed class AddressTests
             Assert.Throws<FormatException>(() => fixture.Net.Dial("tcp", address)),
             await Assert.ThrowsAsync<FormatException>(() => fixture.Net.DialAsync("tcp", address).Within()),
         ];
+        string shown = address.Replace("\0", "\\u0000", StringComparison.Ordinal).Replace("\t", "\\u0009", StringComparison.Ordinal)
+            .Replace("\u202e", "\\u202e", StringComparison.Ordinal);
         Assert.All(errors, e =>
         {
-            Assert.StartsWith($"address \"{address}\": ", e.Message, StringComparison.Ordinal);
+            Assert.StartsWith($"address \"{shown}\": ", e.Message, StringComparison.Ordinal);
             Assert.Contains(why, e.Message, StringComparison.Ordinal);
             Assert.Contains("host:port was expected", e.Message, StringComparison.Ordinal);
         });
+    }
+
+    [Theory]
+    [InlineData(":0")]
+    [InlineData(":")]
+    [InlineData("[::]:0")]
+    [InlineData("[::]:")]
+    [InlineData("[::0]:0")]
+    [InlineData("[0::0]:0")]
+    [InlineData("[0:0::]:0")]
+    [InlineData("[0:0::0]:0")]
+    [InlineData("[0:0:0:0:0:0:0:0]:0")]
+    [InlineData("[0000::0.0.0.0]:0")]
+    [InlineData("[::0.0.0.0]:0")]
+    public async Task Every_spelling_of_the_wildcard_takes_both_families(string address)
+    {
+        using Fixture fixture = new();
+        using ConnListener listener = fixture.Net.Listen("tcp", address);
+        IPEndPoint local = Assert.IsType<IPEndPoint>(listener.LocalEndPoint);
+        Assert.Equal(IPAddress.IPv6Any, local.Address);
+        using Conn four = await fixture.Net.DialAsync("tcp", $"127.0.0.1:{local.Port}").Within();
+        using Conn six = await fixture.Net.DialAsync("tcp", $"[::1]:{local.Port}").Within();
+        using Conn any = await fixture.Net.DialAsync("tcp", $"{address[..(address.LastIndexOf(':') + 1)]}{local.Port}").Within();
+
+        using ConnListener alone = fixture.Net.Listen("tcp6", address);
+        using Socket socket = Raw.SocketOf((TcpConnListener)alone);
+        Assert.False(socket.DualMode, "of tcp6 the wildcard was expected to be IPv6 alone.");
+    }
+
+    [Theory]
+    [InlineData("0.0.0.0:0", "0.0.0.0")]
+    [InlineData("[::ffff:0.0.0.0]:0", "0.0.0.0")]
+    [InlineData("127.0.0.1:0", "127.0.0.1")]
+    [InlineData("127.0.0.1:", "127.0.0.1")]
+    [InlineData("127.0.0.1:000", "127.0.0.1")]
+    [InlineData("[::ffff:127.0.0.1]:0", "127.0.0.1")]
+    [InlineData("[::FFFF:7f00:1]:0", "127.0.0.1")]
+    [InlineData("[::1]:0", "::1")]
+    [InlineData("[::1]:", "::1")]
+    [InlineData("[0::0001]:0", "::1")]
+    [InlineData("localhost:", "127.0.0.1")]
+    public async Task An_address_is_listened_on_and_dialed_as_what_it_is_read_as(string address, string expected)
+    {
+        using Fixture fixture = new();
+        using ConnListener listener = fixture.Net.Listen("tcp", address);
+        IPEndPoint local = Assert.IsType<IPEndPoint>(listener.LocalEndPoint);
+        Assert.Equal(IPAddress.Parse(expected), local.Address);
+        using Conn client = await fixture.Net.DialAsync("tcp", $"{address[..(address.LastIndexOf(':') + 1)]}{local.Port}").Within();
+        using Conn server = await listener.AcceptAsync().Within();
+        Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+    }
+
+    [Fact]
+    public async Task An_IPv4_mapped_end_point_is_listened_on_and_dialed_as_IPv4()
+    {
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback.MapToIPv6(), 0));
+        Assert.Equal(IPAddress.Loopback, listener.LocalEndPoint.Address);
+        IPEndPoint mapped = new(IPAddress.Loopback.MapToIPv6(), listener.LocalEndPoint.Port);
+        using TcpConn client = await fixture.Net.DialTcpAsync(mapped).Within();
+        Assert.Equal(listener.LocalEndPoint, client.RemoteEndPoint);
+        using TcpConnListener wildcard = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.Any.MapToIPv6(), 0));
+        Assert.Equal(IPAddress.Any, wildcard.LocalEndPoint.Address);
     }
 
     [Theory]
@@ -112,6 +204,12 @@ public sealed class AddressTests
     [InlineData("0x7f.1")]
     [InlineData("0x7f000001")]
     [InlineData("127.0.0.01")]
+    [InlineData("127.0.0.010")]
+    [InlineData("2130706433")]
+    [InlineData("4294967296")]
+    [InlineData("127.0.0.1.")]
+    [InlineData("1.2.3.4.5")]
+    [InlineData("example.0x1")]
     public async Task A_numeric_host_that_is_not_four_decimal_parts_is_refused(string host)
     {
         using Fixture fixture = new();

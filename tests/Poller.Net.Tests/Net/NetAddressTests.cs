@@ -1,0 +1,116 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using FsCheck;
+using FsCheck.Fluent;
+using FsCheck.Xunit;
+
+namespace Poller.Net.Tests;
+
+/// <summary>
+/// Texts that nobody would write by accident: each is an address that has one reading, or a <see cref="FormatException"/>. A failure
+/// shrinks, and prints the text and the seed.
+/// </summary>
+public sealed class NetAddressTests
+{
+    // What addresses are made of, and what has led decoders astray.
+    private static readonly string[] Pieces =
+    [
+        "127", "0", "1", "010", "0x7f", "255", "256", "4294967296", "65535", "65536", "127.0.0.1", "0.0.0.0", "10.0.0.1",
+        "127.0.0.010", ".", ":", "::", "[", "]", "%", "%lo", "%1", "%0", "%nosuch", "ffff", "::ffff:", "::ffff:127.0.0.1", "fe80::1", "::1",
+        "[::]", "[::1]", ":80", ":0", "localhost", "example", "org", "xn--", "a", "X", "-", "_", "+", "/", "@", "#", "?", "\\", ",",
+        "\0", "\t", "\n", "\r", " ", "\u007f", "\u0085", "\u00a0", "\u200b", "\u202e", "\u3002", "\u0663", "\uff11", "ü", "\ud83d", "😀",
+    ];
+
+    private static readonly Gen<string> Texts = Gen.OneOf(
+        Gen.Elements(Pieces).NonEmptyListOf().Select(static pieces => string.Concat(pieces)),
+        Gen.Elements(Pieces).NonEmptyListOf().Select(static pieces => $"[{string.Concat(pieces)}]:1"),
+        Gen.Elements(Pieces).Two().Select(static pair => $"{pair.Item1}127.0.0.1{pair.Item2}:1"),
+        ArbMap.Default.GeneratorFor<string>().Select(static text => text ?? ""));
+
+    [Property(MaxTest = 10_000, EndSize = 12)]
+    public Property Any_text_is_an_address_with_one_reading_or_malformed() => Prop.ForAll(Texts.ToArbitrary(), static text =>
+    {
+        foreach (string network in NetAddress.Networks.Keys) CheckText(network, text);
+    });
+
+    [Property(MaxTest = 10_000, EndSize = 12)]
+    public Property Any_host_is_an_address_with_one_reading_or_malformed() => Prop.ForAll(Texts.ToArbitrary(), static host =>
+    {
+        try
+        {
+            CheckDecoded(NetAddress.Of("tcp", AddressFamily.Unspecified, host, 1));
+        }
+        catch (FormatException e)
+        {
+            CheckMessage(e);
+        }
+    });
+
+    [Property(MaxTest = 2_000)]
+    public Property What_an_end_point_is_written_as_is_read_as_the_same(byte[] bytes, ushort port, uint zone, bool mapped)
+    {
+        byte[] address = new byte[16];
+        bytes.AsSpan(0, Math.Min(bytes.Length, 16)).CopyTo(address);
+        if (mapped) IPAddress.Loopback.MapToIPv6().GetAddressBytes().AsSpan(0, 12).CopyTo(address);
+        IPAddress six = new(address);
+        if (!six.IsIPv4MappedToIPv6 && !six.Equals(IPAddress.IPv6Any)) six.ScopeId = zone;
+        IPEndPoint[] all = [new(six, port), new(new IPAddress(address.AsSpan(12)), port)];
+        return all.All(static e => Read(e.ToString()).Equals(NetAddress.Copy(e))).ToProperty();
+
+        static IPEndPoint Read(string text)
+        {
+            NetAddress parsed = NetAddress.Parse("tcp", text);
+            return new IPEndPoint(parsed.Literal!, parsed.Port);
+        }
+    }
+
+    private static void CheckText(string network, string text)
+    {
+        NetAddress parsed;
+        try
+        {
+            parsed = NetAddress.Parse(network, text);
+        }
+        catch (FormatException e)
+        {
+            CheckMessage(e);
+            return;
+        }
+        Assert.Equal(network, parsed.Network);
+        CheckDecoded(parsed);
+
+        // All of the text was read: put together again it is the text, but for the zeros of the port.
+        int colon = text.LastIndexOf(':');
+        Assert.Equal(text[..colon], text[0] == '[' ? $"[{parsed.Host}]" : parsed.Host);
+        Assert.Equal(text[(colon + 1)..].TrimStart('0'), parsed.Port == 0 ? "" : $"{parsed.Port}");
+    }
+
+    private static void CheckDecoded(NetAddress parsed)
+    {
+        Assert.InRange(parsed.Port, 0, 65535);
+        Assert.All(parsed.Host, static c => Assert.InRange(c, '!', '~'));
+        if (parsed.Literal is { } literal)
+        {
+            IPAddress read = IPAddress.Parse(parsed.Host);
+            Assert.Equal(read.IsIPv4MappedToIPv6 ? read.MapToIPv4() : read, literal);
+            Assert.True(parsed.Family == AddressFamily.Unspecified || parsed.Family == literal.AddressFamily);
+        }
+        else
+        {
+            Assert.False(IPAddress.TryParse(parsed.Host, out _), $"{parsed.Host} is an address to the BCL, and a name to us.");
+            bool toLibC = parsed.Host.Length > 0 && inet_aton(parsed.Host, out _) != 0;
+            Assert.False(toLibC, $"{parsed.Host} is an address to libc, and a name to us.");
+            Assert.InRange(parsed.Host.Length, 0, 254); // More is not for Dns.
+        }
+    }
+
+    private static void CheckMessage(FormatException e)
+    {
+        Assert.Contains(" was expected, like ", e.Message, StringComparison.Ordinal);
+        Assert.DoesNotContain(e.Message, char.IsControl);
+    }
+
+    [DllImport("libc")]
+    private static extern int inet_aton([MarshalAs(UnmanagedType.LPUTF8Str)] string text, out uint address);
+}
