@@ -14,6 +14,7 @@ namespace Poller.Net;
 public sealed partial class Netpoller : IDisposable
 {
     private const int MaxLoops = 1024;
+    private const int MaxMaxBlockedHandlers = 32_767; // Linux lets a process have about as many threads.
 
     // Constant.
     private readonly INetpollFactory _backend;
@@ -33,6 +34,7 @@ public sealed partial class Netpoller : IDisposable
     /// <param name="options">How it works; null is the defaults.</param>
     /// <exception cref="PlatformNotSupportedException">The backend does not work on this machine; the message says why.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    /// <exception cref="ArgumentException"><see cref="NetpollerOptions.TimeProvider"/> is null.</exception>
     public Netpoller(INetpollFactory backend, NetpollerOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(backend);
@@ -40,6 +42,15 @@ public sealed partial class Netpoller : IDisposable
         if (options.Loops is < 1 or > MaxLoops)
         {
             throw new ArgumentOutOfRangeException(nameof(options), options.Loops, $"Loops: 1 to {MaxLoops} was expected.");
+        }
+        if (options.MaxBlockedHandlers is < 1 or > MaxMaxBlockedHandlers)
+        {
+            string expected = $"MaxBlockedHandlers: 1 to {MaxMaxBlockedHandlers} was expected.";
+            throw new ArgumentOutOfRangeException(nameof(options), options.MaxBlockedHandlers, expected);
+        }
+        if (options.TimeProvider is null)
+        {
+            throw new ArgumentException("TimeProvider: a clock such as TimeProvider.System was expected; it was null.", nameof(options));
         }
         if (!Enum.IsDefined(options.Dispatch))
         {
@@ -51,6 +62,7 @@ public sealed partial class Netpoller : IDisposable
         _backend = backend;
         Dispatch = options.Dispatch;
         LoopCount = options.Loops;
+        MaxBlockedHandlers = options.MaxBlockedHandlers;
         TimeProvider = options.TimeProvider;
         _logger = options.LoggerFactory?.CreateLogger<Netpoller>();
     }
@@ -63,6 +75,9 @@ public sealed partial class Netpoller : IDisposable
 
     /// <summary>How many loops there are.</summary>
     public int LoopCount { get; }
+
+    /// <summary>How many handlers of a loop may block or compute at once; <see cref="NetpollerOptions.MaxBlockedHandlers"/>.</summary>
+    public int MaxBlockedHandlers { get; }
 
     /// <summary>The clock that deadlines count by.</summary>
     public TimeProvider TimeProvider { get; }

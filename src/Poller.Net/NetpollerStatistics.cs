@@ -19,11 +19,25 @@ public readonly record struct NetpollerStatistics
     /// <summary>Times another thread took over from a leader that still ran a continuation.</summary>
     public long Promotions { get; init; }
 
+    /// <summary>
+    /// Threads of the loops that run handlers beside the leaders now: they are caught in one that blocks or computes, or help to run a batch.
+    /// <see cref="NetpollerOptions.MaxBlockedHandlers"/> bounds it for each loop.
+    /// </summary>
+    public long BlockedHandlers { get; init; }
+
+    /// <summary>
+    /// Handlers that found <see cref="NetpollerOptions.MaxBlockedHandlers"/> reached. They waited for one of those threads, or for a thread of the
+    /// pool.
+    /// </summary>
+    public long Overflows { get; init; }
+
     internal static NetpollerStatistics Sum(NetpollerStatistics one, NetpollerStatistics other) => new()
     {
         Polls = one.Polls + other.Polls,
         Events = one.Events + other.Events,
         Breaks = one.Breaks + other.Breaks,
         Promotions = one.Promotions + other.Promotions,
+        BlockedHandlers = one.BlockedHandlers + other.BlockedHandlers,
+        Overflows = one.Overflows + other.Overflows,
     };
 }

@@ -12,9 +12,17 @@ internal sealed class Fixture : IDisposable
         int loops = 1,
         TimeProvider? clock = null,
         ISocketApi? api = null,
-        ILoggerFactory? log = null)
+        ILoggerFactory? log = null,
+        int maxBlockedHandlers = 1024)
     {
-        NetpollerOptions options = new() { Dispatch = dispatch, Loops = loops, TimeProvider = clock ?? TimeProvider.System, LoggerFactory = log };
+        NetpollerOptions options = new()
+        {
+            Dispatch = dispatch,
+            Loops = loops,
+            TimeProvider = clock ?? TimeProvider.System,
+            LoggerFactory = log,
+            MaxBlockedHandlers = maxBlockedHandlers,
+        };
         Poller = new Netpoller(TestBackend.Factory, options);
         Net = api is null ? new NetStack(Poller) : new NetStack(Poller, api);
     }

@@ -1,3 +1,4 @@
+using System.Diagnostics.CodeAnalysis;
 using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
@@ -6,7 +7,9 @@ namespace Poller.Net;
 internal sealed class LoopThread;
 
 /// <summary>The threads of a loop, which the scenario gives it: each of them runs <see cref="Serve"/>.</summary>
-internal sealed class LoopThreads(PollLoop loop, string name)
+#pragma warning disable CS9113 // The doubles never reach a bound.
+internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHandlers)
+#pragma warning restore CS9113
 {
     [ThreadStatic]
     private static uint _termOfThisThread;
@@ -17,7 +20,17 @@ internal sealed class LoopThreads(PollLoop loop, string name)
 
     public static uint TermOfThisThread => _termOfThisThread;
 
+    public int Blocked => 0;
+
     public bool HasPlace => true;
+
+    public void Overflow(PollWaiter waiter) => throw new InvariantException("a waiter overflowed where there was a place.");
+
+    public bool TryTakeOverflow([NotNullWhen(true)] out PollWaiter? waiter)
+    {
+        waiter = null;
+        return false;
+    }
 
     public bool AnyWaits(int looks) => false;
 

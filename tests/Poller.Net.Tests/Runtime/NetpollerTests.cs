@@ -38,12 +38,31 @@ public sealed class NetpollerTests
         Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TestBackend.Factory, new NetpollerOptions { Dispatch = (NetpollDispatch)9 }));
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(32_768)]
+    public void A_number_of_blocked_handlers_out_of_range_is_refused(int handlers)
+    {
+        NetpollerOptions options = new() { MaxBlockedHandlers = handlers };
+        ArgumentOutOfRangeException e = Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TestBackend.Factory, options));
+        Assert.Contains("MaxBlockedHandlers: 1 to 32767", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_clock_that_is_null_is_refused_by_the_name_of_its_option()
+    {
+        NetpollerOptions options = new() { TimeProvider = null! };
+        ArgumentException e = Assert.Throws<ArgumentException>(() => new Netpoller(TestBackend.Factory, options));
+        Assert.Contains("TimeProvider:", e.Message, StringComparison.Ordinal);
+    }
+
     [Fact]
     public void The_defaults_are_adaptive_with_one_loop()
     {
         using Netpoller poller = new(TestBackend.Factory);
         Assert.Equal(NetpollDispatch.Adaptive, poller.Dispatch);
         Assert.Equal(1, poller.LoopCount);
+        Assert.Equal(1_024, poller.MaxBlockedHandlers);
         Assert.Equal(TestBackend.Factory.Name, poller.Backend);
         Assert.Equal(default, poller.Statistics);
     }

@@ -116,6 +116,12 @@ internal sealed class LoopTerms(PollLoop loop)
         return TryEndTerm(lead);
     }
 
+    /// <summary>Runs what the leader could not run in place, for a thread that has come back from its handler.</summary>
+    public void RunOverflow()
+    {
+        while (loop.Threads.TryTakeOverflow(out PollWaiter? waiter)) Run(waiter);
+    }
+
     /// <summary>
     /// Has a follower lead in place of the leader that runs in <paramref name="lead"/>. False when that leader is no longer stuck, or when
     /// there is no thread to succeed it.
@@ -156,8 +162,9 @@ internal sealed class LoopTerms(PollLoop loop)
         while (loop.Batch.TryClaim(out PollWaiter? waiter))
         {
             // The leader runs in place only while another thread could succeed it. Otherwise it would be the last that polls.
-            if (loop.Threads.HasPlace && !loop.IsStopping) Run(waiter);
-            else PollLoop.Queue(waiter);
+            if (loop.IsStopping) PollLoop.Queue(waiter);
+            else if (loop.Threads.HasPlace) Run(waiter);
+            else loop.Overflow(waiter);
             if (TermOf(Volatile.Read(ref _lead)) != term) return false;
             Volatile.Write(ref _progress, _progress + 1);
         }

@@ -37,6 +37,9 @@ internal sealed class LoopThread
     private uint _runs;
     private uint _term;
 
+    // Guarded by the lock of the threads: where it stands among the active.
+    public int Index;
+
     // Touched by the monitor alone, for Waits.
     private uint _runsSeen;
     private int _looksWaited;
@@ -97,36 +100,51 @@ internal sealed class LoopThread
         do
         {
             LoopRole role = WaitForRole(out uint term);
-            if (role == LoopRole.End) return;
-            bool leads = role == LoopRole.Lead;
-            if (leads) Lead(term);
+            if (role == LoopRole.End) break;
+            if (role == LoopRole.Lead) Lead(term);
 
             // A deposed leader of a shared loop comes back to a core that is free: it helps before it rests.
-            if (leads && !Loop.Terms.IsShared && !Loop.IsStopping) continue;
-            while (Help(out term)) Lead(term);
+            if (role == LoopRole.Help || Loop.Terms.IsShared || Loop.IsStopping)
+            {
+                while (Help(out term)) Lead(term);
+            }
+            Loop.Terms.RunOverflow();
         }
         while (_threads.Retire(this));
+        _threads.NoteEnd();
     }
 
     private LoopRole WaitForRole(out uint term)
     {
-        lock (this)
+        TimeSpan patience = _threads.IdleTime;
+        while (true)
         {
-            while (_role == LoopRole.None)
+            bool wasPulsed = true;
+            lock (this)
             {
                 try
                 {
-                    Monitor.Wait(this);
+                    if (_role == LoopRole.None) wasPulsed = Monitor.Wait(this, patience);
                 }
                 catch (ThreadInterruptedException)
                 {
                     // It was meant for a handler that ran here, and came too late for it.
                 }
+                if (_role != LoopRole.None)
+                {
+                    LoopRole role = _role;
+                    term = _givenTerm;
+                    _role = LoopRole.None;
+                    return role;
+                }
             }
-            LoopRole role = _role;
-            term = _givenTerm;
-            _role = LoopRole.None;
-            return role;
+            if (wasPulsed) continue;
+            if (_threads.TryLeave(this))
+            {
+                term = 0;
+                return LoopRole.End;
+            }
+            patience = Timeout.InfiniteTimeSpan; // It is the last, or is about to be given a role.
         }
     }
 

@@ -1,25 +1,36 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+
 namespace Poller.Net;
 
-// The twin of startm, stopm and handoffp in Go's runtime/proc.go: the leader and the followers of one loop. A thread leads, helps, runs on
-// as a deposed leader in a handler that blocks, or is idle.
+// The twin of startm, stopm and handoffp in Go's runtime/proc.go: the threads of one loop. A thread leads, helps, runs on as a deposed leader in
+// a handler that blocks, or is idle.
 //
-// All but the idle are active, and at most Max are. The leader runs waiters in place only while fewer are, and helpers are started
-// only where they leave one place: so whenever the leader is stuck there is a place for its successor. A leader that has
-// taken the last place queues its batch to the thread pool, and cannot get stuck.
+// All but the idle ones are active: at most one for the leader, and one for each of MaxBlockedHandlers. The leader runs waiters in place only
+// while a place is left, and a helper is started only if it leaves one. So a leader that is caught in a handler has a successor. A leader that
+// has taken the last place runs nothing itself: it puts its batch into the overflow, and cannot be caught. The overflow is taken by
+// threads of this loop that come back from their handlers, and by the thread pool, whoever comes first.
+//
+// Idle threads are used last in, first out. One that was not needed for IdleTime ends, but for the last.
 
 /// <summary>The threads of one loop. Safe from any thread.</summary>
-internal sealed class LoopThreads(PollLoop loop, string name)
+internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHandlers) : IThreadPoolWorkItem
 {
     private static readonly int MaxRunning = Math.Max(2, Environment.ProcessorCount);
-    private static readonly int MaxIdle = Math.Max(16, Environment.ProcessorCount);
 
     private readonly Lock _lock = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ConcurrentQueue<PollWaiter> _overflow = new();
 
     // Guarded by the lock; the places are read without, where a stale number does no harm.
-    private readonly Stack<LoopThread> _idle = new();
+    private readonly List<LoopThread> _idle = [];
     private readonly List<LoopThread> _active = [];
     private int _places; // Those of the active, and of who is reserved.
+    private int _alive;
     private bool _stopped;
+
+    // Whether the last try to start a thread failed. A racy write does no harm: the next try corrects it.
+    private bool _cannotStart;
 
     // Written by the first thread, the same for all of them: the context of a thread that has run nothing.
     private ExecutionContext? _clean;
@@ -27,8 +38,8 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// <summary>For the tests: how a thread is started.</summary>
     internal Action<Thread> StartThread { get; set; } = static thread => thread.UnsafeStart();
 
-    /// <summary>How many threads of a loop are active at most: those that lead, help, or are caught in a handler.</summary>
-    public static int Max { get; } = Math.Max(64, 4 * Environment.ProcessorCount);
+    /// <summary>For the tests: after how long an idle thread ends that was not needed.</summary>
+    internal TimeSpan IdleTime { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>The loop whose thread this is, or null.</summary>
     public static PollLoop? LoopOfThisThread => LoopThread.Current?.Loop;
@@ -36,15 +47,24 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// <summary>The term that this thread leads or led.</summary>
     public static uint TermOfThisThread => LoopThread.Current?.Term ?? uint.MaxValue;
 
-    /// <summary>
-    /// Whether one more thread may be active. The leader runs waiters in place only while it could be succeeded. Nobody but a promotion,
-    /// which ends its term, takes the last place while it runs: and has it from when it reserves a successor.
-    /// </summary>
-    public bool HasPlace => Volatile.Read(ref _places) < Max;
+    /// <summary>Completes when the loop was stopped and its threads have ended.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>How many threads are alive.</summary>
+    public int Alive => Volatile.Read(ref _alive);
+
+    /// <summary>How many threads run handlers beside the leader: they are caught in one, or help.</summary>
+    public int Blocked => Math.Max(0, Volatile.Read(ref _places) - 1);
 
     /// <summary>
-    /// For the monitor: whether one of them sleeps or waits in a handler, seen there at most <paramref name="looks"/> times. One that waits
-    /// for longer may do so for ever, and says nothing of the handlers that run now.
+    /// Whether one more thread may be active. While the leader runs, only a promotion may take the last place. It takes it when it reserves
+    /// a successor, and then ends the leader's term.
+    /// </summary>
+    public bool HasPlace => Volatile.Read(ref _places) <= maxBlockedHandlers;
+
+    /// <summary>
+    /// For the monitor: is any thread blocked in a handler? A thread that stays blocked for more than <paramref name="looks"/> looks is
+    /// ignored. It may stay so for ever, and says nothing of the handlers that run now.
     /// </summary>
     public bool AnyWaits(int looks)
     {
@@ -65,21 +85,36 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     /// </summary>
     public void StartLeader(bool withFollower)
     {
-        LoopThread leader = StartFollower();
+        lock (_lock)
+        {
+            _alive++;
+            _places++;
+        }
+        LoopThread leader;
+        try
+        {
+            leader = StartFollower();
+        }
+        catch
+        {
+            NoteEnd();
+            throw;
+        }
         if (withFollower)
         {
+            lock (_lock) _alive++;
             try
             {
                 LoopThread idle = StartFollower();
-                lock (_lock) _idle.Push(idle);
+                lock (_lock) _idle.Add(idle);
             }
             catch
             {
+                NoteEnd();
                 leader.Assign(LoopRole.End, 0);
                 throw;
             }
         }
-        lock (_lock) _places++;
         Lead(leader, 0);
     }
 
@@ -87,15 +122,13 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     public void Lead(LoopThread follower, uint term) => Activate(follower, LoopRole.Lead, term);
 
     /// <summary>
-    /// Has an idle follower help, unless that would take the place of the leader's successor, or as many threads run as there are cores (on
-    /// one core: two, as the leader may block). False when none was there.
+    /// Has a follower help: an idle one, or a new one when all others are caught in handlers. Not if that took the place of the leader's
+    /// successor, nor while as many threads run as there are cores (on one core: two, as the leader may block).
     /// </summary>
-    public bool TryWakeHelper() => CountRunning() < MaxRunning && TryHelp(mayStart: false);
+    public bool TryWakeHelper() => IsCoreFree() && TryHelp(mayStart: !Volatile.Read(ref _cannotStart));
 
-    /// <summary>
-    /// The same for the monitor, that has the time to start a thread. <paramref name="othersAreStuck"/>: however many run.
-    /// </summary>
-    public bool TryStartHelper(bool othersAreStuck) => (othersAreStuck || CountRunning() < MaxRunning) && TryHelp(mayStart: true);
+    /// <summary>The same for the monitor. <paramref name="othersAreStuck"/>: however many run.</summary>
+    public bool TryStartHelper(bool othersAreStuck) => (othersAreStuck || IsCoreFree()) && TryHelp(mayStart: true);
 
     /// <summary>
     /// An idle follower or a new one, for the caller alone, and a place among the active. Null when there is no place, or when the system
@@ -109,24 +142,42 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         lock (_lock)
         {
             _places--;
-            if (_stopped || _idle.Count >= MaxIdle) follower.Assign(LoopRole.End, 0);
-            else _idle.Push(follower);
+            if (_stopped) follower.Assign(LoopRole.End, 0);
+            else _idle.Add(follower);
         }
     }
 
-    /// <summary>Ends the idle threads, and each other one when it has nothing left to do.</summary>
+    /// <summary>Takes a waiter that the leader cannot run in place, as no place is left.</summary>
+    public void Overflow(PollWaiter waiter)
+    {
+        _overflow.Enqueue(waiter);
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    /// <summary>For a thread of this loop that comes back from a handler: takes a waiter out of the overflow.</summary>
+    public bool TryTakeOverflow([NotNullWhen(true)] out PollWaiter? waiter) => _overflow.TryDequeue(out waiter);
+
+    // On the thread pool: once for each waiter that went into the overflow, which another thread may have taken.
+    void IThreadPoolWorkItem.Execute()
+    {
+        if (_overflow.TryDequeue(out PollWaiter? waiter)) waiter.Execute();
+    }
+
+    /// <summary>Ends the idle threads, and each other one when it has nothing left to do. No thread starts after it.</summary>
     public void Stop()
     {
         lock (_lock)
         {
             _stopped = true;
-            while (_idle.TryPop(out LoopThread? follower)) follower.Assign(LoopRole.End, 0);
+            foreach (LoopThread follower in _idle) follower.Assign(LoopRole.End, 0);
+            _idle.Clear();
+            if (_alive == 0) _ended.TrySetResult();
         }
     }
 
     /// <summary>
-    /// Takes back the contexts that a continuation left on the thread, as the thread pool does after each of its work items. A name, a
-    /// priority and the like stay: asking for them would cost every continuation.
+    /// Clears the ExecutionContext and SynchronizationContext that a continuation left on the thread, as the thread pool does after each
+    /// of its work items. A name, a priority and the like stay: asking for them would cost every continuation.
     /// </summary>
     public void ResetThread()
     {
@@ -134,15 +185,21 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         if (ExecutionContext.Capture() != _clean) ExecutionContext.Restore(_clean!);
     }
 
-    /// <summary>Rests a thread that has nothing left to do. False when there are enough idle threads: then it is to end.</summary>
+    /// <summary>Notes the context of a thread that has run nothing, for <see cref="ResetThread"/>. For a new thread.</summary>
+    public void NoteClean() => _clean ??= ExecutionContext.Capture();
+
+    /// <summary>Rests a thread that has nothing left to do. False when it is to end.</summary>
     public bool Retire(LoopThread self)
     {
         lock (_lock)
         {
             _places--;
-            _active.Remove(self);
-            if (_stopped || _idle.Count >= MaxIdle) return false;
-            _idle.Push(self);
+            LoopThread last = _active[^1];
+            _active[self.Index] = last;
+            last.Index = self.Index;
+            _active.RemoveAt(_active.Count - 1);
+            if (_stopped) return false;
+            _idle.Add(self);
         }
 
         // A leader that published its batch while this thread was on its way out counted it among those that run, and woke nobody. It had
@@ -151,20 +208,33 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         return true;
     }
 
-    /// <summary>Notes the context of a thread that has run nothing, for <see cref="ResetThread"/>. For a new thread.</summary>
-    public void NoteClean() => _clean ??= ExecutionContext.Capture();
+    /// <summary>An idle thread was not needed for long. True when it is to end: another one is at hand.</summary>
+    public bool TryLeave(LoopThread self)
+    {
+        lock (_lock) return _idle.Count > 1 && _idle.Remove(self);
+    }
 
-    private int CountRunning()
+    /// <summary>A thread has ended, or never started.</summary>
+    public void NoteEnd()
+    {
+        lock (_lock)
+        {
+            if (--_alive == 0 && _stopped) _ended.TrySetResult();
+        }
+    }
+
+    // Where more threads wait in handlers than run, handlers block: those that run now are about to wait as well. Twice as many may run then.
+    private bool IsCoreFree()
     {
         int running = 0;
         lock (_lock)
         {
-            foreach (LoopThread follower in _active)
+            foreach (LoopThread thread in _active)
             {
-                if (follower.HoldsCore) running++;
+                if (thread.HoldsCore && ++running == 2 * MaxRunning) return false;
             }
+            return running < MaxRunning || running < _active.Count - running;
         }
-        return running;
     }
 
     private bool TryHelp(bool mayStart)
@@ -179,22 +249,30 @@ internal sealed class LoopThreads(PollLoop loop, string name)
     {
         lock (_lock)
         {
-            if (_places + spare >= Max) return null;
-            if (_idle.TryPop(out LoopThread? idle))
+            if (_stopped || _places + spare > maxBlockedHandlers) return null;
+            if (_idle.Count > 0)
             {
                 _places++;
+                LoopThread idle = _idle[^1];
+                _idle.RemoveAt(_idle.Count - 1);
                 return idle;
             }
             if (!mayStart) return null;
             _places++;
+            _alive++;
         }
         try
         {
-            return StartFollower();
+            LoopThread started = StartFollower();
+            Volatile.Write(ref _cannotStart, false);
+            return started;
         }
         catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
         {
+            // Only the monitor tries again, once in each of its looks.
+            Volatile.Write(ref _cannotStart, true);
             lock (_lock) _places--;
+            NoteEnd();
             return null;
         }
     }
@@ -205,6 +283,7 @@ internal sealed class LoopThreads(PollLoop loop, string name)
         lock (_lock)
         {
             follower.Assign(role, term);
+            follower.Index = _active.Count;
             _active.Add(follower);
         }
     }

@@ -32,7 +32,10 @@ internal sealed class PollLoop
     private long _eventCount;
     private long _breaks;
 
-    // Touched by the leader alone.
+    // Touched by the leader alone. The count is read for the statistics.
+    private long _overflows;
+    private long _overflowsTold;
+    private long _overflowToldAt;
     private PollEvent[] _events = new PollEvent[InitialEvents];
 
     public PollLoop(Netpoller owner, INetpoll poll, int index)
@@ -41,7 +44,8 @@ internal sealed class PollLoop
         _poll = poll;
         Timers = new PollTimers(owner.TimeProvider);
         Terms = new LoopTerms(this);
-        Threads = new LoopThreads(this, $"poller {poll.Name} {index}");
+        Name = $"poller {poll.Name} {index}";
+        Threads = new LoopThreads(this, Name, owner.MaxBlockedHandlers);
 
         // A poll's time-out follows the kernel's clock. Any other clock needs a timer of its own to end the poll.
         if (owner.TimeProvider != TimeProvider.System)
@@ -50,6 +54,9 @@ internal sealed class PollLoop
                 static loop => ((PollLoop)loop!).Wake(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
         }
     }
+
+    /// <summary>Its name in reports, and that of its threads.</summary>
+    public string Name { get; }
 
     public PollCache Cache { get; } = new();
 
@@ -76,6 +83,8 @@ internal sealed class PollLoop
         Events = Volatile.Read(ref _eventCount),
         Breaks = Volatile.Read(ref _breaks),
         Promotions = Terms.Promotions,
+        BlockedHandlers = Threads.Blocked,
+        Overflows = Volatile.Read(ref _overflows),
     };
 
     /// <summary>Starts the first leader.</summary>
@@ -255,6 +264,21 @@ internal sealed class PollLoop
         AddAll(_injected.TakeAll());
         _timer?.Dispose();
         _poll.Dispose();
+    }
+
+    /// <summary>Takes a waiter that the leader cannot run in place: as many handlers are blocked as may be.</summary>
+    public void Overflow(PollWaiter waiter)
+    {
+        const long Often = 60_000;
+        Threads.Overflow(waiter);
+        Volatile.Write(ref _overflows, _overflows + 1);
+        long now = Environment.TickCount64;
+        if (_overflowsTold != 0 && now - _overflowToldAt < Often) return;
+        _owner.Warn(
+            $"{Name}: all {_owner.MaxBlockedHandlers} threads that MaxBlockedHandlers allows are in handlers that block or compute; " +
+            $"{_overflows - _overflowsTold} handlers had to wait for one of them, or for a thread of the pool.");
+        _overflowsTold = _overflows;
+        _overflowToldAt = now;
     }
 
     /// <summary>Has the thread pool run a waiter.</summary>

@@ -132,6 +132,8 @@ internal sealed class Sysmon(PollLoop[] loops)
         {
             // On one core a helper is of use where the leader sleeps or waits: one that computes has the core already.
             bool wantsHelpers = loop.Batch.Remaining > 0 && (!LoopTerms.HasOneCore || loop.Threads.AnyWaits(SharedLooks));
+            // Before the successor starts: it wakes a helper for what is left of the batch.
+            if (wantsHelpers) loop.Terms.IsShared = true;
             if (!loop.Terms.TryPromote(now.Lead)) return;
 
             // The successor's term is what the next look compares with: it gets a full tick before it is judged.

@@ -1,17 +1,93 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.Extensions.Logging;
+using Xunit.Abstractions;
 using static Poller.Net.Tests.Handlers;
 
 namespace Poller.Net.Tests;
 
 /// <summary>Many handlers that block at once.</summary>
 [Collection(nameof(Alone))]
-public sealed class BlockedHandlersTests
+public sealed class BlockedHandlersTests(ITestOutputHelper output)
 {
-    [Fact]
-    public async Task More_blocked_handlers_than_loop_threads_do_not_stop_the_loop()
+    /// <summary>How many handlers block; 300 and 1,000 take POLLER_TESTS=long.</summary>
+    public static TheoryData<int> Counts =>
+        Environment.GetEnvironmentVariable("POLLER_TESTS") == "long" ? [30, 64, 100, 300, 1_000] : [100];
+
+    // In bursts: all become ready at once, each sleeps for half a second, and an echo is sent every millisecond meanwhile.
+    [Theory]
+    [MemberData(nameof(Counts))]
+    public async Task An_echo_beside_handlers_that_block_takes_less_than_20_ms(int count)
     {
-        int count = LoopThreads.Max + 4; // What is beyond goes to the thread pool, which grows slowly.
+        const int Bursts = 5;
         using Fixture fixture = new();
-        (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, count).Select(_ => fixture.PairAsync()))];
+        (TcpConn Client, TcpConn Server)[] pairs = new (TcpConn, TcpConn)[count];
+        for (int i = 0; i < count; i++) pairs[i] = await fixture.PairAsync();
+        using TcpConnListener listener = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        using Socket client = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        client.Connect(listener.LocalEndPoint);
+        using TcpConn server = listener.Accept();
+        Task echo = EchoAsync(server);
+        List<double> echoes = [], fromSchedule = [];
+        List<double> worst = []; // Of each burst: the first one has to start the threads.
+        long worstThreads = 0;
+        int seen = 0;
+        await Operation.OnOwnThread(() =>
+        {
+            for (int burst = 0; burst < Bursts; burst++)
+            {
+                CountdownEvent left = new(count);
+                Task[] handlers = [.. pairs.Select(pair => SleepAsync(pair.Server, left))];
+                Thread writer = new(() =>
+                {
+                    foreach ((TcpConn end, TcpConn _) in pairs) end.Write(One);
+                });
+                long start = Stopwatch.GetTimestamp();
+                writer.Start();
+                for (int i = 0; !left.IsSet; i++)
+                {
+                    while (Stopwatch.GetElapsedTime(start).TotalMilliseconds < i) Thread.Sleep(1);
+                    long sent = Stopwatch.GetTimestamp();
+                    client.Send(One);
+                    Assert.Equal(1, client.Receive(new byte[1]));
+                    echoes.Add(Stopwatch.GetElapsedTime(sent).TotalMilliseconds);
+
+                    // Of one that was due while another was under way, the wait counts too.
+                    fromSchedule.Add(Stopwatch.GetElapsedTime(start).TotalMilliseconds - i);
+                    worstThreads = Math.Max(worstThreads, fixture.Poller.Statistics.BlockedHandlers);
+                }
+                writer.Join();
+                worst.Add(echoes.Skip(seen).Max());
+                seen = echoes.Count;
+                Task.WaitAll(handlers);
+            }
+        });
+        output.WriteLine(
+            $"{count} handlers: an echo took {Percentile(echoes, 50):F2} ms at the median, {Percentile(echoes, 99):F2} at p99, of {echoes.Count}; " +
+            $"from when it was due {Percentile(fromSchedule, 50):F2} and {Percentile(fromSchedule, 99):F2}. " +
+            $"The slowest of each burst: {string.Join(", ", worst.Select(static ms => $"{ms:F1}"))}. {worstThreads} threads were blocked.");
+        Assert.True(Percentile(echoes, 50) < 20, $"an echo took {Percentile(echoes, 50)} ms at the median; less than 20 was expected.");
+        Assert.True(Percentile(echoes, 99) < 100, $"an echo took {Percentile(echoes, 99)} ms at p99; less than 100 was expected.");
+        client.Close();
+        await echo.WaitAsync(Fixture.Patience);
+
+        static async Task SleepAsync(TcpConn conn, CountdownEvent left)
+        {
+            await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            Thread.Sleep(500); // What is tested: a handler that blocks.
+            left.Signal();
+        }
+    }
+
+    [Fact]
+    public async Task At_the_bound_the_loop_goes_on_and_says_so_once()
+    {
+        const int Bound = 4;
+        const int Count = Bound + 12; // What is beyond goes to the thread pool, which grows slowly.
+        CapturingLogger log = new();
+        using Fixture fixture = new(log: log, maxBlockedHandlers: Bound);
+        (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, Count).Select(_ => fixture.PairAsync()))];
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         using ManualResetEventSlim release = new();
         Task[] handlers = [.. pairs.Select(pair => BlockAsync(pair.Server))];
@@ -21,6 +97,12 @@ public sealed class BlockedHandlersTests
         Task releaser = ReleaseAsync(server);
         client.Write(One);
         await Task.WhenAll([.. handlers, releaser]).WaitAsync(Fixture.Patience);
+        NetpollerStatistics statistics = fixture.Poller.Statistics;
+        Assert.True(statistics.Overflows >= Count - Bound, $"{statistics}: at least {Count - Bound} overflows were expected.");
+        await log.Logged.WaitAsync(Fixture.Patience);
+        (LogLevel level, string text, Exception? _) = Assert.Single(log.Entries);
+        Assert.Equal(LogLevel.Warning, level);
+        Assert.Contains($"all {Bound} threads that MaxBlockedHandlers allows", text, StringComparison.Ordinal);
 
         async Task BlockAsync(TcpConn conn)
         {
@@ -33,5 +115,55 @@ public sealed class BlockedHandlersTests
             await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
             release.Set();
         }
+    }
+
+    // With a starved pool: what comes back from a handler takes what overflowed.
+    [Fact]
+    public async Task At_the_bound_a_thread_that_comes_back_runs_what_waits()
+    {
+        using Fixture fixture = new(maxBlockedHandlers: 1);
+        (TcpConn blockerClient, TcpConn blocker) = await fixture.PairAsync();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        using ManualResetEventSlim entered = new(), release = new(), releasePool = new();
+        Task blocked = BlockAsync();
+        Task<bool> ran = RanOnLoopAsync();
+        await Operation.OnOwnThread(() =>
+        {
+            blockerClient.Write(One);
+            Assert.True(entered.Wait(Fixture.Patience));
+            Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Promotions > 0, Fixture.Patience));
+            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 8, releasePool);
+            client.Write(One);
+            Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Overflows > 0, Fixture.Patience));
+            release.Set();
+            Assert.True(ran.Wait(Fixture.Patience));
+            releasePool.Set();
+        });
+        Assert.True(await ran);
+        await blocked.WaitAsync(Fixture.Patience);
+
+        async Task BlockAsync()
+        {
+            await blocker.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            entered.Set();
+            Assert.True(release.Wait(Fixture.Patience * 2));
+        }
+
+        async Task<bool> RanOnLoopAsync()
+        {
+            await server.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            return LoopThreads.LoopOfThisThread is not null;
+        }
+
+        static void Starve(int count, ManualResetEventSlim until)
+        {
+            for (int i = 0; i < count; i++) ThreadPool.UnsafeQueueUserWorkItem(static until => until.Wait(), until, preferLocal: false);
+        }
+    }
+
+    private static double Percentile(List<double> values, int percent)
+    {
+        double[] sorted = [.. values.Order()];
+        return sorted[(sorted.Length - 1) * percent / 100];
     }
 }

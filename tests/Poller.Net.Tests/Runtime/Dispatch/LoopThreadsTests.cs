@@ -78,13 +78,46 @@ public sealed class LoopThreadsTests
     [Fact]
     public void A_successor_has_its_place_from_when_it_is_reserved()
     {
-        using Fixture fixture = new();
+        using Fixture fixture = new(maxBlockedHandlers: 5);
         LoopThreads threads = fixture.Poller.Loops[0].Threads;
         List<LoopThread> reserved = [];
-        while (reserved.Count < LoopThreads.Max && threads.TryReserve() is { } follower) reserved.Add(follower);
-        Assert.Equal(LoopThreads.Max - 1, reserved.Count); // The leader has the other.
+        while (reserved.Count < 10 && threads.TryReserve() is { } follower) reserved.Add(follower);
+        Assert.Equal(5, reserved.Count); // The leader has one more.
+        Assert.Equal(5, fixture.Poller.Statistics.BlockedHandlers);
         Assert.False(threads.HasPlace);
         foreach (LoopThread follower in reserved) threads.Release(follower);
         Assert.True(threads.HasPlace);
+    }
+
+    [Fact]
+    public async Task Threads_that_were_not_needed_for_long_end_but_for_the_last()
+    {
+        const int Count = 8;
+        using Fixture fixture = new();
+        LoopThreads threads = fixture.Poller.Loops[0].Threads;
+        threads.IdleTime = TimeSpan.FromMilliseconds(50);
+        (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, Count).Select(_ => fixture.PairAsync()))];
+        using CountdownEvent entered = new(Count);
+        using ManualResetEventSlim release = new();
+        Task[] handlers = [.. pairs.Select(pair => BlockAsync(pair.Server))];
+        await Operation.OnOwnThread(() =>
+        {
+            foreach ((TcpConn client, TcpConn _) in pairs) client.Write(One);
+            Assert.True(entered.Wait(Fixture.Patience));
+            Assert.True(threads.Alive > Count, $"{Count} handlers are blocked, and only {threads.Alive} threads are there.");
+            release.Set();
+
+            // One that rests since before the time was set keeps the time that it had.
+            Assert.True(SpinWait.SpinUntil(() => threads.Alive <= 3, Fixture.Patience), $"{threads.Alive} threads stayed.");
+            Assert.True(threads.Alive >= 2, "nobody is at hand to succeed the leader.");
+        });
+        await Task.WhenAll(handlers).WaitAsync(Fixture.Patience);
+
+        async Task BlockAsync(TcpConn conn)
+        {
+            await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            entered.Signal();
+            Assert.True(release.Wait(Fixture.Patience * 2));
+        }
     }
 }
