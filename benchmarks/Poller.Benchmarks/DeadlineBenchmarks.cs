@@ -35,7 +35,7 @@ public class DeadlineBenchmarks
         _loop = _dialed.Poller.NextLoop();
         _desc = _loop.Open(_pair.A);
         _deadline = DateTimeOffset.UtcNow.AddYears(10);
-        _when = _loop.Timers.After(TimeSpan.FromDays(1));
+        _when = _loop.Clock.After(TimeSpan.FromDays(1));
     }
 
     [Benchmark(Baseline = true)]

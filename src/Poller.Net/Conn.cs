@@ -57,32 +57,52 @@ public abstract class Conn : Stream
     public override long Position { get => throw NotSeekable(); set => throw NotSeekable(); }
 
     /// <summary>
-    /// How long a read may take, in ms, or <see cref="Timeout.Infinite"/>: each read, blocking or async, moves the read deadline that far
-    /// ahead as it begins. Setting Infinite clears the read deadline.
+    /// How long a read may take, blocking or async, in ms; <see cref="Timeout.Infinite"/>, which is the default, sets no limit. The time
+    /// counts from when the read starts: what it spends queued behind another read does not count. Where a read deadline is set too, the
+    /// earlier of the two holds. A new value holds for reads that start after it, and leaves the read deadline as it is.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Neither above 0 nor <see cref="Timeout.Infinite"/>.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public override int ReadTimeout { get => _fd.ReadTimeout; set => _fd.ReadTimeout = value; }
 
     /// <summary>
-    /// How long a write may take, in ms, or <see cref="Timeout.Infinite"/>: each write, blocking or async, moves the write deadline that
-    /// far ahead as it begins. Setting Infinite clears the write deadline.
+    /// How long a write may take, blocking or async, in ms; <see cref="Timeout.Infinite"/>, which is the default, sets no limit. The time
+    /// counts from when the write starts: what it spends queued behind another write does not count. Where a write deadline is set too, the
+    /// earlier of the two holds. A new value holds for writes that start after it, and leaves the write deadline as it is.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Neither above 0 nor <see cref="Timeout.Infinite"/>.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public override int WriteTimeout { get => _fd.WriteTimeout; set => _fd.WriteTimeout = value; }
 
-    /// <summary>Sets both deadlines. Null, or the default value, clears; a time that is past ends what waits at once.</summary>
+    /// <summary>
+    /// Sets both deadlines to a time of day. Null, or the default value, clears them. A time that is past ends what waits at once.
+    /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public void SetDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.ReadWrite, deadline, "set deadline");
 
-    /// <summary>Sets the read deadline; see <see cref="SetDeadline"/>.</summary>
+    /// <summary>
+    /// Sets both deadlines to a time from now, by the monotonic clock of the poller's <see cref="TimeProvider"/>: a change of the time of
+    /// day does not move them. <see cref="Timeout.InfiniteTimeSpan"/>, which is exactly -1 ms, clears them. Any other span that is zero or
+    /// below ends what waits at once.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    public void SetDeadline(TimeSpan fromNow) => _fd.SetDeadline(PollMode.ReadWrite, fromNow, "set deadline");
+
+    /// <summary>Sets the read deadline; see <see cref="SetDeadline(DateTimeOffset?)"/>.</summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public void SetReadDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Read, deadline, "set read deadline");
 
-    /// <summary>Sets the write deadline; see <see cref="SetDeadline"/>.</summary>
+    /// <summary>Sets the read deadline; see <see cref="SetDeadline(TimeSpan)"/>.</summary>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    public void SetReadDeadline(TimeSpan fromNow) => _fd.SetDeadline(PollMode.Read, fromNow, "set read deadline");
+
+    /// <summary>Sets the write deadline; see <see cref="SetDeadline(DateTimeOffset?)"/>.</summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public void SetWriteDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Write, deadline, "set write deadline");
+
+    /// <summary>Sets the write deadline; see <see cref="SetDeadline(TimeSpan)"/>.</summary>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    public void SetWriteDeadline(TimeSpan fromNow) => _fd.SetDeadline(PollMode.Write, fromNow, "set write deadline");
 
     /// <summary>
     /// Ends the reading side (shutdown(2), SHUT_RD): a read that waits returns 0, and so do later ones, once the bytes that have come are

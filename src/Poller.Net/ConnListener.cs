@@ -26,10 +26,18 @@ public abstract class ConnListener : IDisposable
     public abstract Conn Accept();
 
     /// <summary>
-    /// Sets the deadline of accepts. Null, or the default value, clears; a time that is past ends those that wait at once.
+    /// Sets the deadline of accepts to a time of day. Null, or the default value, clears it. A time that is past ends those that wait at once.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The listener is closed.</exception>
     public abstract void SetDeadline(DateTimeOffset? deadline);
+
+    /// <summary>
+    /// Sets the deadline of accepts to a time from now, by the monotonic clock of the poller's <see cref="TimeProvider"/>.
+    /// <see cref="Timeout.InfiniteTimeSpan"/>, which is exactly -1 ms, clears it. Any other span that is zero or below ends those that wait
+    /// at once.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The listener is closed.</exception>
+    public abstract void SetDeadline(TimeSpan fromNow);
 
     /// <summary>Closes it: accepts that wait end. Connections that were accepted live on.</summary>
     public abstract void Dispose();

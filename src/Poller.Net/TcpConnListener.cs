@@ -32,5 +32,8 @@ public sealed class TcpConnListener : ConnListener
     public override void SetDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Read, deadline, "set deadline");
 
     /// <inheritdoc/>
+    public override void SetDeadline(TimeSpan fromNow) => _fd.SetDeadline(PollMode.Read, fromNow, "set deadline");
+
+    /// <inheritdoc/>
     public override void Dispose() => _fd.Dispose();
 }

@@ -59,15 +59,26 @@ public sealed class ConnModelTests
     }
 
     [Fact]
-    public void A_time_out_moves_the_deadline_as_an_operation_begins()
+    public void A_time_out_is_its_operations_own_and_the_earlier_of_it_and_the_deadline_holds()
     {
-        (Server.ReadTimeout, Server.ReadDeadline) = (ConnDeadline.Soon, ConnDeadline.Past);
+        Server.ReadTimeout = ConnDeadline.Soon;
         ConnOp read = Read(Server, 1);
         Assert.Equal((ConnOutcomes.Timeout, true), (read.Allowed, read.Must));
-        Assert.Equal(ConnDeadline.Soon, Server.ReadDeadline);
         Assert.False(ConnModel.CanBegin(Server, PollMode.Read, ConnCall.Read));
         Complete(read, ConnOutcomes.Timeout);
+        Assert.Equal(ConnDeadline.Far, Server.ReadDeadline);
+
+        Server.ReadDeadline = ConnDeadline.Soon;
+        Complete(Read(Server, 1), ConnOutcomes.Timeout);
+        Assert.Equal(ConnDeadline.Soon, Server.ReadDeadline); // Either may have come.
+
+        Server.ReadTimeout = null;
+        Complete(Read(Server, 1), ConnOutcomes.Timeout);
         Assert.Equal(ConnDeadline.Past, Server.ReadDeadline);
+
+        Server.ReadTimeout = ConnDeadline.Far;
+        Complete(Write(Client, 1), ConnOutcomes.Done);
+        Assert.Equal((ConnOutcomes.Timeout, true), (Read(Server, 1).Allowed, Server.Reads[0].Must));
     }
 
     [Fact]

@@ -125,36 +125,61 @@ internal static class Mutations
             "Interlocked.Exchange(ref _info, next); break;",
             "reuse ‖ stale event"),
 
-        // PollTimers.
+        // PollDeadlines and PollTimers.
         new(
             "a timer that fires early is not armed again",
             "PollTimers.cs",
-            """
-                                _heap[0].When = deadline;
-                                SiftDown(0);
-                                continue;
-            """,
-            """
-                                Remove(deadlines, mode);
-                                continue;
-            """,
+            "if (next == Never)",
+            "if (next > 0)",
             "set deadline ‖ timer fires"),
         new(
+            "a timer that fires is armed for the time-out though the deadline is earlier",
+            "PollDeadlines.cs",
+            "next = Math.Min(next, when);",
+            "next = when;",
+            "operation begins ‖ set deadline ‖ timer fires"),
+        new(
             "a deadline passes by a store, not an exchange",
-            "PollTimers.cs",
-            "if (deadline > PollDeadlines.Past && !deadlines.TryPass(mode, deadline)) continue;",
-            "if (deadline > PollDeadlines.Past) deadlines.Set(mode, PollDeadlines.Past);",
-            "prolong deadline ‖ timer fires"),
+            "PollDeadlines.cs",
+            "if (Interlocked.CompareExchange(ref end, Past, when) == when) return true;",
+            "Volatile.Write(ref end, Past); return true;",
+            "prolong deadline ‖ timer fires",
+            "operation begins ‖ timer fires"),
         new(
             "a deadline is prolonged by a store, not an exchange",
             "PollDeadlines.cs",
-            "Interlocked.CompareExchange(ref deadline, when, old) == old;",
-            "Interlocked.Exchange(ref deadline, when) != 0;",
-            "prolong deadline ‖ timer fires"),
+            "Interlocked.CompareExchange(ref end, when, old) == old;",
+            "Interlocked.Exchange(ref end, when) != 0;",
+            "prolong deadline ‖ timer fires",
+            "operation begins ‖ timer fires"),
+        new(
+            "a deadline that has passed is forgotten as an operation begins",
+            "PollTimers.cs",
+            "if (!deadlines.HasPassed(mode)) desc.Unexpire(mode);",
+            "desc.Unexpire(mode);",
+            "operation begins ‖ set deadline ‖ timer fires"),
+        new(
+            "a time-out that has passed is not taken back as an operation begins",
+            "PollTimers.cs",
+            "if (!deadlines.HasPassed(mode)) desc.Unexpire(mode);",
+            "",
+            "operation begins ‖ timer fires",
+            "time-out passes ‖ prolong deadline"),
+        new(
+            "an operation's time-out does not move the timer",
+            "PollTimers.cs",
+            """
+                        if (!deadlines.HasPassed(mode)) desc.Unexpire(mode);
+                        Arm(deadlines, mode, when);
+            """,
+            """
+                        if (!deadlines.HasPassed(mode)) desc.Unexpire(mode);
+            """,
+            "operation begins ‖ timer fires"),
         new(
             "a deadline that was cleared expires",
             "PollTimers.cs",
-            "if (deadline > PollDeadlines.Past && deadlines.Desc.Expire(mode) is { } waiter)",
+            "if (passed && deadlines.Desc.Expire(mode) is { } waiter)",
             "if (deadlines.Desc.Expire(mode) is { } waiter)",
             "clear deadline ‖ timer fires"),
         new(

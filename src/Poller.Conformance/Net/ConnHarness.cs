@@ -216,7 +216,6 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         if (op.Segment is null) buffer.AsSpan().Fill(ConnStream.Nothing);
         Pending pending = new(op, _number, buffer, source);
         bool queues = end.Queue(mode).Contains(op);
-        if (queues && end.Timeout(mode) == ConnDeadline.Soon) _soon[(end, mode)] = Stopwatch.GetTimestamp();
         try
         {
             pending.Begin(ConnOf(end), blocking);
@@ -262,7 +261,6 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         if (end.IsDisposed) return;
         if (mode == PollMode.Read) end.ReadTimeout = span;
         else end.WriteTimeout = span;
-        if (span is null) end.SetDeadline(mode, ConnDeadline.Far);
         int said = mode == PollMode.Read ? ConnOf(end).ReadTimeout : ConnOf(end).WriteTimeout;
         if (said != ms) throw Violation($"the time-out is {said} ms after it was set to {ms} ms");
     }
@@ -353,10 +351,13 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         ConnOutcomes outcome = pending.Outcome(out int read, out string text);
         Note($"{pending.Name}: {text}");
         if (outcome == ConnOutcomes.None) throw Violation($"{pending.Name} came to {text}");
-        if (outcome == ConnOutcomes.Timeout && op.End.Deadline(op.Mode) == ConnDeadline.Soon)
+        ConnDeadline deadline = op.End.Deadline(op.Mode);
+        if (outcome == ConnOutcomes.Timeout && deadline != ConnDeadline.Past)
         {
-            TimeSpan taken = Stopwatch.GetElapsedTime(_soon[(op.End, op.Mode)]);
-            string met = $"{pending.Name} met its deadline {Soon.TotalMilliseconds} ms ahead after {taken.TotalMilliseconds} ms";
+            long byDeadline = deadline == ConnDeadline.Soon ? _soon[(op.End, op.Mode)] : long.MaxValue;
+            long byTimeout = op.Timeout == ConnDeadline.Soon ? pending.Began : long.MaxValue;
+            TimeSpan taken = Stopwatch.GetElapsedTime(Math.Min(byDeadline, byTimeout));
+            string met = $"{pending.Name} met its deadline or time-out {Soon.TotalMilliseconds} ms ahead after {taken.TotalMilliseconds} ms";
             if (taken < Soon) throw Violation(met);
         }
         if (op.Mode == PollMode.Read && pending.Buffer.AsSpan(read).ContainsAnyExcept(ConnStream.Nothing))
@@ -421,6 +422,9 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         // What a copy has got.
         private readonly MemoryStream? _sink = op.Call == ConnCall.CopyTo ? new MemoryStream() : null;
         private NetOperation<int>? _operation;
+
+        /// <summary>When, before it began.</summary>
+        public long Began { get; } = Stopwatch.GetTimestamp();
 
         public ConnOp Op => op;
         public byte[] Buffer => buffer;

@@ -75,6 +75,9 @@ internal sealed class ConnOp(ConnEnd end, PollMode mode, ConnCall call, int coun
     public ConnCall Call => call;
     public int Count => count;
 
+    /// <summary>How long it may take.</summary>
+    public ConnDeadline Timeout { get; init; }
+
     /// <summary>What a write sends.</summary>
     public ConnSegment? Segment { get; init; }
 
@@ -112,7 +115,7 @@ internal sealed class ConnEnd(string name)
     public ConnDeadline ReadDeadline { get; set; }
     public ConnDeadline WriteDeadline { get; set; }
 
-    /// <summary>What each operation makes its deadline; null for nothing.</summary>
+    /// <summary>How long each operation may take; null for any time.</summary>
     public ConnDeadline? ReadTimeout { get; set; }
     public ConnDeadline? WriteTimeout { get; set; }
 
@@ -159,8 +162,8 @@ internal sealed class ConnModel
     public bool MayRefuseShutdown(ConnEnd end) => _mayBeReset || (end.WriteIsClosed && end.Peer.HasEnded);
 
     /// <summary>
-    /// Whether an operation may begin here. Not behind one that reads several times or moves the deadline: in which order these come is
-    /// not told.
+    /// Whether an operation may begin here. Not behind one that reads several times, as nobody tells in which order these come; nor with a
+    /// time-out behind another, as nobody tells when it starts.
     /// </summary>
     public static bool CanBegin(ConnEnd end, PollMode mode, ConnCall call)
     {
@@ -178,14 +181,17 @@ internal sealed class ConnModel
     {
         bool stillborn = end.IsDisposed || isCanceled;
         bool sends = mode == PollMode.Write && count > 0 && !stillborn;
-        ConnOp op = new(end, mode, call, count) { Segment = sends ? end.Sent.Append(count) : null };
+        ConnOp op = new(end, mode, call, count)
+        {
+            Segment = sends ? end.Sent.Append(count) : null,
+            Timeout = end.Timeout(mode) ?? ConnDeadline.Far,
+        };
         if (stillborn)
         {
             (op.Allowed, op.Must) = (isCanceled ? ConnOutcomes.Canceled : ConnOutcomes.Disposed, true);
             return op;
         }
         end.Queue(mode).Add(op);
-        if (end.Timeout(mode) is { } timeout) end.SetDeadline(mode, timeout);
         return op;
     }
 
@@ -227,7 +233,9 @@ internal sealed class ConnModel
             string expected = op.Allowed == ConnOutcomes.None ? "it was expected to wait" : $"{op.Allowed} was expected";
             return $"{op.Call} of the {op.End} came to {outcome}; {expected}";
         }
-        if (outcome == ConnOutcomes.Timeout) op.End.SetDeadline(op.Mode, ConnDeadline.Past);
+
+        // Where both were to come soon, it may have been either; a deadline that has yet to pass may be met by the next.
+        if (outcome == ConnOutcomes.Timeout && op.Timeout == ConnDeadline.Far) op.End.SetDeadline(op.Mode, ConnDeadline.Past);
         if (op.Mode == PollMode.Write)
         {
             if (op.Segment is not { } segment) return null;
@@ -316,10 +324,10 @@ internal sealed class ConnModel
         if (_mayBeReset) Allow(op, ConnOutcomes.Reset | ConnOutcomes.End, must: false);
     }
 
-    // Whether nothing else may come of it any more.
+    // Whether nothing else may come of it any more. The earlier of its deadline and its time-out holds.
     private static bool MeetsDeadline(ConnOp op, bool isFirst)
     {
-        ConnDeadline deadline = op.End.Deadline(op.Mode);
+        ConnDeadline deadline = (ConnDeadline)Math.Max((int)op.End.Deadline(op.Mode), (int)op.Timeout);
         if (deadline != ConnDeadline.Far) Allow(op, ConnOutcomes.Timeout, isFirst);
         return deadline == ConnDeadline.Past;
     }

@@ -316,8 +316,8 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>
-    /// The contract of <see cref="Conn.ReadTimeout"/> and <see cref="Conn.WriteTimeout"/>: each operation's deadline counts from when it
-    /// begins, for the async calls too, and Infinite clears it.
+    /// The contract of <see cref="Conn.ReadTimeout"/> and <see cref="Conn.WriteTimeout"/>: each operation's time-out counts from when it
+    /// begins, for the async calls too, and Infinite sets none.
     /// </summary>
     /// <param name="blocking">The blocking calls, or the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
@@ -339,6 +339,37 @@ public abstract partial class NetStackConformance
         reading.Waiting();
         server.StartWrite(blocking, One).Result();
         Assert.Equal(1, reading.Result());
+    }
+
+    /// <summary>
+    /// The contract: of a deadline and a time-out the earlier holds. A time-out that has passed leaves the next operation alone, and a
+    /// deadline that has passed does not, also when the time-out is taken away.
+    /// </summary>
+    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    [Theory, InlineData(false), InlineData(true)]
+    public void The_earlier_of_a_deadline_and_a_time_out_holds(bool blocking)
+    {
+        (TcpConn client, TcpConn server) = Pair();
+        TimeSpan span = TimeSpan.FromMilliseconds(10);
+        int hour = (int)TimeSpan.FromHours(1).TotalMilliseconds;
+
+        (client.ReadTimeout, client.WriteTimeout) = (hour, hour);
+        long start = Stopwatch.GetTimestamp();
+        client.SetDeadline(span);
+        client.StartRead(blocking, new byte[1]).TimesOut();
+        client.StartWrite(blocking, Plenty).TimesOut();
+        AssertNotEarly(start, span);
+        (client.ReadTimeout, client.WriteTimeout) = (Timeout.Infinite, Timeout.Infinite);
+        client.StartRead(blocking, new byte[1]).TimesOut();
+
+        client.SetDeadline(TimeSpan.FromHours(1));
+        client.ReadTimeout = (int)span.TotalMilliseconds;
+        start = Stopwatch.GetTimestamp();
+        client.StartRead(blocking, new byte[1]).TimesOut();
+        AssertNotEarly(start, span);
+        server.StartWrite(blocking, One).Result();
+        client.ReadTimeout = hour;
+        Assert.Equal(1, client.StartRead(blocking, new byte[1]).Result());
     }
 
     /// <summary>The contract: a cancelled operation names its token and leaves the connection as it was.</summary>

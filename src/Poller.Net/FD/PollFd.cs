@@ -18,7 +18,7 @@ namespace Poller.Net;
 // full socket finds the old readiness, tries once more, and then waits.
 
 /// <summary>An open descriptor in a poller. Safe from any thread: one operation a direction at a time, others queue.</summary>
-internal abstract class PollFd : IDisposable
+internal abstract partial class PollFd : IDisposable
 {
     private const int MaxChunk = 1 << 30;
 
@@ -34,15 +34,10 @@ internal abstract class PollFd : IDisposable
     private PollOp? _readOp;
     private PollOp? _writeOp;
 
-    // Those of the PollDesc, which is another descriptor's after this one; null before one is set. The same whoever writes it.
-    private PollDeadlines? _deadlines;
-
     // Guarded by the read lock.
     private bool _drained;
 
-    // Atomic. In ms; each operation starts its deadline anew from it.
-    private int _readTimeout = Timeout.Infinite;
-    private int _writeTimeout = Timeout.Infinite;
+    // Atomic.
     private bool _lingers;
 
     /// <summary>Takes over a descriptor that is non-blocking.</summary>
@@ -59,10 +54,6 @@ internal abstract class PollFd : IDisposable
     protected ISocketApi Api => _network.Api;
 
     protected nint Fd => _fd;
-
-    public int ReadTimeout { get => Volatile.Read(ref _readTimeout); set => SetTimeout(ref _readTimeout, value, PollMode.Read); }
-
-    public int WriteTimeout { get => Volatile.Read(ref _writeTimeout); set => SetTimeout(ref _writeTimeout, value, PollMode.Write); }
 
     /// <summary>
     /// Whether close(2) may block, which it does for SO_LINGER even on a non-blocking socket: then the pool does it, and neither a loop
@@ -97,23 +88,6 @@ internal abstract class PollFd : IDisposable
     {
         GC.SuppressFinalize(this);
         Close();
-    }
-
-    /// <summary>Sets the deadlines that <paramref name="mode"/> names; null clears.</summary>
-    public void SetDeadline(PollMode mode, DateTimeOffset? deadline, string operation)
-    {
-        if (deadline is { } later && _deadlines is { } deadlines && !IsClosed && Loop.TryProlong(deadlines, mode, later)) return;
-        if (!Incref()) throw Failed(operation, IoResult.Disposed);
-        try
-        {
-            bool clears = deadline is null || deadline == default(DateTimeOffset);
-            Loop.SetDeadline(Desc, mode, clears ? PollDeadlines.None : Loop.Timers.At(deadline!.Value));
-            _deadlines = Desc.Deadlines;
-        }
-        finally
-        {
-            Decref();
-        }
     }
 
     public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token)
@@ -214,12 +188,7 @@ internal abstract class PollFd : IDisposable
     /// </summary>
     public IoResult Prepare(PollMode mode)
     {
-        int timeout = mode == PollMode.Read ? ReadTimeout : WriteTimeout;
-        if (timeout > 0)
-        {
-            long when = Loop.Timers.After(TimeSpan.FromMilliseconds(timeout));
-            if (Desc.Deadlines?.TryProlong(mode, when, atMost: long.MaxValue) != true) Loop.SetDeadline(Desc, mode, when);
-        }
+        StartTimeout(mode);
         return mode == PollMode.Write || _drained ? Desc.Check(mode) : Desc.Reset(mode);
     }
 
@@ -293,18 +262,6 @@ internal abstract class PollFd : IDisposable
         PollOpKind.Write => "write",
         _ => throw new ArgumentOutOfRangeException(nameof(kind), kind, "an operation that its caller knows by name was expected."),
     };
-
-    /// <summary>Sets a deadline, from now, for a caller that holds a reference; null clears.</summary>
-    protected void SetDeadline(PollMode mode, TimeSpan? span) =>
-        Loop.SetDeadline(Desc, mode, span is { } ahead ? Loop.Timers.After(ahead) : PollDeadlines.None);
-
-    /// <summary>How long the deadline of a side leaves, for a wait that is not the poller's.</summary>
-    protected TimeSpan TimeLeft(PollMode mode)
-    {
-        long deadline = Desc.Deadlines?.Of(mode) ?? PollDeadlines.None;
-        if (deadline == PollDeadlines.None) return TimeSpan.MaxValue;
-        return new TimeSpan(Math.Max(0, deadline - Loop.Timers.Now) / TimeSpan.NanosecondsPerTick);
-    }
 
     /// <summary>Takes a reference for an operation without a lock. False when the descriptor is closed.</summary>
     protected bool Incref() => _mutex.Incref();
@@ -463,17 +420,6 @@ internal abstract class PollFd : IDisposable
             else if (result != Errno.EINTR) return result;
         }
         return done;
-    }
-
-    private void SetTimeout(ref int timeout, int value, PollMode mode)
-    {
-        if (value is not Timeout.Infinite and <= 0)
-        {
-            throw new ArgumentOutOfRangeException(nameof(value), value, "a time-out in ms above 0, or Timeout.Infinite, was expected.");
-        }
-        if (IsClosed) throw Failed("set time-out", IoResult.Disposed);
-        Volatile.Write(ref timeout, value);
-        if (value == Timeout.Infinite) SetDeadline(mode, null, "set time-out");
     }
 
     // By the side's only waiter, so nobody else takes. One may come back meanwhile, from an awaiter that was late: then one of two is lost,

@@ -93,14 +93,14 @@ internal static class PollDescScenarios
     // A deadline passes as the edge comes. The read ends by the one or the other; when by the deadline, the next one finds the edge.
     public static void ReadyAndWaitAndDeadline(Run run)
     {
-        PollTimers timers = new(TimeProvider.Reset());
+        PollTimers timers = new();
         Socket socket = new();
         run.Thread("reader", () =>
         {
             IoResult error = socket.Read(isDrained: true);
             if (error == 0) return;
             Invariant.Holds(error == IoResult.Timeout, $"the read ended with {error}.");
-            timers.Set(socket.Desc, PollMode.Read, 0, out _, out _);
+            timers.SetDeadline(socket.Desc, PollMode.Read, 0, out _, out _);
             Invariant.Holds(socket.Read(isDrained: true) == 0, "a read without a deadline timed out.");
         });
         run.Thread("poller", () =>
@@ -110,7 +110,7 @@ internal static class PollDescScenarios
         });
         run.Thread("setter", () =>
         {
-            timers.Set(socket.Desc, PollMode.Read, 1, out PollWaiter? reader, out _);
+            timers.SetDeadline(socket.Desc, PollMode.Read, 1, out PollWaiter? reader, out _);
             Socket.Wake(reader);
         });
         run.Finally(() => Invariant.Holds(socket.Received == 1 && socket.Waiter.IsIdle, "the byte did not come."));
@@ -119,7 +119,7 @@ internal static class PollDescScenarios
     // A close ends the waits that last and those that begin.
     public static void WaitAndClose(Run run)
     {
-        PollTimers timers = new(TimeProvider.Reset());
+        PollTimers timers = new();
         Socket socket = new();
         SleepingWaiter writer = new();
         run.Thread("reader", () => Invariant.Holds(socket.Read() == IoResult.Closing, "a read of a closed descriptor did not say so."));
@@ -139,7 +139,7 @@ internal static class PollDescScenarios
     // Readiness that came first outlives the close: whoever it woke says so.
     public static void ReadyAndWaitAndClose(Run run)
     {
-        PollTimers timers = new(TimeProvider.Reset());
+        PollTimers timers = new();
         Socket socket = new();
         run.Thread("reader", () => Invariant.Holds(IsReadOrClosed(socket.Read(isDrained: true)), "a read failed."));
         run.Thread("poller", () =>
@@ -192,7 +192,7 @@ internal static class PollDescScenarios
     // An event of the last life is in flight while the desc begins the next. It may wake a waiter of this life, and set none of its flags.
     public static void ReuseAndStaleEvent(Run run)
     {
-        PollTimers timers = new(TimeProvider.Reset());
+        PollTimers timers = new();
         PollCache cache = new();
         Socket socket = new() { Desc = cache.Alloc(3) };
         PollToken old = socket.Desc.Token;

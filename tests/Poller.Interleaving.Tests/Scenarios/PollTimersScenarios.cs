@@ -9,25 +9,22 @@ internal static class PollTimersScenarios
     // A deadline is prolonged as its timer fires. The reader may time out by the first or by the second, and not never.
     public static void SetDeadlineAndTimerFires(Run run)
     {
-        TimeProvider clock = TimeProvider.Reset();
-        PollTimers timers = new(clock);
+        PollTimers timers = new();
         Socket socket = new();
-        timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
+        timers.SetDeadline(socket.Desc, PollMode.Read, 10, out _, out _);
         bool isSet = false;
         run.Thread("reader", () => Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the read ended by something else."));
         run.Thread("setter", () =>
         {
-            timers.Set(socket.Desc, PollMode.Read, 20, out PollWaiter? reader, out _);
+            timers.SetDeadline(socket.Desc, PollMode.Read, 20, out PollWaiter? reader, out _);
             Socket.Wake(reader);
             isSet = true;
         });
         run.Thread("loop", () =>
         {
-            clock.Advance(12);
-            Expire(timers);
+            Expire(timers, 12);
             ControlledThread.WaitUntil(() => isSet, new Site("Wait", "for the deadline", "", 0));
-            clock.Advance(22);
-            Expire(timers);
+            Expire(timers, 22);
         });
         run.Finally(() =>
         {
@@ -40,22 +37,19 @@ internal static class PollTimersScenarios
     // A deadline is prolonged without the lock as its timer fires: it is either prolonged or passed.
     public static void ProlongAndTimerFires(Run run)
     {
-        TimeProvider clock = TimeProvider.Reset();
-        PollTimers timers = new(clock);
+        PollTimers timers = new();
         Socket socket = new();
-        timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
+        timers.SetDeadline(socket.Desc, PollMode.Read, 10, out _, out _);
         bool? isProlonged = null;
         run.Thread("reader", () => Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the read ended by something else."));
-        run.Thread("prolonger", () => isProlonged = socket.Desc.Deadlines!.TryProlong(PollMode.Read, 20, long.MaxValue));
+        run.Thread("prolonger", () => isProlonged = socket.Desc.Deadlines!.TryProlong(PollMode.Read, 20));
         run.Thread("loop", () =>
         {
-            clock.Advance(12);
-            Expire(timers);
+            Expire(timers, 12);
             bool hasPassed = socket.Desc.Check(PollMode.Read) == IoResult.Timeout;
             ControlledThread.WaitUntil(() => isProlonged is not null, new Site("Wait", "for the deadline", "", 0));
             Invariant.Holds(hasPassed != isProlonged, hasPassed ? "a deadline was prolonged and passed." : "a deadline was neither.");
-            clock.Advance(22);
-            Expire(timers);
+            Expire(timers, 22);
         });
         run.Finally(() =>
         {
@@ -67,14 +61,13 @@ internal static class PollTimersScenarios
     // It is prolonged without the lock as another sets an earlier one: a timer stands that is not later than the deadline.
     public static void ProlongAndSetEarlierAndTimerFires(Run run)
     {
-        TimeProvider clock = TimeProvider.Reset();
-        PollTimers timers = new(clock);
+        PollTimers timers = new();
         Socket socket = new();
-        timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
+        timers.SetDeadline(socket.Desc, PollMode.Read, 10, out _, out _);
         int done = 0;
         run.Thread("prolonger", () =>
         {
-            if (!socket.Desc.Deadlines!.TryProlong(PollMode.Read, 30, long.MaxValue)) Set(30);
+            if (!socket.Desc.Deadlines!.TryProlong(PollMode.Read, 30)) Set(30);
             done++;
         });
         run.Thread("setter", () =>
@@ -84,20 +77,18 @@ internal static class PollTimersScenarios
         });
         run.Thread("loop", () =>
         {
-            clock.Advance(12);
-            Expire(timers);
+            Expire(timers, 12);
             ControlledThread.WaitUntil(() => done == 2, new Site("Wait", "for the deadlines", "", 0));
-            long deadline = socket.Desc.Deadlines!.Of(PollMode.Read);
+            long deadline = socket.Desc.Deadlines!.DeadlineOf(PollMode.Read);
             Invariant.Holds(deadline is 20 or 30 && timers.Next <= deadline, $"the deadline is {deadline}, and the timer {timers.Next}.");
-            clock.Advance(deadline + 1);
-            Expire(timers);
+            Expire(timers, deadline + 1);
         });
         run.Finally(() => Invariant.Holds(
             socket.Desc.Check(PollMode.Read) == IoResult.Timeout && timers.Next == PollTimers.Never, "a deadline did not pass."));
 
         void Set(long when)
         {
-            timers.Set(socket.Desc, PollMode.Read, when, out PollWaiter? reader, out _);
+            timers.SetDeadline(socket.Desc, PollMode.Read, when, out PollWaiter? reader, out _);
             Socket.Wake(reader);
         }
     }
@@ -105,33 +96,30 @@ internal static class PollTimersScenarios
     // It is prolonged without a reference as the descriptor is closed and its desc recycled: the next life has its own deadlines.
     public static void ProlongAndReuse(Run run)
     {
-        TimeProvider clock = TimeProvider.Reset();
-        PollTimers timers = new(clock);
+        PollTimers timers = new();
         Socket socket = new();
-        timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
+        timers.SetDeadline(socket.Desc, PollMode.Read, 10, out _, out _);
         PollDeadlines old = socket.Desc.Deadlines!;
         bool isReused = false;
-        run.Thread("prolonger", () => old.TryProlong(PollMode.Read, 20, long.MaxValue));
+        run.Thread("prolonger", () => old.TryProlong(PollMode.Read, 20));
         run.Thread("owner", () =>
         {
             timers.Evict(socket.Desc, out PollWaiter? reader, out _);
             Socket.Wake(reader);
             socket.Desc.Free();
             socket.Desc.Open(4);
-            timers.Set(socket.Desc, PollMode.Read, 1_000, out _, out _);
+            timers.SetDeadline(socket.Desc, PollMode.Read, 1_000, out _, out _);
             isReused = true;
         });
         run.Thread("loop", () =>
         {
-            clock.Advance(12);
-            Expire(timers);
+            Expire(timers, 12);
             ControlledThread.WaitUntil(() => isReused, new Site("Wait", "for the next life", "", 0));
-            clock.Advance(100);
-            Expire(timers);
+            Expire(timers, 100);
         });
         run.Finally(() =>
         {
-            Invariant.Holds(old.Of(PollMode.Read) == PollDeadlines.None, "a deadline outlived its descriptor.");
+            Invariant.Holds(old.DeadlineOf(PollMode.Read) == PollDeadlines.None, "a deadline outlived its descriptor.");
             Invariant.Holds(socket.Desc.Check(PollMode.Read) == 0 && timers.Next == 1_000, "a deadline of the last life passed in the next.");
         });
     }
@@ -139,38 +127,121 @@ internal static class PollTimersScenarios
     // A deadline is cleared as its timer fires: afterwards the side can be waited for.
     public static void ClearDeadlineAndTimerFires(Run run)
     {
-        TimeProvider clock = TimeProvider.Reset();
-        PollTimers timers = new(clock);
+        PollTimers timers = new();
         Socket socket = new();
-        timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
+        timers.SetDeadline(socket.Desc, PollMode.Read, 10, out _, out _);
         run.Thread("setter", () =>
         {
-            timers.Set(socket.Desc, PollMode.Read, 0, out PollWaiter? cleared, out _);
+            timers.SetDeadline(socket.Desc, PollMode.Read, 0, out PollWaiter? cleared, out _);
             Invariant.Holds(cleared is null, "clearing a deadline ended a wait.");
             Invariant.Holds(socket.Desc.Check(PollMode.Read) == 0, "a deadline that was cleared expired.");
         });
         run.Thread("loop", () =>
         {
-            clock.Advance(12);
-            Expire(timers);
+            Expire(timers, 12);
         });
         run.Finally(() => Invariant.Holds(
             socket.Desc.Check(PollMode.Read) == 0 && timers.Next == PollTimers.Never, "a deadline that was cleared expired."));
     }
 
+    // An operation's time-out passes as its user prolongs the deadline, which is later: the operation ends by the time-out, and the next one,
+    // which has none, by the deadline.
+    public static void TimeoutPassesAndProlong(Run run)
+    {
+        PollTimers timers = new();
+        Socket socket = new();
+        timers.SetDeadline(socket.Desc, PollMode.Read, 20, out _, out _);
+        timers.SetTimeout(socket.Desc, PollMode.Read, 10);
+        PollDeadlines deadlines = socket.Desc.Deadlines!;
+        bool isNext = false, isProlonged = false, isDue = false;
+        run.Thread("reader", () =>
+        {
+            Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the read ended by something else.");
+            Invariant.Holds(deadlines.DeadlineOf(PollMode.Read) > PollDeadlines.Past, "the deadline passed with the time-out.");
+            timers.SetTimeout(socket.Desc, PollMode.Read, PollDeadlines.None);
+            isNext = true;
+            Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the read ended by something else.");
+            Invariant.Holds(isDue, "the next read met the time-out of the one before.");
+        });
+        run.Thread("prolonger", () => isProlonged = deadlines.TryProlong(PollMode.Read, 30));
+        run.Thread("loop", () =>
+        {
+            Expire(timers, 12);
+            ControlledThread.WaitUntil(() => isNext && isProlonged, new Site("Wait", "for the next read", "", 0));
+            Expire(timers, 29);
+            isDue = true;
+            Expire(timers, 30);
+        });
+        run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle && timers.Next == PollTimers.Never, "a timer or a wake-up is left over."));
+    }
+
+    // An operation begins as the time-out that the one before left passes: it has the whole of its own.
+    public static void OperationBeginsAndTimerFires(Run run)
+    {
+        PollTimers timers = new();
+        Socket socket = new();
+        timers.SetTimeout(socket.Desc, PollMode.Read, 10);
+        bool hasBegun = false, isDue = false;
+        run.Thread("reader", () =>
+        {
+            BeginOperation(timers, socket.Desc, 20);
+            hasBegun = true;
+            Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the read ended by something else.");
+            Invariant.Holds(isDue, "the read met the time-out of the one before.");
+        });
+        run.Thread("loop", () =>
+        {
+            Expire(timers, 12);
+            ControlledThread.WaitUntil(() => hasBegun, new Site("Wait", "for the read", "", 0));
+            Expire(timers, 19);
+            isDue = true;
+            Expire(timers, 20);
+        });
+        run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle && timers.Next == PollTimers.Never, "a timer or a wake-up is left over."));
+    }
+
+    // An operation begins, and its user sets a deadline before the end of the time-out, as the timer fires: the deadline holds, for this
+    // operation and for the next.
+    public static void OperationBeginsAndDeadlineIsSet(Run run)
+    {
+        PollTimers timers = new();
+        Socket socket = new();
+        timers.SetTimeout(socket.Desc, PollMode.Read, 10);
+        int done = 0;
+        run.Thread("reader", () =>
+        {
+            BeginOperation(timers, socket.Desc, 30);
+            done++;
+            Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the read ended by something else.");
+            BeginOperation(timers, socket.Desc, 25); // Earlier than the one before: it is set, and not prolonged.
+            Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the next read forgot that the deadline had passed.");
+        });
+        run.Thread("setter", () =>
+        {
+            timers.SetDeadline(socket.Desc, PollMode.Read, 20, out PollWaiter? reader, out _);
+            Socket.Wake(reader);
+            done++;
+        });
+        run.Thread("loop", () =>
+        {
+            Expire(timers, 12);
+            ControlledThread.WaitUntil(() => done == 2, new Site("Wait", "for both", "", 0));
+            Invariant.Holds(timers.Next <= 20, $"the timer fires at {timers.Next}, after the deadline.");
+            Expire(timers, 21);
+        });
+        run.Finally(() => Invariant.Holds(
+            socket.Desc.Check(PollMode.Read) == IoResult.Timeout && socket.Waiter.IsIdle, "the deadline did not pass, or a wake-up is left over."));
+    }
+
     // A close as the timer fires: the waiter is made runnable by one of the two, and no timer of either direction is left.
     public static void CloseAndTimerFires(Run run)
     {
-        TimeProvider clock = TimeProvider.Reset();
-        PollTimers timers = new(clock);
+        PollTimers timers = new();
         Socket socket = new();
-        timers.Set(socket.Desc, PollMode.Read, 10, out _, out _);
-        timers.Set(socket.Desc, PollMode.Write, 1_000, out _, out _);
-        run.Thread("reader", () =>
-        {
-            IoResult result = socket.Read(isDrained: true);
-            Invariant.Holds(result == IoResult.Timeout || result == IoResult.Closing, "the read ended by something else.");
-        });
+        timers.SetDeadline(socket.Desc, PollMode.Read, 10, out _, out _);
+        timers.SetDeadline(socket.Desc, PollMode.Write, 1_000, out _, out _);
+        run.Thread("reader", () => Invariant.Holds(
+            socket.Read(isDrained: true) is var end && (end == IoResult.Timeout || end == IoResult.Closing), "the read ended by something else."));
         run.Thread("closer", () =>
         {
             timers.Evict(socket.Desc, out PollWaiter? reader, out _);
@@ -178,15 +249,20 @@ internal static class PollTimersScenarios
         });
         run.Thread("loop", () =>
         {
-            clock.Advance(12);
-            Expire(timers);
+            Expire(timers, 12);
         });
         run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle && timers.Next == PollTimers.Never, "a timer or a wake-up is left over."));
     }
 
-    private static void Expire(PollTimers timers)
+    // As PollFd does, under the lock of the direction.
+    private static void BeginOperation(PollTimers timers, PollDesc desc, long timeout)
     {
-        PollWaiter? waiters = timers.Expire(timers.Now);
+        if (!desc.Deadlines!.TryProlongTimeout(PollMode.Read, timeout)) timers.SetTimeout(desc, PollMode.Read, timeout);
+    }
+
+    private static void Expire(PollTimers timers, long now)
+    {
+        PollWaiter? waiters = timers.Expire(now);
         while (waiters is not null)
         {
             PollWaiter? next = waiters.Next;

@@ -298,7 +298,7 @@ public sealed class BadLuckTests
 
         public TcpConnListener Listener { get; }
 
-        private long PauseEnd => _desc.Deadlines?.Of(PollMode.Write) ?? PollDeadlines.None;
+        private long PauseEnd => _desc.Deadlines?.DeadlineOf(PollMode.Write) ?? PollDeadlines.None;
 
         public Operation<TcpConn> StartDial(bool blocking) => Fixture.Net.StartDial(blocking, Listener.LocalEndPoint);
 
@@ -309,7 +309,7 @@ public sealed class BadLuckTests
             bool paused = SpinWait.SpinUntil(() => PauseEnd > _pauseEnd, Fixture.Patience);
             Assert.True(paused, $"no pause came after {Volatile.Read(ref Api.FaultyAccepts)} accepts.");
             _pauseEnd = PauseEnd;
-            return TimeSpan.FromTicks((_pauseEnd - Fixture.Poller.Loops[0].Timers.Now) / TimeSpan.NanosecondsPerTick);
+            return TimeSpan.FromTicks((_pauseEnd - Fixture.Poller.Loops[0].Clock.Now) / TimeSpan.NanosecondsPerTick);
         }
 
         public void Dispose()

@@ -1,4 +1,6 @@
+using System.Net.Security;
 using Microsoft.Extensions.Time.Testing;
+using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
@@ -69,6 +71,217 @@ public sealed class DeadlineClockTests
         Operation<int> last = server.StartRead(blocking, new byte[1]).Waiting();
         clock.Advance(TimeSpan.FromMilliseconds(1000));
         Assert.True((await Assert.ThrowsAsync<NetOpException>(last.Within)).IsTimeout);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task Of_a_deadline_and_a_time_out_the_earlier_ends_a_read(NetpollDispatch dispatch, bool blocking)
+    {
+        FakeTimeProvider clock = new();
+        using Fixture fixture = new(dispatch, clock: clock);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn, TcpConn) other = await fixture.PairAsync();
+        byte[] buffer = new byte[1];
+
+        // The time-out, twice; it leaves the deadline as it is, and what comes after it alone.
+        server.SetReadDeadline(clock.GetUtcNow() + TimeSpan.FromSeconds(5));
+        server.ReadTimeout = 2000;
+        for (int i = 0; i < 2; i++) await AssertEndsAsync(TimeSpan.FromSeconds(2));
+        client.Write([1]);
+        Assert.Equal(1, await server.ReadAsync(blocking, buffer));
+
+        // The deadline, after the second that is left; it holds until it is moved.
+        await AssertEndsAsync(TimeSpan.FromSeconds(1));
+        client.Write([1]);
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, buffer))).IsTimeout);
+        server.ReadTimeout = Timeout.Infinite;
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, buffer))).IsTimeout);
+        server.SetReadDeadline(null);
+        Assert.Equal(1, await server.ReadAsync(blocking, buffer));
+
+        async Task AssertEndsAsync(TimeSpan after)
+        {
+            Operation<int> reading = server.StartRead(blocking, buffer).Waiting();
+            clock.Advance(after - TimeSpan.FromTicks(1));
+            await Fixture.PassAsync(other);
+            reading.Waiting();
+            clock.Advance(TimeSpan.FromTicks(1));
+            await Fixture.PassAsync(other);
+            Assert.True((await Assert.ThrowsAsync<NetOpException>(reading.Within)).IsTimeout);
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task Of_a_deadline_and_a_time_out_the_earlier_ends_a_write(NetpollDispatch dispatch, bool blocking)
+    {
+        FakeTimeProvider clock = new();
+        using Fixture fixture = new(dispatch, clock: clock);
+        (TcpConn conn, TcpConn _) = await fixture.PairAsync();
+        foreach ((int deadline, int timeout) in ((int, int)[])[(1000, 3000), (3000, 1000)])
+        {
+            conn.SetWriteDeadline(TimeSpan.FromMilliseconds(deadline));
+            conn.WriteTimeout = timeout;
+            Operation<int> writing = conn.StartWrite(blocking, new byte[16 << 20]).Waiting();
+            clock.Advance(TimeSpan.FromSeconds(1));
+            Assert.True((await Assert.ThrowsAsync<NetOpException>(writing.Within)).IsTimeout);
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_deadline_that_is_moved_during_a_read_with_a_time_out_counts_as_moved(NetpollDispatch dispatch, bool blocking)
+    {
+        FakeTimeProvider clock = new();
+        using Fixture fixture = new(dispatch, clock: clock);
+        (TcpConn _, TcpConn server) = await fixture.PairAsync();
+        (TcpConn, TcpConn) other = await fixture.PairAsync();
+        server.ReadTimeout = 10_000;
+        server.SetReadDeadline(TimeSpan.FromSeconds(1));
+        Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
+        server.SetReadDeadline(TimeSpan.FromSeconds(2));
+        clock.Advance(TimeSpan.FromSeconds(1.5));
+        await Fixture.PassAsync(other);
+        reading.Waiting();
+        server.SetReadDeadline(null);
+        clock.Advance(TimeSpan.FromSeconds(8));
+        await Fixture.PassAsync(other);
+        reading.Waiting();
+        clock.Advance(TimeSpan.FromSeconds(0.5));
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(reading.Within)).IsTimeout);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_time_out_that_is_set_anew_holds_for_later_reads_and_leaves_no_trace_of_the_old(NetpollDispatch dispatch, bool blocking)
+    {
+        FakeTimeProvider clock = new();
+        using Fixture fixture = new(dispatch, clock: clock);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn, TcpConn) other = await fixture.PairAsync();
+
+        // The read under way keeps the one that it began with.
+        server.ReadTimeout = 1000;
+        Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
+        server.ReadTimeout = Timeout.Infinite;
+        clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(reading.Within)).IsTimeout);
+
+        // One that ended before its time-out leaves a stale one, which the next does not meet.
+        server.ReadTimeout = 1000;
+        client.Write([1]);
+        Assert.Equal(1, await server.ReadAsync(blocking, new byte[1]));
+        server.ReadTimeout = Timeout.Infinite;
+        reading = server.StartRead(blocking, new byte[1]).Waiting();
+        clock.Advance(TimeSpan.FromSeconds(2));
+        await Fixture.PassAsync(other);
+        await Fixture.PassAsync(other);
+        reading.Waiting();
+        client.Write([1]);
+        Assert.Equal(1, await reading.Within());
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_read_that_was_queued_counts_its_time_out_from_when_it_starts(NetpollDispatch dispatch, bool blocking)
+    {
+        FakeTimeProvider clock = new();
+        using Fixture fixture = new(dispatch, clock: clock);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn, TcpConn) other = await fixture.PairAsync();
+        Operation<int> first = server.StartRead(blocking, new byte[1]).Waiting();
+        server.ReadTimeout = 1000;
+        Operation<int> queued = server.StartRead(blocking, new byte[1]).Waiting();
+        clock.Advance(TimeSpan.FromSeconds(10));
+        await Fixture.PassAsync(other);
+        queued.Waiting();
+        client.Write([1]);
+        Assert.Equal(1, await first.Within());
+        PollDesc[] descs = fixture.Poller.Loops[0].Cache.Snapshot();
+        bool HasStarted() => descs.Any(static desc => desc.Deadlines?.TimeoutOf(PollMode.Read) > PollDeadlines.Past);
+        Assert.True(SpinWait.SpinUntil(HasStarted, Fixture.Patience), "the queued read did not start.");
+        clock.Advance(TimeSpan.FromMilliseconds(999));
+        await Fixture.PassAsync(other);
+        queued.Waiting();
+        clock.Advance(TimeSpan.FromMilliseconds(1));
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(queued.Within)).IsTimeout);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_deadline_from_now_holds_whatever_the_time_of_day_does(NetpollDispatch dispatch, bool blocking)
+    {
+        SteppedClock clock = new();
+        using Fixture fixture = new(dispatch, clock: clock);
+        (TcpConn conn, TcpConn _) = await fixture.PairAsync();
+        (TcpConn, TcpConn) other = await fixture.PairAsync();
+        using ConnListener listener = fixture.Net.Listen("tcp", "127.0.0.1:0");
+        TimeSpan span = TimeSpan.FromSeconds(10);
+        for (int round = 0; round < 4; round++)
+        {
+            // Set, and then prolonged; over and over, by each of the three.
+            conn.SetDeadline(span / 2);
+            if (round % 2 == 0) conn.SetDeadline(span);
+            else conn.SetReadDeadline(span);
+            conn.SetWriteDeadline(span);
+            listener.SetDeadline(span);
+            Operation<int> reading = conn.StartRead(blocking, new byte[1]).Waiting();
+            Operation<int> writing = conn.StartWrite(blocking, new byte[16 << 20]).Waiting();
+            Operation<Conn> accepting = listener.StartAccept(blocking).Waiting();
+            clock.Step = TimeSpan.FromHours(round % 2 == 0 ? 8 : -8);
+            clock.Advance(span - TimeSpan.FromTicks(1));
+            await Fixture.PassAsync(other);
+            reading.Waiting();
+            writing.Waiting();
+            accepting.Waiting();
+            clock.Advance(TimeSpan.FromTicks(1));
+            await Fixture.PassAsync(other);
+            Assert.True((await Assert.ThrowsAsync<NetOpException>(reading.Within)).IsTimeout);
+            Assert.True((await Assert.ThrowsAsync<NetOpException>(writing.Within)).IsTimeout);
+            Assert.True((await Assert.ThrowsAsync<NetOpException>(accepting.Within)).IsTimeout);
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_span_that_is_infinite_clears_a_deadline_and_one_that_is_not_ahead_expires_at_once(NetpollDispatch dispatch, bool blocking)
+    {
+        FakeTimeProvider clock = new();
+        using Fixture fixture = new(dispatch, clock: clock);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn, TcpConn) other = await fixture.PairAsync();
+        foreach (long ticks in (long[])[0, -1, Timeout.InfiniteTimeSpan.Ticks + 1, Timeout.InfiniteTimeSpan.Ticks - 1, long.MinValue])
+        {
+            server.SetReadDeadline(TimeSpan.FromTicks(ticks));
+            Assert.True((await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[1]))).IsTimeout);
+        }
+        foreach (TimeSpan never in (TimeSpan[])[Timeout.InfiniteTimeSpan, TimeSpan.MaxValue])
+        {
+            server.SetReadDeadline(TimeSpan.FromSeconds(1));
+            server.SetReadDeadline(never);
+            Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
+            clock.Advance(TimeSpan.FromDays(1));
+            await Fixture.PassAsync(other);
+            await Fixture.PassAsync(other);
+            reading.Waiting();
+            client.Write([1]);
+            Assert.Equal(1, await reading.Within());
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_read_deadline_holds_under_SslStream_with_a_time_out(NetpollDispatch dispatch, bool blocking)
+    {
+        FakeTimeProvider clock = new();
+        using Fixture fixture = new(dispatch, clock: clock);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        using SslStream tlsClient = new(client, leaveInnerStreamOpen: true, static (_, _, _, _) => true);
+        using SslStream tlsServer = new(server, leaveInnerStreamOpen: true);
+        await Task.WhenAll(
+            tlsClient.AuthenticateAsClientAsync("poller.test"), tlsServer.AuthenticateAsServerAsync(StreamTests.Certificate.Value)).Within();
+        tlsServer.ReadTimeout = 60_000;
+        Assert.Equal(60_000, server.ReadTimeout);
+        byte[] buffer = new byte[8];
+        await tlsClient.WriteAsync(new byte[1]);
+        Assert.Equal(1, await tlsServer.ReadAsync(buffer).AsTask().Within());
+
+        server.SetReadDeadline(TimeSpan.FromSeconds(1));
+        Operation<int> reading = (blocking ? new Operation<int>(() => tlsServer.Read(buffer)) : new(tlsServer.ReadAsync(buffer).AsTask())).Waiting();
+        clock.Advance(TimeSpan.FromSeconds(1));
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(reading.Within)).IsTimeout);
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]

@@ -1,5 +1,3 @@
-using Microsoft.Extensions.Time.Testing;
-
 namespace Poller.Net.Tests;
 
 /// <summary>
@@ -78,7 +76,7 @@ public sealed class DeadlineProlongTests
 
     // No deadline stood meanwhile, so that the loop compared no clocks, for however long.
     [Fact]
-    public async Task A_time_out_that_is_prolonged_by_a_time_of_day_goes_by_the_present_time()
+    public async Task A_deadline_from_now_that_is_prolonged_to_a_time_of_day_goes_by_the_present_time()
     {
         using Fixture fixture = new(NetpollDispatch.Inline, clock: _clock);
         (TcpConn _, TcpConn server) = await fixture.PairAsync();
@@ -90,10 +88,10 @@ public sealed class DeadlineProlongTests
         await Fixture.PassAsync(other);
         _clock.Step = TimeSpan.FromHours(8);
         _clock.Advance(TimeSpan.FromMinutes(10));
-        server.ReadTimeout = 30_000;
         Operation<int>? reading = null;
         await OnLoopAsync(other, () =>
         {
+            server.SetReadDeadline(TimeSpan.FromSeconds(30));
             reading = server.StartRead(blocking: false, new byte[1]).Waiting();
             server.SetReadDeadline(_clock.GetUtcNow().AddSeconds(60));
             return Task.CompletedTask;
@@ -121,15 +119,5 @@ public sealed class DeadlineProlongTests
             await other.Server.ReadAsync(new byte[1]).ConfigureAwait(false);
             await action().ConfigureAwait(false);
         }
-    }
-
-    /// <summary>A clock whose time of day can be stepped, while timestamps and timers go on as they were.</summary>
-    private sealed class SteppedClock : FakeTimeProvider
-    {
-        public TimeSpan Step { get; set; }
-
-        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Step;
-
-        public override long GetTimestamp() => base.GetUtcNow().Ticks;
     }
 }

@@ -218,7 +218,7 @@ public sealed class DeadlineTests
             AssertNotEarly(start, TimeSpan.FromMilliseconds(20));
         }
 
-        // One that is infinite takes the last deadline away too.
+        // One that is infinite takes the last time-out away too.
         server.ReadTimeout = Timeout.Infinite;
         Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
         client.Write(One);
@@ -265,13 +265,30 @@ public sealed class DeadlineTests
     {
         using Fixture fixture = new();
         (TcpConn conn, TcpConn _) = await fixture.PairAsync();
+        conn.SetDeadline(TimeSpan.FromHours(1));
         conn.Dispose();
         Check("set deadline", () => conn.SetDeadline(DateTimeOffset.UtcNow));
         Check("set read deadline", () => conn.SetReadDeadline(null));
         Check("set write deadline", () => conn.SetWriteDeadline(null));
+        Check("set deadline", () => conn.SetDeadline(TimeSpan.Zero));
+        Check("set read deadline", () => conn.SetReadDeadline(TimeSpan.FromHours(2)));
+        Check("set write deadline", () => conn.SetWriteDeadline(Timeout.InfiniteTimeSpan));
 
         static void Check(string operation, Action action) =>
             Assert.Contains(operation, Assert.Throws<ObjectDisposedException>(action).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_time_outs_of_a_closed_connection_are_refused()
+    {
+        using Fixture fixture = new();
+        (TcpConn conn, TcpConn _) = await fixture.PairAsync();
+        conn.ReadTimeout = 1000;
+        conn.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => conn.ReadTimeout);
+        Assert.Throws<ObjectDisposedException>(() => conn.WriteTimeout);
+        Assert.Throws<ObjectDisposedException>(() => conn.ReadTimeout = 1);
+        Assert.Throws<ObjectDisposedException>(() => conn.WriteTimeout = Timeout.Infinite);
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]

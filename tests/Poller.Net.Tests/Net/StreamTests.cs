@@ -13,7 +13,7 @@ namespace Poller.Net.Tests;
 /// <summary>A connection is a Stream, and what is made for streams takes it.</summary>
 public sealed class StreamTests
 {
-    private static readonly Lazy<X509Certificate2> Certificate = new(MakeCertificate);
+    internal static readonly Lazy<X509Certificate2> Certificate = new(MakeCertificate);
 
     [Fact]
     public async Task It_says_what_it_can()

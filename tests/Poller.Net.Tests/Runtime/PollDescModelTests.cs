@@ -20,7 +20,10 @@ public sealed class PollDescModelTests
             public TestWaiter? Parked;
             public TestWaiter? Runnable; // Taken out of Parked; has yet to consume.
             public int? Deadline; // In ms of Now.
-            public bool Expired;
+            public bool DeadlinePassed;
+            public int? Timeout;
+            public bool TimeoutPassed;
+            public bool Expired => DeadlinePassed || TimeoutPassed;
             public bool Idle => Parked is null && Runnable is null;
         }
 
@@ -48,17 +51,27 @@ public sealed class PollDescModelTests
         {
             if (Closing) return null;
             Of(mode).Deadline = deadline;
-            Of(mode).Expired = false;
-            return Pass(mode);
+            Of(mode).DeadlinePassed = deadline <= Now;
+            return Of(mode).DeadlinePassed ? Release(Of(mode)) : null;
+        }
+
+        // By an operation that begins.
+        public void SetTimeout(PollMode mode, int? timeout)
+        {
+            if (Closing) return;
+            Of(mode).Timeout = timeout;
+            Of(mode).TimeoutPassed = false;
         }
 
         // What the clock does to one side.
         public TestWaiter? Pass(PollMode mode)
         {
             Side side = Of(mode);
-            if (side.Expired || side.Deadline is not { } deadline || deadline > Now) return null;
-            side.Expired = true;
-            return Release(side);
+            bool deadlinePasses = !side.DeadlinePassed && side.Deadline <= Now;
+            bool timeoutPasses = !side.TimeoutPassed && side.Timeout <= Now;
+            side.DeadlinePassed |= deadlinePasses;
+            side.TimeoutPassed |= timeoutPasses;
+            return deadlinePasses || timeoutPasses ? Release(side) : null;
         }
 
         // A side that is Ready has no waiter; so only a parked one is released.
@@ -75,7 +88,8 @@ public sealed class PollDescModelTests
     public void Every_sequence_of_steps_follows_the_model(byte[] script)
     {
         FakeTimeProvider clock = new();
-        PollTimers timers = new(clock);
+        LoopClock time = new(clock);
+        PollTimers timers = new();
         PollDesc desc = new(7);
         desc.Open(3);
         Model model = new();
@@ -83,7 +97,7 @@ public sealed class PollDescModelTests
         foreach (byte step in script)
         {
             PollMode mode = (step & 1) == 0 ? PollMode.Read : PollMode.Write;
-            Step(desc, timers, clock, model, mode, (step >> 1) % 10, (step >> 1) / 10, steps);
+            Step(desc, timers, clock, time, model, mode, (step >> 1) % 11, (step >> 1) / 11, steps);
             foreach (PollMode side in (PollMode[])[PollMode.Read, PollMode.Write])
             {
                 Same(model.Check(side), desc.Check(side), $"Check({side})", steps);
@@ -94,7 +108,8 @@ public sealed class PollDescModelTests
     }
 
     private static void Step(
-        PollDesc desc, PollTimers timers, FakeTimeProvider clock, Model model, PollMode mode, int command, int argument, StringBuilder steps)
+        PollDesc desc, PollTimers timers, FakeTimeProvider clock, LoopClock time, Model model, PollMode mode, int command, int argument,
+        StringBuilder steps)
     {
         Model.Side side = model.Of(mode);
         switch (command)
@@ -147,15 +162,15 @@ public sealed class PollDescModelTests
                 PollMode modes = argument < 6 ? mode : PollMode.ReadWrite;
                 steps.Append(CultureInfo.InvariantCulture, $"SetDeadline({modes}, {(milliseconds is null ? "clear" : $"{milliseconds} ms")}) ");
                 int? deadline = model.Now + milliseconds;
-                long when = milliseconds is { } ms ? timers.After(TimeSpan.FromMilliseconds(ms)) : 0;
+                long when = milliseconds is { } ms ? time.After(TimeSpan.FromMilliseconds(ms)) : 0;
                 if (modes == mode && when > PollDeadlines.Past && desc.Deadlines is not null)
                 {
-                    bool prolongs = side is { Expired: false, Deadline: { } armed } && deadline >= armed;
+                    bool prolongs = side is { DeadlinePassed: false, Deadline: { } armed } && deadline >= armed;
                     Same(prolongs, desc.Deadlines.TryProlong(mode, when, long.MaxValue), "TryProlong", steps);
                     if (prolongs) side.Deadline = deadline;
                     if (prolongs) break;
                 }
-                timers.Set(desc, modes, when, out PollWaiter? lateReader, out PollWaiter? lateWriter);
+                timers.SetDeadline(desc, modes, when, out PollWaiter? lateReader, out PollWaiter? lateWriter);
                 Same((modes & PollMode.Read) != 0 ? model.SetDeadline(PollMode.Read, deadline) : null, lateReader, "reader ended by a deadline", steps);
                 Same((modes & PollMode.Write) != 0 ? model.SetDeadline(PollMode.Write, deadline) : null, lateWriter, "writer ended by a deadline", steps);
                 break;
@@ -164,7 +179,7 @@ public sealed class PollDescModelTests
                 clock.Advance(TimeSpan.FromMilliseconds(argument % 3));
                 model.Now += argument % 3;
                 HashSet<PollWaiter> late = [];
-                for (PollWaiter? ended = timers.Expire(timers.Now); ended is not null; ended = ended.Next) Assert.True(late.Add(ended), $"after {steps}: a waiter ended twice.");
+                for (PollWaiter? ended = timers.Expire(time.Now); ended is not null; ended = ended.Next) Assert.True(late.Add(ended), $"after {steps}: a waiter ended twice.");
                 TestWaiter?[] due = [model.Pass(PollMode.Read), model.Pass(PollMode.Write)];
                 Assert.True(late.SetEquals(due.OfType<PollWaiter>()), $"after {steps}: {late.Count} waits ended by their deadlines.");
                 break;
@@ -178,10 +193,20 @@ public sealed class PollDescModelTests
                 steps.Append("Evict ");
                 timers.Evict(desc, out PollWaiter? r, out PollWaiter? w);
                 model.Closing = true;
-                model.Read.Deadline = model.Write.Deadline = null;
+                model.Read.Deadline = model.Write.Deadline = model.Read.Timeout = model.Write.Timeout = null;
                 Same(PollTimers.Never, timers.Next, "the next timer, of a desc that is closed,", steps);
                 Same(Model.Release(model.Read), r, "reader evicted", steps);
                 Same(Model.Release(model.Write), w, "writer evicted", steps);
+                break;
+            case 10 when side.Idle:
+                // An operation begins, with a time-out or without.
+                int? timeout = argument % 4 == 0 ? null : model.Now + argument % 4;
+                steps.Append(CultureInfo.InvariantCulture, $"SetTimeout({mode}, {(timeout is null ? "none" : $"{argument % 4} ms")}) ");
+                long until = timeout is null ? PollDeadlines.None : time.After(TimeSpan.FromMilliseconds(argument % 4));
+                bool isProlonged = until != PollDeadlines.None && desc.Deadlines is not null && desc.Deadlines.TryProlongTimeout(mode, until);
+                Same(side is { TimeoutPassed: false, Timeout: { } old } && timeout >= old, isProlonged, "TryProlongTimeout", steps);
+                if (!isProlonged) timers.SetTimeout(desc, mode, until);
+                model.SetTimeout(mode, timeout);
                 break;
             case 9 when model is { Closing: true, Read.Idle: true, Write.Idle: true }:
                 steps.Append("Free Open ");
@@ -189,7 +214,8 @@ public sealed class PollDescModelTests
                 desc.Open(4);
                 model.Sequence++;
                 model.Closing = model.Error = model.Hangup = false;
-                model.Read.Ready = model.Write.Ready = model.Read.Expired = model.Write.Expired = false;
+                model.Read.Ready = model.Write.Ready = false;
+                model.Read.DeadlinePassed = model.Write.DeadlinePassed = model.Read.TimeoutPassed = model.Write.TimeoutPassed = false;
                 break;
         }
     }

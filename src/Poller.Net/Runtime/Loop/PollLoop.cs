@@ -42,7 +42,7 @@ internal sealed class PollLoop
     {
         _owner = owner;
         _poll = poll;
-        Timers = new PollTimers(owner.TimeProvider);
+        Clock = new LoopClock(owner.TimeProvider);
         Terms = new LoopTerms(this);
         Name = $"poller {poll.Name} {index}";
         Threads = new LoopThreads(this, Name, owner.MaxBlockedHandlers);
@@ -60,7 +60,9 @@ internal sealed class PollLoop
 
     public PollCache Cache { get; } = new();
 
-    public PollTimers Timers { get; }
+    public LoopClock Clock { get; }
+
+    public PollTimers Timers { get; } = new();
 
     public ReadyBatch Batch { get; } = new();
 
@@ -70,8 +72,6 @@ internal sealed class PollLoop
 
     /// <summary>The monitor of a poller with adaptive dispatch.</summary>
     public Sysmon? Sysmon => _owner.Sysmon;
-
-    public TimeProvider Clock => _owner.TimeProvider;
 
     public NetpollDispatch Dispatch => _owner.Dispatch;
 
@@ -154,19 +154,23 @@ internal sealed class PollLoop
 
     /// <summary>Prolongs deadlines that have yet to pass, without a reference. False when they are to be set.</summary>
     public bool TryProlong(PollDeadlines deadlines, PollMode mode, DateTimeOffset deadline) =>
-        Timers.TryProlong(deadlines, mode, deadline, inSync: Volatile.Read(ref _sleepUntil) == 0);
+        Clock.TryTell(deadline, inSync: Volatile.Read(ref _sleepUntil) == 0, out long when, out long atMost)
+        && deadlines.TryProlong(mode, when, atMost);
 
-    /// <summary>Sets the deadlines that <paramref name="mode"/> names; <see cref="PollTimers.Set"/>.</summary>
+    /// <summary>Sets the deadlines that <paramref name="mode"/> names; <see cref="PollTimers.SetDeadline"/>.</summary>
     public void SetDeadline(PollDesc desc, PollMode mode, long when)
     {
-        Timers.Set(desc, mode, when, out PollWaiter? reader, out PollWaiter? writer);
+        Timers.SetDeadline(desc, mode, when, out PollWaiter? reader, out PollWaiter? writer);
         Schedule(reader);
         Schedule(writer);
+        WakeForTimer();
+    }
 
-        // Leaving the timers' lock is not a full fence. Without one the read of _sleepUntil could move before the store of Next, and miss a
-        // leader that is about to sleep.
-        Interlocked.MemoryBarrier();
-        if (Timers.Next < Volatile.Read(ref _sleepUntil)) Break();
+    /// <summary>Sets the time-out of an operation that begins; <see cref="PollTimers.SetTimeout"/>.</summary>
+    public void SetTimeout(PollDesc desc, PollMode mode, long when)
+    {
+        Timers.SetTimeout(desc, mode, when);
+        WakeForTimer();
     }
 
     /// <summary>Parks a waiter; <see cref="PollDesc.Park"/>.</summary>
@@ -238,7 +242,7 @@ internal sealed class PollLoop
         Batch.Clear();
         int count = _poll.Poll(_events, Sleep());
         long now = 0;
-        if (Timers.Next != PollTimers.Never) Timers.Look(now = Timers.Now);
+        if (Timers.Next != PollTimers.Never) Clock.Look(now = Clock.Now);
         Volatile.Write(ref _sleepUntil, 0);
 
         Volatile.Write(ref _polls, _polls + 1);
@@ -292,7 +296,7 @@ internal sealed class PollLoop
         long next = Timers.Next;
         if (next == PollTimers.Never) return -1;
 
-        long now = Timers.Now;
+        long now = Clock.Now;
         if (next <= now) return 0;
         Volatile.Write(ref _sleepUntil, next);
         if (_timer is null) return next - now;
@@ -303,12 +307,20 @@ internal sealed class PollLoop
         const long StoodStill = 1_000_000;
         do
         {
-            now = Timers.Now;
+            now = Clock.Now;
             if (next <= now) return 0;
             _timer.Change(new TimeSpan((Math.Min(next - now, Longest) + Tick - 1) / Tick), Timeout.InfiniteTimeSpan);
         }
-        while (Timers.Now - now > StoodStill);
+        while (Clock.Now - now > StoodStill);
         return -1;
+    }
+
+    private void WakeForTimer()
+    {
+        // Leaving the timers' lock is not a full fence. Without one the read of _sleepUntil could move before the store of Next, and miss a
+        // leader that is about to sleep.
+        Interlocked.MemoryBarrier();
+        if (Timers.Next < Volatile.Read(ref _sleepUntil)) Break();
     }
 
     private void Add(PollWaiter? waiter)

@@ -1,0 +1,97 @@
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// The twin of Go's internal/poll/fd_poll_runtime.go, as far as deadlines go; the time-outs of operations are .NET's (Stream.ReadTimeout).
+// How a deadline and a time-out go together is in PollDeadlines.
+internal abstract partial class PollFd
+{
+    // The ones of the PollDesc. They are kept here too, as they can be prolonged without a reference, and by then the desc may be another
+    // descriptor's. Null before one is set. A racy write is harmless: every writer stores the same object.
+    private PollDeadlines? _deadlines;
+
+    // Atomic. In ms, or Timeout.Infinite. An operation reads its own as it begins.
+    private int _readTimeout = Timeout.Infinite;
+    private int _writeTimeout = Timeout.Infinite;
+
+    public int ReadTimeout { get => GetTimeout(PollMode.Read); set => SetTimeout(PollMode.Read, value); }
+
+    public int WriteTimeout { get => GetTimeout(PollMode.Write); set => SetTimeout(PollMode.Write, value); }
+
+    /// <summary>Sets the deadlines that <paramref name="mode"/> names, to a time of day; null and the default value clear.</summary>
+    public void SetDeadline(PollMode mode, DateTimeOffset? deadline, string operation)
+    {
+        bool clears = deadline is null || deadline == default(DateTimeOffset);
+        if (!clears && _deadlines is { } deadlines && !IsClosed && Loop.TryProlong(deadlines, mode, deadline!.Value)) return;
+        SetDeadline(mode, clears ? PollDeadlines.None : Loop.Clock.At(deadline!.Value), operation);
+    }
+
+    /// <summary>
+    /// Sets the deadlines that <paramref name="mode"/> names, to a time from now, whatever the time of day does;
+    /// <see cref="Timeout.InfiniteTimeSpan"/> clears.
+    /// </summary>
+    public void SetDeadline(PollMode mode, TimeSpan fromNow, string operation)
+    {
+        long when = fromNow == Timeout.InfiniteTimeSpan ? PollDeadlines.None : Loop.Clock.After(fromNow);
+        if (when > PollDeadlines.Past && _deadlines is { } deadlines && !IsClosed && deadlines.TryProlong(mode, when)) return;
+        SetDeadline(mode, when, operation);
+    }
+
+    /// <summary>Sets deadlines, from now, for a caller that holds a reference; null clears.</summary>
+    protected void SetDeadline(PollMode mode, TimeSpan? span) =>
+        Loop.SetDeadline(Desc, mode, span is { } fromNow ? Loop.Clock.After(fromNow) : PollDeadlines.None);
+
+    /// <summary>
+    /// How long the deadline of a side leaves, for a wait that is not the poller's.
+    /// </summary>
+    protected TimeSpan TimeLeft(PollMode mode)
+    {
+        long deadline = Desc.Deadlines?.DeadlineOf(mode) ?? PollDeadlines.None;
+        if (deadline == PollDeadlines.None) return TimeSpan.MaxValue;
+        return new TimeSpan(Math.Max(0, deadline - Loop.Clock.Now) / TimeSpan.NanosecondsPerTick);
+    }
+
+    private void SetDeadline(PollMode mode, long when, string operation)
+    {
+        if (!Incref()) throw Failed(operation, IoResult.Disposed);
+        try
+        {
+            Loop.SetDeadline(Desc, mode, when);
+            _deadlines = Desc.Deadlines;
+        }
+        finally
+        {
+            Decref();
+        }
+    }
+
+    // Starts the time-out of an operation, or clears one that an earlier operation left. The caller holds the lock of the side.
+    private void StartTimeout(PollMode mode)
+    {
+        int timeout = Volatile.Read(ref TimeoutOf(mode));
+        if (timeout != Timeout.Infinite)
+        {
+            long when = Loop.Clock.After(TimeSpan.FromMilliseconds(timeout));
+            if (Desc.Deadlines?.TryProlongTimeout(mode, when) != true) Loop.SetTimeout(Desc, mode, when);
+        }
+        else if (Desc.Deadlines is { } deadlines && deadlines.TimeoutOf(mode) != PollDeadlines.None)
+        {
+            Loop.SetTimeout(Desc, mode, PollDeadlines.None);
+        }
+    }
+
+    private int GetTimeout(PollMode mode) =>
+        IsClosed ? throw Failed("get time-out", IoResult.Disposed) : Volatile.Read(ref TimeoutOf(mode));
+
+    private void SetTimeout(PollMode mode, int value)
+    {
+        if (value is not Timeout.Infinite and <= 0)
+        {
+            throw new ArgumentOutOfRangeException(nameof(value), value, "a time-out in ms above 0, or Timeout.Infinite, was expected.");
+        }
+        if (IsClosed) throw Failed("set time-out", IoResult.Disposed);
+        Volatile.Write(ref TimeoutOf(mode), value);
+    }
+
+    private ref int TimeoutOf(PollMode mode) => ref mode == PollMode.Read ? ref _readTimeout : ref _writeTimeout;
+}
