@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
+using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
@@ -116,6 +117,25 @@ public sealed class LeakTests
         Assert.Throws<ObjectDisposedException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
         Assert.Throws<ObjectDisposedException>(() => fixture.Net.DialTcp((IPEndPoint)listener.LocalEndPoint));
         Assert.Equal(before, LibC.CountSockets());
+    }
+
+    [Fact]
+    public void The_timers_of_descriptors_that_are_closed_leave_no_memory()
+    {
+        PollTimers timers = new();
+        PollDesc[] descs = new PollDesc[100_000];
+        long before = GC.GetTotalMemory(forceFullCollection: true);
+        for (int i = 0; i < descs.Length; i++)
+        {
+            descs[i] = new PollDesc((uint)i);
+            descs[i].Open(3);
+            timers.SetDeadline(descs[i], PollMode.Read, 1_000_000 - i, out _, out _);
+        }
+        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - before, descs.Length * 24L, long.MaxValue);
+        foreach (PollDesc desc in descs) timers.Evict(desc, out _, out _);
+        Array.Clear(descs);
+        Assert.InRange(GC.GetTotalMemory(forceFullCollection: true) - before, long.MinValue, 500_000);
+        Assert.Equal(PollTimers.Never, timers.Next);
     }
 
     [Fact]

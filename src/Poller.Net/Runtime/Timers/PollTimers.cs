@@ -172,6 +172,9 @@ internal sealed class PollTimers
             SiftUp(index);
             SiftDown(last.Deadlines.TimerIndexOf(last.Mode) - 1);
         }
+
+        // At a quarter, so that a heap of any size that grows and shrinks by one timer does not copy it each time.
+        if (_heap.Length > MinHeap && _count <= _heap.Length / 4) Array.Resize(ref _heap, _heap.Length / 2);
     }
 
     // A heap of four children a node is half as deep as one of two, and a node's children share a cache line or two.
