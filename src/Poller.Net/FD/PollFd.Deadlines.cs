@@ -42,13 +42,18 @@ internal abstract partial class PollFd
         Loop.SetDeadline(Desc, mode, span is { } fromNow ? Loop.Clock.After(fromNow) : PollDeadlines.None);
 
     /// <summary>
-    /// How long the deadline of a side leaves, for a wait that is not the poller's.
+    /// How long the deadline of a side leaves, for a wait that is not the poller's. Zero when it has passed, and then <see cref="Check"/>
+    /// says so too: what is due by the clock is expired here, as the loop may be the caller's and not get to it.
     /// </summary>
     protected TimeSpan TimeLeft(PollMode mode)
     {
         long deadline = Desc.Deadlines?.DeadlineOf(mode) ?? PollDeadlines.None;
         if (deadline == PollDeadlines.None) return TimeSpan.MaxValue;
-        return new TimeSpan(Math.Max(0, deadline - Loop.Clock.Now) / TimeSpan.NanosecondsPerTick);
+        long now = Loop.Clock.Now;
+        long left = deadline - now;
+        if (left > 0) return new TimeSpan((left - 1) / TimeSpan.NanosecondsPerTick + 1); // Rounded up: zero is for what has passed.
+        Loop.Expire(now);
+        return TimeSpan.Zero;
     }
 
     private void SetDeadline(PollMode mode, long when, string operation)

@@ -190,6 +190,28 @@ public sealed class BadLuckTests
         Assert.Single(rig.Log.Entries);
     }
 
+    // The accept runs on the loop's thread, which therefore does not get to the deadline by itself.
+    [Fact]
+    public async Task A_deadline_that_passed_unnoticed_ends_an_accept_in_a_shortage()
+    {
+        FakeTimeProvider clock = new();
+        using Rig rig = new(NetpollDispatch.Inline, clock);
+        (TcpConn client, TcpConn server) = await rig.Fixture.PairAsync();
+        rig.Api.EveryAccept = -Errno.EMFILE;
+        Task accepting = AcceptAsync();
+        client.Write([1]);
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(() => accepting.Within())).IsTimeout);
+        await Task.Yield();
+
+        async Task AcceptAsync()
+        {
+            await server.ReadAsync(new byte[1]).ConfigureAwait(false);
+            rig.Listener.SetDeadline(clock.GetUtcNow() + TimeSpan.FromSeconds(1));
+            clock.Advance(TimeSpan.FromSeconds(2));
+            (await rig.Listener.AcceptAsync().ConfigureAwait(false)).Dispose();
+        }
+    }
+
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_close_ends_an_accept_in_a_shortage(NetpollDispatch dispatch, bool blocking)
     {

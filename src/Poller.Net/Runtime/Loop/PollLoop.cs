@@ -173,6 +173,19 @@ internal sealed class PollLoop
         WakeForTimer();
     }
 
+    /// <summary>Expires what is due, for a caller that cannot wait until the leader does.</summary>
+    public void Expire(long now)
+    {
+        PollWaiter? waiters = Timers.Expire(now);
+        while (waiters is not null)
+        {
+            PollWaiter? next = waiters.Next;
+            waiters.Next = null; // Before it runs: it may be parked and linked again at once.
+            Schedule(waiters);
+            waiters = next;
+        }
+    }
+
     /// <summary>Parks a waiter; <see cref="PollDesc.Park"/>.</summary>
     /// <exception cref="NetpollException">The poller does not take the descriptor: it was closed elsewhere.</exception>
     public PollPark Park(PollDesc desc, PollMode mode, PollWaiter waiter)
