@@ -26,7 +26,8 @@ public abstract class ConnListener : IDisposable
     public abstract Conn Accept();
 
     /// <summary>
-    /// Sets the deadline of accepts to a time of day. Null, or the default value, clears it. A time that is past ends those that wait at once.
+    /// Sets the deadline of accepts to a time of day. Null, or the default value, clears it. A time that is past ends those that wait at
+    /// once.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The listener is closed.</exception>
     public abstract void SetDeadline(DateTimeOffset? deadline);

@@ -120,7 +120,8 @@ internal static class PollTimersScenarios
         run.Finally(() =>
         {
             Invariant.Holds(old.DeadlineOf(PollMode.Read) == PollDeadlines.None, "a deadline outlived its descriptor.");
-            Invariant.Holds(socket.Desc.Check(PollMode.Read) == 0 && timers.Next == 1_000, "a deadline of the last life passed in the next.");
+            bool isUntouched = socket.Desc.Check(PollMode.Read) == 0 && timers.Next == 1_000;
+            Invariant.Holds(isUntouched, "a deadline of the last life passed in the next.");
         });
     }
 
@@ -144,8 +145,8 @@ internal static class PollTimersScenarios
             socket.Desc.Check(PollMode.Read) == 0 && timers.Next == PollTimers.Never, "a deadline that was cleared expired."));
     }
 
-    // An operation's time-out passes as its user prolongs the deadline, which is later: the operation ends by the time-out, and the next one,
-    // which has none, by the deadline.
+    // An operation's time-out passes as its user prolongs the deadline, which is later: the operation ends by the time-out, and the next
+    // one, which has none, by the deadline.
     public static void TimeoutPassesAndProlong(Run run)
     {
         PollTimers timers = new();
@@ -230,7 +231,8 @@ internal static class PollTimersScenarios
             Expire(timers, 21);
         });
         run.Finally(() => Invariant.Holds(
-            socket.Desc.Check(PollMode.Read) == IoResult.Timeout && socket.Waiter.IsIdle, "the deadline did not pass, or a wake-up is left over."));
+            socket.Desc.Check(PollMode.Read) == IoResult.Timeout && socket.Waiter.IsIdle,
+            "the deadline did not pass, or a wake-up is left over."));
     }
 
     // A close as the timer fires: the waiter is made runnable by one of the two, and no timer of either direction is left.
@@ -240,8 +242,11 @@ internal static class PollTimersScenarios
         Socket socket = new();
         timers.SetDeadline(socket.Desc, PollMode.Read, 10, out _, out _);
         timers.SetDeadline(socket.Desc, PollMode.Write, 1_000, out _, out _);
-        run.Thread("reader", () => Invariant.Holds(
-            socket.Read(isDrained: true) is var end && (end == IoResult.Timeout || end == IoResult.Closing), "the read ended by something else."));
+        run.Thread("reader", () =>
+        {
+            IoResult result = socket.Read(isDrained: true);
+            Invariant.Holds(result == IoResult.Timeout || result == IoResult.Closing, "the read ended by something else.");
+        });
         run.Thread("closer", () =>
         {
             timers.Evict(socket.Desc, out PollWaiter? reader, out _);

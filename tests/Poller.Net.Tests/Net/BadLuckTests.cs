@@ -197,7 +197,7 @@ public sealed class BadLuckTests
         FakeTimeProvider clock = new();
         using Rig rig = new(NetpollDispatch.Inline, clock);
         (TcpConn client, TcpConn server) = await rig.Fixture.PairAsync();
-        rig.Api.EveryAccept = -Errno.EMFILE;
+        rig.Api.EveryAccept = Errno.EMFILE;
         Task accepting = AcceptAsync();
         client.Write([1]);
         Assert.True((await Assert.ThrowsAsync<NetOpException>(() => accepting.Within())).IsTimeout);

@@ -149,7 +149,7 @@ public sealed class DeadlineClockTests
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
-    public async Task A_time_out_that_is_set_anew_holds_for_later_reads_and_leaves_no_trace_of_the_old(NetpollDispatch dispatch, bool blocking)
+    public async Task A_time_out_that_is_set_anew_holds_for_later_reads_alone(NetpollDispatch dispatch, bool blocking)
     {
         FakeTimeProvider clock = new();
         using Fixture fixture = new(dispatch, clock: clock);
@@ -237,7 +237,7 @@ public sealed class DeadlineClockTests
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
-    public async Task A_span_that_is_infinite_clears_a_deadline_and_one_that_is_not_ahead_expires_at_once(NetpollDispatch dispatch, bool blocking)
+    public async Task An_infinite_span_clears_a_deadline_and_one_that_is_not_ahead_expires(NetpollDispatch dispatch, bool blocking)
     {
         FakeTimeProvider clock = new();
         using Fixture fixture = new(dispatch, clock: clock);
@@ -271,7 +271,8 @@ public sealed class DeadlineClockTests
         using SslStream tlsClient = new(client, leaveInnerStreamOpen: true, static (_, _, _, _) => true);
         using SslStream tlsServer = new(server, leaveInnerStreamOpen: true);
         await Task.WhenAll(
-            tlsClient.AuthenticateAsClientAsync("poller.test"), tlsServer.AuthenticateAsServerAsync(StreamTests.Certificate.Value)).Within();
+            tlsClient.AuthenticateAsClientAsync("poller.test"),
+            tlsServer.AuthenticateAsServerAsync(StreamTests.Certificate.Value)).Within();
         tlsServer.ReadTimeout = 60_000;
         Assert.Equal(60_000, server.ReadTimeout);
         byte[] buffer = new byte[8];
@@ -279,7 +280,8 @@ public sealed class DeadlineClockTests
         Assert.Equal(1, await tlsServer.ReadAsync(buffer).AsTask().Within());
 
         server.SetReadDeadline(TimeSpan.FromSeconds(1));
-        Operation<int> reading = (blocking ? new Operation<int>(() => tlsServer.Read(buffer)) : new(tlsServer.ReadAsync(buffer).AsTask())).Waiting();
+        Operation<int> reading = blocking ? new(() => tlsServer.Read(buffer)) : new(tlsServer.ReadAsync(buffer).AsTask());
+        reading.Waiting();
         clock.Advance(TimeSpan.FromSeconds(1));
         Assert.True((await Assert.ThrowsAsync<NetOpException>(reading.Within)).IsTimeout);
     }

@@ -23,11 +23,11 @@ public sealed class PollTimersTests
         Set(PollMode.Read, TimeSpan.FromMilliseconds(10));
         _clock.Advance(TimeSpan.FromMilliseconds(9.9999));
         Assert.Null(_timers.Expire(_time.Now));
-        Assert.Equal<IoResult>(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
         _clock.Advance(TimeSpan.FromMicroseconds(0.1));
         Assert.Same(waiter, _timers.Expire(_time.Now));
         Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
-        Assert.Equal<IoResult>(0, _desc.Check(PollMode.Write));
+        Assert.Equal(0, _desc.Check(PollMode.Write));
         Assert.Equal(PollTimers.Never, _timers.Next);
     }
 
@@ -40,8 +40,8 @@ public sealed class PollTimersTests
         Assert.Same(waiter, writer);
         Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
         _timers.SetDeadline(_desc, PollMode.ReadWrite, 0, out _, out _);
-        Assert.Equal<IoResult>(0, _desc.Check(PollMode.Read));
-        Assert.Equal<IoResult>(0, _desc.Check(PollMode.Write));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Write));
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public sealed class PollTimersTests
         Assert.Equal(first, _timers.Next);
         _clock.Advance(TimeSpan.FromSeconds(10));
         Assert.Null(_timers.Expire(_time.Now));
-        Assert.Equal<IoResult>(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
         Assert.Equal(first + 10_000_000_000, _timers.Next);
         Set(PollMode.Read, TimeSpan.FromSeconds(1));
         Assert.Equal(first + 1_000_000_000, _timers.Next);
@@ -131,7 +131,7 @@ public sealed class PollTimersTests
         _timers.SetDeadline(_desc, PollMode.Read, 0, out _, out _);
         _clock.Advance(TimeSpan.FromSeconds(2));
         Assert.Null(_timers.Expire(_time.Now));
-        Assert.Equal<IoResult>(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
         Assert.Equal(PollTimers.Never, _timers.Next);
     }
 
@@ -143,15 +143,15 @@ public sealed class PollTimersTests
         _clock.Advance(TimeSpan.FromSeconds(1));
         Assert.Same(waiter, _timers.Expire(_time.Now));
         Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
-        Assert.Equal<IoResult>(0, _desc.Check(PollMode.Write));
+        Assert.Equal(0, _desc.Check(PollMode.Write));
         Assert.False(_desc.Deadlines!.TryProlongTimeout(PollMode.Read, _time.After(TimeSpan.FromSeconds(1))));
         SetTimeout(1);
-        Assert.Equal<IoResult>(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
         Assert.Equal(_time.After(TimeSpan.FromSeconds(1)), _timers.Next);
         _clock.Advance(TimeSpan.FromSeconds(2));
         _timers.Expire(_time.Now);
         _timers.SetTimeout(_desc, PollMode.Read, PollDeadlines.None);
-        Assert.Equal<IoResult>(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
     }
 
     [Fact]
@@ -167,14 +167,14 @@ public sealed class PollTimersTests
 
         // The deadline passes before the time-out of the next operation does.
         SetTimeout(2);
-        Assert.Equal<IoResult>(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
         _clock.Advance(TimeSpan.FromSeconds(1));
         _timers.Expire(_time.Now);
         Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
         SetTimeout(1);
         Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
         Set(PollMode.Read, TimeSpan.FromSeconds(3));
-        Assert.Equal<IoResult>(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(PollMode.Read));
     }
 
     [Fact]

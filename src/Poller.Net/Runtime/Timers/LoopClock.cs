@@ -9,9 +9,9 @@ namespace Poller.Net;
 /// <summary>The clock of one loop. Safe from any thread.</summary>
 internal sealed class LoopClock(TimeProvider provider)
 {
-    // How old the comparison of the two clocks may be, in ns. A comparison takes about 60 ns, so that ten a second are not seen in any
-    // measurement. Until it is made, a time of day that was stepped by less than Second misplaces deadlines that are prolonged in sync, by as
-    // much as the step. Half of it compares twice as often and gains nobody anything; twice of it lets that last twice as long.
+    // How old the comparison of the two clocks may be, in ns. Until it is made anew, a time of day that was stepped by less than Second
+    // misplaces deadlines that are prolonged in sync, by as much as the step. A comparison takes about 60 ns, and ten a second are not seen
+    // in any measurement. Half of it compares twice as often and gains nobody anything; twice of it lets that last twice as long.
     private const long Often = 100_000_000;
 
     // In sync, how far ahead of the last look a deadline has to be, and by how much it may move. In ns. With half of it, a handler that
