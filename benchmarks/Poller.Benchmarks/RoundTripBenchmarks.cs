@@ -35,8 +35,8 @@ public class RoundTripBenchmarks
     [GlobalCleanup]
     public void Cleanup()
     {
-        Check("close", _poll!.Close(_pair!.A, TokenA));
-        Check("close", _poll.Close(_pair.B, TokenB));
+        Check("close", _poll!.Close(_pair!.A));
+        Check("close", _poll.Close(_pair.B));
         _pair.Dispose();
         _poll.Dispose();
     }
@@ -55,7 +55,7 @@ public class RoundTripBenchmarks
     private int Pass(int from, int to, PollToken token)
     {
         SocketPair.WriteByte(from);
-        if (_poll!.Trigger == PollTrigger.Level) Check("arm", _poll.Arm(to, token, PollMode.Read));
+        if (_poll!.Trigger == PollTrigger.Level) Check("arm", _poll.Arm(to, PollMode.Read));
         while (!IsReadable(token, _poll.Poll(_events, -1)))
         {
             // An edge of the other direction: there is room to write.
@@ -72,8 +72,8 @@ public class RoundTripBenchmarks
         return false;
     }
 
-    private static void Check(string operation, int errno)
+    private static void Check(string operation, Errno error)
     {
-        if (errno != 0) throw new NetpollException(operation, errno);
+        if (error != Errno.None) throw new NetpollException(operation, error);
     }
 }

@@ -77,14 +77,14 @@ internal abstract class LoadGenerator : IDisposable
 
     protected void Watch(int fd, int index)
     {
-        int errno = _poller.Open(fd, new PollToken((ulong)index));
-        if (errno != 0) throw new NetpollException("open", errno);
+        Errno error = _poller.Open(fd, new PollToken((ulong)index));
+        if (error != Errno.None) throw new NetpollException("open", error);
     }
 
     protected void Unwatch(int fd, int index)
     {
-        int errno = _poller.Close(fd, new PollToken((ulong)index));
-        if (errno != 0) throw new NetpollException("close", errno);
+        Errno error = _poller.Close(fd);
+        if (error != Errno.None) throw new NetpollException("close", error);
     }
 
     /// <summary>Starts the clock of a run, and with it that of the server's silence.</summary>

@@ -28,8 +28,8 @@ socket.Blocking = false;
 PollToken pipeToken = new(1), socketToken = new(2);
 using INetpoll poller = factory.Create();
 poller.Init();
-Check("pipe", poller.Open(pipe.SafePipeHandle.DangerousGetHandle(), pipeToken));
-Check("socket", poller.Open(socket.Handle, socketToken));
+Check("pipe", poller.Open(pipe.SafePipeHandle, pipeToken));
+Check("socket", poller.Open(socket.SafeHandle, socketToken));
 
 // What the far ends do, one thing whenever the loop has nothing to do.
 Queue<Action> script = new(
@@ -44,7 +44,7 @@ PollEvent[] events = new PollEvent[16];
 byte[] buffer = new byte[64 * 1024];
 for (int open = 2; open > 0;)
 {
-    int count = poller.Poll(events, delay: 10_000_000); // In ns. Below 0 waits for as long as it takes, until another thread calls Break.
+    int count = poller.Poll(events, TimeSpan.FromMilliseconds(10)); // Timeout.InfiniteTimeSpan waits until another thread calls Break.
     if (count == 0 && script.TryDequeue(out Action? act)) act();
 
     foreach ((PollToken token, PollReadiness readiness) in events.AsSpan(0, count))
@@ -56,8 +56,8 @@ for (int open = 2; open > 0;)
 }
 
 // Unregister before closing: a number that is reused must not report under an old token.
-Check("pipe", poller.Close(pipe.SafePipeHandle.DangerousGetHandle(), pipeToken));
-Check("socket", poller.Close(socket.Handle, socketToken));
+Check("pipe", poller.Close(pipe.SafePipeHandle));
+Check("socket", poller.Close(socket.SafeHandle));
 Console.WriteLine("both have ended");
 return 0;
 
@@ -83,7 +83,7 @@ int Show(string name, int read)
 }
 
 // Errors of the descriptor are answers, not exceptions: EPERM says that this one cannot be polled, as a regular file.
-static void Check(string name, int errno)
+static void Check(string name, Errno error)
 {
-    if (errno != 0) throw new NetpollException(name, errno);
+    if (error != Errno.None) throw new NetpollException(name, error);
 }

@@ -39,25 +39,35 @@ public interface INetpoll : IDisposable
     /// <see cref="Arm"/>.
     /// </summary>
     /// <returns>
-    /// 0, or the errno: EPERM for a descriptor that cannot be polled, such as a regular file; EEXIST for one that is registered.
+    /// <see cref="Errno.None"/>, or why not: <see cref="Errno.EPERM"/> for a descriptor that cannot be polled, such as a regular file;
+    /// <see cref="Errno.EEXIST"/> for one that is registered; <see cref="Errno.EBADF"/> for what is no descriptor.
     /// </returns>
     /// <exception cref="ArgumentException"><paramref name="token"/> is <see cref="PollToken.Wakeup"/>, the poller's own.</exception>
-    int Open(nint fd, PollToken token);
+    Errno Open(nint fd, PollToken token);
 
     /// <summary>
-    /// Unregisters <paramref name="fd"/>, which was opened under <paramref name="token"/>. Called before close(2), always: the kernel
-    /// forgets a closed descriptor only when its last duplicate is closed. An event that another thread is being handed may still be seen.
+    /// Unregisters <paramref name="fd"/>. Called before close(2), always: the kernel forgets a closed descriptor only when its last
+    /// duplicate is closed. A thread that is inside <see cref="Poll"/> may still receive one event for this descriptor.
     /// </summary>
-    /// <returns>0, or the errno: ENOENT when the descriptor is not registered.</returns>
-    int Close(nint fd, PollToken token);
+    /// <returns>
+    /// <see cref="Errno.None"/>, or why not: <see cref="Errno.ENOENT"/> when the descriptor is not registered;
+    /// <see cref="Errno.EBADF"/> for what is no descriptor, as when it was closed already.
+    /// </returns>
+    /// <remarks>
+    /// A call that is allowed does not throw: whatever the system refuses is an answer. Whoever closes a descriptor has no second try, so a
+    /// backend that throws something else here is at fault.
+    /// </remarks>
+    Errno Close(nint fd);
 
     /// <summary>
     /// Asks a <see cref="PollTrigger.Level"/> poller to report <paramref name="mode"/> of <paramref name="fd"/> once, as soon as it is
     /// ready. Directions not named keep what they had.
     /// </summary>
-    /// <returns>0, or the errno.</returns>
+    /// <returns>
+    /// <see cref="Errno.None"/>, or why not: <see cref="Errno.ENOENT"/> when the descriptor is not registered.
+    /// </returns>
     /// <exception cref="NotSupportedException">The poller is <see cref="PollTrigger.Edge"/>: there is nothing to arm.</exception>
-    int Arm(nint fd, PollToken token, PollMode mode);
+    Errno Arm(nint fd, PollMode mode);
 
     /// <summary>Waits for readiness and writes what it finds to <paramref name="events"/>.</summary>
     /// <param name="events">Room for at least one event. An edge that finds no room is reported by a later call.</param>

@@ -5,12 +5,6 @@ namespace Poller.Conformance;
 /// <summary>The C library's calls the kit makes, on Linux, macOS and the BSDs. Each returns its result, or -1 and sets the errno.</summary>
 internal static unsafe partial class LibC
 {
-    public const int EPERM = 1;
-    public const int ENOENT = 2;
-    public const int EBADF = 9;
-    public const int EEXIST = 17;
-    public const int EPIPE = 32;
-
     public const int AF_UNIX = 1;
     public const int SOCK_STREAM = 1;
     public const int SHUT_RD = 0;
@@ -33,7 +27,6 @@ internal static unsafe partial class LibC
     public const int SIGWINCH = 28;
 
     // What Linux numbers differently from 4.4BSD and its descendants.
-    public static readonly int EAGAIN = OperatingSystem.IsLinux() ? 11 : 35;
     public static readonly int O_NONBLOCK = OperatingSystem.IsLinux() ? 0x800 : 0x4;
     public static readonly int SIG_BLOCK = OperatingSystem.IsLinux() ? 0 : 1;
     public static readonly int SIGBUS = OperatingSystem.IsLinux() ? 7 : 10;

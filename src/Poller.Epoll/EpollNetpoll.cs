@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Runtime.InteropServices;
 using Poller.Abstractions;
 
 namespace Poller.Epoll;
@@ -73,8 +72,8 @@ public sealed class EpollNetpoll : INetpoll
             epoll.Dispose();
             throw error;
         }
-        int errno = LibC.Control(epoll, LibC.EPOLL_CTL_ADD, wakeup.DangerousGetHandle(), LibC.EPOLLIN, PollToken.Wakeup.Value);
-        if (errno != 0)
+        Errno errno = LibC.Control(epoll, LibC.EPOLL_CTL_ADD, wakeup.DangerousGetHandle(), LibC.EPOLLIN, PollToken.Wakeup.Value);
+        if (errno != Errno.None)
         {
             wakeup.Dispose();
             epoll.Dispose();
@@ -87,7 +86,7 @@ public sealed class EpollNetpoll : INetpoll
     }
 
     /// <inheritdoc/>
-    public int Open(nint fd, PollToken token)
+    public Errno Open(nint fd, PollToken token)
     {
         if (token == PollToken.Wakeup)
         {
@@ -103,14 +102,14 @@ public sealed class EpollNetpoll : INetpoll
     }
 
     /// <inheritdoc/>
-    public int Close(nint fd, PollToken token)
+    public Errno Close(nint fd)
     {
         SafeFd epoll = Initialised(_epoll);
         return _armed is null ? LibC.Control(epoll, LibC.EPOLL_CTL_DEL, fd, 0, 0) : _armed.Close(fd);
     }
 
     /// <inheritdoc/>
-    public int Arm(nint fd, PollToken token, PollMode mode)
+    public Errno Arm(nint fd, PollMode mode)
     {
         if (Trigger == PollTrigger.Edge)
         {
@@ -241,7 +240,7 @@ public sealed class EpollNetpoll : INetpoll
             else if (_hasPwait2)
             {
                 ready = LibC.Wait2(epoll, ref _buffer.Memory, room, delay);
-                if (ready == -LibC.ENOSYS || ready == -LibC.EPERM)
+                if (ready < 0 && new Errno(-ready) is var missing && (missing == Errno.ENOSYS || missing == Errno.EPERM))
                 {
                     // EPERM: container sandboxes older than the call answer it for a number they do not know.
                     _hasPwait2 = false;
@@ -254,7 +253,8 @@ public sealed class EpollNetpoll : INetpoll
             }
 
             if (ready >= 0) return ready;
-            if (ready != -LibC.EINTR) throw new NetpollException(delay > 0 && _hasPwait2 ? "epoll_pwait2" : "epoll_wait", -ready);
+            Errno errno = new(-ready);
+            if (errno != Errno.EINTR) throw new NetpollException(delay > 0 && _hasPwait2 ? "epoll_pwait2" : "epoll_wait", errno);
 
             // epoll_wait is never restarted after a signal handler (signal(7)). With a time-out the caller computes what is left of it.
             if (delay > 0) return 0;
@@ -281,5 +281,5 @@ public sealed class EpollNetpoll : INetpoll
         return handle ?? throw new InvalidOperationException("epoll: the poller is not initialised; Init was expected to be called first.");
     }
 
-    private static NetpollException LastError(string operation) => new(operation, Marshal.GetLastPInvokeError());
+    private static NetpollException LastError(string operation) => new(operation, LibC.LastError);
 }

@@ -24,7 +24,7 @@ internal sealed partial class SafeFd() : SafeHandleMinusOneIsInvalid(ownsHandle:
 }
 
 /// <summary>
-/// epoll(7) and eventfd(2) as the C library has them. The waits return the count, or the errno below zero; Control returns 0 or the errno.
+/// epoll(7) and eventfd(2) as the C library has them. The waits return the count, or the errno's number below zero.
 /// </summary>
 internal static unsafe partial class LibC
 {
@@ -43,13 +43,6 @@ internal static unsafe partial class LibC
     public const int EFD_CLOEXEC = 0x80000;
     public const int EFD_NONBLOCK = 0x800;
 
-    public const int EPERM = 1;
-    public const int ENOENT = 2;
-    public const int EINTR = 4;
-    public const int EBADF = 9;
-    public const int EAGAIN = 11;
-    public const int ENOSYS = 38;
-
     // The same number on every architecture: Linux numbers its calls alike since 5.1.
     private const nint SYS_epoll_pwait2 = 441;
 
@@ -61,14 +54,14 @@ internal static unsafe partial class LibC
     [LibraryImport(Library, SetLastError = true)]
     public static partial SafeFd eventfd(uint initval, int flags);
 
-    /// <summary>epoll_ctl(2). Returns 0 or the errno, above zero.</summary>
-    public static int Control(SafeFd epoll, int operation, nint fd, uint events, ulong data)
+    /// <summary>epoll_ctl(2).</summary>
+    public static Errno Control(SafeFd epoll, int operation, nint fd, uint events, ulong data)
     {
-        if (fd != (int)fd) return EBADF;
+        if (fd != (int)fd) return Errno.EBADF;
         PackedEpollEvent packed = new() { Events = events, Data = data };
         AlignedEpollEvent aligned = new() { Events = events, Data = data };
         void* change = EpollEventBuffer.IsPacked ? &packed : &aligned;
-        return epoll_ctl(epoll, operation, (int)fd, change) == 0 ? 0 : Marshal.GetLastPInvokeError();
+        return epoll_ctl(epoll, operation, (int)fd, change) == 0 ? Errno.None : LastError;
     }
 
     /// <summary>epoll_wait(2), the time-out in ms; -1 blocks.</summary>
@@ -91,7 +84,7 @@ internal static unsafe partial class LibC
         Pollfd one = new() { Fd = fd, Events = (short)events };
         int result;
         do result = Result(poll(&one, 1, 0));
-        while (result == -EINTR);
+        while (result == -Errno.EINTR.Number);
         return result < 0 ? 0u : (ushort)one.Revents;
     }
 
@@ -101,9 +94,9 @@ internal static unsafe partial class LibC
         ulong one = 1;
         while (write(eventfd, &one, sizeof(ulong)) < 0)
         {
-            int errno = Marshal.GetLastPInvokeError();
-            if (errno == EINTR) continue;
-            if (errno == EAGAIN) return; // The counter is full, and so the eventfd readable.
+            Errno errno = LastError;
+            if (errno == Errno.EINTR) continue;
+            if (errno == Errno.EAGAIN) return; // The counter is full, and so the eventfd readable.
             throw new NetpollException("write the wake-up eventfd", errno);
         }
     }
@@ -114,15 +107,18 @@ internal static unsafe partial class LibC
         ulong count;
         while (read(eventfd, &count, sizeof(ulong)) < 0)
         {
-            int errno = Marshal.GetLastPInvokeError();
-            if (errno == EINTR) continue;
-            if (errno == EAGAIN) return;
+            Errno errno = LastError;
+            if (errno == Errno.EINTR) continue;
+            if (errno == Errno.EAGAIN) return;
             throw new NetpollException("read the wake-up eventfd", errno);
         }
         Debug.Assert(count > 0, "an eventfd that is read without an error had been signalled");
     }
 
-    private static int Result(int result) => result >= 0 ? result : -Marshal.GetLastPInvokeError();
+    /// <summary>What the call that this thread made last was refused for.</summary>
+    public static Errno LastError => new(Marshal.GetLastPInvokeError());
+
+    private static int Result(int result) => result >= 0 ? result : -LastError.Number;
 
     [StructLayout(LayoutKind.Sequential)]
     private struct Timespec

@@ -46,40 +46,40 @@ internal sealed class OneShotSet(SafeFd epoll)
         public PollMode Armed;
     }
 
-    /// <summary>0, or the errno.</summary>
-    public int Open(nint fd, PollToken token)
+    /// <inheritdoc cref="INetpoll.Open"/>
+    public Errno Open(nint fd, PollToken token)
     {
         lock (_lock)
         {
             Registration registration = new(token, ++_lastGeneration);
-            int errno = Control(LibC.EPOLL_CTL_ADD, fd, registration);
-            if (errno == 0) _registrations[(int)fd] = registration; // In place of one that was closed without Close.
+            Errno errno = Control(LibC.EPOLL_CTL_ADD, fd, registration);
+            if (errno == Errno.None) _registrations[(int)fd] = registration; // In place of one that was closed without Close.
             return errno;
         }
     }
 
-    /// <inheritdoc cref="Open"/>
-    public int Close(nint fd)
+    /// <inheritdoc cref="INetpoll.Close"/>
+    public Errno Close(nint fd)
     {
-        if (fd < 0 || fd != (int)fd) return LibC.EBADF;
+        if (fd < 0 || fd != (int)fd) return Errno.EBADF;
         lock (_lock)
         {
-            return _registrations.Remove((int)fd) ? LibC.Control(epoll, LibC.EPOLL_CTL_DEL, fd, 0, 0) : LibC.ENOENT;
+            return _registrations.Remove((int)fd) ? LibC.Control(epoll, LibC.EPOLL_CTL_DEL, fd, 0, 0) : Errno.ENOENT;
         }
     }
 
-    /// <inheritdoc cref="Open"/>
-    public int Arm(nint fd, PollMode mode)
+    /// <inheritdoc cref="INetpoll.Arm"/>
+    public Errno Arm(nint fd, PollMode mode)
     {
-        if (fd < 0 || fd != (int)fd) return LibC.EBADF;
+        if (fd < 0 || fd != (int)fd) return Errno.EBADF;
         lock (_lock)
         {
-            if (!_registrations.TryGetValue((int)fd, out Registration? registration)) return LibC.ENOENT;
+            if (!_registrations.TryGetValue((int)fd, out Registration? registration)) return Errno.ENOENT;
             PollMode before = registration.Armed;
-            if ((before | mode) == before) return 0;
+            if ((before | mode) == before) return Errno.None;
             registration.Armed |= mode;
-            int errno = Control(LibC.EPOLL_CTL_MOD, fd, registration);
-            if (errno != 0) registration.Armed = before;
+            Errno errno = Control(LibC.EPOLL_CTL_MOD, fd, registration);
+            if (errno != Errno.None) registration.Armed = before;
             return errno;
         }
     }
@@ -95,7 +95,7 @@ internal sealed class OneShotSet(SafeFd epoll)
             if (registration.Generation != (uint)(data >> GenerationShift)) return false;
             PollReadiness directions = EpollNetpoll.ToReadiness(mask) & DirectionsOf(registration.Armed);
             registration.Armed &= ~ToMode(directions);
-            if (registration.Armed != PollMode.None && Control(LibC.EPOLL_CTL_MOD, fd, registration) != 0)
+            if (registration.Armed != PollMode.None && Control(LibC.EPOLL_CTL_MOD, fd, registration) != Errno.None)
             {
                 // It was closed under the poller. Whoever waits for the other direction is to look, and sees it.
                 directions |= DirectionsOf(registration.Armed);
@@ -112,7 +112,7 @@ internal sealed class OneShotSet(SafeFd epoll)
         }
     }
 
-    private int Control(int operation, nint fd, Registration registration)
+    private Errno Control(int operation, nint fd, Registration registration)
     {
         uint interest = LibC.EPOLLONESHOT;
         if ((registration.Armed & PollMode.Read) != 0) interest |= ReadInterest;

@@ -1,7 +1,7 @@
 namespace Poller.Kqueue;
 
 /// <summary>
-/// The system calls a kqueue poller makes. Each returns what the call returned, or the system's errno below zero. Safe from any thread.
+/// The system calls a kqueue poller makes. Each returns what the call returned, or the errno's number below zero. Safe from any thread.
 /// </summary>
 internal interface IKqueueApi
 {

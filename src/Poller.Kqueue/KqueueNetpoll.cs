@@ -82,12 +82,12 @@ public sealed class KqueueNetpoll : INetpoll
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
         if (_kqueue is not null) throw new InvalidOperationException("kqueue: Init was called before; a poller is initialised once.");
         int kq = _api.Kqueue();
-        if (kq < 0) throw new NetpollException("kqueue", -kq);
+        if (kq < 0) throw new NetpollException("kqueue", new Errno(-kq));
         KqueueHandle kqueue = new(_api, kq);
         try
         {
-            int errno = AddWakeup(kqueue);
-            if (errno != 0) throw new NetpollException("kevent add the wake-up", errno);
+            Errno errno = AddWakeup(kqueue);
+            if (errno != Errno.None) throw new NetpollException("kevent add the wake-up", errno);
         }
         catch
         {
@@ -98,20 +98,20 @@ public sealed class KqueueNetpoll : INetpoll
     }
 
     /// <inheritdoc/>
-    public int Open(nint fd, PollToken token)
+    public Errno Open(nint fd, PollToken token)
     {
         if (token == PollToken.Wakeup)
         {
             throw new ArgumentException($"token {token} is the poller's own; any other value was expected.", nameof(token));
         }
         KqueueHandle kqueue = Initialised();
-        if (fd < 0 || fd > int.MaxValue) return EBADF;
+        if (fd < 0 || fd > int.MaxValue) return Errno.EBADF;
         int number = (int)fd;
 
         // A kqueue takes files too, and reports them ready for good. Who opens one by mistake is to be told so, as by epoll.
         int result = _api.Mode(number, out uint mode);
-        if (result < 0) return -result;
-        if ((mode & S_IFMT) is S_IFREG or S_IFDIR or S_IFBLK) return EPERM;
+        if (result < 0) return new Errno(-result);
+        if ((mode & S_IFMT) is S_IFREG or S_IFDIR or S_IFBLK) return Errno.EPERM;
 
         bool held = false;
         try
@@ -120,17 +120,17 @@ public sealed class KqueueNetpoll : INetpoll
             lock (_lock)
             {
                 ulong old = number < _tokens.Length ? _tokens[number] : Free;
-                if (old != Free && IsRegistered(kqueue, number, old)) return EEXIST;
+                if (old != Free && IsRegistered(kqueue, number, old)) return Errno.EEXIST;
 
                 // WRITE before READ, as mio's selector/kqueue.rs has it.
-                (int write, int read) = Change(kqueue, number, EV_ADD | EV_CLEAR, token.Value);
+                (Errno write, Errno read) = Change(kqueue, number, EV_ADD | EV_CLEAR, token.Value);
 
                 // macOS answers EPIPE for a pipe whose other end is gone, and reports its end all the same (tokio-rs/mio#582).
-                if (write == EPIPE) write = 0;
-                if (read == EPIPE) read = 0;
-                int errno = write != 0 ? write : read;
-                if (errno == 0) Remember(number, token.Value);
-                else if (write == 0 || read == 0) Change(kqueue, number, EV_DELETE, 0); // Both or neither.
+                if (write == Errno.EPIPE) write = Errno.None;
+                if (read == Errno.EPIPE) read = Errno.None;
+                Errno errno = write != Errno.None ? write : read;
+                if (errno == Errno.None) Remember(number, token.Value);
+                else if (write == Errno.None || read == Errno.None) Change(kqueue, number, EV_DELETE, 0); // Both or neither.
                 return errno;
             }
         }
@@ -141,10 +141,10 @@ public sealed class KqueueNetpoll : INetpoll
     }
 
     /// <inheritdoc/>
-    public int Close(nint fd, PollToken token)
+    public Errno Close(nint fd)
     {
         KqueueHandle kqueue = Initialised();
-        if (fd < 0 || fd > int.MaxValue) return EBADF;
+        if (fd < 0 || fd > int.MaxValue) return Errno.EBADF;
         bool held = false;
         try
         {
@@ -153,12 +153,12 @@ public sealed class KqueueNetpoll : INetpoll
             {
                 // Deleted here and not left to close(2): an event that is queued goes with its filter at once, and libkqueue does not see
                 // a close.
-                (int write, int read) = Change(kqueue, (int)fd, EV_DELETE, 0);
+                (Errno write, Errno read) = Change(kqueue, (int)fd, EV_DELETE, 0);
                 if (fd < _tokens.Length) _tokens[fd] = Free;
 
                 // One filter may be gone without the other: where Open was answered EPIPE.
-                if (write == 0 && read == ENOENT || read == 0 && write == ENOENT) return 0;
-                return write != 0 ? write : read;
+                bool isGone = write == Errno.None && read == Errno.ENOENT || read == Errno.None && write == Errno.ENOENT;
+                return isGone ? Errno.None : write != Errno.None ? write : read;
             }
         }
         finally
@@ -168,7 +168,7 @@ public sealed class KqueueNetpoll : INetpoll
     }
 
     /// <inheritdoc/>
-    public int Arm(nint fd, PollToken token, PollMode mode) =>
+    public Errno Arm(nint fd, PollMode mode) =>
         throw new NotSupportedException($"arm fd {fd} ({mode}): kqueue is edge-triggered, Open has registered both directions for good.");
 
     /// <inheritdoc/>
@@ -269,7 +269,8 @@ public sealed class KqueueNetpoll : INetpoll
         {
             int ready = _api.Kevent(kq, default, events, delay);
             if (ready >= 0) return ready;
-            if (ready != -EINTR) throw new NetpollException("kevent", -ready);
+            Errno errno = new(-ready);
+            if (errno != Errno.EINTR) throw new NetpollException("kevent", errno);
 
             // With a time-out the caller computes what is left of it.
             if (delay > 0) return 0;
@@ -299,15 +300,15 @@ public sealed class KqueueNetpoll : INetpoll
         return PollReadiness.None;
     }
 
-    private int AddWakeup(KqueueHandle kqueue)
+    private Errno AddWakeup(KqueueHandle kqueue)
     {
         KEvent user = new(WakeupIdent, _platform.EVFILT_USER, EV_ADD | EV_CLEAR | EV_RECEIPT, 0, 0, PollToken.Wakeup.Value);
-        int errno = Change(kqueue, user);
-        if (errno != EINVAL) return errno;
+        Errno errno = Change(kqueue, user);
+        if (errno != Errno.EINVAL) return errno;
 
         // A kernel that does not know the filter: OpenBSD had none for long, nor NetBSD before 10.
         int result = _api.Pipe(out int read, out int write);
-        if (result < 0) return -result;
+        if (result < 0) return new Errno(-result);
         (kqueue.PipeRead, kqueue.PipeWrite) = (read, write);
         return Change(kqueue, new KEvent((nuint)read, _platform.EVFILT_READ, EV_ADD | EV_RECEIPT, 0, 0, PollToken.Wakeup.Value));
     }
@@ -316,8 +317,8 @@ public sealed class KqueueNetpoll : INetpoll
     {
         // The udata again, as FreeBSD takes that of every change for the filter's.
         KEvent trigger = new(WakeupIdent, _platform.EVFILT_USER, EV_ENABLE | EV_RECEIPT, NOTE_TRIGGER, 0, PollToken.Wakeup.Value);
-        int errno = Change(kqueue, trigger);
-        if (errno != 0) throw new NetpollException("kevent trigger the wake-up", errno);
+        Errno errno = Change(kqueue, trigger);
+        if (errno != Errno.None) throw new NetpollException("kevent trigger the wake-up", errno);
     }
 
     private void SignalPipe(KqueueHandle kqueue)
@@ -325,8 +326,8 @@ public sealed class KqueueNetpoll : INetpoll
         while (true)
         {
             int result = _api.Write(kqueue.PipeWrite, [0]);
-            if (result > 0 || result == -_platform.EAGAIN) return; // A full pipe is readable.
-            if (result != -EINTR) throw new NetpollException("write the wake-up pipe", -result);
+            if (result > 0 || result == -Errno.EAGAIN.Number) return; // A full pipe is readable.
+            if (result != -Errno.EINTR.Number) throw new NetpollException("write the wake-up pipe", new Errno(-result));
         }
     }
 
@@ -336,8 +337,8 @@ public sealed class KqueueNetpoll : INetpoll
         while (true)
         {
             int result = _api.Read(kqueue.PipeRead, bytes);
-            if (result > 0 || result == -_platform.EAGAIN) return;
-            if (result != -EINTR) throw new NetpollException("read the wake-up pipe", -result);
+            if (result > 0 || result == -Errno.EAGAIN.Number) return;
+            if (result != -Errno.EINTR.Number) throw new NetpollException("read the wake-up pipe", new Errno(-result));
         }
     }
 
@@ -346,13 +347,13 @@ public sealed class KqueueNetpoll : INetpoll
     // FreeBSD takes that of every change.
     private bool IsRegistered(KqueueHandle kqueue, int fd, ulong token)
     {
-        (int write, int read) = Change(kqueue, fd, EV_ENABLE, token);
-        return write == 0 || read == 0;
+        (Errno write, Errno read) = Change(kqueue, fd, EV_ENABLE, token);
+        return write == Errno.None || read == Errno.None;
     }
 
     // Changes the filters of a descriptor in one call; the errno of each direction. What the third answers is of no interest: it is refused
     // for all but sockets, which alone have urgent data.
-    private (int Write, int Read) Change(KqueueHandle kqueue, int fd, uint flags, ulong udata)
+    private (Errno Write, Errno Read) Change(KqueueHandle kqueue, int fd, uint flags, ulong udata)
     {
         int count = _platform.EVFILT_EXCEPT is null ? 2 : 3;
         Span<byte> changes = stackalloc byte[count * _platform.EventSize];
@@ -366,7 +367,7 @@ public sealed class KqueueNetpoll : INetpoll
         return (Receipt(changes, 0), Receipt(changes, 1));
     }
 
-    private int Change(KqueueHandle kqueue, in KEvent change)
+    private Errno Change(KqueueHandle kqueue, in KEvent change)
     {
         Span<byte> changes = stackalloc byte[_platform.EventSize];
         KEvents.Write(changes, 0, _platform.Layout, change);
@@ -389,17 +390,17 @@ public sealed class KqueueNetpoll : INetpoll
 
         // "When kevent() call fails with EINTR error, all changes in the changelist have been applied" (FreeBSD's kqueue(2)). Any other
         // error is of the call, and so of each change.
-        int errno = result == -EINTR ? 0 : result < 0 ? -result : throw Unanswered(result, count);
+        int errno = result == -Errno.EINTR.Number ? 0 : result < 0 ? -result : throw Unanswered(result, count);
         for (int i = 0; i < count; i++)
         {
             KEvents.Write(changes, i, _platform.Layout, KEvents.Read(changes, i, _platform.Layout) with { Flags = EV_ERROR, Data = errno });
         }
     }
 
-    private int Receipt(ReadOnlySpan<byte> receipts, int index)
+    private Errno Receipt(ReadOnlySpan<byte> receipts, int index)
     {
         KEvent receipt = KEvents.Read(receipts, index, _platform.Layout);
-        return (receipt.Flags & EV_ERROR) != 0 ? (int)receipt.Data : throw Unanswered(index, index + 1);
+        return (receipt.Flags & EV_ERROR) != 0 ? new Errno((int)receipt.Data) : throw Unanswered(index, index + 1);
     }
 
     private static InvalidOperationException Unanswered(int receipts, int changes) =>

@@ -15,15 +15,6 @@ internal sealed record KqueuePlatform
     public const uint EV_EOF = 0x8000;
     public const uint NOTE_TRIGGER = 0x0100_0000;
 
-    // The same everywhere: <sys/errno.h>.
-    public const int EPERM = 1;
-    public const int ENOENT = 2;
-    public const int EINTR = 4;
-    public const int EBADF = 9;
-    public const int EEXIST = 17;
-    public const int EINVAL = 22;
-    public const int EPIPE = 32;
-
     // The same everywhere: <sys/stat.h>.
     public const uint S_IFMT = 0xf000;
     public const uint S_IFDIR = 0x4000;
@@ -40,7 +31,6 @@ internal sealed record KqueuePlatform
         EVFILT_USER = -10,
         EVFILT_EXCEPT = -15,
         NOTE_OOB = 2,
-        EAGAIN = 35,
         Fstat = "fstat",
         FstatX64 = "fstat$INODE64",
         ModeOffset = 4,
@@ -55,7 +45,6 @@ internal sealed record KqueuePlatform
         EVFILT_READ = -1,
         EVFILT_WRITE = -2,
         EVFILT_USER = -11,
-        EAGAIN = 35,
         Fstat = "fstat",
         ModeOffset = 24,
         ModeSize = 2,
@@ -71,7 +60,6 @@ internal sealed record KqueuePlatform
         EVFILT_USER = -10,
         EVFILT_EXCEPT = -9,
         NOTE_OOB = 4,
-        EAGAIN = 35,
         Fstat = "fstat",
         ModeOffset = 0,
         ModeSize = 4,
@@ -87,7 +75,6 @@ internal sealed record KqueuePlatform
         EVFILT_READ = 0,
         EVFILT_WRITE = 1,
         EVFILT_USER = 8,
-        EAGAIN = 35,
         Kevent = "__kevent50",
         Fstat = "__fstat50",
         ModeOffset = 8,
@@ -104,7 +91,6 @@ internal sealed record KqueuePlatform
         EVFILT_READ = -1,
         EVFILT_WRITE = -2,
         EVFILT_USER = -11,
-        EAGAIN = 11,
         Fstat = "statx",
         ModeOffset = 28,
         ModeSize = 2,
@@ -127,8 +113,6 @@ internal sealed record KqueuePlatform
 
     /// <summary>Asks it for urgent data.</summary>
     public uint NOTE_OOB { get; init; }
-
-    public required int EAGAIN { get; init; }
 
     public string Kevent { get; init; } = "kevent";
 

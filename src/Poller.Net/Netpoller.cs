@@ -176,7 +176,7 @@ public sealed partial class Netpoller : IDisposable
                 loops.ForEach(static loop => loop.Stop());
                 if (e is not (OutOfMemoryException or ThreadStartException)) throw;
                 const string Hint = "a thread, and the free descriptors it takes to start one, were expected";
-                throw new NetpollException("start a loop's thread", Errno.EAGAIN.Number, Hint);
+                throw new NetpollException("start a loop's thread", Errno.EAGAIN, Hint);
             }
             Volatile.Write(ref _loops, [.. loops]);
             return _loops;

@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using Poller.Abstractions;
 
 namespace Poller.Posix;
 
@@ -35,12 +36,11 @@ internal struct PollFd
 /// <summary>The numbers that Unixes do not agree on. All else in this file is the same on every one that .NET runs on.</summary>
 /// <param name="ReadHangup">POLLRDHUP; 0 where there is none.</param>
 /// <param name="NonBlocking">O_NONBLOCK.</param>
-/// <param name="Again">EAGAIN.</param>
-internal readonly record struct UnixConstants(short ReadHangup, int NonBlocking, int Again)
+internal readonly record struct UnixConstants(short ReadHangup, int NonBlocking)
 {
-    public static readonly UnixConstants Linux = new(0x2000, 0x800, 11);
-    public static readonly UnixConstants Bsd = new(0, 0x4, 35); // macOS too.
-    public static readonly UnixConstants Illumos = new(0, 0x80, 11);
+    public static readonly UnixConstants Linux = new(0x2000, 0x800);
+    public static readonly UnixConstants Bsd = new(0, 0x4); // macOS too.
+    public static readonly UnixConstants Illumos = new(0, 0x80);
 
     public static bool IsLinux { get; } = OperatingSystem.IsLinux() || OperatingSystem.IsAndroid();
 
@@ -50,7 +50,7 @@ internal readonly record struct UnixConstants(short ReadHangup, int NonBlocking,
         : Bsd;
 }
 
-/// <summary>poll(2), pipe(2) and lseek(2) as the C library has them. What can fail returns the errno, below zero.</summary>
+/// <summary>poll(2), pipe(2) and lseek(2) as the C library has them. What can fail returns the errno's number below zero.</summary>
 internal static unsafe partial class LibC
 {
     public const short POLLIN = 0x01;
@@ -58,13 +58,6 @@ internal static unsafe partial class LibC
     public const short POLLERR = 0x08;
     public const short POLLHUP = 0x10;
     public const short POLLNVAL = 0x20;
-
-    public const int EPERM = 1;
-    public const int ENOENT = 2;
-    public const int EINTR = 4;
-    public const int EBADF = 9;
-    public const int EEXIST = 17;
-    public const int EINVAL = 22;
 
     private const int F_SETFD = 2;
     private const int F_SETFL = 4;
@@ -103,24 +96,24 @@ internal static unsafe partial class LibC
         PollFd one = new() { Fd = fd, Events = events };
         int result;
         do result = Poll(ref one, 1, 0, nanoseconds: false);
-        while (result == -EINTR);
+        while (result == -Errno.EINTR.Number);
         return result < 0 ? (short)0 : one.Revents;
     }
 
     /// <summary>
-    /// Whether a descriptor can be waited for: 0, EBADF where there is none, or EPERM for a regular file, a directory and a block device.
+    /// Whether a descriptor can be waited for, or EBADF where there is none, or EPERM for a regular file, a directory and a block device.
     /// </summary>
-    public static int CheckPollable(nint fd)
+    public static Errno CheckPollable(nint fd)
     {
         // poll(2) calls these three always ready. What tells them apart without struct stat, whose layout is another on each system and
         // processor: they alone refuse a negative offset with EINVAL (lseek in POSIX). A socket, a pipe or a terminal cannot be sought in
         // at all. Some devices can, and may even take the negative offset; they get the one back that they had.
-        if (fd != (int)fd) return EBADF;
+        if (fd != (int)fd) return Errno.EBADF;
         long offset = Seek((int)fd, 0, SEEK_CUR);
-        if (offset < 0) return offset == -EBADF ? EBADF : 0;
-        if (Seek((int)fd, -1, SEEK_SET) == -EINVAL) return EPERM;
+        if (offset < 0) return offset == -Errno.EBADF.Number ? Errno.EBADF : Errno.None;
+        if (Seek((int)fd, -1, SEEK_SET) == -Errno.EINVAL.Number) return Errno.EPERM;
         Seek((int)fd, offset, SEEK_SET);
-        return 0;
+        return Errno.None;
     }
 
     /// <summary>A pipe of which neither end blocks nor is inherited by a child.</summary>
@@ -147,8 +140,8 @@ internal static unsafe partial class LibC
         byte any = 0;
         nint result;
         do result = Result(write(pipe, &any, 1));
-        while (result == -EINTR);
-        return result == -UnixConstants.Current.Again ? 0 : (int)result; // A full pipe is readable.
+        while (result == -Errno.EINTR.Number);
+        return result == -Errno.EAGAIN.Number ? 0 : (int)result; // A full pipe is readable.
     }
 
     /// <summary>Makes a pipe unreadable.</summary>
@@ -158,8 +151,8 @@ internal static unsafe partial class LibC
         byte* bytes = stackalloc byte[Size];
         nint result;
         do result = Result(read(pipe, bytes, Size));
-        while (result == Size || result == -EINTR);
-        return result == -UnixConstants.Current.Again ? 0 : (int)result;
+        while (result == Size || result == -Errno.EINTR.Number);
+        return result == -Errno.EAGAIN.Number ? 0 : (int)result;
     }
 
     private static int Fcntl(int fd, int command, nint argument) =>

@@ -100,7 +100,7 @@ public sealed class PosixNetpoll : INetpoll
         if (result < 0)
         {
             wakeup.Dispose();
-            throw new NetpollException("pipe", -result);
+            throw new NetpollException("pipe", new Errno(-result));
         }
         _set[WakeupSlot] = new PollFd { Fd = read, Events = LibC.POLLIN };
         _count = WakeupSlot + 1;
@@ -109,48 +109,48 @@ public sealed class PosixNetpoll : INetpoll
     }
 
     /// <inheritdoc/>
-    public int Open(nint fd, PollToken token)
+    public Errno Open(nint fd, PollToken token)
     {
         if (token == PollToken.Wakeup)
         {
             throw new ArgumentException($"token {token} is the poller's own; any other value was expected.", nameof(token));
         }
         Initialised(_wakeup);
-        int errno = LibC.CheckPollable(fd);
-        if (errno != 0) return errno;
+        Errno errno = LibC.CheckPollable(fd);
+        if (errno != Errno.None) return errno;
         lock (_lock)
         {
-            return _registrations.TryAdd((int)fd, new Registration((int)fd, token)) ? 0 : LibC.EEXIST;
+            return _registrations.TryAdd((int)fd, new Registration((int)fd, token)) ? Errno.None : Errno.EEXIST;
         }
     }
 
     /// <inheritdoc/>
-    public int Close(nint fd, PollToken token)
+    public Errno Close(nint fd)
     {
         Initialised(_wakeup);
-        if (fd < 0 || fd != (int)fd) return LibC.EBADF;
+        if (fd < 0 || fd != (int)fd) return Errno.EBADF;
         lock (_lock)
         {
-            if (!_registrations.Remove((int)fd, out Registration? closed)) return LibC.ENOENT;
+            if (!_registrations.Remove((int)fd, out Registration? closed)) return Errno.ENOENT;
             closed.Armed = PollMode.None;
-            if (closed.Slot == NoSlot) return 0;
+            if (closed.Slot == NoSlot) return Errno.None;
             NoteChange(closed);
-            lock (_kernel) return 0;
+            lock (_kernel) return Errno.None;
         }
     }
 
     /// <inheritdoc/>
-    public int Arm(nint fd, PollToken token, PollMode mode)
+    public Errno Arm(nint fd, PollMode mode)
     {
         Initialised(_wakeup);
-        if (fd < 0 || fd != (int)fd) return LibC.EBADF;
+        if (fd < 0 || fd != (int)fd) return Errno.EBADF;
         lock (_lock)
         {
-            if (!_registrations.TryGetValue((int)fd, out Registration? armed)) return LibC.ENOENT;
-            if ((armed.Armed | mode) == armed.Armed) return 0;
+            if (!_registrations.TryGetValue((int)fd, out Registration? armed)) return Errno.ENOENT;
+            if ((armed.Armed | mode) == armed.Armed) return Errno.None;
             armed.Armed |= mode;
             NoteChange(armed);
-            return 0;
+            return Errno.None;
         }
     }
 
@@ -169,8 +169,8 @@ public sealed class PosixNetpoll : INetpoll
             while (true)
             {
                 int ready = Wait(left);
-                bool interrupted = ready == -LibC.EINTR;
-                if (ready < 0 && !interrupted) throw Refused(-ready);
+                bool interrupted = ready == -Errno.EINTR.Number;
+                if (ready < 0 && !interrupted) throw Refused(new Errno(-ready));
 
                 bool woken = delay != 0 && ready > 0 && _set[WakeupSlot].Revents != 0;
                 int written = Deliver(events, interrupted ? 0 : woken ? ready - 1 : ready);
@@ -261,7 +261,7 @@ public sealed class PosixNetpoll : INetpoll
     private bool TakeBreak(SafeFd wakeup)
     {
         int result = LibC.Drain(wakeup);
-        if (result < 0) throw new NetpollException("read the wake-up pipe", -result);
+        if (result < 0) throw new NetpollException("read the wake-up pipe", new Errno(-result));
         Interlocked.Exchange(ref _signalled, 0);
         return Interlocked.Exchange(ref _breakPending, 0) != 0;
     }
@@ -270,7 +270,7 @@ public sealed class PosixNetpoll : INetpoll
     {
         if (Interlocked.CompareExchange(ref _signalled, 1, 0) != 0) return;
         int result = LibC.Signal(_signal!);
-        if (result < 0) throw new NetpollException("write the wake-up pipe", -result);
+        if (result < 0) throw new NetpollException("write the wake-up pipe", new Errno(-result));
     }
 
     // Under the lock.
@@ -359,9 +359,9 @@ public sealed class PosixNetpoll : INetpoll
     private static PollMode ToMode(PollReadiness readiness) =>
         ((readiness & PollReadiness.Readable) != 0 ? PollMode.Read : 0) | ((readiness & PollReadiness.Writable) != 0 ? PollMode.Write : 0);
 
-    private NetpollException Refused(int errno)
+    private NetpollException Refused(Errno errno)
     {
-        string? hint = errno == LibC.EINVAL
+        string? hint = errno == Errno.EINVAL
             ? $"at most as many descriptors as the process may open (RLIMIT_NOFILE) were expected in the set; it has {_count}"
             : null;
         return new NetpollException(UsesPpoll ? "ppoll" : "poll", errno, hint);

@@ -65,7 +65,7 @@ public sealed class NetpollModelTests
         See(end, Write);
         Assert.Empty(Dues()); // Nobody was refused.
 
-        end.Wrote(-LibC.EAGAIN);
+        end.Wrote(-Errno.EAGAIN.Number);
         See(end, Neither);
         Assert.Empty(Dues());
         See(end, Write);

@@ -25,7 +25,6 @@ internal sealed unsafe partial class ReferencePoller : INetpoll
 {
     private const short In = 1, Out = 4, Err = 8, Hup = 16, Invalid = 32;
     private const int PeerHup = 0x2000; // POLLRDHUP, Linux's own.
-    private const int EPERM = 1, ENOENT = 2, EINTR = 4, EBADF = 9, EEXIST = 17;
 
     private readonly Lock _lock = new();
 
@@ -49,38 +48,38 @@ internal sealed unsafe partial class ReferencePoller : INetpoll
         }
     }
 
-    public int Open(nint fd, PollToken token)
+    public Errno Open(nint fd, PollToken token)
     {
         if (token == PollToken.Wakeup) throw new ArgumentException($"{token} is the poller's own", nameof(token));
         lock (_lock)
         {
             CheckUsable();
-            if (fd != (int)fd || fd < 0 || Ready((int)fd, In) == Invalid) return EBADF;
-            if (IsRegularFile((int)fd)) return EPERM;
-            return _registered.TryAdd((int)fd, (token, PollMode.None)) ? 0 : EEXIST;
+            if (fd != (int)fd || fd < 0 || Ready((int)fd, In) == Invalid) return Errno.EBADF;
+            if (IsRegularFile((int)fd)) return Errno.EPERM;
+            return _registered.TryAdd((int)fd, (token, PollMode.None)) ? Errno.None : Errno.EEXIST;
         }
     }
 
-    public int Close(nint fd, PollToken token)
+    public Errno Close(nint fd)
     {
         lock (_lock)
         {
             CheckUsable();
-            if (fd != (int)fd || !_registered.Remove((int)fd)) return ENOENT;
+            if (fd != (int)fd || !_registered.Remove((int)fd)) return Errno.ENOENT;
             WakeUp();
-            return 0;
+            return Errno.None;
         }
     }
 
-    public int Arm(nint fd, PollToken token, PollMode mode)
+    public Errno Arm(nint fd, PollMode mode)
     {
         lock (_lock)
         {
             CheckUsable();
-            if (fd != (int)fd || !_registered.TryGetValue((int)fd, out (PollToken Token, PollMode Armed) entry)) return ENOENT;
+            if (fd != (int)fd || !_registered.TryGetValue((int)fd, out (PollToken Token, PollMode Armed) entry)) return Errno.ENOENT;
             _registered[(int)fd] = entry with { Armed = entry.Armed | mode };
             WakeUp();
-            return 0;
+            return Errno.None;
         }
     }
 
@@ -109,7 +108,7 @@ internal sealed unsafe partial class ReferencePoller : INetpoll
             {
                 double left = delay <= 0 ? delay : Math.Max(0, delay - Stopwatch.GetElapsedTime(start).TotalNanoseconds);
                 PollFd[] set = Watched();
-                bool interrupted = Wait(set, left < 0 ? -1 : (int)Math.Min(Math.Ceiling(left / 1_000_000), int.MaxValue)) == -EINTR;
+                bool interrupted = Wait(set, left < 0 ? -1 : (int)Math.Min(Math.Ceiling(left / 1_000_000), int.MaxValue)) < 0;
                 lock (_lock)
                 {
                     int written = Deliver(set, events);
@@ -191,13 +190,15 @@ internal sealed unsafe partial class ReferencePoller : INetpoll
         return one[0].Revents;
     }
 
+    // Below zero where a signal came.
     private static int Wait(PollFd[] set, int milliseconds)
     {
         fixed (PollFd* first = set)
         {
             int result = poll(first, (nuint)set.Length, milliseconds);
-            int errno = Marshal.GetLastPInvokeError();
-            return result >= 0 ? result : errno == EINTR ? -EINTR : throw new NetpollException("poll", errno);
+            if (result >= 0) return result;
+            Errno error = new(Marshal.GetLastPInvokeError());
+            return error == Errno.EINTR ? -1 : throw new NetpollException("poll", error);
         }
     }
 

@@ -35,7 +35,7 @@ public class DescriptorReuseTests : EpollTest
 
         far.Write();
         Assert.Equal(Readable | Writable, ReadinessOf(1));
-        Assert.Equal(0, Poller.Close(newcomer, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Close(newcomer));
         far.Write();
         Assert.Equal(Readable | Writable, ReadinessOf(1));
 
@@ -49,7 +49,7 @@ public class DescriptorReuseTests : EpollTest
         near = Own(any.Duplicate(number));
         any.Dispose();
         Assert.Equal(number, near.Number);
-        Assert.Equal(0, Poller.Open(near, new PollToken(token)));
+        Assert.Equal(Errno.None, Poller.Open(near, new PollToken(token)));
         return Own(far);
     }
 }

@@ -61,7 +61,7 @@ public class ManyDescriptorsTests : EpollTest
                     Assert.Equal(1, far.Write());
                 });
             }
-            Assert.Equal(0, Poller.Open(fd, new PollToken((ulong)i)));
+            Assert.Equal(Errno.None, Poller.Open(fd, new PollToken((ulong)i)));
         }
     }
 }

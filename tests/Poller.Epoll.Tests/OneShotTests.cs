@@ -29,7 +29,7 @@ public sealed class OneShotTests : LevelTest
         far.Write();
         (uint mask, ulong data) = Assert.Single(Wait());
 
-        Assert.Equal(0, _set.Arm(near, PollMode.Write)); // Has enabled both.
+        Assert.Equal(Errno.None, _set.Arm(near, PollMode.Write)); // Has enabled both.
 
         Assert.True(_set.TryDeliver(mask, data, out PollEvent found));
         Assert.Equal(new PollEvent(new PollToken(1), Readable), found);
@@ -46,7 +46,7 @@ public sealed class OneShotTests : LevelTest
         far.Dispose();
         (uint mask, ulong data) = Assert.Single(Wait());
         Assert.Equal(PeerClosed & ~(int)LibC.EPOLLOUT, (int)mask);
-        Assert.Equal(0, _set.Arm(near, PollMode.Write));
+        Assert.Equal(Errno.None, _set.Arm(near, PollMode.Write));
 
         Assert.True(_set.TryDeliver(mask, data, out PollEvent found));
 
@@ -54,7 +54,7 @@ public sealed class OneShotTests : LevelTest
         (mask, data) = Assert.Single(Wait());
         Assert.False(_set.TryDeliver(mask, data, out _));
         Assert.Empty(Wait());
-        Assert.Equal(0, _set.Arm(near, PollMode.Read));
+        Assert.Equal(Errno.None, _set.Arm(near, PollMode.Read));
         Assert.Equal([Readable | ReadHangup], Deliver());
     }
 
@@ -67,13 +67,13 @@ public sealed class OneShotTests : LevelTest
         (uint mask, ulong data) = Assert.Single(Wait());
         near.Drain();
 
-        Assert.Equal(0, _set.Arm(near, PollMode.Read));
+        Assert.Equal(Errno.None, _set.Arm(near, PollMode.Read));
         Assert.Empty(Wait());
         Assert.True(_set.TryDeliver(mask, data, out _)); // Spurious by now, which is allowed.
 
         far.Write();
         Assert.Empty(Wait());
-        Assert.Equal(0, _set.Arm(near, PollMode.Read));
+        Assert.Equal(Errno.None, _set.Arm(near, PollMode.Read));
         Assert.Equal([Readable], Deliver());
     }
 
@@ -84,7 +84,7 @@ public sealed class OneShotTests : LevelTest
         OpenAndArm(near, 1, PollMode.Read);
         far.Write();
         (uint mask, ulong data) = Assert.Single(Wait());
-        Assert.Equal(0, _set.Close(near));
+        Assert.Equal(Errno.None, _set.Close(near));
         Assert.False(_set.TryDeliver(mask, data, out _));
 
         OpenAndArm(near, 2, PollMode.ReadWrite);
@@ -109,8 +109,8 @@ public sealed class OneShotTests : LevelTest
 
     private void OpenAndArm(nint fd, ulong token, PollMode mode)
     {
-        Assert.Equal(0, _set.Open(fd, new PollToken(token)));
-        Assert.Equal(0, _set.Arm(fd, mode));
+        Assert.Equal(Errno.None, _set.Open(fd, new PollToken(token)));
+        Assert.Equal(Errno.None, _set.Arm(fd, mode));
     }
 
     private List<(uint Mask, ulong Data)> Wait()

@@ -67,7 +67,7 @@ public class ReadinessTests : EpollTest
     [Fact]
     public void A_socket_never_connected_has_hung_up()
     {
-        Assert.Equal(0, Poller.Open(Own(Fd.TcpSocket()), new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Open(Own(Fd.TcpSocket()), new PollToken(1)));
 
         Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
     }

@@ -42,7 +42,7 @@ public class TortureTests : EpollTest
                 watch ??= OpenWatch(new PollToken((uint)user, (uint)round));
                 if (Use(watch, random)) continue;
 
-                Assert.Equal(0, Poller.Close(watch.Near, watch.Token));
+                Assert.Equal(Errno.None, Poller.Close(watch.Near));
                 watch.ClosedIn = Volatile.Read(ref generation);
                 watch.Near.Dispose();
                 watch.Far.Dispose();
@@ -75,7 +75,7 @@ public class TortureTests : EpollTest
             (Fd near, Fd far) = Fd.SocketPair();
             Watch watch = new(token, near, far);
             watches[token.Value] = watch;
-            Assert.Equal(0, Poller.Open(near, token));
+            Assert.Equal(Errno.None, Poller.Open(near, token));
             watch.Await(Writable, 0);
             return watch;
         }

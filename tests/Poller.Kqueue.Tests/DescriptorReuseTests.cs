@@ -35,7 +35,7 @@ public class DescriptorReuseTests : KqueueTest
         Assert.Equal(Writable, ReadinessOf(2));
         far.Write();
         Assert.Empty(PollAll());
-        Assert.Equal(0, Poller.Close(newcomer, new PollToken(2)));
+        Assert.Equal(Errno.None, Poller.Close(newcomer));
     }
 
     private Fd OpenPairAt(int number, ulong token, out Fd near)
@@ -44,7 +44,7 @@ public class DescriptorReuseTests : KqueueTest
         near = Own(any.Duplicate(number));
         any.Dispose();
         Assert.Equal(number, near.Number);
-        Assert.Equal(0, Poller.Open(near, new PollToken(token)));
+        Assert.Equal(Errno.None, Poller.Open(near, new PollToken(token)));
         return Own(far);
     }
 }

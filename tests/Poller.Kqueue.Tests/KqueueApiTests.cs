@@ -26,7 +26,7 @@ public sealed unsafe class KqueueApiTests
         using (far)
         {
             PollEvent[] events = new PollEvent[4];
-            Assert.Equal(0, poller.Open(near, new PollToken(1)));
+            Assert.Equal(Errno.None, poller.Open(near, new PollToken(1)));
             Assert.Equal(1, poller.Poll(events, -1));
             Worker thread = Worker.Start(() => Assert.Equal(1, poller.Poll(events, -1)));
             thread.AwaitSleep();
@@ -37,7 +37,7 @@ public sealed unsafe class KqueueApiTests
             poller.Break();
             Assert.Equal(0, poller.Poll(events, -1));
             Assert.Equal(0, poller.Poll(events, 1_000_001));
-            Assert.Equal(0, poller.Close(near, new PollToken(1)));
+            Assert.Equal(Errno.None, poller.Close(near));
         }
     }
 
@@ -56,10 +56,10 @@ public sealed unsafe class KqueueApiTests
     [Fact]
     public void An_error_is_the_errno_below_zero()
     {
-        Assert.Equal(-EBADF, _api.Kevent(-7, default, new byte[Linux.EventSize], 0));
-        Assert.Equal(-EBADF, _api.Mode(-1, out uint mode));
+        Assert.Equal(-Errno.EBADF.Number, _api.Kevent(-7, default, new byte[Linux.EventSize], 0));
+        Assert.Equal(-Errno.EBADF.Number, _api.Mode(-1, out uint mode));
         Assert.Equal(0u, mode);
-        Assert.Equal(-EBADF, _api.Close(-1));
+        Assert.Equal(-Errno.EBADF.Number, _api.Close(-1));
     }
 
     [Fact]
@@ -90,13 +90,13 @@ public sealed unsafe class KqueueApiTests
     {
         Assert.Equal(0, _api.Pipe(out int read, out int write));
         byte[] bytes = new byte[4];
-        Assert.Equal(-Linux.EAGAIN, _api.Read(read, bytes));
+        Assert.Equal(-Errno.EAGAIN.Number, _api.Read(read, bytes));
         Assert.Equal(2, _api.Write(write, [7, 8]));
         Assert.Equal(2, _api.Read(read, bytes));
         Assert.Equal<byte>([7, 8, 0, 0], bytes);
         int result;
         while ((result = _api.Write(write, new byte[4096])) > 0) { }
-        Assert.Equal(-Linux.EAGAIN, result);
+        Assert.Equal(-Errno.EAGAIN.Number, result);
         Assert.Equal(0, _api.Close(read));
         Assert.Equal(0, _api.Close(write));
     }

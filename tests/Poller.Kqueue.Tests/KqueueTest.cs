@@ -36,7 +36,7 @@ public abstract class KqueueTest : IDisposable
     /// <summary>Registers a descriptor and polls the readiness it starts with away.</summary>
     private protected void OpenQuietly(nint fd, ulong token)
     {
-        Assert.Equal(0, Poller.Open(fd, new PollToken(token)));
+        Assert.Equal(Errno.None, Poller.Open(fd, new PollToken(token)));
         PollAll();
     }
 

@@ -94,13 +94,13 @@ public sealed class PortableTests : IDisposable
     {
         (Socket near, Socket far) = OpenPair(1);
 
-        Assert.Equal(KqueuePlatform.EEXIST, _poller.Open(near.Handle, new PollToken(2)));
-        Assert.Equal(KqueuePlatform.ENOENT, _poller.Close(far.Handle, new PollToken(2)));
+        Assert.Equal(Errno.EEXIST, _poller.Open(near.Handle, new PollToken(2)));
+        Assert.Equal(Errno.ENOENT, _poller.Close(far.Handle));
         far.Send([1]);
         AwaitReadiness(1, Readable);
-        Assert.Equal(0, _poller.Close(near.Handle, new PollToken(1)));
-        Assert.Equal(KqueuePlatform.ENOENT, _poller.Close(near.Handle, new PollToken(1)));
-        Assert.Equal(KqueuePlatform.EBADF, _poller.Open(int.MaxValue, new PollToken(3)));
+        Assert.Equal(Errno.None, _poller.Close(near.Handle));
+        Assert.Equal(Errno.ENOENT, _poller.Close(near.Handle));
+        Assert.Equal(Errno.EBADF, _poller.Open(int.MaxValue, new PollToken(3)));
     }
 
     [Fact]
@@ -108,7 +108,7 @@ public sealed class PortableTests : IDisposable
     {
         using FileStream file = File.OpenRead(typeof(PortableTests).Assembly.Location);
 
-        Assert.Equal(KqueuePlatform.EPERM, _poller.Open(file.SafeFileHandle.DangerousGetHandle(), new PollToken(1)));
+        Assert.Equal(Errno.EPERM, _poller.Open(file.SafeFileHandle.DangerousGetHandle(), new PollToken(1)));
     }
 
     [Fact]
@@ -119,7 +119,7 @@ public sealed class PortableTests : IDisposable
             (Socket near, Socket far) = OpenPair(token);
             far.Send([1]);
             AwaitReadiness(token, Readable);
-            Assert.Equal(0, _poller.Close(near.Handle, new PollToken(token)));
+            Assert.Equal(Errno.None, _poller.Close(near.Handle));
             near.Dispose();
             far.Dispose();
         }
@@ -189,7 +189,7 @@ public sealed class PortableTests : IDisposable
         near.Connect(listener.LocalEndPoint!);
         Socket far = listener.Accept();
         _sockets.Add(far);
-        Assert.Equal(0, _poller.Open(near.Handle, new PollToken(token)));
+        Assert.Equal(Errno.None, _poller.Open(near.Handle, new PollToken(token)));
         AwaitReadiness(token, Writable);
         return (near, far);
     }

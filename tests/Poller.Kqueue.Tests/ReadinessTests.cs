@@ -123,7 +123,7 @@ public class ReadinessTests : KqueueTest
         using (Socket listener = Listen()) nobody = listener.LocalEndPoint!;
         using Socket near = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Blocking = false };
         Assert.Throws<SocketException>(() => near.Connect(nobody));
-        Assert.Equal(0, Poller.Open(near.Handle, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Open(near.Handle, new PollToken(1)));
 
         Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
         Assert.Equal(SocketError.ConnectionRefused, (SocketError)near.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Error)!);
@@ -133,7 +133,7 @@ public class ReadinessTests : KqueueTest
     public void A_pipe_without_writers_has_hung_up()
     {
         (Fd read, Fd write) = Own(Fd.Pipe());
-        Assert.Equal(0, Poller.Open(read, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Open(read, new PollToken(1)));
         Assert.Empty(PollAll());
 
         write.Dispose();

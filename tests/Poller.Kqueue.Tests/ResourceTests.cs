@@ -7,8 +7,6 @@ namespace Poller.Kqueue.Tests;
 [Trait("Kernel", "emulated")]
 public sealed class ResourceTests
 {
-    private const int EMFILE = 24;
-
     [Theory]
     [InlineData(true)]
     [InlineData(false)]
@@ -31,7 +29,7 @@ public sealed class ResourceTests
             poller.Break();
             poller.Open(fd, new PollToken(1));
             poller.Poll(new PollEvent[2], -1);
-            if (fd.Number % 2 == 0) poller.Close(fd, new PollToken(1));
+            if (fd.Number % 2 == 0) poller.Close(fd);
         }
     }
 
@@ -67,8 +65,8 @@ public sealed class ResourceTests
         EmulatedKernel kernel = new(KqueuePlatform.NetBSD)
         {
             HasUserFilter = false,
-            KqueueError = operation == "kqueue" ? EMFILE : 0,
-            PipeError = operation == "kqueue" ? 0 : EMFILE,
+            KqueueError = operation == "kqueue" ? Errno.EMFILE : Errno.None,
+            PipeError = operation == "kqueue" ? Errno.None : Errno.EMFILE,
         };
         using KqueueNetpoll poller = new(kernel);
         int before = CountDescriptors();
@@ -76,12 +74,12 @@ public sealed class ResourceTests
         for (int i = 0; i < Tries; i++)
         {
             NetpollException error = Assert.Throws<NetpollException>(poller.Init);
-            Assert.Equal((operation, EMFILE), (error.Operation, error.Errno));
+            Assert.Equal((operation, Errno.EMFILE), (error.Operation, error.Error));
         }
 
         Assert.InRange(CountDescriptors(), 0, before + Tries / 10);
         Assert.Throws<InvalidOperationException>(poller.Break);
-        (kernel.KqueueError, kernel.PipeError) = (0, 0);
+        (kernel.KqueueError, kernel.PipeError) = (Errno.None, Errno.None);
         poller.Init();
         poller.Break();
         Assert.Equal(0, poller.Poll(new PollEvent[1], -1));

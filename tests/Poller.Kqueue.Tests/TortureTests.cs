@@ -9,8 +9,6 @@ namespace Poller.Kqueue.Tests;
 /// <summary>Random operations against a model of what has to be reported. POLLER_SEED=n repeats the run whose failure names n.</summary>
 public class TortureTests : KqueueTest
 {
-    private const int EAGAIN = 11, EEXIST = 17, EPIPE = 32, ECONNRESET = 104;
-
     private readonly int _seed = Environment.GetEnvironmentVariable("POLLER_SEED") is { Length: > 0 } text
         ? int.Parse(text, CultureInfo.InvariantCulture)
         : Random.Shared.Next();
@@ -64,7 +62,7 @@ public class TortureTests : KqueueTest
                 watch ??= OpenWatch(new PollToken((uint)user, (uint)round));
                 if (Use(watch, random)) continue;
 
-                Assert.Equal(0, Poller.Close(watch.Near, watch.Token));
+                Assert.Equal(Errno.None, Poller.Close(watch.Near));
                 watch.ClosedIn = Volatile.Read(ref generation);
                 watch.Near.Dispose();
                 watch.Far.Dispose();
@@ -97,7 +95,7 @@ public class TortureTests : KqueueTest
             (Fd near, Fd far) = Fd.SocketPair();
             Watch watch = new(token, near, far);
             watches[token.Value] = watch;
-            Assert.Equal(0, Poller.Open(near, token));
+            Assert.Equal(Errno.None, Poller.Open(near, token));
             watch.Await(Writable, 0);
             return watch;
         }
@@ -289,10 +287,10 @@ public class TortureTests : KqueueTest
         private void Register(End end)
         {
             PollToken token = new(++_lastToken);
-            int errno = _poller.Open(end.Fd, token);
-            Note($"open {end} as {token}: {errno}");
-            Expect(end, end.Token != 0 ? EEXIST : 0, errno);
-            if (errno != 0) return;
+            Errno error = _poller.Open(end.Fd, token);
+            Note($"open {end} as {token}: {error}");
+            Expect(end, end.Token != 0 ? Errno.EEXIST : Errno.None, error);
+            if (error != Errno.None) return;
 
             end.Token = token.Value;
             _registered.Add(token.Value, end);
@@ -304,7 +302,7 @@ public class TortureTests : KqueueTest
         {
             if (end.Token == 0) return;
             Note($"unregister {end}");
-            Expect(end, 0, _poller.Close(end.Fd, new PollToken(end.Token)));
+            Expect(end, Errno.None, _poller.Close(end.Fd));
             _registered.Remove(end.Token);
             end.Token = 0;
             end.MustRead = end.MustWrite = false;
@@ -341,10 +339,10 @@ public class TortureTests : KqueueTest
 
             // The socket calls itself writable while most of its buffer is free; what is owed of that, a write may undo.
             if (!end.Peer.IsClosed) end.MustWrite = false;
-            if (end.IsShut || end.Peer.IsClosed) Expect(end, true, written is -EPIPE or -ECONNRESET);
+            if (end.IsShut || end.Peer.IsClosed) Expect(end, true, written == -Errno.EPIPE.Number || written == -Errno.ECONNRESET.Number);
             else if (written < 0)
             {
-                Expect(end, -EAGAIN, written);
+                Expect(end, -Errno.EAGAIN.Number, written);
                 end.IsFull = true;
             }
             else
@@ -361,7 +359,7 @@ public class TortureTests : KqueueTest
             Note($"read {count} of {end}: {read}");
             if (read > 0) end.Waiting -= read;
             else if (read == 0) Expect(end, true, end.HasEnd);
-            else Expect(end, true, read == -EAGAIN && !end.HasEnd || read == -ECONNRESET && end.Peer.IsClosed);
+            else Expect(end, true, read == -Errno.EAGAIN.Number && !end.HasEnd || read == -Errno.ECONNRESET.Number && end.Peer.IsClosed);
 
             if (read <= 0) Expect(end, 0, end.Waiting);
             if (!end.IsReadable) end.MustRead = false;

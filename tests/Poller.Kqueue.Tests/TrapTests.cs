@@ -7,8 +7,6 @@ namespace Poller.Kqueue.Tests;
 /// <summary>What kqueue does that a poller has to know of.</summary>
 public sealed class TrapTests : KqueueTest
 {
-    private const int ENOMEM = 12;
-
     private readonly List<(KEvent[] Changes, int Room)> _calls = [];
 
     [Fact]
@@ -17,7 +15,7 @@ public sealed class TrapTests : KqueueTest
         Fd fd = OwnEventFd();
         Kernel.Trace = (changes, room) => _calls.Add((changes, room));
 
-        Assert.Equal(0, Poller.Open(fd, new PollToken(7)));
+        Assert.Equal(Errno.None, Poller.Open(fd, new PollToken(7)));
 
         (KEvent[] changes, int room) = Assert.Single(_calls);
         const uint Flags = EV_ADD | EV_CLEAR | EV_RECEIPT;
@@ -39,7 +37,7 @@ public sealed class TrapTests : KqueueTest
         OpenQuietly(fd, 7);
         Kernel.Trace = (changes, room) => _calls.Add((changes, room));
 
-        Assert.Equal(0, Poller.Close(fd, new PollToken(7)));
+        Assert.Equal(Errno.None, Poller.Close(fd));
 
         (KEvent[] changes, int room) = Assert.Single(_calls);
         Assert.Equal([MacOS.EVFILT_WRITE, MacOS.EVFILT_READ, -15], changes.Select(change => change.Filter));
@@ -55,8 +53,8 @@ public sealed class TrapTests : KqueueTest
         far.Write();
 
         Fd fd = OwnEventFd();
-        Assert.Equal(0, Poller.Open(fd, new PollToken(2)));
-        Assert.Equal(0, Poller.Close(fd, new PollToken(2)));
+        Assert.Equal(Errno.None, Poller.Open(fd, new PollToken(2)));
+        Assert.Equal(Errno.None, Poller.Close(fd));
         Poller.Break();
 
         Assert.Equal(Readable, ReadinessOf(1));
@@ -67,25 +65,25 @@ public sealed class TrapTests : KqueueTest
     {
         (Fd read, Fd write) = Own(Fd.Pipe());
         read.Dispose();
-        Kernel.Misreport = change => change.Filter == MacOS.EVFILT_WRITE && (change.Flags & EV_ADD) != 0 ? EPIPE : 0;
+        Kernel.Misreport = change => change.Filter == MacOS.EVFILT_WRITE && (change.Flags & EV_ADD) != 0 ? Errno.EPIPE : Errno.None;
 
-        Assert.Equal(0, Poller.Open(write, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Open(write, new PollToken(1)));
 
         Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
-        Assert.Equal(EEXIST, Poller.Open(write, new PollToken(2)));
-        Assert.Equal(0, Poller.Close(write, new PollToken(1)));
+        Assert.Equal(Errno.EEXIST, Poller.Open(write, new PollToken(2)));
+        Assert.Equal(Errno.None, Poller.Close(write));
     }
 
     [Fact]
     public void A_filter_that_EPIPE_kept_out_is_not_missed_by_Close()
     {
         (_, Fd write) = Own(Fd.Pipe());
-        Kernel.Refuse = change => change.Filter == MacOS.EVFILT_READ && (change.Flags & EV_ADD) != 0 ? EPIPE : 0;
+        Kernel.Refuse = change => change.Filter == MacOS.EVFILT_READ && (change.Flags & EV_ADD) != 0 ? Errno.EPIPE : Errno.None;
 
-        Assert.Equal(0, Poller.Open(write, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Open(write, new PollToken(1)));
         Assert.Equal(Writable, ReadinessOf(1));
-        Assert.Equal(0, Poller.Close(write, new PollToken(1)));
-        Assert.Equal(ENOENT, Poller.Close(write, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Close(write));
+        Assert.Equal(Errno.ENOENT, Poller.Close(write));
     }
 
     [Theory]
@@ -96,14 +94,14 @@ public sealed class TrapTests : KqueueTest
         (Fd near, Fd far) = Own(Fd.SocketPair());
         far.Write();
         int refused = writeIsRefused ? MacOS.EVFILT_WRITE : MacOS.EVFILT_READ;
-        Kernel.Refuse = change => change.Filter == refused && (change.Flags & EV_ADD) != 0 ? ENOMEM : 0;
+        Kernel.Refuse = change => change.Filter == refused && (change.Flags & EV_ADD) != 0 ? Errno.ENOMEM : Errno.None;
 
-        Assert.Equal(ENOMEM, Poller.Open(near, new PollToken(1)));
+        Assert.Equal(Errno.ENOMEM, Poller.Open(near, new PollToken(1)));
 
         Assert.Empty(PollAll());
         Kernel.Refuse = null;
-        Assert.Equal(ENOENT, Poller.Close(near, new PollToken(1)));
-        Assert.Equal(0, Poller.Open(near, new PollToken(2)));
+        Assert.Equal(Errno.ENOENT, Poller.Close(near));
+        Assert.Equal(Errno.None, Poller.Open(near, new PollToken(2)));
         Assert.Equal(Readable | Writable, ReadinessOf(2));
     }
 
@@ -112,12 +110,12 @@ public sealed class TrapTests : KqueueTest
     {
         Fd fd = OwnEventFd();
         Kernel.InterruptChanges(1);
-        Assert.Equal(0, Poller.Open(fd, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Open(fd, new PollToken(1)));
         Assert.Equal(Writable, ReadinessOf(1));
-        Assert.Equal(EEXIST, Poller.Open(fd, new PollToken(2)));
+        Assert.Equal(Errno.EEXIST, Poller.Open(fd, new PollToken(2)));
 
         Kernel.InterruptChanges(1);
-        Assert.Equal(0, Poller.Close(fd, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Close(fd));
         fd.Signal();
         Assert.Empty(PollAll());
 
@@ -133,7 +131,7 @@ public sealed class TrapTests : KqueueTest
         Assert.Empty(Poll(60 * Second));
 
         OpenQuietly(OwnEventFd(), 1);
-        Assert.Equal(0, Poller.Open(OwnEventFd(), new PollToken(2)));
+        Assert.Equal(Errno.None, Poller.Open(OwnEventFd(), new PollToken(2)));
         Kernel.InterruptWaits(3);
         Assert.Equal(new PollToken(2), Assert.Single(Poll(Blocking)).Token);
 
@@ -159,7 +157,7 @@ public sealed class TrapTests : KqueueTest
         // kqueue would take the new token for the old one's, without a word.
         (Fd near, Fd far) = Own(Fd.SocketPair());
         OpenQuietly(near, 1);
-        for (ulong token = 2; token < 5; token++) Assert.Equal(EEXIST, Poller.Open(near, new PollToken(token)));
+        for (ulong token = 2; token < 5; token++) Assert.Equal(Errno.EEXIST, Poller.Open(near, new PollToken(token)));
         PollAll();
 
         far.Write();
@@ -174,7 +172,7 @@ public sealed class TrapTests : KqueueTest
         nint number = file.SafeFileHandle.DangerousGetHandle();
         Kernel.Trace = (changes, room) => _calls.Add((changes, room));
 
-        Assert.Equal(EPERM, Poller.Open(number, new PollToken(1)));
+        Assert.Equal(Errno.EPERM, Poller.Open(number, new PollToken(1)));
 
         Assert.Empty(_calls);
         byte[] change = new byte[MacOS.EventSize];
@@ -188,12 +186,12 @@ public sealed class TrapTests : KqueueTest
     [Fact]
     public void Another_error_of_a_wait_is_an_exception_that_names_the_call()
     {
-        Kernel.WaitError = EINVAL;
+        Kernel.WaitError = Errno.EINVAL;
 
         NetpollException error = Assert.Throws<NetpollException>(() => Poll(Blocking));
 
-        Assert.Equal(("kevent", EINVAL), (error.Operation, error.Errno));
-        Kernel.WaitError = 0;
+        Assert.Equal(("kevent", Errno.EINVAL), (error.Operation, error.Error));
+        Kernel.WaitError = Errno.None;
         Poller.Break();
         Assert.Empty(Poll(Blocking));
     }
@@ -214,7 +212,7 @@ public sealed class TrapTests : KqueueTest
         Fd fd = OwnEventFd();
         OpenQuietly(fd, 1);
         fd.Signal();
-        Kernel.Alter = found => found with { Flags = EV_ERROR, Data = EBADF };
+        Kernel.Alter = found => found with { Flags = EV_ERROR, Data = Errno.EBADF.Number };
 
         Assert.Equal(new PollEvent(new PollToken(1), Readable | Writable | ReadHangup | Error), Assert.Single(Poll()));
     }

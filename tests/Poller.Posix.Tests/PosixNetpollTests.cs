@@ -21,8 +21,8 @@ public sealed class PosixNetpollTests : LevelTest
         Assert.Empty(Poll());
         Assert.Equal(0, Poller.SetSize);
 
-        Arm(near, 1, PollMode.Read);
-        Arm(other, 2, PollMode.Read);
+        Arm(near, PollMode.Read);
+        Arm(other, PollMode.Read);
         Assert.Empty(Poll());
         Assert.Equal(2, Poller.SetSize);
 
@@ -31,9 +31,9 @@ public sealed class PosixNetpollTests : LevelTest
         Assert.Empty(Poll());
         Assert.Equal(1, Poller.SetSize);
 
-        Arm(near, 1, PollMode.Read);
-        Close(near, 1);
-        Close(other, 2);
+        Arm(near, PollMode.Read);
+        Close(near);
+        Close(other);
         Assert.Empty(Poll());
         Assert.Equal(0, Poller.SetSize);
     }
@@ -44,13 +44,13 @@ public sealed class PosixNetpollTests : LevelTest
         (Fd near, Fd far) = Own(Fd.SocketPair());
         Fd high = near.Duplicate(900); // A number that nobody is handed meanwhile.
         Open(high, 1);
-        Arm(high, 1, PollMode.Read);
+        Arm(high, PollMode.Read);
         high.Dispose();
 
         Assert.Equal(Readable | ReadHangup | Error, ReadinessOf(1));
         AssertQuiet();
         Assert.Equal(1, far.Write());
-        Close(high, 1);
+        Close(high);
     }
 
     [Fact]
@@ -69,7 +69,7 @@ public sealed class PosixNetpollTests : LevelTest
 
         void Round()
         {
-            for (int i = 0; i < Count; i++) Poller.Arm(fds[i], new PollToken((ulong)i), PollMode.ReadWrite);
+            for (int i = 0; i < Count; i++) Poller.Arm(fds[i], PollMode.ReadWrite);
             for (int left = Count; left > 0; left -= Poller.Poll(events, left % 2 == 0 ? 0 : Second)) { }
             Poller.Break();
             Poller.Poll(events, Second);

@@ -226,7 +226,7 @@ public abstract partial class NetpollConformance
             for (int round = 0; round < Rounds; round++)
             {
                 Assert.Equal(1, far.Write());
-                Arm(near, 1, PollMode.Read);
+                Arm(near, PollMode.Read);
                 while (!Poll(Blocking, room: 1 + round % 3).Any(e => e.Readiness.HasFlag(PollReadiness.Readable))) { }
                 Assert.Equal(1, near.Drain());
             }

@@ -64,7 +64,7 @@ public abstract partial class NetpollConformance
         poller.Dispose();
         Assert.Throws<ObjectDisposedException>(() => { Arm(); });
 
-        int Arm() => poller.Arm(near, new PollToken(1), PollMode.Read);
+        Errno Arm() => poller.Arm(near, PollMode.Read);
     }
 
     /// <summary>The poller goes on as it was.</summary>
@@ -136,8 +136,8 @@ public abstract partial class NetpollConformance
         (Fd near, Fd far) = OwnSocketPair();
         near.Fill();
         INetpoll poller = Initialised();
-        Assert.Equal(0, poller.Open(near, new PollToken(1)));
-        if (IsLevel) Assert.Equal(0, poller.Arm(near, new PollToken(1), PollMode.Read));
+        Assert.Equal(Errno.None, poller.Open(near, new PollToken(1)));
+        if (IsLevel) Assert.Equal(Errno.None, poller.Arm(near, PollMode.Read));
         PollEvent[] events = new PollEvent[4];
         Worker thread = Worker.Start("poll until an event", () => Assert.Equal(1, poller.Poll(events, Blocking)));
         thread.AwaitSleep();
@@ -162,7 +162,7 @@ public abstract partial class NetpollConformance
         switch (member)
         {
             case nameof(INetpoll.Open): poller.Open(0, new PollToken(1)); break;
-            case nameof(INetpoll.Close): poller.Close(0, new PollToken(1)); break;
+            case nameof(INetpoll.Close): poller.Close(0); break;
             case nameof(INetpoll.Poll): poller.Poll(new PollEvent[4], 0); break;
             case nameof(INetpoll.Break): poller.Break(); break;
             default: throw new ArgumentOutOfRangeException(nameof(member), member, "a member of INetpoll was expected");

@@ -63,8 +63,8 @@ public abstract partial class NetpollConformance
         (Fd A, Fd B)[] pairs = [.. Enumerable.Range(0, count).Select(_ => OwnSocketPair())];
         for (int i = 0; i < count; i++)
         {
-            Assert.Equal(0, Poller.Open(pairs[i].A, new PollToken((ulong)(2 * i))));
-            Assert.Equal(0, Poller.Open(pairs[i].B, new PollToken((ulong)(2 * i + 1))));
+            Assert.Equal(Errno.None, Poller.Open(pairs[i].A, new PollToken((ulong)(2 * i))));
+            Assert.Equal(Errno.None, Poller.Open(pairs[i].B, new PollToken((ulong)(2 * i + 1))));
         }
         return pairs;
     }
@@ -73,8 +73,8 @@ public abstract partial class NetpollConformance
     {
         for (int i = 0; i < pairs.Length; i++)
         {
-            Arm(pairs[i].A, (ulong)(2 * i), mode);
-            Arm(pairs[i].B, (ulong)(2 * i + 1), mode);
+            Arm(pairs[i].A, mode);
+            Arm(pairs[i].B, mode);
         }
     }
 

@@ -21,7 +21,7 @@ public abstract partial class NetpollConformance
         (Fd near, Fd far) = OwnSocketPair();
         OpenQuietly(near, 1);
 
-        Assert.Equal(LibC.EEXIST, Poller.Open(near, new PollToken(2)));
+        Assert.Equal(Errno.EEXIST, Poller.Open(near, new PollToken(2)));
 
         Assert.Equal(1, far.Write());
         Await(near, 1, PollReadiness.Readable);
@@ -33,15 +33,15 @@ public abstract partial class NetpollConformance
     {
         using FileStream file = File.OpenRead(typeof(NetpollConformance).Assembly.Location);
 
-        Assert.Equal(LibC.EPERM, Poller.Open(file.SafeFileHandle.DangerousGetHandle(), new PollToken(1)));
+        Assert.Equal(Errno.EPERM, Poller.Open(file.SafeFileHandle.DangerousGetHandle(), new PollToken(1)));
     }
 
     /// <summary>The numbers no process has.</summary>
     [Fact]
     public void Open_answers_EBADF_for_what_is_no_descriptor()
     {
-        Assert.Equal(LibC.EBADF, Poller.Open(-1, new PollToken(1)));
-        Assert.Equal(LibC.EBADF, Poller.Open(int.MaxValue, new PollToken(1)));
+        Assert.Equal(Errno.EBADF, Poller.Open(-1, new PollToken(1)));
+        Assert.Equal(Errno.EBADF, Poller.Open(int.MaxValue, new PollToken(1)));
     }
 
     /// <summary>A descriptor that was closed before it was opened here.</summary>
@@ -53,11 +53,11 @@ public abstract partial class NetpollConformance
         {
             Fd fd = near.Duplicate(atLeast);
             fd.Dispose();
-            int errno = Poller.Open(fd, new PollToken(1));
+            Errno errno = Poller.Open(fd, new PollToken(1));
 
             // The process's other threads open descriptors too: the answer counts when nobody has the number after it.
             if (Fd.Exists(fd.Number)) continue;
-            Assert.Equal(LibC.EBADF, errno);
+            Assert.Equal(Errno.EBADF, errno);
             return;
         }
     }
@@ -69,10 +69,10 @@ public abstract partial class NetpollConformance
         (Fd near, _) = OwnSocketPair();
         nint wide = unchecked((nint)((1L << 32) | (uint)near.Number));
 
-        Assert.Equal(LibC.EBADF, Poller.Open(wide, new PollToken(1)));
-        Assert.Equal(0, Poller.Open(near, new PollToken(1)));
-        Assert.NotEqual(0, Poller.Close(wide, new PollToken(1)));
-        Assert.Equal(0, Poller.Close(near, new PollToken(1)));
+        Assert.Equal(Errno.EBADF, Poller.Open(wide, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Open(near, new PollToken(1)));
+        Assert.NotEqual(Errno.None, Poller.Close(wide));
+        Assert.Equal(Errno.None, Poller.Close(near));
     }
 
     /// <summary>Never registered, and no longer registered.</summary>
@@ -80,17 +80,17 @@ public abstract partial class NetpollConformance
     public void Close_answers_ENOENT_for_a_descriptor_that_is_not_registered()
     {
         (Fd near, _) = OwnSocketPair();
-        Assert.Equal(LibC.ENOENT, Poller.Close(near, new PollToken(1)));
+        Assert.Equal(Errno.ENOENT, Poller.Close(near));
 
         OpenQuietly(near, 1);
-        Assert.Equal(0, Poller.Close(near, new PollToken(1)));
-        Assert.Equal(LibC.ENOENT, Poller.Close(near, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Close(near));
+        Assert.Equal(Errno.ENOENT, Poller.Close(near));
     }
 
     /// <summary>ENOENT or EBADF: both are true.</summary>
     [Fact]
     public void Close_answers_an_errno_for_what_is_no_descriptor() =>
-        Assert.Contains(Poller.Close(-1, new PollToken(1)), (int[])[LibC.ENOENT, LibC.EBADF]);
+        Assert.Contains(Poller.Close(-1), (Errno[])[Errno.ENOENT, Errno.EBADF]);
 
     /// <summary>The one token that is not the user's is refused, and named.</summary>
     [Fact]
@@ -101,7 +101,7 @@ public abstract partial class NetpollConformance
         ArgumentException error = Assert.Throws<ArgumentException>("token", () => { Poller.Open(near, PollToken.Wakeup); });
 
         Assert.Contains(PollToken.Wakeup.ToString(), error.Message, StringComparison.Ordinal);
-        Assert.Equal(LibC.ENOENT, Poller.Close(near, PollToken.Wakeup));
+        Assert.Equal(Errno.ENOENT, Poller.Close(near));
     }
 
     /// <summary>A backend carries a token unread.</summary>
@@ -127,14 +127,14 @@ public abstract partial class NetpollConformance
         (Fd near, Fd far) = OwnSocketPair();
         OpenQuietly(near, 1);
         far.Write();
-        Arm(near, 1, PollMode.ReadWrite);
+        Arm(near, PollMode.ReadWrite);
 
-        Assert.Equal(0, Poller.Close(near, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Close(near));
         Assert.Empty(PollAll());
 
-        Assert.Equal(0, Poller.Open(near, new PollToken(2)));
+        Assert.Equal(Errno.None, Poller.Open(near, new PollToken(2)));
         if (IsLevel) Assert.Empty(PollAll()); // What the first one armed is forgotten.
-        Arm(near, 2, PollMode.ReadWrite);
+        Arm(near, PollMode.ReadWrite);
         Assert.Equal(PollReadiness.Readable | PollReadiness.Writable, ReadinessOf(2));
     }
 
@@ -160,11 +160,11 @@ public abstract partial class NetpollConformance
         (Fd near, Fd far) = OwnSocketPair();
         near.Fill();
         OpenQuietly(near, 1);
-        Assert.Equal(0, other.Open(near, new PollToken(2)));
-        if (IsLevel) Assert.Equal(0, other.Arm(near, new PollToken(2), PollMode.Read));
+        Assert.Equal(Errno.None, other.Open(near, new PollToken(2)));
+        if (IsLevel) Assert.Equal(Errno.None, other.Arm(near, PollMode.Read));
 
         far.Write();
-        Arm(near, 1, PollMode.Read);
+        Arm(near, PollMode.Read);
 
         PollEvent[] events = new PollEvent[4];
         Assert.Equal(1, other.Poll(events, 0));
@@ -182,14 +182,14 @@ public abstract partial class NetpollConformance
         OpenQuietly(duplicate, 2);
 
         far.Write();
-        Arm(near, 1, PollMode.Read);
-        Arm(duplicate, 2, PollMode.Read);
+        Arm(near, PollMode.Read);
+        Arm(duplicate, PollMode.Read);
         Assert.Equal<ulong>([1, 2], PollAll().Select(e => e.Token.Value).Distinct().Order());
 
-        Assert.Equal(0, Poller.Close(near, new PollToken(1)));
+        Assert.Equal(Errno.None, Poller.Close(near));
         near.Drain();
         far.Write();
-        Arm(duplicate, 2, PollMode.Read);
+        Arm(duplicate, PollMode.Read);
         Assert.Equal(PollReadiness.Readable, ReadinessOf(2) & PollReadiness.Readable);
     }
 

@@ -29,7 +29,7 @@ public abstract partial class NetpollConformance
     {
         (Fd near, Fd far) = OwnSocketPair();
         OpenQuietly(near, 1);
-        Arm(near, 1, PollMode.Read);
+        Arm(near, PollMode.Read);
         (Worker thread, List<PollEvent> events) = StartPoll(600 * Second);
 
         far.Write();
@@ -95,7 +95,7 @@ public abstract partial class NetpollConformance
         {
             while (received < 200)
             {
-                Arm(near, 1, PollMode.Read);
+                Arm(near, PollMode.Read);
                 Poll(received % 2 == 0 ? Blocking : 10 * Second);
                 received += near.Drain();
             }

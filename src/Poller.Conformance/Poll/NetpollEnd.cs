@@ -69,8 +69,8 @@ internal sealed class NetpollEnd(int index, ChannelKind kind)
     /// <summary>A write returned so many bytes, or the errno below zero.</summary>
     public void Wrote(int result)
     {
-        if (result == -LibC.EAGAIN) Write.IsBlocked = true;
-        else if (result < 0 && kind == ChannelKind.Tcp && !(WriteIsShut && result == -LibC.EPIPE)) IsReset = true;
+        if (result == -Errno.EAGAIN.Number) Write.IsBlocked = true;
+        else if (result < 0 && kind == ChannelKind.Tcp && !(WriteIsShut && result == -Errno.EPIPE.Number)) IsReset = true;
         if (result <= 0) return;
 
         Write.IsBlocked = false;
@@ -90,10 +90,10 @@ internal sealed class NetpollEnd(int index, ChannelKind kind)
         if (result > 0) Waiting = Math.Max(0, Waiting - result);
 
         // A TCP socket whose read side was shut may answer for what it was sent with a reset, or not: the first call after it is told.
-        if (result < 0 && result != -LibC.EAGAIN) IsReset = true;
+        if (result < 0 && result != -Errno.EAGAIN.Number) IsReset = true;
 
         // The reader knows now that there is nothing: what is still on its way will be an edge. Where there is an end, its report is one.
-        bool isDrained = result == -LibC.EAGAIN || (result > 0 && result < asked && !HasEnd);
+        bool isDrained = result == -Errno.EAGAIN.Number || (result > 0 && result < asked && !HasEnd);
         if (isDrained) Read.IsReady = Read.IsOwed = false;
     }
 

@@ -99,7 +99,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
                 while ((last = Write(end, int.MaxValue)) > 0) filled += last;
 
                 // A pipe takes single bytes where it refuses a page.
-                while (last == -LibC.EAGAIN && _model.Ends[end].Kind == ChannelKind.Pipe && Write(end, 1) > 0) filled++;
+                while (last == -Errno.EAGAIN.Number && _model.Ends[end].Kind == ChannelKind.Pipe && Write(end, 1) > 0) filled++;
                 Note(filled, last);
                 break;
             case NetpollCommand.Read(int end, int count) when Live(end, e => e.CanRead):
@@ -133,7 +133,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
                 break;
             case NetpollCommand.Arm(int end, PollMode mode) when Live(end, e => e.Token is not null):
                 NetpollEnd armed = _model.Ends[end];
-                Expect($"Arm({mode}) of {armed}", 0, Call("Arm", () => _poller.Arm(_fds[end]!, armed.Token!.Value, mode)));
+                Expect($"Arm({mode}) of {armed}", Errno.None, Call("Arm", () => _poller.Arm(_fds[end]!, mode)));
                 _model.Armed(armed, mode);
                 break;
             case NetpollCommand.Poll(int room, int microseconds):
@@ -202,7 +202,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
         NetpollEnd end = _model.Ends[index];
         PollToken token = _model.NextToken(end);
         Observe();
-        Expect($"Open of {end}", end.Token is null ? 0 : LibC.EEXIST, Call("Open", () => _poller.Open(_fds[index]!, token)));
+        Expect($"Open of {end}", end.Token is null ? Errno.None : Errno.EEXIST, Call("Open", () => _poller.Open(_fds[index]!, token)));
         if (end.Token is not null) return;
         _model.Opened(end);
         Note($"token {token}");
@@ -211,8 +211,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
     private void Close(int index)
     {
         NetpollEnd end = _model.Ends[index];
-        PollToken token = end.Token ?? _model.NextToken(end);
-        Expect($"Close of {end}", end.Token is null ? LibC.ENOENT : 0, Call("Close", () => _poller.Close(_fds[index]!, token)));
+        Expect($"Close of {end}", end.Token is null ? Errno.ENOENT : Errno.None, Call("Close", () => _poller.Close(_fds[index]!)));
         if (end.Token is not null) _model.Closed(end);
     }
 
@@ -356,10 +355,10 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
         return 0;
     });
 
-    private void Expect(string what, int expected, int errno)
+    private void Expect(string what, Errno expected, Errno errno)
     {
-        Note(errno == 0 ? "0" : $"errno {errno}");
-        if (errno != expected) throw new ModelViolation($"{what} answered errno {errno}; {expected} was expected", _model.Describe());
+        Note($"{errno}");
+        if (errno != expected) throw new ModelViolation($"{what} answered {errno}; {expected} was expected", _model.Describe());
     }
 
     private void Begin(int number, string command)
@@ -380,9 +379,9 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
         lock (_trace) _trace[^1] += " → " + outcome;
     }
 
-    private void Note(int result) => Note(result >= 0 ? $"{result}" : $"errno {-result}");
+    private void Note(int result) => Note(result >= 0 ? $"{result}" : $"{new Errno(-result)}");
 
-    private void Note(int total, int last) => Note($"{total}, then {(last == 0 ? "the end" : $"errno {-last}")}");
+    private void Note(int total, int last) => Note($"{total}, then {(last == 0 ? "the end" : $"{new Errno(-last)}")}");
 
     private string Describe(PollEvent e) =>
         $"{e.Readiness} under {e.Token}" + (_model.Ends.FirstOrDefault(end => end.Token == e.Token) is { } end ? $" ({end})" : " (nobody's)");

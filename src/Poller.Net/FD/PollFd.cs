@@ -178,7 +178,7 @@ internal abstract partial class PollFd : IDisposable
         }
         catch (NetpollException e)
         {
-            return new Errno(e.Errno);
+            return e.Error;
         }
     }
 
@@ -450,6 +450,6 @@ internal abstract partial class PollFd : IDisposable
         // close(2) frees the descriptor whatever it returns; EBADF says that someone else had closed it.
         if (result != Errno.EBADF) return;
         string operation = $"close fd {Fd}";
-        _loop?.Report(operation, new NetpollException(operation, Errno.EBADF.Number, "it was closed elsewhere"));
+        _loop?.Report(operation, new NetpollException(operation, Errno.EBADF, "it was closed elsewhere"));
     }
 }

@@ -139,7 +139,7 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
             }
             catch (NetpollException e)
             {
-                Complete(new Errno(e.Errno));
+                Complete(e.Error);
                 return;
             }
             switch (park)

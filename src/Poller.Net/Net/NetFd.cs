@@ -92,7 +92,7 @@ internal class NetFd : PollFd
             }
             catch (NetpollException e)
             {
-                throw NetOpException.Refused("dial", network.Name, null, remote, SocketErrors.ToException(new Errno(e.Errno)), e.Message);
+                throw NetOpException.Refused("dial", network.Name, null, remote, SocketErrors.ToException(e.Error), e.Message);
             }
             if (pending)
             {

@@ -57,7 +57,7 @@ internal sealed class NetListenFd : NetFd
         catch (NetpollException e)
         {
             if (listener is null) api.Close(fd);
-            throw NetOpException.Refused("listen", network.Name, local, null, SocketErrors.ToException(new Errno(e.Errno)), e.Message);
+            throw NetOpException.Refused("listen", network.Name, local, null, SocketErrors.ToException(e.Error), e.Message);
         }
         catch when (listener is null)
         {
@@ -147,8 +147,7 @@ internal sealed class NetListenFd : NetFd
         catch (NetpollException e)
         {
             // The poller is full (epoll_ctl(2): max_user_watches). This connection is lost, those that are established are not.
-            Errno errno = new(e.Errno);
-            return errno == Errno.ENOSPC ? Errno.ENOMEM : errno;
+            return e.Error == Errno.ENOSPC ? Errno.ENOMEM : e.Error;
         }
         catch (ObjectDisposedException)
         {

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using Poller.Abstractions;
 
@@ -23,16 +24,28 @@ internal sealed class FaultyFactory(INetpollFactory inner, Func<INetpoll, Faulty
 /// <summary>No fault yet.</summary>
 internal abstract class FaultyPoller(INetpoll inner) : INetpoll
 {
+    private readonly ConcurrentDictionary<nint, PollToken> _tokens = new();
+
     protected INetpoll Inner => inner;
     public string Name => inner.Name;
     public PollTrigger Trigger => inner.Trigger;
     public void Init() => inner.Init();
-    public virtual int Open(nint fd, PollToken token) => inner.Open(fd, token);
-    public virtual int Close(nint fd, PollToken token) => inner.Close(fd, token);
-    public virtual int Arm(nint fd, PollToken token, PollMode mode) => inner.Arm(fd, token, mode);
+
+    public virtual Errno Open(nint fd, PollToken token)
+    {
+        Errno error = inner.Open(fd, token);
+        if (error == Errno.None) _tokens[fd] = token;
+        return error;
+    }
+
+    public virtual Errno Close(nint fd) => inner.Close(fd);
+    public virtual Errno Arm(nint fd, PollMode mode) => inner.Arm(fd, mode);
     public virtual int Poll(Span<PollEvent> events, long delay) => inner.Poll(events, delay);
     public virtual void Break() => inner.Break();
     public void Dispose() => inner.Dispose();
+
+    /// <summary>What the descriptor was opened under last.</summary>
+    protected PollToken TokenOf(nint fd) => _tokens[fd];
 }
 
 /// <summary>Takes one event in a thousand for itself.</summary>
@@ -66,11 +79,11 @@ internal sealed class DeliversAStaleToken(INetpoll inner) : FaultyPoller(inner)
 {
     private PollToken? _stale;
 
-    public override int Close(nint fd, PollToken token)
+    public override Errno Close(nint fd)
     {
-        int errno = Inner.Close(fd, token);
-        if (errno == 0) _stale = token;
-        return errno;
+        Errno error = base.Close(fd);
+        if (error == Errno.None) _stale = TokenOf(fd);
+        return error;
     }
 
     public override int Poll(Span<PollEvent> events, long delay)
@@ -150,10 +163,10 @@ internal sealed class RepeatsItself(INetpoll inner) : FaultyPoller(inner)
 {
     private PollEvent? _latest;
 
-    public override int Close(nint fd, PollToken token)
+    public override Errno Close(nint fd)
     {
-        if (_latest?.Token == token) _latest = null;
-        return Inner.Close(fd, token);
+        if (_latest is { } latest && latest.Token == TokenOf(fd)) _latest = null;
+        return base.Close(fd);
     }
 
     public override int Poll(Span<PollEvent> events, long delay)
@@ -168,19 +181,17 @@ internal sealed class RepeatsItself(INetpoll inner) : FaultyPoller(inner)
 /// <summary>Answers Open of a registered descriptor with success, and takes its new token.</summary>
 internal sealed class OpensTwice(INetpoll inner) : FaultyPoller(inner)
 {
-    private const int EEXIST = 17;
-
-    public override int Open(nint fd, PollToken token)
+    public override Errno Open(nint fd, PollToken token)
     {
-        int errno = Inner.Open(fd, token);
-        return errno == EEXIST ? 0 : errno;
+        Errno error = Inner.Open(fd, token);
+        return error == Errno.EEXIST ? Errno.None : error;
     }
 }
 
 /// <summary>Arms both directions where one is asked for.</summary>
 internal sealed class ArmsBoth(INetpoll inner) : FaultyPoller(inner)
 {
-    public override int Arm(nint fd, PollToken token, PollMode mode) => Inner.Arm(fd, token, PollMode.ReadWrite);
+    public override Errno Arm(nint fd, PollMode mode) => Inner.Arm(fd, PollMode.ReadWrite);
 }
 
 /// <summary>Reports what was armed as if it were ready.</summary>
@@ -188,17 +199,17 @@ internal sealed class ReportsWhatIsNotReady(INetpoll inner) : FaultyPoller(inner
 {
     private PollEvent? _armed;
 
-    public override int Close(nint fd, PollToken token)
+    public override Errno Close(nint fd)
     {
-        if (_armed?.Token == token) _armed = null;
-        return Inner.Close(fd, token);
+        if (_armed is { } armed && armed.Token == TokenOf(fd)) _armed = null;
+        return base.Close(fd);
     }
 
-    public override int Arm(nint fd, PollToken token, PollMode mode)
+    public override Errno Arm(nint fd, PollMode mode)
     {
-        int errno = Inner.Arm(fd, token, mode);
-        if (errno == 0) _armed = new PollEvent(token, (PollReadiness)(int)mode);
-        return errno;
+        Errno error = Inner.Arm(fd, mode);
+        if (error == Errno.None) _armed = new PollEvent(TokenOf(fd), (PollReadiness)(int)mode);
+        return error;
     }
 
     public override int Poll(Span<PollEvent> events, long delay)
@@ -220,7 +231,7 @@ internal sealed class Throws(INetpoll inner) : FaultyPoller(inner)
     public override int Poll(Span<PollEvent> events, long delay)
     {
         int count = Inner.Poll(events, delay);
-        return count < 2 ? count : throw new NetpollException("poll", 14);
+        return count < 2 ? count : throw new NetpollException("poll", Errno.ENOMEM);
     }
 }
 

@@ -21,11 +21,11 @@ internal sealed class FakeNetpoll : INetpoll
 
     public void Init() { }
 
-    public int Open(nint fd, PollToken token) => 0;
+    public Errno Open(nint fd, PollToken token) => Errno.None;
 
-    public int Close(nint fd, PollToken token) => 0;
+    public Errno Close(nint fd) => Errno.None;
 
-    public int Arm(nint fd, PollToken token, PollMode mode) => throw new InvariantException("Arm was called on an edge-triggered backend.");
+    public Errno Arm(nint fd, PollMode mode) => throw new InvariantException("Arm was called on an edge-triggered backend.");
 
     /// <summary>Readiness, which the next poll finds.</summary>
     public void Deliver(PollEvent found)

@@ -1,11 +1,13 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
+using Poller.Abstractions;
 
 namespace Poller.Kqueue.Tests;
 
 /// <summary>
-/// A BSD kernel for a poller on Linux: kqueues over real descriptors. It speaks in the layout and the numbers of one platform.
+/// A BSD kernel for a poller on Linux: kqueues over real descriptors. It speaks in the layout and the numbers of one platform,
+/// and in the errors of the system that it runs on, as a kernel does.
 /// </summary>
 /// <remarks>
 /// What it cannot do: tell a socket's error without taking it from the socket, as the BSDs do in fflags; so it says
@@ -28,19 +30,19 @@ internal sealed class EmulatedKernel(KqueuePlatform platform) : IKqueueApi
     public bool HasUserFilter { get; init; } = true;
 
     /// <summary>Refuses a change with an errno, where it gives one.</summary>
-    public Func<KEvent, int>? Refuse { get; set; }
+    public Func<KEvent, Errno>? Refuse { get; set; }
 
     /// <summary>Has a change made and an errno answered all the same, where it gives one.</summary>
-    public Func<KEvent, int>? Misreport { get; set; }
+    public Func<KEvent, Errno>? Misreport { get; set; }
 
-    /// <summary>What kqueue answers, unless 0.</summary>
-    public int KqueueError { get; set; }
+    /// <summary>What kqueue is refused with, unless none.</summary>
+    public Errno KqueueError { get; set; }
 
-    /// <summary>What pipe answers, unless 0.</summary>
-    public int PipeError { get; set; }
+    /// <summary>What pipe is refused with, unless none.</summary>
+    public Errno PipeError { get; set; }
 
-    /// <summary>What a wait answers, unless 0.</summary>
-    public int WaitError { get; set; }
+    /// <summary>What a wait is refused with, unless none.</summary>
+    public Errno WaitError { get; set; }
 
     /// <summary>False is a kernel that does not know EV_RECEIPT.</summary>
     public bool HasReceipts { get; set; } = true;
@@ -64,7 +66,7 @@ internal sealed class EmulatedKernel(KqueuePlatform platform) : IKqueueApi
 
     public int Kqueue()
     {
-        if (KqueueError != 0) return -KqueueError;
+        if (KqueueError != Errno.None) return -KqueueError.Number;
         EmulatedKqueue kqueue = new(this);
         if (kqueue.Error != 0) return -kqueue.Error;
         _kqueues[kqueue.Number] = kqueue;
@@ -80,29 +82,29 @@ internal sealed class EmulatedKernel(KqueuePlatform platform) : IKqueueApi
             for (int i = 0; i < count; i++) wanted[i] = KEvents.Read(changes, i, platform.Layout);
             Trace(wanted, room);
         }
-        if (!_kqueues.TryGetValue(kq, out EmulatedKqueue? kqueue)) return -KqueuePlatform.EBADF;
+        if (!_kqueues.TryGetValue(kq, out EmulatedKqueue? kqueue)) return -Errno.EBADF.Number;
 
         int answered = 0;
         for (int i = 0; i < count; i++)
         {
             KEvent change = KEvents.Read(changes, i, platform.Layout);
             if ((change.Fflags & KqueuePlatform.NOTE_TRIGGER) != 0) Interlocked.Increment(ref _triggers);
-            int errno = Refuse?.Invoke(change) ?? 0;
-            if (errno == 0)
+            Errno errno = Refuse?.Invoke(change) ?? Errno.None;
+            if (errno == Errno.None)
             {
                 errno = kqueue.Apply(change);
-                if (Misreport?.Invoke(change) is { } other and not 0) errno = other;
+                if (Misreport?.Invoke(change) is { } other && other != Errno.None) errno = other;
             }
             bool receipt = HasReceipts && (change.Flags & KqueuePlatform.EV_RECEIPT) != 0;
-            if (errno == 0 && !receipt) continue;
-            KEvent answer = change with { Flags = change.Flags | KqueuePlatform.EV_ERROR, Data = errno };
+            if (errno == Errno.None && !receipt) continue;
+            KEvent answer = change with { Flags = change.Flags | KqueuePlatform.EV_ERROR, Data = errno.Number };
             if (answered < room) KEvents.Write(events, answered++, platform.Layout, answer);
-            else if (errno != 0) return -errno;
+            else if (errno != Errno.None) return -errno.Number;
         }
-        if (count > 0 && TakeSignal(ref _changeSignals)) return -KqueuePlatform.EINTR;
+        if (count > 0 && TakeSignal(ref _changeSignals)) return -Errno.EINTR.Number;
         if (answered > 0 || room == 0) return answered;
 
-        if (WaitError != 0) return -WaitError;
+        if (WaitError != Errno.None) return -WaitError.Number;
         KEvent[] found = ArrayPool<KEvent>.Shared.Rent(room);
         int result = kqueue.Wait(found.AsSpan(0, room), timeout);
         for (int i = 0; i < result; i++) KEvents.Write(events, i, platform.Layout, Alter?.Invoke(found[i]) ?? found[i]);
@@ -117,23 +119,20 @@ internal sealed class EmulatedKernel(KqueuePlatform platform) : IKqueueApi
 
     public int Pipe(out int read, out int write)
     {
-        if (PipeError == 0) return LinuxKernel.Pipe(out read, out write);
+        if (PipeError == Errno.None) return LinuxKernel.Pipe(out read, out write);
         read = write = -1;
-        return -PipeError;
+        return -PipeError.Number;
     }
 
-    public int Read(int fd, Span<byte> buffer) => OfPlatform(LinuxKernel.Read(fd, buffer));
+    public int Read(int fd, Span<byte> buffer) => LinuxKernel.Read(fd, buffer);
 
     public int Write(int fd, ReadOnlySpan<byte> buffer)
     {
         Interlocked.Increment(ref _triggers);
-        return OfPlatform(LinuxKernel.Write(fd, buffer));
+        return LinuxKernel.Write(fd, buffer);
     }
 
     public int Close(int fd) => _kqueues.TryRemove(fd, out EmulatedKqueue? kqueue) ? kqueue.Close() : LinuxKernel.Close(fd);
-
-    // The only number that is not the same everywhere and comes here.
-    private int OfPlatform(int result) => result == -LinuxKernel.EAGAIN ? -platform.EAGAIN : result;
 
     private static bool TakeSignal(ref int signals)
     {

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics;
+using Poller.Abstractions;
 using static Poller.Kqueue.KqueuePlatform;
 
 namespace Poller.Kqueue.Tests;
@@ -62,14 +63,14 @@ internal sealed class EmulatedKqueue
         return 0;
     }
 
-    /// <summary>Makes one change. 0 or the errno.</summary>
-    public int Apply(in KEvent change)
+    /// <summary>Makes one change.</summary>
+    public Errno Apply(in KEvent change)
     {
         lock (_lock)
         {
             if (change.Filter == _platform.EVFILT_USER && _kernel.HasUserFilter) return ApplyToUser(change);
-            if (EpollOf(change.Filter) is null) return EINVAL;
-            return change.Ident > int.MaxValue ? EBADF : ApplyToDescriptor(change);
+            if (EpollOf(change.Filter) is null) return Errno.EINVAL;
+            return change.Ident > int.MaxValue ? Errno.EBADF : ApplyToDescriptor(change);
         }
     }
 
@@ -79,7 +80,7 @@ internal sealed class EmulatedKqueue
         long start = Stopwatch.GetTimestamp();
         while (true)
         {
-            if (_kernel.TakeSignal()) return -EINTR;
+            if (_kernel.TakeSignal()) return -Errno.EINTR.Number;
             int count = Collect(events);
             if (count > 0 || timeout == 0) return count;
 
@@ -89,25 +90,25 @@ internal sealed class EmulatedKqueue
         }
     }
 
-    private int ApplyToUser(in KEvent change)
+    private Errno ApplyToUser(in KEvent change)
     {
         (nuint, int) key = (change.Ident, change.Filter);
         if (!_knotes.TryGetValue(key, out Knote? knote))
         {
-            if ((change.Flags & EV_ADD) == 0) return ENOENT;
+            if ((change.Flags & EV_ADD) == 0) return Errno.ENOENT;
             _knotes[key] = knote = new Knote(++_lastId, change.Ident, change.Filter, change.Flags);
         }
         if ((change.Flags & EV_DELETE) != 0)
         {
             Remove(knote);
-            return 0;
+            return Errno.None;
         }
         knote.Udata = change.Udata;
         if ((change.Fflags & NOTE_TRIGGER) != 0) Activate(knote);
-        return 0;
+        return Errno.None;
     }
 
-    private int ApplyToDescriptor(in KEvent change)
+    private Errno ApplyToDescriptor(in KEvent change)
     {
         int fd = (int)change.Ident, result;
         (nuint, int) key = (change.Ident, change.Filter);
@@ -116,44 +117,44 @@ internal sealed class EmulatedKqueue
         {
             ulong id = ++_lastId;
             result = _kernel.Mode(fd, out uint mode);
-            if (result < 0) return -result;
+            if (result < 0) return new Errno(-result);
             bool isSocket = (mode & S_IFMT) == 0xc000;
-            if (change.Filter == _platform.EVFILT_EXCEPT && (!isSocket || change.Fflags != _platform.NOTE_OOB)) return EINVAL;
+            if (change.Filter == _platform.EVFILT_EXCEPT && (!isSocket || change.Fflags != _platform.NOTE_OOB)) return Errno.EINVAL;
             Knote added = new(id, change.Ident, change.Filter, change.Flags) { Udata = change.Udata, IsSocket = isSocket };
             result = LinuxKernel.Control(EpollOf(added), LinuxKernel.Add, fd, MaskOf(added), id);
-            if (result == -EEXIST)
+            if (result == -Errno.EEXIST.Number)
             {
                 if (knote is not null) return Modify(knote, change.Udata);
 
                 // It was closed, and came back under its number.
                 result = LinuxKernel.Control(EpollOf(added), LinuxKernel.Modify, fd, MaskOf(added), id);
             }
-            if (result < 0 && result != -EPERM) return -result;
+            if (result < 0 && result != -Errno.EPERM.Number) return new Errno(-result);
 
             // Where there was one, its descriptor has been closed since. A file (EPERM) is always ready.
             if (knote is not null) Remove(knote);
             _knotes[key] = _byId[id] = added;
-            if (result == -EPERM) Activate(added);
-            return 0;
+            if (result == -Errno.EPERM.Number) Activate(added);
+            return Errno.None;
         }
 
-        if (knote is null) return _kernel.Mode(fd, out _) < 0 ? EBADF : ENOENT;
+        if (knote is null) return _kernel.Mode(fd, out _) < 0 ? Errno.EBADF : Errno.ENOENT;
         if ((change.Flags & EV_DELETE) != 0)
         {
             Remove(knote);
             result = LinuxKernel.Control(EpollOf(knote), LinuxKernel.Delete, fd, 0, 0);
-            return result == -EPERM ? 0 : -result;
+            return result == -Errno.EPERM.Number ? Errno.None : new Errno(-result);
         }
         if (IsAlive(knote)) return Modify(knote, change.Udata);
         Remove(knote);
-        return _kernel.Mode(fd, out _) < 0 ? EBADF : ENOENT;
+        return _kernel.Mode(fd, out _) < 0 ? Errno.EBADF : Errno.ENOENT;
     }
 
     // FreeBSD takes the udata of every change, and looks anew whether the filter is ready.
-    private int Modify(Knote knote, ulong udata)
+    private Errno Modify(Knote knote, ulong udata)
     {
         knote.Udata = udata;
-        return -LinuxKernel.Control(EpollOf(knote), LinuxKernel.Modify, (int)knote.Ident, MaskOf(knote), knote.Id);
+        return new Errno(-LinuxKernel.Control(EpollOf(knote), LinuxKernel.Modify, (int)knote.Ident, MaskOf(knote), knote.Id));
     }
 
     private void Activate(Knote knote)
@@ -233,7 +234,7 @@ internal sealed class EmulatedKqueue
         int epoll = EpollOf(knote), fd = (int)knote.Ident;
         int result = LinuxKernel.Control(epoll, LinuxKernel.Add, fd, 0, 0);
         if (result == 0) LinuxKernel.Control(epoll, LinuxKernel.Delete, fd, 0, 0);
-        return result == -EEXIST;
+        return result == -Errno.EEXIST.Number;
     }
 
     private int? EpollOf(int filter) =>

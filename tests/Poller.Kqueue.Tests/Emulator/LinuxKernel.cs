@@ -6,8 +6,6 @@ namespace Poller.Kqueue.Tests;
 /// <summary>What the emulator stands on. Each call returns its result, or the errno below zero.</summary>
 internal static unsafe partial class LinuxKernel
 {
-    public const int EAGAIN = 11;
-
     public const uint In = 0x001, Urgent = 0x002, Out = 0x004, Error = 0x008, HangUp = 0x010, ReadHangUp = 0x2000, EdgeTriggered = 1u << 31;
     public const int Add = 1, Delete = 2, Modify = 3;
 

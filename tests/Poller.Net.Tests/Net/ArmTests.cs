@@ -15,7 +15,7 @@ public sealed class ArmTests
         NetStack net = new(poller);
         (TcpConn client, TcpConn server) = await PairAsync(net);
 
-        backend.OnArm = static () => Errno.EBADF.Number;
+        backend.OnArm = static () => Errno.EBADF;
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[8]));
         Assert.Equal((SocketError.OperationAborted, "read"), (e.SocketErrorCode, e.Operation));
 
@@ -39,7 +39,7 @@ public sealed class ArmTests
         {
             poller.Dispose();
             Assert.True(backend.Disposed.Wait(Fixture.Patience), "the loop did not end.");
-            return 0;
+            return Errno.None;
         };
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[8]));
         Assert.True(e.IsClosed, e.Message);
@@ -64,15 +64,15 @@ public sealed class ArmTests
 
         public void Init() => inner.Init();
 
-        public int Open(nint fd, PollToken token) => inner.Open(fd, token);
+        public Errno Open(nint fd, PollToken token) => inner.Open(fd, token);
 
-        public int Close(nint fd, PollToken token) => inner.Close(fd, token);
+        public Errno Close(nint fd) => inner.Close(fd);
 
-        public int Arm(nint fd, PollToken token, PollMode mode)
+        public Errno Arm(nint fd, PollMode mode)
         {
-            if (factory.OnArm?.Invoke() is int errno and not 0) return errno;
+            if (factory.OnArm?.Invoke() is { } error && error != Errno.None) return error;
             ObjectDisposedException.ThrowIf(factory.Disposed.IsSet, this);
-            return inner.Trigger == PollTrigger.Level ? inner.Arm(fd, token, mode) : 0;
+            return inner.Trigger == PollTrigger.Level ? inner.Arm(fd, mode) : Errno.None;
         }
 
         public int Poll(Span<PollEvent> events, long delay) => inner.Poll(events, delay);
@@ -88,7 +88,7 @@ public sealed class ArmTests
         public sealed class Factory : INetpollFactory
         {
             /// <summary>Called before each Arm: 0, or the errno it is refused with.</summary>
-            public Func<int>? OnArm { get; set; }
+            public Func<Errno>? OnArm { get; set; }
 
             public ManualResetEventSlim Disposed { get; } = new();
 

@@ -19,12 +19,12 @@ internal sealed class FullPoll : INetpoll
 
     public void Init() => _inner.Init();
 
-    public int Open(nint fd, PollToken token) =>
-        Volatile.Read(ref _factory.Refusals) > 0 && Interlocked.Decrement(ref _factory.Refusals) >= 0 ? Errno.ENOSPC.Number : _inner.Open(fd, token);
+    public Errno Open(nint fd, PollToken token) =>
+        Volatile.Read(ref _factory.Refusals) > 0 && Interlocked.Decrement(ref _factory.Refusals) >= 0 ? Errno.ENOSPC : _inner.Open(fd, token);
 
-    public int Close(nint fd, PollToken token) => _inner.Close(fd, token);
+    public Errno Close(nint fd) => _inner.Close(fd);
 
-    public int Arm(nint fd, PollToken token, PollMode mode) => _inner.Arm(fd, token, mode);
+    public Errno Arm(nint fd, PollMode mode) => _inner.Arm(fd, mode);
 
     public int Poll(Span<PollEvent> events, long delay) => _inner.Poll(events, delay);
 

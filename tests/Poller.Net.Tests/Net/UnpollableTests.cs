@@ -16,7 +16,7 @@ public sealed class UnpollableTests
             using SafeFileHandle file = File.OpenHandle(path);
             nint fd = file.DangerousGetHandle();
             NetpollException e = Assert.Throws<NetpollException>(() => fixture.Poller.NextLoop().Open(fd));
-            Assert.Equal(Errno.EPERM.Number, e.Errno);
+            Assert.Equal(Errno.EPERM, e.Error);
             Assert.StartsWith($"{TestBackend.Factory.Name} open fd {fd}: ", e.Message, StringComparison.Ordinal);
             Assert.EndsWith(
                 "it cannot be polled (regular files and directories cannot); a socket, a pipe, a terminal or the like was expected",
@@ -36,7 +36,7 @@ public sealed class UnpollableTests
         foreach (nint fd in (nint[])[-1, int.MaxValue])
         {
             NetpollException e = Assert.Throws<NetpollException>(() => fixture.Poller.NextLoop().Open(fd));
-            Assert.Equal(Errno.EBADF.Number, e.Errno);
+            Assert.Equal(Errno.EBADF, e.Error);
             Assert.EndsWith("an open descriptor was expected", e.Message, StringComparison.Ordinal);
         }
     }
@@ -47,7 +47,7 @@ public sealed class UnpollableTests
         using Fixture fixture = new();
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         NetpollException e = Assert.Throws<NetpollException>(() => fixture.Poller.NextLoop().Open(Raw.FdOf(server)));
-        Assert.Equal(Errno.EEXIST.Number, e.Errno);
+        Assert.Equal(Errno.EEXIST, e.Error);
         Assert.EndsWith("each is opened once", e.Message, StringComparison.Ordinal);
         ValueTask<int> read = server.ReadAsync(new byte[8]);
         client.Write([1]);

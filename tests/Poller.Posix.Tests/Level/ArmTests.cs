@@ -23,13 +23,13 @@ public class ArmTests : LevelTest
         far.Write(2);
         for (int i = 0; i < 5; i++)
         {
-            Arm(near, 1, PollMode.Read);
+            Arm(near, PollMode.Read);
             Assert.Equal(Readable, ReadinessOf(1));
             Assert.Empty(PollAll());
         }
 
         near.Drain();
-        Arm(near, 1, PollMode.Read);
+        Arm(near, PollMode.Read);
         Assert.Empty(PollAll());
         AssertQuiet();
     }
@@ -43,7 +43,7 @@ public class ArmTests : LevelTest
         (Fd near, Fd far) = OpenPair(1);
         far.Write();
 
-        Arm(near, 1, mode);
+        Arm(near, mode);
 
         Assert.Equal(mode, ModeOf(ReadinessOf(1)));
     }
@@ -53,8 +53,8 @@ public class ArmTests : LevelTest
     {
         (Fd near, Fd far) = OpenPair(1);
         int filled = near.Fill();
-        Arm(near, 1, PollMode.Read);
-        Arm(near, 1, PollMode.Write);
+        Arm(near, PollMode.Read);
+        Arm(near, PollMode.Write);
         Assert.Empty(PollAll());
 
         far.Write();
@@ -63,7 +63,7 @@ public class ArmTests : LevelTest
         Assert.Equal(filled, far.Drain());
         Assert.Equal(Writable, ReadinessOf(1));
 
-        Arm(near, 1, PollMode.Write);
+        Arm(near, PollMode.Write);
         Assert.Equal(Writable, ReadinessOf(1));
         AssertQuiet();
     }
@@ -73,10 +73,10 @@ public class ArmTests : LevelTest
     {
         (Fd near, Fd far) = OpenPair(1);
         far.Write();
-        Arm(near, 1, PollMode.ReadWrite);
+        Arm(near, PollMode.ReadWrite);
         Assert.Equal(Readable | Writable, ReadinessOf(1));
 
-        Arm(near, 1, PollMode.Read);
+        Arm(near, PollMode.Read);
 
         Assert.Equal(Readable, ReadinessOf(1));
         Assert.Empty(PollAll());
@@ -86,7 +86,7 @@ public class ArmTests : LevelTest
     public void Arming_again_what_is_armed_is_one_report()
     {
         (Fd near, Fd far) = OpenPair(1);
-        for (int i = 0; i < 3; i++) Arm(near, 1, PollMode.Read);
+        for (int i = 0; i < 3; i++) Arm(near, PollMode.Read);
 
         far.Write();
 
@@ -100,7 +100,7 @@ public class ArmTests : LevelTest
         (Fd near, Fd far) = OpenPair(1);
         far.Write();
 
-        Arm(near, 1, PollMode.None);
+        Arm(near, PollMode.None);
 
         Assert.Empty(PollAll());
     }
@@ -110,10 +110,10 @@ public class ArmTests : LevelTest
     {
         (Fd near, Fd far) = OpenPair(1);
         near.Fill();
-        Arm(near, 1, PollMode.Write);
+        Arm(near, PollMode.Write);
         (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
 
-        Arm(near, 1, PollMode.Read);
+        Arm(near, PollMode.Read);
         far.Write();
         thread.Join();
 
@@ -129,12 +129,12 @@ public class ArmTests : LevelTest
         for (ulong token = 2; token < 200; token++)
         {
             (Fd other, _) = OpenPair(token);
-            Arm(other, token, PollMode.Read);
-            if (token % 3 == 0) Close(other, token);
+            Arm(other, PollMode.Read);
+            if (token % 3 == 0) Close(other);
         }
         Assert.False(thread.HasFinishedWithin(TimeSpan.FromMilliseconds(20)));
 
-        Arm(near, 1, PollMode.Read);
+        Arm(near, PollMode.Read);
         far.Write();
         thread.Join();
         Assert.Equal(new PollToken(1), Assert.Single(events).Token);
@@ -154,8 +154,8 @@ public class ArmTests : LevelTest
                 while (!Volatile.Read(ref stop))
                 {
                     Open(near, (ulong)i);
-                    Arm(near, (ulong)i, PollMode.Read);
-                    Close(near, (ulong)i);
+                    Arm(near, PollMode.Read);
+                    Close(near);
                 }
             }
         }))];
@@ -186,10 +186,10 @@ public class ArmTests : LevelTest
         {
             (Fd near, Fd far) = Fd.SocketPair();
             Open(near, 1);
-            Arm(near, 1, PollMode.Read);
+            Arm(near, PollMode.Read);
             if (i % 2 == 0) loop.AwaitSleep();
 
-            Close(near, 1);
+            Close(near);
             near.Dispose();
 
             Assert.Equal(0, far.Read());

@@ -13,7 +13,7 @@ public class BreakTests : LevelTest
     {
         Poller.Break();
         for (ulong token = 10; token < 15; token++) Open(Own(Fd.TcpSocket()), token); // Hung up, and nobody asked.
-        for (ulong token = 1; token <= 5; token++) Arm(OpenPair(token).Near, token, PollMode.Write);
+        for (ulong token = 1; token <= 5; token++) Arm(OpenPair(token).Near, PollMode.Write);
 
         Assert.Equal<ulong>([1, 2, 3, 4, 5], PollAll(room).Select(e => e.Token.Value).Order());
     }
@@ -25,10 +25,10 @@ public class BreakTests : LevelTest
         for (int i = 0; i < 500; i++)
         {
             (Worker thread, List<PollEvent> events) = StartPoll(Blocking);
-            Arm(near, 1, PollMode.Read);
+            Arm(near, PollMode.Read);
             if (i % 10 == 0) Assert.False(thread.HasFinishedWithin(TimeSpan.FromMilliseconds(2)));
             if (i % 2 == 0) Poller.Break();
-            Close(near, 1);
+            Close(near);
             Open(near, 1);
             if (i % 2 != 0) Poller.Break();
             thread.Join();
@@ -64,16 +64,16 @@ public class BreakTests : LevelTest
                 for (long round = 1; round <= Rounds; round++)
                 {
                     Open(near, (ulong)i);
-                    Arm(near, (ulong)i, PollMode.Read);
+                    Arm(near, PollMode.Read);
                     published[i * Stride] = round;
                     Poller.Break();
-                    if (round % 3 == 0) Close(near, (ulong)i);
+                    if (round % 3 == 0) Close(near);
                     long start = Stopwatch.GetTimestamp();
                     for (SpinWait spin = default; Volatile.Read(ref seen[i * Stride]) != round; spin.SpinOnce(sleep1Threshold: -1))
                     {
                         Assert.True(Stopwatch.GetElapsedTime(start) < Worker.Bound / 2, $"breaker {i}'s Break {round} woke nobody");
                     }
-                    if (round % 3 != 0) Close(near, (ulong)i);
+                    if (round % 3 != 0) Close(near);
                 }
             }
         }))];

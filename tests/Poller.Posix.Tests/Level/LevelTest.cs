@@ -12,8 +12,6 @@ public abstract unsafe partial class LevelTest : IDisposable
     protected const long Millisecond = 1_000_000;
     protected const long Second = 1000 * Millisecond;
 
-    protected const int EPERM = 1, ENOENT = 2, EBADF = 9, EEXIST = 17;
-
     private readonly List<IDisposable> _owned = [];
 
     private protected LevelTest() => Poller.Init();
@@ -36,11 +34,11 @@ public abstract unsafe partial class LevelTest : IDisposable
         return (near, far);
     }
 
-    private protected void Open(nint fd, ulong token) => Assert.Equal(0, Poller.Open(fd, new PollToken(token)));
+    private protected void Open(nint fd, ulong token) => Assert.Equal(Errno.None, Poller.Open(fd, new PollToken(token)));
 
-    private protected void Arm(nint fd, ulong token, PollMode mode) => Assert.Equal(0, Poller.Arm(fd, new PollToken(token), mode));
+    private protected void Arm(nint fd, PollMode mode) => Assert.Equal(Errno.None, Poller.Arm(fd, mode));
 
-    private protected void Close(nint fd, ulong token) => Assert.Equal(0, Poller.Close(fd, new PollToken(token)));
+    private protected void Close(nint fd) => Assert.Equal(Errno.None, Poller.Close(fd));
 
     private protected PollEvent[] Poll(long delay = 0, int room = 16)
     {
@@ -98,7 +96,7 @@ public abstract unsafe partial class LevelTest : IDisposable
         Pollfd one = new() { Fd = fd, Events = In | Out };
         int result;
         do result = poll(&one, 1, 0);
-        while (result < 0 && Marshal.GetLastPInvokeError() == 4);
+        while (result < 0 && Marshal.GetLastPInvokeError() == Errno.EINTR.Number);
         Assert.True(result >= 0, $"poll: {Marshal.GetLastPInvokeErrorMessage()}");
         return ((one.Revents & (In | Both)) != 0 ? PollMode.Read : 0) | ((one.Revents & (Out | Both)) != 0 ? PollMode.Write : 0);
     }

@@ -16,14 +16,14 @@ public class ManyDescriptorsTests : LevelTest
         const int Many = 20, Turns = 50;
         Fd[] fds = OpenMany(Many);
         int[] turns = new int[Many];
-        for (int i = 0; i < Many; i++) Arm(fds[i], (ulong)i, PollMode.Write);
+        for (int i = 0; i < Many; i++) Arm(fds[i], PollMode.Write);
 
         for (int left = Many * Turns; left > 0;)
         {
             foreach (PollEvent found in Poll(0, room))
             {
                 turns[found.Token.Value]++;
-                Arm(fds[found.Token.Value], found.Token.Value, PollMode.Write);
+                Arm(fds[found.Token.Value], PollMode.Write);
                 left--;
             }
         }
@@ -44,7 +44,7 @@ public class ManyDescriptorsTests : LevelTest
                 ulong token = (ulong)random.Next(Count);
                 if (random.Next(4) == 0)
                 {
-                    Close(fds[token], token);
+                    Close(fds[token]);
                     Open(fds[token], token);
                     armed.Remove(token);
                 }
@@ -52,7 +52,7 @@ public class ManyDescriptorsTests : LevelTest
                 {
                     // Of a read nothing comes; it keeps its place.
                     bool write = random.Next(2) == 0;
-                    Arm(fds[token], token, write ? PollMode.Write : PollMode.Read);
+                    Arm(fds[token], write ? PollMode.Write : PollMode.Read);
                     if (write) armed.Add(token);
                 }
                 if (i % 50 == 0) foreach (PollEvent found in Poll(0, room: 10)) Assert.True(armed.Remove(found.Token.Value));

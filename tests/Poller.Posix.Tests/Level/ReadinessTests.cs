@@ -16,7 +16,7 @@ public class ReadinessTests : LevelTest
     {
         (Fd near, Fd far) = OpenPair(1);
         near.Fill();
-        Arm(near, 1, armed);
+        Arm(near, armed);
         Assert.Empty(PollAll());
 
         far.Dispose();
@@ -34,7 +34,7 @@ public class ReadinessTests : LevelTest
         far.Dispose();
         AssertQuiet();
 
-        Arm(near, 1, PollMode.Read);
+        Arm(near, PollMode.Read);
         Assert.Equal(Readable | ReadHangup, ReadinessOf(1));
         AssertQuiet();
 
@@ -49,13 +49,13 @@ public class ReadinessTests : LevelTest
     public void A_half_close_by_the_peer_is_a_read_hang_up()
     {
         (Fd near, Fd far) = OpenPair(1);
-        Arm(near, 1, PollMode.Read);
+        Arm(near, PollMode.Read);
 
         far.Shutdown();
 
         Assert.Equal(Readable | ReadHangup, ReadinessOf(1));
         Assert.Equal(0, near.Read());
-        Arm(near, 1, PollMode.Write);
+        Arm(near, PollMode.Write);
         Assert.Equal(Writable, ReadinessOf(1) & ~ReadHangup);
     }
 
@@ -64,7 +64,7 @@ public class ReadinessTests : LevelTest
     {
         (Fd near, Fd far) = OpenPair(1);
         near.Fill();
-        Arm(near, 1, PollMode.ReadWrite);
+        Arm(near, PollMode.ReadWrite);
 
         far.Shutdown();
 
@@ -79,7 +79,7 @@ public class ReadinessTests : LevelTest
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listener.Listen();
         Open(listener.Handle, 1);
-        Arm(listener.Handle, 1, PollMode.ReadWrite);
+        Arm(listener.Handle, PollMode.ReadWrite);
         Assert.Empty(PollAll());
         using Socket client = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
 
@@ -103,7 +103,7 @@ public class ReadinessTests : LevelTest
         near.Send([1]); // Refused.
         Open(near.Handle, 1);
 
-        Arm(near.Handle, 1, armed);
+        Arm(near.Handle, armed);
 
         Assert.Equal(expected, ReadinessOf(1));
     }
@@ -117,7 +117,7 @@ public class ReadinessTests : LevelTest
         (Fd read, Fd write) = Own(Fd.Pipe());
         write.Fill();
         Open(write, 1);
-        Arm(write, 1, armed);
+        Arm(write, armed);
 
         read.Dispose();
 
@@ -135,7 +135,7 @@ public class ReadinessTests : LevelTest
         near.Connect(listener.LocalEndPoint!);
         using Socket far = listener.Accept();
         Open(near.Handle, 1);
-        Arm(near.Handle, 1, PollMode.Read);
+        Arm(near.Handle, PollMode.Read);
 
         Assert.Equal(1, far.Send([1], SocketFlags.OutOfBand));
         AssertQuiet();

@@ -71,27 +71,27 @@ public class TortureTests : LevelTest
         void Register(End end)
         {
             ulong token = ++lastToken;
-            int errno = Poller.Open(end.Fd, new PollToken(token));
+            Errno errno = Poller.Open(end.Fd, new PollToken(token));
             Note($"open {end} as {token}: {errno}");
-            Expect(end, end.Token == 0 ? 0 : EEXIST, errno);
-            if (errno == 0) registered.Add(end.Token = token, end);
+            Expect(end, end.Token == 0 ? Errno.None : Errno.EEXIST, errno);
+            if (errno == Errno.None) registered.Add(end.Token = token, end);
         }
 
         void Unregister(End end)
         {
-            int errno = Poller.Close(end.Fd, new PollToken(end.Token));
+            Errno errno = Poller.Close(end.Fd);
             Note($"close {end}: {errno}");
-            Expect(end, end.Token == 0 ? ENOENT : 0, errno);
+            Expect(end, end.Token == 0 ? Errno.ENOENT : Errno.None, errno);
             registered.Remove(end.Token);
             (end.Token, end.Armed) = (0, PollMode.None);
         }
 
         void Arm(End end, PollMode mode)
         {
-            int errno = Poller.Arm(end.Fd, new PollToken(end.Token), mode);
+            Errno errno = Poller.Arm(end.Fd, mode);
             Note($"arm {mode} of {end}: {errno}");
-            Expect(end, end.Token == 0 ? ENOENT : 0, errno);
-            if (errno == 0) end.Armed |= mode;
+            Expect(end, end.Token == 0 ? Errno.ENOENT : Errno.None, errno);
+            if (errno == Errno.None) end.Armed |= mode;
         }
 
         int PollSome(long delay)
@@ -188,9 +188,9 @@ public class TortureTests : LevelTest
                     left -= moved;
                     continue;
                 }
-                Assert.Equal(-11, moved); // EAGAIN.
-                Arm(fd, token, mode);
-                if (random.Next(8) == 0) Arm(fd, token, mode); // Twice is as good as once, and may wake once more.
+                Assert.Equal(-Errno.EAGAIN.Number, moved);
+                Arm(fd, mode);
+                if (random.Next(8) == 0) Arm(fd, mode); // Twice is as good as once, and may wake once more.
                 if (!wait.Wait(Worker.Bound / 2)) throw new TimeoutException($"POLLER_SEED={_seed}: {mode} of {token} was lost");
             }
         }

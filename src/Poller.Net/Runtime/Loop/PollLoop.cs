@@ -94,7 +94,7 @@ internal sealed class PollLoop
     public PollDesc Open(nint fd)
     {
         PollDesc desc = Cache.Alloc(fd);
-        int errno;
+        Errno errno;
         try
         {
             // Stop publishes that it stops and then evicts every desc there is: this one is among them, or is turned away here.
@@ -107,9 +107,9 @@ internal sealed class PollLoop
             Cache.Free(desc);
             throw;
         }
-        if (errno == 0) return desc;
+        if (errno == Errno.None) return desc;
         Cache.Free(desc);
-        throw new NetpollException($"{_poll.Name} open fd {fd}", errno, HintFor(new Errno(errno)));
+        throw new NetpollException($"{_poll.Name} open fd {fd}", errno, HintFor(errno));
 
         static string? HintFor(Errno errno) =>
             errno == Errno.EPERM
@@ -132,8 +132,8 @@ internal sealed class PollLoop
     {
         try
         {
-            int errno = _poll.Close(desc.Fd, desc.Token);
-            if (errno != 0)
+            Errno errno = _poll.Close(desc.Fd);
+            if (errno != Errno.None)
             {
                 string operation = $"{_poll.Name} close fd {desc.Fd}";
                 Report(operation, new NetpollException(operation, errno, "it was closed elsewhere before it left the poller"));
@@ -196,8 +196,8 @@ internal sealed class PollLoop
             // readiness is armed still, and finds a later waiter, or nobody: a wake-up more than needed, never one less.
             try
             {
-                int errno = _poll.Arm(desc.Fd, desc.Token, mode);
-                if (errno != 0) throw new NetpollException($"{_poll.Name} arm fd {desc.Fd}", errno);
+                Errno errno = _poll.Arm(desc.Fd, mode);
+                if (errno != Errno.None) throw new NetpollException($"{_poll.Name} arm fd {desc.Fd}", errno);
             }
             catch (ObjectDisposedException) when (IsStopping)
             {
