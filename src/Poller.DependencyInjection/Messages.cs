@@ -19,7 +19,8 @@ internal static class Messages
 
     public static string NotOneValue(string setting) => $"{setting}: one value was expected, and it has several parts.";
 
-    public static string Unknown(string setting, string[] settings) => $"{setting} is no setting of a poller; {OneOf(settings)} was expected";
+    public static string Unknown(string setting, string[] settings) =>
+        $"{setting} is no setting of a poller; {OneOf(settings)} was expected";
 
     public static string NoPoller(string setting) => $"{setting}: no poller has this key; AddKeyedPoller with it was expected";
 

@@ -6,7 +6,9 @@ namespace Poller.DependencyInjection;
 /// <remarks>Safe from any thread. <c>AddPoller</c> chooses by the same rules, among backends that an app adds, too.</remarks>
 public static class NetpollFactory
 {
-    /// <summary>The factory of the best backend that works on this machine: the first of <c>epoll</c>, <c>kqueue</c> and <c>posix</c>.</summary>
+    /// <summary>
+    /// The factory of the best backend that works on this machine: the first of <c>epoll</c>, <c>kqueue</c> and <c>posix</c>.
+    /// </summary>
     /// <exception cref="PlatformNotSupportedException">None works here; the message says why.</exception>
     public static INetpollFactory Best => Named(PollerOptions.Auto);
 

@@ -2,7 +2,9 @@ using Microsoft.Extensions.Options;
 
 namespace Poller.DependencyInjection;
 
-/// <summary>Finds invalid options before anything is made: a value out of its range, a backend that is unknown or does not work here.</summary>
+/// <summary>
+/// Finds invalid options before anything is made: a value out of its range, a backend that is unknown or does not work here.
+/// </summary>
 internal sealed class PollerOptionsValidator : IValidateOptions<PollerOptions>
 {
     public ValidateOptionsResult Validate(string? name, PollerOptions options)

@@ -55,7 +55,8 @@ internal sealed partial class PollerRegistration
         : null;
 
     /// <summary>Whether the services have a factory of their own, so that the options' backend says nothing.</summary>
-    public bool IsOverruled => _factory != _services.Last(service => service.ServiceType == typeof(INetpollFactory) && Equals(service.ServiceKey, Key));
+    public bool IsOverruled =>
+        _factory != _services.Last(service => service.ServiceType == typeof(INetpollFactory) && Equals(service.ServiceKey, Key));
 
     /// <summary>The one of a key, which is added to the services with all that it makes.</summary>
     public static PollerRegistration For(IServiceCollection services, object? key)
@@ -142,7 +143,7 @@ internal sealed partial class PollerRegistration
         if (!_making.TryGetValue(Environment.CurrentManagedThreadId, out string? what)) return;
         string poller = Key is null ? "the poller" : $"poller \"{Key}\"";
         throw new InvalidOperationException(
-            $"{what} asks in its constructor for {poller}, or for its options, which wait for it; a constructor without them was expected.");
+            $"{what} asks in its constructor for {poller}, or for its options, which wait for it; another constructor was expected.");
     }
 
     private static ILogger LoggerOf(IServiceProvider provider) =>
@@ -152,7 +153,8 @@ internal sealed partial class PollerRegistration
         key is null ? provider.GetRequiredService<T>() : provider.GetRequiredKeyedService<T>(key);
 
     [LoggerMessage(
-        EventId = 1, Level = LogLevel.Information, Message = "{Setting} \"auto\": took {Backend}, the first of {Candidates} that works here.")]
+        EventId = 1, Level = LogLevel.Information,
+        Message = "{Setting} \"auto\": took {Backend}, the first of {Candidates} that works here.")]
     private static partial void LogChosen(ILogger logger, string setting, string backend, string candidates);
 
     [LoggerMessage(EventId = 2, Level = LogLevel.Information, Message = "{Setting} \"auto\": passed {Backend} over: {Reason}.")]

@@ -55,7 +55,7 @@ public static class PollerServiceCollectionExtensions
     {
         ArgumentNullException.ThrowIfNull(services);
         ArgumentNullException.ThrowIfNull(key);
-        if (key is "") throw new ArgumentException("\"\" is the name of the options of the poller without a key; another key was expected.", nameof(key));
+        if (key is "") throw new ArgumentException("\"\" names the options of the poller without a key; another is expected.", nameof(key));
         return Add(services, key, configure);
     }
 

@@ -19,7 +19,8 @@ internal sealed class PollerSettings(IServiceProvider services) : IPostConfigure
 
     private const string Variable = "POLLER_BACKEND";
 
-    private static readonly string[] Settings = [nameof(PollerOptions.Backend), nameof(PollerOptions.Dispatch), nameof(PollerOptions.Loops)];
+    private static readonly string[] Settings =
+        [nameof(PollerOptions.Backend), nameof(PollerOptions.Dispatch), nameof(PollerOptions.Loops)];
 
     public void PostConfigure(string? name, PollerOptions options)
     {
