@@ -30,7 +30,8 @@ internal sealed class Counters
     {
         double each = poller.Polls == 0 ? 0 : (double)poller.Events / poller.Polls;
         return string.Create(CultureInfo.InvariantCulture,
-            $"connections {Volatile.Read(ref _open)} open of {Volatile.Read(ref _connections)}, messages {Volatile.Read(ref _messages)}, bytes {Volatile.Read(ref _bytes)}, "
+            $"connections {Volatile.Read(ref _open)} open of {Volatile.Read(ref _connections)}, "
+            + $"messages {Volatile.Read(ref _messages)}, bytes {Volatile.Read(ref _bytes)}, "
             + $"polls {poller.Polls}, events a poll {each:F2}, breaks {poller.Breaks}, promotions {poller.Promotions}");
     }
 }

@@ -1,23 +1,56 @@
 using System.CommandLine.Parsing;
 using System.Globalization;
+using Poller.DependencyInjection;
 
 namespace EchoServer;
 
 /// <summary>Turns the text of options into values. Each error names the text and what was expected.</summary>
 internal static class Parsers
 {
+    private const string ListOfOptions = " Options were expected; --help lists them.";
+
+    /// <summary>What is said of an argument that is no option's.</summary>
+    public static string Unrecognized(string argument) => $"Unrecognized command or argument '{argument}'.{ListOfOptions}";
+
+    /// <summary>An error of a parser below, or one of System.CommandLine's with what was expected.</summary>
+    public static string Describe(ParseError error)
+    {
+        SymbolResult? result = error.SymbolResult;
+        while (result is not (OptionResult or CommandResult or null)) result = result.Parent;
+        if (result is not OptionResult { Option: { } option, Tokens: { } values }) return error.Message + ListOfOptions;
+        if (error.Message.StartsWith(option.Name, StringComparison.Ordinal)) return error.Message;
+        string given = string.Concat(values.Select(static value => $" \"{value.Value}\""));
+        return $"{option.Name}{given}: one value, {option.HelpName}, was expected.";
+    }
+
     public static ListenAddress? Listen(ArgumentResult result)
     {
         string text = result.Tokens[0].Value;
         int colon = text.IndexOf(':', StringComparison.Ordinal);
         string network = colon < 0 ? "" : text[..colon];
-        if (network is "tcp" or "tcp4" or "tcp6") return new ListenAddress(network, text[(colon + 1)..]);
-        result.AddError(colon < 0
-            ? $"--listen \"{text}\": network:host:port was expected, like tcp:127.0.0.1:8888."
-            : network.Length == 0
-            ? $"--listen \"{text}\": no network; network:host:port was expected, like tcp::8888."
-            : $"--listen \"{text}\": unknown network \"{network}\"; network:host:port was expected, like tcp:127.0.0.1:8888, with tcp, tcp4 or tcp6.");
+        bool isKnown = network is "tcp" or "tcp4" or "tcp6";
+        if (isKnown && colon + 1 < text.Length) return new ListenAddress(network, text[(colon + 1)..]);
+        string wrong = isKnown ? "no address"
+            : colon < 0 ? "no colon"
+            : network.Length == 0 ? "no network"
+            : $"unknown network \"{network}\"";
+        result.AddError($"--listen \"{text}\": {wrong}; network:host:port was expected, like tcp:127.0.0.1:8888, with tcp, tcp4 or tcp6.");
         return null;
+    }
+
+    public static string? Backend(ArgumentResult result)
+    {
+        string name = OneOf("--backend", "auto", "epoll", "epoll-level", "posix", "kqueue")(result);
+        if (result.Errors.Any()) return null;
+        try
+        {
+            return NetpollFactory.Named(name).Name;
+        }
+        catch (PlatformNotSupportedException e)
+        {
+            result.AddError($"--backend: {e.Message}");
+            return null;
+        }
     }
 
     public static Func<ArgumentResult, string> OneOf(string option, params string[] names) => result =>

@@ -13,7 +13,7 @@ Option<string?> backend = new("--backend")
 {
     Description = "The poller's backend; auto is the best that works on this machine. By default what POLLER_BACKEND holds, or auto.",
     HelpName = "auto|epoll|epoll-level|posix|kqueue",
-    CustomParser = Parsers.OneOf("--backend", "auto", "epoll", "epoll-level", "posix", "kqueue"),
+    CustomParser = Parsers.Backend,
 };
 Option<string> dispatch = new("--dispatch")
 {
@@ -25,7 +25,7 @@ Option<string> dispatch = new("--dispatch")
 Option<int> loops = new("--loops")
 {
     Description = "How many loops poll, 1 to 1024.",
-    HelpName = "N",
+    HelpName = "1..1024",
     DefaultValueFactory = _ => 1,
     CustomParser = Parsers.Integer("--loops", 1, 1024),
 };
@@ -49,11 +49,19 @@ Option<double> stats = new("--stats")
     CustomParser = Parsers.Seconds("--stats"),
 };
 
-RootCommand root = new("Sends back what it is sent: a TCP echo server on PollerKit.") { listen, backend, dispatch, loops, style, idle, stats };
-ParseResult parsed = root.Parse(args);
-if (parsed.Errors.Count > 0)
+RootCommand root = new("Sends back what it is sent: a TCP echo server on PollerKit.")
 {
-    foreach (ParseError error in parsed.Errors) Console.Error.WriteLine(error.Message);
+    listen, backend, dispatch, loops, style, idle, stats,
+};
+root.Directives.Clear();
+ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+
+// The parser passes over [text] where no directive has the name.
+string[] directives = [.. parsed.Tokens.Where(static token => token.Type == TokenType.Directive).Select(static token => token.Value)];
+string[] errors = [.. directives.Select(Parsers.Unrecognized), .. parsed.Errors.Select(Parsers.Describe)];
+if (errors.Length > 0)
+{
+    foreach (string error in errors) Terminal.Complain(error);
     return 2;
 }
 root.SetAction((result, _) => Server.RunAsync(new ServerOptions
@@ -66,4 +74,9 @@ root.SetAction((result, _) => Server.RunAsync(new ServerOptions
     IdleTimeout = result.GetValue(idle) is var seconds and > 0 ? TimeSpan.FromSeconds(seconds) : null,
     StatsEvery = result.GetValue(stats) is var every and > 0 ? TimeSpan.FromSeconds(every) : null,
 }));
-return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
+
+// What --help and --version print.
+using StringWriter output = new();
+int code = await parsed.InvokeAsync(new InvocationConfiguration { Output = output, ProcessTerminationTimeout = null });
+string text = output.ToString().TrimEnd();
+return text.Length == 0 || Terminal.Say(text) ? code : 1;

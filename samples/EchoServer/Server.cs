@@ -19,7 +19,13 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Serves until SIGINT or SIGTERM. The exit code: 0, 1 when the system refused, 2 for what cannot be asked of it.</summary>
+    // Set before _stop is cancelled, and read when it is.
+    private bool _unheard;
+
+    /// <summary>
+    /// Serves until SIGINT or SIGTERM, or until what it says cannot be written. The exit code: 0 after a signal, 1 when the system refused
+    /// something, 2 when the options are invalid.
+    /// </summary>
     public static async Task<int> RunAsync(ServerOptions options)
     {
         await using ServiceProvider services = Services(options);
@@ -30,21 +36,21 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
             Counters? counters = options.StatsEvery is null ? null : new Counters();
             using Server server = new(options, counters);
             await server.ServeAsync(poller, listener);
-            return 0;
+            return server._unheard ? 1 : 0;
         }
         catch (OptionsValidationException e)
         {
-            foreach (string failure in e.Failures) Console.Error.WriteLine(failure);
+            foreach (string failure in e.Failures) Terminal.Complain(failure);
             return 2;
         }
         catch (FormatException e)
         {
-            Console.Error.WriteLine($"--listen {options.Listen}: {e.Message}");
+            Terminal.Complain($"--listen \"{options.Listen}\": {e.Message}");
             return 2;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or PlatformNotSupportedException)
         {
-            Console.Error.WriteLine(e.Message);
+            Terminal.Complain(e.Message);
             return 1;
         }
     }
@@ -55,6 +61,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     {
         ServiceCollection services = new();
         services.AddLogging(static log => log
+            .SetMinimumLevel(LogLevel.Warning) // The first line says which backend it is.
             .AddSimpleConsole(static o => o.SingleLine = true)
             .Services.Configure<ConsoleLoggerOptions>(static o => o.LogToStandardErrorThreshold = LogLevel.Trace));
         services.AddPoller(poller =>
@@ -76,7 +83,8 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         Task printing = counters is null ? Task.CompletedTask : PrintAsync(counters, poller, options.StatsEvery!.Value);
 
         string loops = poller.LoopCount == 1 ? "1 loop" : $"{poller.LoopCount} loops";
-        Console.WriteLine($"listening on {options.Listen.Network} {listener.LocalEndPoint} ({poller.Backend}, {poller.Dispatch.ToString().ToLowerInvariant()}, {loops})");
+        string dispatch = poller.Dispatch.ToString().ToLowerInvariant();
+        Say($"listening on {options.Listen.Network} {listener.LocalEndPoint} ({poller.Backend}, {dispatch}, {loops})");
 
         await (options.Blocking ? StartThread(() => Accept(listener)) : AcceptAsync(listener));
         await DrainAsync();
@@ -204,7 +212,12 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     private void Track(Conn conn, Task handler)
     {
         _running[conn] = handler;
-        handler.ContinueWith((_, key) => _running.TryRemove((Conn)key!, out Task? _), conn, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
+        handler.ContinueWith(
+            (_, key) => _running.TryRemove((Conn)key!, out Task? _),
+            conn,
+            CancellationToken.None,
+            TaskContinuationOptions.ExecuteSynchronously,
+            TaskScheduler.Default);
     }
 
     // Lets the handlers end by themselves for a while, then ends their connections.
@@ -213,7 +226,8 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         Task all = Task.WhenAll(_running.Values);
         if (!all.IsCompleted)
         {
-            Console.Error.WriteLine($"waiting up to {Grace.TotalSeconds} s for {_running.Count} open connections; another signal ends them at once");
+            string grace = $"waiting up to {Grace.TotalSeconds} s for {_running.Count} open connections";
+            Terminal.Complain($"{grace}; another signal ends them at once");
         }
         if (await Task.WhenAny(all, Task.Delay(Grace), _hurry.Task) == all) return;
         foreach (Conn conn in _running.Keys) conn.Dispose();
@@ -225,12 +239,19 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         using PeriodicTimer timer = new(every);
         try
         {
-            while (await timer.WaitForNextTickAsync(_stop.Token)) Console.WriteLine(counters.Line(poller.Statistics));
+            while (await timer.WaitForNextTickAsync(_stop.Token)) Say(counters.Line(poller.Statistics));
         }
         catch (OperationCanceledException)
         {
-            Console.WriteLine(counters.Line(poller.Statistics));
+            Say(counters.Line(poller.Statistics));
         }
+    }
+
+    private void Say(string line)
+    {
+        if (_unheard || Terminal.Say(line)) return;
+        _unheard = true;
+        _stop.Cancel();
     }
 
     private void OnSignal(PosixSignalContext signal)
@@ -240,7 +261,8 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         _stop.Cancel();
     }
 
-    private bool EndsListener(Exception e) => _stop.IsCancellationRequested && e is NetOpException { IsClosed: true } or ObjectDisposedException;
+    private bool EndsListener(Exception e) =>
+        _stop.IsCancellationRequested && e is NetOpException { IsClosed: true } or ObjectDisposedException;
 
     private static bool EndsConnection(Exception e) => e is NetOpException or ObjectDisposedException;
 }
