@@ -46,12 +46,16 @@ internal class NetFd : PollFd
     public IPEndPoint RemoteEndPoint =>
         _remote ??= DecodeAccepted() ?? TryGetName(remote: true) ?? throw Failed("remote address", IoResult.Disposed);
 
-    /// <summary>A new socket with Go's defaults for a connection.</summary>
+    /// <summary>A new socket with Go's defaults for a connection. Its descriptor is none of the reserve.</summary>
     public static nint NewSocket(SocketNetwork network, string operation, AddressFamily family, IPEndPoint? local, IPEndPoint? remote)
     {
         ISocketApi api = network.Api;
-        IoResult made = api.Socket(family, SocketType.Stream, ProtocolType.Tcp);
-        if (!made.IsSuccess) throw Refused(operation, network.Name, local, remote, made);
+        IoResult made = DescriptorReserve.Socket(api, family);
+        if (!made.IsSuccess)
+        {
+            string? expected = made == Errno.EMFILE ? DescriptorReserve.Expected : null;
+            throw NetOpException.Refused(operation, network.Name, local, remote, SocketErrors.ToException(made.Errno), expected);
+        }
         int fd = made.Value;
         try
         {

@@ -14,17 +14,20 @@ internal sealed class NetListenFd : NetFd
 
     // Constant.
     private readonly Netpoller _poller;
+    private readonly AddressFamily _family;
 
-    // Guarded by the read lock; Destroy runs when nobody can hold it. _inShortage is set by the first refusal, and cleared when the queue
-    // is found empty.
-    private readonly DescriptorReserve _reserve;
+    // Guarded by the read lock. _isNearReserve: the process has come near its last descriptors, and each accept looks first whether the
+    // next is one of them. It stays set, as a low number says only that one descriptor is free. Until it is set, at most one connection can
+    // land in the reserve. _inShortage is set by the first refusal, and cleared when the queue is found empty.
+    private bool _isNearReserve;
     private bool _inShortage;
 
-    private NetListenFd(Netpoller poller, SocketNetwork network, nint fd)
+    private NetListenFd(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family)
         : base(network, fd)
     {
         _poller = poller;
-        _reserve = new DescriptorReserve(network.Api);
+        _family = family;
+        _isNearReserve = DescriptorReserve.IsNear(network.Api, fd);
     }
 
     protected override string ObjectName => nameof(TcpConnListener);
@@ -45,24 +48,28 @@ internal sealed class NetListenFd : NetFd
             Check(api.Bind(fd, address.Buffer.Span[..address.Size]));
             Check(api.Listen(fd, api.MaxBacklog));
             PollLoop loop = poller.NextLoop(); // May be the first use of the poller, and fail; the descriptor is not the listener's yet.
-            listener = new NetListenFd(poller, network, fd);
+            listener = new NetListenFd(poller, network, fd, local.AddressFamily);
             listener.Init(loop);
-            if (listener._reserve.Take() is { IsSuccess: false } shortage)
-            {
-                listener.Dispose();
-                Check(shortage);
-            }
+
+            // Once now, so that nothing is left to be loaded when no descriptor can be had.
+            _ = listener.DescribeShortage(Errno.EMFILE);
             return listener;
         }
         catch (NetpollException e)
         {
-            if (listener is null) api.Close(fd);
+            Abandon();
             throw NetOpException.Refused("listen", network.Name, local, null, SocketErrors.ToException(e.Error), e.Message);
         }
-        catch when (listener is null)
+        catch
         {
-            api.Close(fd);
+            Abandon();
             throw;
+        }
+
+        void Abandon()
+        {
+            if (listener is null) api.Close(fd);
+            else listener.Dispose();
         }
 
         void Check(IoResult result)
@@ -87,11 +94,10 @@ internal sealed class NetListenFd : NetFd
             while (true)
             {
                 NetFd? accepted = null;
-                IoResult result = _reserve.Take();
+                IoResult result = _isNearReserve ? LookAtReserve() : 0;
                 if (result == 0) result = Accept(out accepted);
-                _reserve.Relax();
                 if (accepted is not null) return accepted;
-                if (result == Errno.EINTR || result == Errno.ECONNABORTED) continue; // The peer gave up while it was queued; take the next.
+                if (result == Errno.EINTR || IsOfNewConnection(result)) continue;
                 if (result == Errno.EAGAIN)
                 {
                     _inShortage = false;
@@ -102,8 +108,6 @@ internal sealed class NetListenFd : NetFd
                 if (!IsShortage(result)) throw Failed("accept", result);
 
                 // Nothing signals that descriptors are free again, and queued connections raise no new edge: try again.
-                _reserve.NoteShortage();
-                _reserve.Relax();
                 NoteShortage(result.Errno);
                 pause = pause == TimeSpan.Zero ? MinPause : pause * 2 < MaxPause ? pause * 2 : MaxPause;
                 TimeSpan left = TimeLeft(PollMode.Read);
@@ -118,12 +122,6 @@ internal sealed class NetListenFd : NetFd
         }
     }
 
-    protected override void Destroy()
-    {
-        base.Destroy();
-        _reserve.Release();
-    }
-
     // Waits on the write side, which nothing else of a listener uses: that takes neither a timer nor a thread, and neither may be had now.
     private async ValueTask PauseAsync(TimeSpan pause, bool blocking, CancellationToken token)
     {
@@ -132,13 +130,22 @@ internal sealed class NetListenFd : NetFd
         SetDeadline(PollMode.Write, span: null);
     }
 
+    // EMFILE when accept(2) would take a descriptor of the reserve. What is accepted cannot be put back into the queue.
+    private IoResult LookAtReserve()
+    {
+        IoResult result = DescriptorReserve.Socket(Api, _family);
+        if (!result.IsSuccess) return result;
+        Api.Close(result.Value);
+        return 0;
+    }
+
     private IoResult Accept(out NetFd? accepted)
     {
         accepted = null;
         Span<byte> peer = stackalloc byte[128];
         IoResult result = Api.Accept(Fd, peer, out int length);
         if (!result.IsSuccess) return result;
-        _reserve.NoteAccepted(result.Value);
+        if (!_isNearReserve) _isNearReserve = DescriptorReserve.IsNear(Api, result.Value);
         NetFd conn = new(_network, result.Value, peer[..length]);
         try
         {
@@ -157,6 +164,13 @@ internal sealed class NetListenFd : NetFd
         return 0;
     }
 
+    // The connection that was next in the queue is dead. accept(2) hands on what it died of, and says to go on: the listener is well.
+    private static bool IsOfNewConnection(IoResult result) =>
+        result == Errno.ECONNABORTED || result == Errno.ECONNRESET || result == Errno.ETIMEDOUT
+        || result == Errno.EPROTO || result == Errno.ENOPROTOOPT || result == Errno.EOPNOTSUPP
+        || result == Errno.ENETDOWN || result == Errno.ENETUNREACH || result == Errno.ENONET
+        || result == Errno.EHOSTDOWN || result == Errno.EHOSTUNREACH;
+
     private static bool IsShortage(IoResult result) =>
         result == Errno.EMFILE || result == Errno.ENFILE || result == Errno.ENOBUFS || result == Errno.ENOMEM;
 
@@ -164,16 +178,17 @@ internal sealed class NetListenFd : NetFd
         result == Errno.EADDRINUSE ? "a port that nobody listens on was expected, or 0"
         : result == Errno.EADDRNOTAVAIL ? "an address of this machine was expected"
         : result == Errno.EACCES ? "a port that this user may take was expected, from 1024 up"
-        : result == Errno.EMFILE || result == Errno.ENFILE
-            ? $"{DescriptorReserve.Size + 1} free descriptors were expected: one to listen, the others in reserve"
         : null;
 
     private void NoteShortage(Errno errno)
     {
+        if (errno == Errno.EMFILE) _isNearReserve = true;
         if (_inShortage) return;
         _inShortage = true;
-        _poller.Warn(
-            $"accept {Network} {LocalEndPoint}: {errno.Message}. New connections wait; it tries again after 5 ms, and then "
-            + "after twice as long each time, up to 1 s.");
+        _poller.Warn(DescribeShortage(errno));
     }
+
+    private string DescribeShortage(Errno errno) =>
+        $"accept {Network} {LocalEndPoint}: {errno.Message}. New connections wait; it tries again after 5 ms, and then "
+        + "after twice as long each time, up to 1 s.";
 }

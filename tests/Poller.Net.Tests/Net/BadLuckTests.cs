@@ -24,6 +24,28 @@ public sealed class BadLuckTests
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task An_accept_goes_on_after_an_error_that_was_pending_on_the_new_socket(NetpollDispatch dispatch, bool blocking)
+    {
+        using Rig rig = new(dispatch);
+        Errno[] errors =
+        [
+            Errno.EPROTO, Errno.ENOPROTOOPT, Errno.EOPNOTSUPP,
+            Errno.ENETDOWN, Errno.ENETUNREACH, Errno.ENONET,
+            Errno.EHOSTDOWN, Errno.EHOSTUNREACH,
+            Errno.ECONNABORTED, Errno.ECONNRESET, Errno.ETIMEDOUT,
+        ];
+        foreach (Errno error in errors)
+        {
+            rig.Api.Accepts.Enqueue(error);
+            using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
+            using Conn server = await rig.Listener.StartAccept(blocking).Within();
+            Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+        }
+        Assert.Equal(errors.Length, rig.Api.FaultyAccepts);
+        Assert.Empty(rig.Log.Entries);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task Reads_and_writes_go_on_after_signals_and_spurious_readiness(NetpollDispatch dispatch, bool blocking)
     {
         using Rig rig = new(dispatch);
@@ -210,6 +232,14 @@ public sealed class BadLuckTests
             clock.Advance(TimeSpan.FromSeconds(2));
             (await rig.Listener.AcceptAsync().ConfigureAwait(false)).Dispose();
         }
+    }
+
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public void A_host_without_IPv4_listens(NetpollDispatch dispatch)
+    {
+        FaultySocketApi api = new() { NoIPv4 = true };
+        using Fixture fixture = new(dispatch, api: api);
+        using ConnListener listener = fixture.Net.Listen("tcp6", "[::1]:0");
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]

@@ -53,6 +53,9 @@ internal sealed class FaultySocketApi : ISocketApi
     /// <summary>What the next sockets answer.</summary>
     public ConcurrentQueue<IoResult> Sockets { get; } = new();
 
+    /// <summary>Whether the host has IPv6 alone.</summary>
+    public bool NoIPv4 { get; init; }
+
     /// <summary>The most that one send takes.</summary>
     public int MaxSend { get; set; } = int.MaxValue;
 
@@ -61,7 +64,9 @@ internal sealed class FaultySocketApi : ISocketApi
     public long MaxDescriptors => _inner.MaxDescriptors;
 
     public IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol) =>
-        Sockets.TryDequeue(out IoResult fault) ? fault : _inner.Socket(family, type, protocol);
+        Sockets.TryDequeue(out IoResult fault) ? fault
+        : NoIPv4 && family == AddressFamily.InterNetwork ? Errno.EAFNOSUPPORT
+        : _inner.Socket(family, type, protocol);
 
     public IoResult Bind(nint fd, ReadOnlySpan<byte> address) => _inner.Bind(fd, address);
 

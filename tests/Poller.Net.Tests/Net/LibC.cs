@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Runtime.InteropServices;
 
 namespace Poller.Net.Tests;
@@ -23,6 +24,10 @@ internal static class LibC
             Check(setrlimit(RLIMIT_NOFILE, in limit));
         }
     }
+
+    /// <summary>The numbers of the process's descriptors.</summary>
+    public static IEnumerable<int> Descriptors() =>
+        new DirectoryInfo("/proc/self/fd").EnumerateFiles().Select(static file => int.Parse(file.Name, CultureInfo.InvariantCulture));
 
     /// <summary>How many sockets the process has open.</summary>
     public static int CountSockets() =>

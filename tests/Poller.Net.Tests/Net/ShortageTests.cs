@@ -26,7 +26,7 @@ public sealed class ShortageTests
         Channel<Conn> accepted = Channel.CreateUnbounded<Conn>();
         TaskCompletionSource go = new(TaskCreationOptions.RunContinuationsAsynchronously);
         Task accepting = Operation.Run(blocking, AcceptAsync);
-        using (new DescriptorLimit(Free))
+        using (new DescriptorLimit(DescriptorReserve.Size + Free))
         {
             go.SetResult();
             await log.Logged.Within();
@@ -58,45 +58,56 @@ public sealed class ShortageTests
         }
     }
 
-    [Fact]
-    public void A_listener_keeps_descriptors_in_reserve_for_the_runtime_and_gives_them_back()
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task Listeners_dials_and_accepts_leave_the_last_descriptors_to_the_runtime(NetpollDispatch dispatch, bool blocking)
     {
-        int before = LibC.CountSockets();
+        const int Free = 3;
+        const int OfTheRuntime = 8; // What it may hold for itself while this looks.
+        CapturingLogger log = new();
+        using Fixture fixture = new(dispatch, log: log);
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        TcpConn[] clients = [.. Enumerable.Range(0, Free + 2).Select(_ => fixture.Net.DialTcp(listener.LocalEndPoint))];
+        List<Conn> served = [];
+        Operation<Conn> accepting;
+        using (new DescriptorLimit(DescriptorReserve.Size + Free))
+        {
+            accepting = listener.StartAccept(blocking);
+            while (await Task.WhenAny(accepting.Task, log.Logged) == accepting.Task)
+            {
+                served.Add(await accepting.Task);
+                accepting = listener.StartAccept(blocking);
+            }
+            Assert.InRange(served.Count, 1, Free);
+
+            Task<TcpConn> DialAsync() => fixture.Net.StartDial(blocking, listener.LocalEndPoint).Within();
+            NetOpException e = await Assert.ThrowsAsync<NetOpException>(DialAsync);
+            Assert.Equal((SocketError.TooManyOpenSockets, "dial"), (e.SocketErrorCode, e.Operation));
+            Assert.EndsWith(DescriptorReserve.Expected, e.Message, StringComparison.Ordinal);
+            e = Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
+            Assert.Equal((SocketError.TooManyOpenSockets, "listen"), (e.SocketErrorCode, e.Operation));
+            Assert.InRange(DescriptorLimit.CountFree(), DescriptorReserve.Size - OfTheRuntime, DescriptorReserve.Size);
+
+            // One below the reserve that is free again serves one client more.
+            served[0].Dispose();
+            using Conn next = await accepting.Within();
+            accepting = listener.StartAccept(blocking).Waiting();
+            Assert.InRange(DescriptorLimit.CountFree(), DescriptorReserve.Size - OfTheRuntime, DescriptorReserve.Size);
+        }
+        served.Add(await accepting.Within());
+        foreach (Conn conn in (Conn[])[.. clients, .. served]) conn.Dispose();
+    }
+
+    [Fact]
+    public async Task A_listener_takes_one_descriptor_and_gives_it_back()
+    {
         using Fixture fixture = new();
+        await fixture.PairAsync(); // The poller's own descriptors.
+        int before = LibC.CountSockets();
         TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
-        Assert.Equal(before + 1 + DescriptorReserve.Size, LibC.CountSockets());
+        Assert.Equal(before + 1, LibC.CountSockets());
         listener.Dispose();
         Assert.Equal(before, LibC.CountSockets());
-    }
-
-    [Fact]
-    public async Task A_listener_near_the_limit_holds_its_reserve_only_while_it_accepts()
-    {
-        using Fixture fixture = new();
-        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
-        TcpConn[] clients = [.. Enumerable.Range(0, 2).Select(_ => fixture.Net.DialTcp((IPEndPoint)listener.LocalEndPoint))];
-        int before = LibC.CountSockets();
-        Conn last;
-        using (new DescriptorLimit(2 * DescriptorReserve.Size))
-        {
-            last = await listener.AcceptAsync().AsTask().Within();
-            Assert.Equal(before + 1 - DescriptorReserve.Size, LibC.CountSockets());
-        }
-        using Conn next = await listener.AcceptAsync().AsTask().Within();
-        Assert.Equal(before + 2, LibC.CountSockets()); // The limit is far again.
-        last.Dispose();
-        foreach (TcpConn client in clients) client.Dispose();
-    }
-
-    [Fact]
-    public async Task A_listener_without_a_reserve_is_refused()
-    {
-        using Fixture fixture = new();
-        await fixture.PairAsync(); // The poller's own descriptors and threads.
-        int before = LibC.CountSockets();
-        NetOpException e;
-        using (new DescriptorLimit(DescriptorReserve.Size)) e = Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
-        Assert.Equal((SocketError.TooManyOpenSockets, "listen"), (e.SocketErrorCode, e.Operation));
+        using (new DescriptorLimit(DescriptorReserve.Size)) Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
         Assert.Equal(before, LibC.CountSockets());
     }
 
@@ -142,17 +153,41 @@ public sealed class ShortageTests
         Assert.Equal(2, await server.ReadAsync(buffer).ConfigureAwait(false));
     }
 
-    /// <summary>Lowers the limit of descriptors, so that no more than a few are free, and raises it again.</summary>
+    /// <summary>
+    /// Lowers the limit of descriptors, so that a known number are free, the highest there are; and raises it again.
+    /// </summary>
     private sealed class DescriptorLimit : IDisposable
     {
         private readonly ulong _before = LibC.DescriptorLimit;
+        private readonly List<SafeFileHandle> _fillers = [];
 
         public DescriptorLimit(int free)
         {
-            using SafeFileHandle lowestFree = File.OpenHandle("/dev/null");
-            LibC.DescriptorLimit = (ulong)(lowestFree.DangerousGetHandle() + free);
+            int highest = LibC.Descriptors().Max();
+            do _fillers.Add(File.OpenHandle("/dev/null"));
+            while (_fillers[^1].DangerousGetHandle() <= highest);
+            LibC.DescriptorLimit = (ulong)(_fillers[^1].DangerousGetHandle() + 1 + free);
         }
 
-        public void Dispose() => LibC.DescriptorLimit = _before;
+        /// <summary>How many can be opened.</summary>
+        public static int CountFree()
+        {
+            List<SafeFileHandle> opened = [];
+            try
+            {
+                while (true) opened.Add(File.OpenHandle("/dev/null"));
+            }
+            catch (IOException)
+            {
+                opened.ForEach(static handle => handle.Dispose());
+                return opened.Count;
+            }
+        }
+
+        public void Dispose()
+        {
+            LibC.DescriptorLimit = _before;
+            _fillers.ForEach(static filler => filler.Dispose());
+        }
     }
 }
