@@ -5,14 +5,16 @@ namespace Poller.DependencyInjection;
 /// <summary>What is said of an invalid setting: the setting, its value, and what was expected.</summary>
 internal static class Messages
 {
-    public const int MaxLoops = 1024;
+    /// <summary>The most that <see cref="NetpollerOptions.Loops"/> and <see cref="NetpollerOptions.MaxBlockedHandlers"/> may be.</summary>
+    public const int MaxLoops = 1024, MaxMaxBlockedHandlers = 32_767;
 
     public static string Backend(string setting, object? value, string whyNot) => $"{setting} \"{value}\": {whyNot}.";
 
     public static string Dispatch(string setting, object value) =>
         $"{setting} \"{value}\": {OneOf(Enum.GetNames<NetpollDispatch>())} was expected.";
 
-    public static string Loops(string setting, object value) => $"{setting} \"{value}\": a whole number from 1 to {MaxLoops} was expected.";
+    public static string Count(string setting, object value, int most) =>
+        $"{setting} \"{value}\": a whole number from 1 to {most} was expected.";
 
     public static string Section(string setting, string value, string[] settings) =>
         $"{setting} \"{value}\": a section with {OneOf(settings)} was expected.";

@@ -28,6 +28,12 @@ public sealed class PollerOptions
     public int Loops { get; set; } = 1;
 
     /// <summary>
+    /// How many handlers of a loop may block or compute at once in adaptive dispatch, 1 to 32,767. Default 1,024. What happens beyond it, and
+    /// what it costs: <see cref="NetpollerOptions.MaxBlockedHandlers"/>.
+    /// </summary>
+    public int MaxBlockedHandlers { get; set; } = 1024;
+
+    /// <summary>
     /// Factories of other backends than PollerKit's own. One with the name of PollerKit's takes its place. Neither the options nor the
     /// services own them, except for those of <see cref="PollerBuilder.AddFactory{TFactory}"/>, which the services made. Null is refused:
     /// <see cref="ArgumentNullException"/>.

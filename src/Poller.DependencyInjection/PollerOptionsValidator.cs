@@ -19,10 +19,13 @@ internal sealed class PollerOptionsValidator : IValidateOptions<PollerOptions>
         {
             failures.Add(Messages.Dispatch(options.NameOf(nameof(options.Dispatch), options.Dispatch), options.Dispatch));
         }
-        if (options.Loops is < 1 or > Messages.MaxLoops)
-        {
-            failures.Add(Messages.Loops(options.NameOf(nameof(options.Loops), options.Loops), options.Loops));
-        }
+        Count(nameof(options.Loops), options.Loops, Messages.MaxLoops);
+        Count(nameof(options.MaxBlockedHandlers), options.MaxBlockedHandlers, Messages.MaxMaxBlockedHandlers);
         return failures.Count == 0 ? ValidateOptionsResult.Success : ValidateOptionsResult.Fail(failures);
+
+        void Count(string option, int value, int most)
+        {
+            if (value < 1 || value > most) failures.Add(Messages.Count(options.NameOf(option, value), value, most));
+        }
     }
 }

@@ -111,6 +111,7 @@ internal sealed partial class PollerRegistration
         {
             Dispatch = options.Dispatch,
             Loops = options.Loops,
+            MaxBlockedHandlers = options.MaxBlockedHandlers,
             TimeProvider = provider.GetService<TimeProvider>() ?? TimeProvider.System,
             LoggerFactory = provider.GetService<ILoggerFactory>(),
         });

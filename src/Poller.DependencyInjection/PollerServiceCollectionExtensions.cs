@@ -20,7 +20,8 @@ public static class PollerServiceCollectionExtensions
     /// <para>
     /// The backend is, in rising precedence: <paramref name="configure"/>'s; the builder's <c>Use…</c>; the configuration's
     /// <c>Poller:Backend</c>; the environment variable <c>POLLER_BACKEND</c>. The configuration, where the services have one, may hold
-    /// <c>Poller:Dispatch</c> and <c>Poller:Loops</c> too; a warning is logged of anything else there. An empty value counts as none.
+    /// <c>Poller:Dispatch</c>, <c>Poller:Loops</c> and <c>Poller:MaxBlockedHandlers</c> too; a warning is logged of anything else there. An
+    /// empty value counts as none.
     /// </para>
     /// <para>
     /// Where the services have an <see cref="INetpollFactory"/> of their own, that is the backend, whatever the options name; the options'

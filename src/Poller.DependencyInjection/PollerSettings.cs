@@ -20,7 +20,9 @@ internal sealed class PollerSettings(IServiceProvider services) : IPostConfigure
     private const string Variable = "POLLER_BACKEND";
 
     private static readonly string[] Settings =
-        [nameof(PollerOptions.Backend), nameof(PollerOptions.Dispatch), nameof(PollerOptions.Loops)];
+    [
+        nameof(PollerOptions.Backend), nameof(PollerOptions.Dispatch), nameof(PollerOptions.Loops), nameof(PollerOptions.MaxBlockedHandlers),
+    ];
 
     public void PostConfigure(string? name, PollerOptions options)
     {
@@ -56,14 +58,17 @@ internal sealed class PollerSettings(IServiceProvider services) : IPostConfigure
             }
             else options.Failures.Add(Messages.Dispatch(setting, text));
         });
-        Read(section.GetSection(nameof(options.Loops)), options, (setting, text) =>
+        Count(nameof(options.Loops), Messages.MaxLoops, count => options.Loops = count);
+        Count(nameof(options.MaxBlockedHandlers), Messages.MaxMaxBlockedHandlers, count => options.MaxBlockedHandlers = count);
+
+        void Count(string option, int most, Action<int> set) => Read(section.GetSection(option), options, (setting, text) =>
         {
-            if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int loops))
+            if (int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int count))
             {
-                options.Loops = loops;
-                options.Note(nameof(options.Loops), setting, loops);
+                set(count);
+                options.Note(option, setting, count);
             }
-            else options.Failures.Add(Messages.Loops(setting, text));
+            else options.Failures.Add(Messages.Count(setting, text, most));
         });
     }
 

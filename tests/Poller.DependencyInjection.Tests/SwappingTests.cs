@@ -39,11 +39,13 @@ public sealed class SwappingTests
         {
             o.Dispatch = NetpollDispatch.Inline;
             o.Loops = 3;
+            o.MaxBlockedHandlers = 5;
         }));
         using ServiceProvider provider = services.BuildServiceProvider();
         Netpoller poller = provider.GetRequiredService<Netpoller>();
         Assert.Equal(NetpollDispatch.Inline, poller.Dispatch);
         Assert.Equal(3, poller.LoopCount);
+        Assert.Equal(5, poller.MaxBlockedHandlers);
         Assert.Same(clock, poller.TimeProvider);
     }
 
@@ -81,13 +83,14 @@ public sealed class SwappingTests
     public void The_configuration_names_the_backend_over_the_builder()
     {
         ServiceCollection services = Services.With(s => s
-            .AddSettings(("Poller:Backend", "posix"), ("Poller:Dispatch", "threadpool"), ("Poller:Loops", "2"))
+            .AddSettings(("Poller:Backend", "posix"), ("Poller:Dispatch", "threadpool"), ("Poller:Loops", "2"), ("Poller:MaxBlockedHandlers", "7"))
             .AddPoller(o => o.Dispatch = NetpollDispatch.Inline).UseEpoll());
         using ServiceProvider provider = services.BuildServiceProvider();
         Netpoller poller = provider.GetRequiredService<Netpoller>();
         Assert.Equal("posix", poller.Backend);
         Assert.Equal(NetpollDispatch.ThreadPool, poller.Dispatch);
         Assert.Equal(2, poller.LoopCount);
+        Assert.Equal(7, poller.MaxBlockedHandlers);
     }
 
     [Fact]
@@ -145,10 +148,10 @@ public sealed class SwappingTests
         Assert.NotNull(provider.GetRequiredKeyedService<Netpoller>("a"));
         Assert.Equal(
             [
-                "Poller:Backned is no setting of a poller; Backend, Dispatch, Loops or Keyed was expected.",
-                "Poller:Keyed:a:Loop is no setting of a poller; Backend, Dispatch or Loops was expected.",
+                "Poller:Backned is no setting of a poller; Backend, Dispatch, Loops, MaxBlockedHandlers or Keyed was expected.",
+                "Poller:Keyed:a:Loop is no setting of a poller; Backend, Dispatch, Loops or MaxBlockedHandlers was expected.",
                 "Poller:Keyed:b: no poller has this key; AddKeyedPoller with it was expected.",
-                "Poller:a is no setting of a poller; Backend, Dispatch, Loops or Keyed was expected.",
+                "Poller:a is no setting of a poller; Backend, Dispatch, Loops, MaxBlockedHandlers or Keyed was expected.",
             ],
             log.Lines.Where(static line => line.EndsWith("expected.", StringComparison.Ordinal))
                 .Select(static line => line["Poller.DependencyInjection: ".Length..]).Order(StringComparer.Ordinal));

@@ -41,6 +41,24 @@ public sealed class ValidationTests
     }
 
     [Fact]
+    public void Blocked_handlers_out_of_their_range()
+    {
+        const string Numbers = "a whole number from 1 to 32767 was expected.";
+        AssertFails(Services.With(s => s.AddPoller(o => o.MaxBlockedHandlers = 0)), $"MaxBlockedHandlers \"0\": {Numbers}");
+        AssertFails(Services.With(s => s.AddPoller(o => o.MaxBlockedHandlers = 32_768)), $"MaxBlockedHandlers \"32768\": {Numbers}");
+        AssertFails(
+            Services.With(s => s.AddSettings(("Poller:MaxBlockedHandlers", "many")).AddPoller()), $"Poller:MaxBlockedHandlers \"many\": {Numbers}");
+    }
+
+    [Fact]
+    public void The_greatest_counts_are_those_that_a_poller_takes()
+    {
+        using ServiceProvider provider = Services.With(s => s.AddPoller(o => (o.Loops, o.MaxBlockedHandlers) = (1024, 32_767))).BuildServiceProvider();
+        Netpoller poller = provider.GetRequiredService<Netpoller>();
+        Assert.Equal((1024, 32_767), (poller.LoopCount, poller.MaxBlockedHandlers));
+    }
+
+    [Fact]
     public void A_dispatch_there_is_not() =>
         AssertFails(
             Services.With(s => s.AddPoller(o => o.Dispatch = (NetpollDispatch)7)), "Dispatch \"7\": Adaptive, Inline or ThreadPool was expected.");
@@ -79,7 +97,7 @@ public sealed class ValidationTests
     {
         AssertFails(
             Services.With(s => s.AddSettings(("Poller", "posix")).AddPoller()),
-            "Poller \"posix\": a section with Backend, Dispatch, Loops or Keyed was expected.");
+            "Poller \"posix\": a section with Backend, Dispatch, Loops, MaxBlockedHandlers or Keyed was expected.");
         AssertFails(
             Services.With(s => s.AddSettings(("Poller:Backend:0", "posix")).AddPoller()),
             "Poller:Backend: one value was expected, and it has several parts.");
