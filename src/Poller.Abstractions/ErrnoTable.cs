@@ -9,7 +9,8 @@ internal sealed class ErrnoTable
     public const int Absent = -1;
 
     // Linux: include/uapi/asm-generic/errno.h, which every architecture of .NET has. The BSDs agree from 1 to 78, but for the names that
-    // some of them do not have; <sys/errno.h> of macOS, FreeBSD, NetBSD and OpenBSD. EPROTO came later, and each has its own.
+    // some of them do not have; <sys/errno.h> of macOS, FreeBSD, NetBSD and OpenBSD. EPROTO came later, and each has its own. macOS has two
+    // numbers for "not supported": 45, which it calls ENOTSUP, and EOPNOTSUPP for sockets.
     private static readonly (string Name, int Linux, int Bsd)[] Names =
     [
         ("EPERM", 1, 1),
@@ -69,7 +70,7 @@ internal sealed class ErrnoTable
 
     public static ErrnoTable Linux { get; } = new(static entry => entry.Linux);
 
-    public static ErrnoTable MacOS { get; } = Bsd(proto: 100);
+    public static ErrnoTable MacOS { get; } = Bsd(proto: 100, opNotSupp: 102);
 
     public static ErrnoTable FreeBSD { get; } = Bsd(proto: 92);
 
@@ -91,5 +92,10 @@ internal sealed class ErrnoTable
     /// <summary>The name of a number, or null.</summary>
     public string? NameOf(int number) => _names.GetValueOrDefault(number);
 
-    private static ErrnoTable Bsd(int proto) => new(entry => entry.Name == "EPROTO" ? proto : entry.Bsd);
+    private static ErrnoTable Bsd(int proto, int opNotSupp = 45) => new(entry => entry.Name switch
+    {
+        "EPROTO" => proto,
+        "EOPNOTSUPP" => opNotSupp,
+        _ => entry.Bsd,
+    });
 }

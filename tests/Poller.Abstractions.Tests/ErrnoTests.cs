@@ -1,5 +1,7 @@
 using System.Reflection;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
 
 namespace Poller.Abstractions.Tests;
 
@@ -42,6 +44,43 @@ public sealed class ErrnoTests
             [71, 100, 92, 96, 95],
             new[] { ErrnoTable.Linux, ErrnoTable.MacOS, ErrnoTable.FreeBSD, ErrnoTable.NetBSD, ErrnoTable.OpenBSD }
                 .Select(static table => table.NumberOf("EPROTO")));
+    }
+
+    [Fact]
+    public void On_macOS_a_socket_answers_another_number_for_what_it_does_not_support()
+    {
+        Assert.Equal(102, ErrnoTable.MacOS.NumberOf("EOPNOTSUPP"));
+        Assert.All([ErrnoTable.FreeBSD, ErrnoTable.NetBSD, ErrnoTable.OpenBSD], table => Assert.Equal(45, table.NumberOf("EOPNOTSUPP")));
+    }
+
+    /// <summary>The errors that the backends, the kit and the net layer tell apart, in each system's numbers.</summary>
+    [Fact]
+    public void No_two_names_share_a_number_on_any_system()
+    {
+        string[] names = [.. typeof(Errno).GetProperties(BindingFlags.Public | BindingFlags.Static)
+            .Select(static property => property.Name)
+            .Where(static name => name != nameof(Errno.None))];
+        foreach (ErrnoTable table in (ErrnoTable[])
+            [ErrnoTable.Linux, ErrnoTable.MacOS, ErrnoTable.FreeBSD, ErrnoTable.NetBSD, ErrnoTable.OpenBSD])
+        {
+            Assert.All(names, name => Assert.Equal(name, table.NameOf(table.NumberOf(name))));
+        }
+    }
+
+    /// <summary>A constant beside the table would be right on one system and wrong on the next.</summary>
+    [Fact]
+    public void No_source_has_a_number_for_an_error_but_the_table()
+    {
+        string[] names = [.. typeof(Errno).GetProperties(BindingFlags.Public | BindingFlags.Static).Select(static property => property.Name)];
+        Regex constant = new($@"(const|static readonly) int ([^;]*[ ,])?({string.Join('|', names)}) =");
+        string src = Path.Combine(Path.GetDirectoryName(ThisFile())!, "..", "..", "src");
+
+        string[] files = Directory.GetFiles(src, "*.cs", SearchOption.AllDirectories);
+        Assert.NotEmpty(files);
+        Assert.Empty(files.Where(file => constant.IsMatch(File.ReadAllText(file))).Select(Path.GetFileName));
+        Assert.Matches(constant, "    private const int EPERM = 1, EBADF = 9;");
+
+        static string ThisFile([CallerFilePath] string file = "") => file;
     }
 
     [Fact]
