@@ -30,7 +30,7 @@ internal sealed unsafe class KqueueApi : IKqueueApi
         public long Nanoseconds;
     }
 
-    /// <summary>The functions at these addresses.</summary>
+    /// <summary>The functions at these addresses; fstat is 0 where the platform has none.</summary>
     public KqueueApi(KqueuePlatform platform, nint kqueue, nint kevent, nint fstat)
     {
         Platform = platform;
@@ -69,10 +69,11 @@ internal sealed unsafe class KqueueApi : IKqueueApi
         if (platform == KqueuePlatform.Linux && !TryLoadLibrary(path, out library, out name, out reason)) return false;
 
         bool isX64 = RuntimeInformation.ProcessArchitecture == Architecture.X64;
-        string fstatName = isX64 && platform.FstatX64 is { } other ? other : platform.Fstat;
+        string? fstatName = isX64 && platform.FstatX64 is { } other ? other : platform.Fstat;
+        nint fstat = 0;
         if (!TryFind(library, name, "kqueue", out nint kqueue, out reason)) return false;
         if (!TryFind(library, name, platform.Kevent, out nint kevent, out reason)) return false;
-        if (!TryFind(libc, "the C library", fstatName, out nint fstat, out reason)) return false;
+        if (fstatName is not null && !TryFind(libc, "the C library", fstatName, out fstat, out reason)) return false;
         api = new KqueueApi(platform, kqueue, kevent, fstat);
         return true;
     }
@@ -106,9 +107,8 @@ internal sealed unsafe class KqueueApi : IKqueueApi
         const int LongestStat = 512;
         byte* stat = stackalloc byte[LongestStat];
         mode = 0;
-        Marshal.SetLastSystemError(0);
-        int result = Platform == KqueuePlatform.Linux ? Statx(fd, stat) : ((delegate* unmanaged<int, void*, int>)_fstat)(fd, stat);
-        if (result < 0) return -Marshal.GetLastSystemError();
+        int result = Platform.Fstat is null ? Result(LibC.statx(fd, stat)) : Fstat(fd, stat);
+        if (result < 0) return result;
         mode = Platform.ModeSize == sizeof(ushort) ? *(ushort*)(stat + Platform.ModeOffset) : *(uint*)(stat + Platform.ModeOffset);
         return 0;
     }
@@ -147,12 +147,11 @@ internal sealed unsafe class KqueueApi : IKqueueApi
 
     public int Close(int fd) => Result(LibC.close(fd));
 
-    private int Statx(int fd, byte* stat)
+    private int Fstat(int fd, byte* stat)
     {
-        const int EmptyPath = 0x1000; // AT_EMPTY_PATH
-        const uint Type = 1; // STATX_TYPE
-        byte nothing = 0;
-        return ((delegate* unmanaged<int, byte*, int, uint, void*, int>)_fstat)(fd, &nothing, EmptyPath, Type, stat);
+        Marshal.SetLastSystemError(0);
+        int result = ((delegate* unmanaged<int, void*, int>)_fstat)(fd, stat);
+        return result >= 0 ? result : -Marshal.GetLastSystemError();
     }
 
     private static int Result(int result) => result >= 0 ? result : -Marshal.GetLastPInvokeError();

@@ -82,7 +82,8 @@ internal sealed record KqueuePlatform
     };
 
     /// <summary>
-    /// libkqueue on Linux: its include/sys/event.h. statx(2) has one layout on every architecture, and a symbol in every libc.
+    /// libkqueue on Linux: its include/sys/event.h. In the place of fstat stands statx(2), which has one layout on every architecture. It is
+    /// called by its number: not every C library has a symbol for it (musl 1.2.3 has none).
     /// </summary>
     public static readonly KqueuePlatform Linux = new()
     {
@@ -91,7 +92,6 @@ internal sealed record KqueuePlatform
         EVFILT_READ = -1,
         EVFILT_WRITE = -2,
         EVFILT_USER = -11,
-        Fstat = "statx",
         ModeOffset = 28,
         ModeSize = 2,
         FIOCLEX = 0x5451,
@@ -116,7 +116,8 @@ internal sealed record KqueuePlatform
 
     public string Kevent { get; init; } = "kevent";
 
-    public required string Fstat { get; init; }
+    /// <summary>The symbol of fstat; null on Linux.</summary>
+    public string? Fstat { get; init; }
 
     /// <summary>The symbol on x64, where that is another.</summary>
     public string? FstatX64 { get; init; }

@@ -25,4 +25,25 @@ internal static unsafe partial class LibC
     /// </summary>
     [LibraryImport(Library, SetLastError = true)]
     public static partial int ioctl(int fd, nuint request, void* argument);
+
+    /// <summary>Linux's statx(2) of a descriptor, for its type alone.</summary>
+    public static int statx(int fd, void* stat)
+    {
+        const nint AT_EMPTY_PATH = 0x1000, STATX_TYPE = 1;
+        byte nothing = 0;
+        return (int)syscall(NumberOfStatx(RuntimeInformation.ProcessArchitecture), fd, &nothing, AT_EMPTY_PATH, STATX_TYPE, stat);
+    }
+
+    // arch/*/…/syscall*.tbl of Linux; include/uapi/asm-generic/unistd.h for those that have no table of their own.
+    internal static nint NumberOfStatx(Architecture architecture) => architecture switch
+    {
+        Architecture.X64 => 332,
+        Architecture.S390x => 379,
+        Architecture.Ppc64le => 383,
+        _ => 291,
+    };
+
+    // A register holds each argument, as no 32-bit process gets here.
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial nint syscall(nint number, nint fd, void* path, nint flags, nint mask, void* stat);
 }

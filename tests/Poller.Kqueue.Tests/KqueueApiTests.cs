@@ -14,7 +14,7 @@ public sealed unsafe class KqueueApiTests
         Linux,
         (nint)(delegate* unmanaged<int>)&NewKqueue,
         (nint)(delegate* unmanaged<int, void*, nint, void*, nint, long*, int>)&NewKevent,
-        NativeLibrary.GetExport(NativeLibrary.GetMainProgramHandle(), "statx"));
+        fstat: 0);
 
     [Fact]
     public void The_poller_works_over_it()
@@ -83,6 +83,20 @@ public sealed unsafe class KqueueApiTests
             Assert.Equal(0, _api.Mode(fd, out uint mode));
             return mode & S_IFMT;
         }
+    }
+
+    /// <summary>musl 1.2.3 has no symbol for it.</summary>
+    [Theory]
+    [InlineData(Architecture.X64, 332)]
+    [InlineData(Architecture.Arm64, 291)]
+    [InlineData(Architecture.RiscV64, 291)]
+    [InlineData(Architecture.LoongArch64, 291)]
+    [InlineData(Architecture.S390x, 379)]
+    [InlineData(Architecture.Ppc64le, 383)]
+    public void On_Linux_statx_is_called_by_its_number(Architecture architecture, int number)
+    {
+        Assert.Equal(number, LibC.NumberOfStatx(architecture));
+        Assert.Null(Linux.Fstat);
     }
 
     [Fact]

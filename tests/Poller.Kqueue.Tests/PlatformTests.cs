@@ -16,14 +16,14 @@ public class PlatformTests
     };
 
     // As <sys/event.h> and <sys/stat.h> of each system have them.
-    public static TheoryData<string, int, int, int, int, string, string, int, int> Tables => new()
+    public static TheoryData<string, int, int, int, int, string, string?, int, int> Tables => new()
     {
         // name, size, EVFILT_READ, EVFILT_WRITE, EVFILT_USER, kevent, fstat, offset of st_mode, its size
         { "macOS", 32, -1, -2, -10, "kevent", "fstat", 4, 2 },
         { "FreeBSD", 64, -1, -2, -11, "kevent", "fstat", 24, 2 },
         { "OpenBSD", 32, -1, -2, -10, "kevent", "fstat", 0, 4 },
         { "NetBSD", 40, 0, 1, 8, "__kevent50", "__fstat50", 8, 4 },
-        { "Linux", 32, -1, -2, -11, "kevent", "statx", 28, 2 },
+        { "Linux", 32, -1, -2, -11, "kevent", null, 28, 2 },
     };
 
     internal static IEnumerable<KqueuePlatform> All =>
@@ -32,7 +32,7 @@ public class PlatformTests
     [Theory]
     [MemberData(nameof(Tables))]
     public void The_numbers_are_the_systems(
-        string name, int size, int read, int write, int user, string kevent, string fstat, int modeOffset, int modeSize)
+        string name, int size, int read, int write, int user, string kevent, string? fstat, int modeOffset, int modeSize)
     {
         KqueuePlatform platform = All.Single(p => p.Name == name);
         Assert.Equal((size, read, write, user), (platform.EventSize, platform.EVFILT_READ, platform.EVFILT_WRITE, platform.EVFILT_USER));

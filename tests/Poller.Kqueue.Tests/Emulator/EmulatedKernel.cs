@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Collections.Concurrent;
-using System.Runtime.InteropServices;
 using Poller.Abstractions;
 
 namespace Poller.Kqueue.Tests;
@@ -18,7 +17,7 @@ internal sealed class EmulatedKernel(KqueuePlatform platform) : IKqueueApi
     /// <summary>The fflags of a socket that has an error: EIO.</summary>
     public const uint SomeError = 5;
 
-    private readonly KqueueApi _linux = new(KqueuePlatform.Linux, 0, 0, StatxAddress);
+    private readonly KqueueApi _linux = new(KqueuePlatform.Linux, 0, 0, 0);
     private readonly ConcurrentDictionary<int, EmulatedKqueue> _kqueues = new();
     private int _signals;
     private int _changeSignals;
@@ -55,8 +54,6 @@ internal sealed class EmulatedKernel(KqueuePlatform platform) : IKqueueApi
 
     /// <summary>How often an EVFILT_USER was triggered or a pipe written.</summary>
     public int Triggers => Volatile.Read(ref _triggers);
-
-    private static nint StatxAddress { get; } = NativeLibrary.GetExport(NativeLibrary.GetMainProgramHandle(), "statx");
 
     /// <summary>The next <paramref name="count"/> waits are interrupted by a signal.</summary>
     public void InterruptWaits(int count) => Volatile.Write(ref _signals, count);
