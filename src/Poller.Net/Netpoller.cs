@@ -17,7 +17,7 @@ public sealed partial class Netpoller : IDisposable
     private const int MaxMaxBlockedHandlers = 32_767; // Linux lets a process have about as many threads.
 
     // Constant.
-    private readonly INetpollFactory _backend;
+    private readonly INetpollFactory _factory;
     private readonly ILogger? _logger;
 
     private readonly Lock _lock = new();
@@ -30,14 +30,14 @@ public sealed partial class Netpoller : IDisposable
     private uint _turn;
 
     /// <summary>Makes a poller over a backend.</summary>
-    /// <param name="backend">Makes one <see cref="INetpoll"/> for each loop.</param>
+    /// <param name="factory">Makes one <see cref="INetpoll"/> for each loop.</param>
     /// <param name="options">How it works; null is the defaults.</param>
     /// <exception cref="PlatformNotSupportedException">The backend does not work on this machine; the message says why.</exception>
     /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
     /// <exception cref="ArgumentException"><see cref="NetpollerOptions.TimeProvider"/> is null.</exception>
-    public Netpoller(INetpollFactory backend, NetpollerOptions? options = null)
+    public Netpoller(INetpollFactory factory, NetpollerOptions? options = null)
     {
-        ArgumentNullException.ThrowIfNull(backend);
+        ArgumentNullException.ThrowIfNull(factory);
         options ??= new NetpollerOptions();
         if (options.Loops is < 1 or > MaxLoops)
         {
@@ -57,9 +57,9 @@ public sealed partial class Netpoller : IDisposable
             const string Expected = "Dispatch: Adaptive, Inline or ThreadPool was expected.";
             throw new ArgumentOutOfRangeException(nameof(options), options.Dispatch, Expected);
         }
-        if (!backend.IsSupported(out string? reason)) throw new PlatformNotSupportedException($"{backend.Name}: {reason}");
+        if (!factory.IsSupported(out string? reason)) throw new PlatformNotSupportedException($"{factory.Name}: {reason}");
 
-        _backend = backend;
+        _factory = factory;
         Dispatch = options.Dispatch;
         LoopCount = options.Loops;
         MaxBlockedHandlers = options.MaxBlockedHandlers;
@@ -68,7 +68,7 @@ public sealed partial class Netpoller : IDisposable
     }
 
     /// <summary>The backend's name, as <c>epoll</c>.</summary>
-    public string Backend => _backend.Name;
+    public string Backend => _factory.Name;
 
     /// <summary>Where continuations run.</summary>
     public NetpollDispatch Dispatch { get; }
@@ -185,7 +185,7 @@ public sealed partial class Netpoller : IDisposable
 
     private PollLoop StartLoop(int index)
     {
-        INetpoll poll = _backend.Create();
+        INetpoll poll = _factory.Create();
         try
         {
             poll.Init();
