@@ -357,7 +357,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
             long byDeadline = deadline == ConnDeadline.Soon ? _soon[(op.End, op.Mode)] : long.MaxValue;
             long byTimeout = op.Timeout == ConnDeadline.Soon ? pending.Began : long.MaxValue;
             TimeSpan taken = Stopwatch.GetElapsedTime(Math.Min(byDeadline, byTimeout));
-            string met = $"{pending.Name} met an end {Soon.TotalMilliseconds} ms ahead after {taken.TotalMilliseconds} ms";
+            string met = $"{pending.Name} met its deadline {Soon.TotalMilliseconds} ms ahead after {taken.TotalMilliseconds} ms";
             if (taken < Soon) throw Violation(met);
         }
         if (op.Mode == PollMode.Read && pending.Buffer.AsSpan(read).ContainsAnyExcept(ConnStream.Nothing))

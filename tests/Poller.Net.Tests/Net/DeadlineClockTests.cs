@@ -268,7 +268,9 @@ public sealed class DeadlineClockTests
         FakeTimeProvider clock = new();
         using Fixture fixture = new(dispatch, clock: clock);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
-        using SslStream tlsClient = new(client, leaveInnerStreamOpen: true, static (_, _, _, _) => true);
+        using SslStream tlsClient = new(
+            client, leaveInnerStreamOpen: true,
+            static (_, certificate, _, _) => certificate!.GetCertHashString() == StreamTests.Certificate.Value.GetCertHashString());
         using SslStream tlsServer = new(server, leaveInnerStreamOpen: true);
         await Task.WhenAll(
             tlsClient.AuthenticateAsClientAsync("poller.test"),
