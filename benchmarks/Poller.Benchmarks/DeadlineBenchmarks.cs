@@ -36,6 +36,7 @@ public class DeadlineBenchmarks
         _desc = _loop.Open(_pair.A);
         _deadline = DateTimeOffset.UtcNow.AddYears(10);
         _when = _loop.Clock.After(TimeSpan.FromDays(1));
+        _loop.SetTimeout(_desc, PollMode.Read, _loop.Clock.After(Minute));
     }
 
     [Benchmark(Baseline = true)]
@@ -59,6 +60,14 @@ public class DeadlineBenchmarks
     /// <summary>The same with the clock read by the caller, as a program does before each read.</summary>
     [Benchmark(OperationsPerInvoke = InOneHandler)]
     public void ExtendFromNowInAHandler() => Handle(static conn => conn.SetReadDeadline(DateTimeOffset.UtcNow + Minute));
+
+    /// <summary>A time from now, by the monotonic clock alone; in a handler.</summary>
+    [Benchmark(OperationsPerInvoke = InOneHandler)]
+    public void ExtendBySpanInAHandler() => Handle(static conn => conn.SetReadDeadline(Minute));
+
+    /// <summary>What ReadTimeout adds to each read.</summary>
+    [Benchmark]
+    public bool StartTimeout() => _desc!.Deadlines!.TryProlongTimeout(PollMode.Read, _loop!.Clock.After(Minute));
 
     /// <summary>Each deadline is later than the one before.</summary>
     [Benchmark]
