@@ -28,8 +28,8 @@ public sealed class PollerOptions
     public int Loops { get; set; } = 1;
 
     /// <summary>
-    /// How many handlers of a loop may block or compute at once in adaptive dispatch, 1 to 32,767. Default 1,024. What happens beyond it, and
-    /// what it costs: <see cref="NetpollerOptions.MaxBlockedHandlers"/>.
+    /// How many handlers of a loop may block or compute at once in adaptive dispatch, 1 to 32,767. Default 1,024.
+    /// <see cref="NetpollerOptions.MaxBlockedHandlers"/> says what happens beyond it, and what it costs.
     /// </summary>
     public int MaxBlockedHandlers { get; set; } = 1024;
 

@@ -21,7 +21,10 @@ internal sealed class PollerSettings(IServiceProvider services) : IPostConfigure
 
     private static readonly string[] Settings =
     [
-        nameof(PollerOptions.Backend), nameof(PollerOptions.Dispatch), nameof(PollerOptions.Loops), nameof(PollerOptions.MaxBlockedHandlers),
+        nameof(PollerOptions.Backend),
+        nameof(PollerOptions.Dispatch),
+        nameof(PollerOptions.Loops),
+        nameof(PollerOptions.MaxBlockedHandlers),
     ];
 
     public void PostConfigure(string? name, PollerOptions options)
