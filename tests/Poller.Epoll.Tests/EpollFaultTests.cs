@@ -1,5 +1,4 @@
 using Poller.Abstractions;
-using Poller.Conformance.Tests;
 using Xunit.Abstractions;
 
 namespace Poller.Epoll.Tests;

@@ -2,8 +2,8 @@ using Poller.Conformance;
 
 namespace Poller.Net.Tests;
 
-/// <summary>What holds of every net stack, held of one over this project's backend; a class a dispatch.</summary>
-public abstract class ConformanceTests(Netpoller poller) : NetStackConformance(new NetStack(poller))
+/// <summary>What holds of every net stack, held of one over each backend; a class a dispatch.</summary>
+public abstract class ConformanceTests<TBackend>(Netpoller poller) : NetStackConformance(new NetStack(poller)) where TBackend : ITestBackend
 {
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
@@ -12,11 +12,14 @@ public abstract class ConformanceTests(Netpoller poller) : NetStackConformance(n
         if (disposing) poller.Dispose();
     }
 
-    protected static Netpoller PollerOf(NetpollDispatch dispatch) => new(TestBackend.Factory, new NetpollerOptions { Dispatch = dispatch });
+    protected static Netpoller PollerOf(NetpollDispatch dispatch) => new(TBackend.Factory, new NetpollerOptions { Dispatch = dispatch });
 }
 
-public sealed class AdaptiveConformanceTests() : ConformanceTests(PollerOf(NetpollDispatch.Adaptive));
+public abstract class AdaptiveConformanceTests<TBackend>() : ConformanceTests<TBackend>(PollerOf(NetpollDispatch.Adaptive))
+    where TBackend : ITestBackend;
 
-public sealed class InlineConformanceTests() : ConformanceTests(PollerOf(NetpollDispatch.Inline));
+public abstract class InlineConformanceTests<TBackend>() : ConformanceTests<TBackend>(PollerOf(NetpollDispatch.Inline))
+    where TBackend : ITestBackend;
 
-public sealed class ThreadPoolConformanceTests() : ConformanceTests(PollerOf(NetpollDispatch.ThreadPool));
+public abstract class ThreadPoolConformanceTests<TBackend>() : ConformanceTests<TBackend>(PollerOf(NetpollDispatch.ThreadPool))
+    where TBackend : ITestBackend;

@@ -1,13 +1,15 @@
 using System.Collections.Concurrent;
 using System.Net;
 using Microsoft.Extensions.Logging;
+using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
 /// <summary>A poller of one test's own, and a net stack over it.</summary>
-internal sealed class Fixture : IDisposable
+internal class Fixture : IDisposable
 {
     public Fixture(
+        INetpollFactory backend,
         NetpollDispatch dispatch = NetpollDispatch.Adaptive,
         int loops = 1,
         TimeProvider? clock = null,
@@ -23,7 +25,7 @@ internal sealed class Fixture : IDisposable
             LoggerFactory = log,
             MaxBlockedHandlers = maxBlockedHandlers,
         };
-        Poller = new Netpoller(TestBackend.Factory, options);
+        Poller = new Netpoller(backend, options);
         Net = api is null ? new NetStack(Poller) : new NetStack(Poller, api);
     }
 

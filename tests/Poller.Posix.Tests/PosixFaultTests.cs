@@ -1,4 +1,3 @@
-using Poller.Conformance.Tests;
 using Xunit.Abstractions;
 
 namespace Poller.Posix.Tests;

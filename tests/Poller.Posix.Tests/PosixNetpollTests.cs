@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using Poller.Abstractions;
-using Poller.Epoll.Tests;
 using Poller.Level.Tests;
 using static Poller.Abstractions.PollReadiness;
 

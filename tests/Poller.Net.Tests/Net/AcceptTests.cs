@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace Poller.Net.Tests;
 
 /// <summary>Accepts wait, end and go on.</summary>
-public sealed class AcceptTests
+public abstract class AcceptTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task An_accept_takes_who_came_before_and_who_comes_after(NetpollDispatch dispatch, bool blocking)

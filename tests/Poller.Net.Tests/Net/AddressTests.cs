@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace Poller.Net.Tests;
 
 /// <summary>Network names and addresses that are not: the error names the text and what was expected.</summary>
-public sealed class AddressTests
+public sealed class AddressTests : NetTest<EpollBackend>
 {
     [Theory]
     [InlineData("")]

@@ -7,7 +7,7 @@ namespace Poller.Net.Tests;
 /// nothing runs beside these.
 /// </summary>
 [Collection(nameof(Alone))]
-public sealed class AllocationTests
+public abstract class AllocationTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     private const int Warmup = 120;
     private const int Windows = Warmup + 200;

@@ -5,7 +5,7 @@ using Poller.Abstractions;
 namespace Poller.Net.Tests;
 
 /// <summary>What becomes of a wait for which a level-triggered poller cannot be armed.</summary>
-public sealed class ArmTests
+public abstract class ArmTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_refusal_is_the_operations_error_and_the_connection_stays_usable(NetpollDispatch dispatch, bool blocking)
@@ -92,11 +92,11 @@ public sealed class ArmTests
 
             public ManualResetEventSlim Disposed { get; } = new();
 
-            public string Name => TestBackend.Factory.Name;
+            public string Name => TBackend.Factory.Name;
 
-            public bool IsSupported([NotNullWhen(false)] out string? reason) => TestBackend.Factory.IsSupported(out reason);
+            public bool IsSupported([NotNullWhen(false)] out string? reason) => TBackend.Factory.IsSupported(out reason);
 
-            public INetpoll Create() => new LevelPoll(TestBackend.Factory.Create(), this);
+            public INetpoll Create() => new LevelPoll(TBackend.Factory.Create(), this);
         }
     }
 }

@@ -6,7 +6,7 @@ using Poller.Abstractions;
 namespace Poller.Net.Tests;
 
 /// <summary>What the system answers once in a blue moon: signals, shortages, connections that died in the queue.</summary>
-public sealed class BadLuckTests
+public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task An_accept_goes_on_after_a_signal_and_a_connection_that_was_aborted(NetpollDispatch dispatch, bool blocking)
@@ -273,7 +273,7 @@ public sealed class BadLuckTests
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_poller_that_is_full_costs_the_new_connections_and_not_the_listener(NetpollDispatch dispatch, bool blocking)
     {
-        FullPoll.Factory full = new();
+        FullPoll.Factory full = new(TBackend.Factory);
         CapturingLogger log = new();
         using Netpoller poller = new(full, new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
         NetStack net = new(poller);

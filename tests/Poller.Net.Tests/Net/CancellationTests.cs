@@ -1,7 +1,7 @@
 namespace Poller.Net.Tests;
 
 /// <summary>A token ends its own operation, and the connection goes on.</summary>
-public sealed class CancellationTests
+public abstract class CancellationTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     private static readonly byte[] One = [1];
 

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace Poller.Net.Tests;
 
 /// <summary>A close ends what waits, and nothing comes after it.</summary>
-public sealed class CloseTests
+public abstract class CloseTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     private static readonly byte[] One = [1];
     private static readonly byte[] Plenty = new byte[16 << 20];

@@ -10,7 +10,7 @@ namespace Poller.Net.Tests;
 /// for which none is left dies.
 /// </summary>
 [Collection(nameof(Alone))]
-public sealed class ColdShortageTests
+public abstract class ColdShortageTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     private const int Limit = 160;
     private const int Clients = 200; // More than there are descriptors.
@@ -71,7 +71,8 @@ public sealed class ColdShortageTests
         {
             string form = blocking ? "blocking" : "async";
             string shell = $"ulimit -n {Limit}; exec \"$0\" \"$@\"";
-            ProcessStartInfo start = new("/bin/sh", ["-c", shell, Environment.ProcessPath!, "exec", typeof(Server).Assembly.Location, form])
+            string[] server = ["exec", typeof(Server).Assembly.Location, form, typeof(TBackend).Name];
+            ProcessStartInfo start = new("/bin/sh", ["-c", shell, Environment.ProcessPath!, .. server])
             {
                 RedirectStandardInput = true,
                 RedirectStandardOutput = true,

@@ -4,7 +4,7 @@ namespace Poller.Net.Tests;
 
 /// <summary>How late a deadline is. Nothing runs beside it, or that would be what is measured.</summary>
 [Collection(nameof(Alone))]
-public sealed class DeadlineLatenessTests
+public abstract class DeadlineLatenessTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     private const int Connections = 100;
     private const int DeadlinesEach = 4;

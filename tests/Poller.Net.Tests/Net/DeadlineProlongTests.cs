@@ -4,7 +4,7 @@ namespace Poller.Net.Tests;
 /// Deadlines that are moved ahead on the loop's own thread, where no lock is taken and no clock read for it: they pass when they should all
 /// the same.
 /// </summary>
-public sealed class DeadlineProlongTests
+public abstract class DeadlineProlongTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     private readonly SteppedClock _clock = new();
 

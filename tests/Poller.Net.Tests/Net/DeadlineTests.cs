@@ -4,9 +4,9 @@ using System.Net.Sockets;
 namespace Poller.Net.Tests;
 
 /// <summary>
-/// Deadlines end what waits, never early, and leave the connection usable. How late they are is <see cref="DeadlineLatenessTests"/>'.
+/// Deadlines end what waits, never early, and leave the connection usable. How late they are is <see cref="DeadlineLatenessTests{TBackend}"/>'.
 /// </summary>
-public sealed class DeadlineTests
+public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     private static readonly byte[] One = [1];
 

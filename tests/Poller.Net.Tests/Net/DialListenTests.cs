@@ -6,7 +6,7 @@ using Microsoft.Extensions.Time.Testing;
 namespace Poller.Net.Tests;
 
 /// <summary>Connections come about: networks, addresses, who is told what of whom.</summary>
-public sealed class DialListenTests
+public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task An_echo_comes_back(NetpollDispatch dispatch, bool blocking)

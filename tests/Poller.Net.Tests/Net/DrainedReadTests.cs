@@ -6,7 +6,7 @@ namespace Poller.Net.Tests;
 /// A short read means that the socket is drained, and the next one waits without asking: whatever comes in between, and however it comes,
 /// has to end that wait.
 /// </summary>
-public sealed class DrainedReadTests
+public abstract class DrainedReadTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_read_after_a_short_one_asks_only_when_bytes_have_come(NetpollDispatch dispatch, bool blocking)

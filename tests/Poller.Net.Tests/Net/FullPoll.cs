@@ -8,10 +8,10 @@ namespace Poller.Net.Tests;
 /// </summary>
 internal sealed class FullPoll : INetpoll
 {
-    private readonly INetpoll _inner = TestBackend.Factory.Create();
+    private readonly INetpoll _inner;
     private readonly Factory _factory;
 
-    private FullPoll(Factory factory) => _factory = factory;
+    private FullPoll(INetpoll inner, Factory factory) => (_inner, _factory) = (inner, factory);
 
     public string Name => _inner.Name;
 
@@ -32,15 +32,15 @@ internal sealed class FullPoll : INetpoll
 
     public void Dispose() => _inner.Dispose();
 
-    public sealed class Factory : INetpollFactory
+    public sealed class Factory(INetpollFactory backend) : INetpollFactory
     {
         /// <summary>How many of the next descriptors are refused.</summary>
         public int Refusals;
 
-        public string Name => TestBackend.Factory.Name;
+        public string Name => backend.Name;
 
-        public bool IsSupported([NotNullWhen(false)] out string? reason) => TestBackend.Factory.IsSupported(out reason);
+        public bool IsSupported([NotNullWhen(false)] out string? reason) => backend.IsSupported(out reason);
 
-        public INetpoll Create() => new FullPoll(this);
+        public INetpoll Create() => new FullPoll(backend.Create(), this);
     }
 }

@@ -9,7 +9,7 @@ namespace Poller.Net.Tests;
 /// What is closed is gone: descriptors, and the places of their descs. The count is the process's, so nothing runs beside these.
 /// </summary>
 [Collection(nameof(Alone))]
-public sealed class LeakTests
+public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Fact]
     public async Task Twenty_thousand_connections_leave_no_descriptor()

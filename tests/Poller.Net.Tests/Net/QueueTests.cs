@@ -1,7 +1,7 @@
 namespace Poller.Net.Tests;
 
 /// <summary>Operations of one direction take turns, in the order they came.</summary>
-public sealed class QueueTests
+public abstract class QueueTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task Writes_that_nobody_awaits_are_sent_in_order(NetpollDispatch dispatch)

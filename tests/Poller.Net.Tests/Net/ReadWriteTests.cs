@@ -4,7 +4,7 @@ using System.Security.Cryptography;
 namespace Poller.Net.Tests;
 
 /// <summary>Bytes go through a connection: all of them, once, in order.</summary>
-public sealed class ReadWriteTests
+public abstract class ReadWriteTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_MiB_comes_back_intact_from_a_ping_pong(NetpollDispatch dispatch, bool blocking)

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
@@ -13,8 +14,16 @@ internal static class ShortageServer
     /// <summary>Prints the port it listens on, then answers each line of its standard input with a line.</summary>
     public static async Task<int> Main(string[] arguments)
     {
-        bool blocking = arguments.Contains("blocking");
-        using Netpoller poller = new(TestBackend.Factory);
+        bool blocking = arguments[0] == "blocking";
+        INetpollFactory backend = arguments[1] switch
+        {
+            nameof(EpollBackend) => EpollBackend.Factory,
+            nameof(EpollLevelBackend) => EpollLevelBackend.Factory,
+            nameof(PosixBackend) => PosixBackend.Factory,
+            nameof(KqueueBackend) => KqueueBackend.Factory,
+            string other => throw new ArgumentException($"\"{other}\": the name of a backend's class was expected."),
+        };
+        using Netpoller poller = new(backend);
         NetStack net = new(poller);
         using TcpConnListener listener = net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
         int accepted = 0;

@@ -7,7 +7,7 @@ namespace Poller.Net.Tests;
 
 /// <summary>A process that has run out of descriptors for real. The limit is the process's, so nothing runs beside these.</summary>
 [Collection(nameof(Alone))]
-public sealed class ShortageTests
+public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_listener_without_descriptors_waits_and_serves_on_when_they_are_back(NetpollDispatch dispatch, bool blocking)
@@ -15,7 +15,7 @@ public sealed class ShortageTests
         const int Clients = 8;
         const int Free = 4;
         CapturingLogger log = new();
-        using Netpoller poller = new(TestBackend.Factory, new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
+        using Netpoller poller = new(TBackend.Factory, new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
         NetStack net = new(poller);
         using TcpConnListener listener = net.ListenTcp(Raw.AnyLoopbackPort);
         TcpConn[] clients = [.. Enumerable.Range(0, Clients).Select(_ => net.DialTcp((IPEndPoint)listener.LocalEndPoint))];

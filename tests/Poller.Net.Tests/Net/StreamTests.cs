@@ -5,16 +5,13 @@ using System.Net.Security;
 using System.Net.Sockets;
 using System.Security.Authentication;
 using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using System.Text;
 
 namespace Poller.Net.Tests;
 
 /// <summary>A connection is a Stream, and what is made for streams takes it.</summary>
-public sealed class StreamTests
+public abstract class StreamTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
-    internal static readonly Lazy<X509Certificate2> Certificate = new(MakeCertificate);
-
     [Fact]
     public async Task It_says_what_it_can()
     {
@@ -201,10 +198,9 @@ public sealed class StreamTests
         SslClientAuthenticationOptions clientOptions = new()
         {
             TargetHost = "poller.test",
-            RemoteCertificateValidationCallback =
-                static (_, certificate, _, _) => certificate!.GetCertHashString() == Certificate.Value.GetCertHashString(),
+            RemoteCertificateValidationCallback = TestCertificate.IsIt,
         };
-        SslServerAuthenticationOptions serverOptions = new() { ServerCertificate = Certificate.Value };
+        SslServerAuthenticationOptions serverOptions = new() { ServerCertificate = TestCertificate.Value };
         await Task.WhenAll(
             Operation.Run(blocking, async () =>
             {
@@ -241,7 +237,7 @@ public sealed class StreamTests
         using Fixture fixture = new(dispatch);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         using SslStream tls = new(server);
-        Task handshake = tls.AuthenticateAsServerAsync(Certificate.Value);
+        Task handshake = tls.AuthenticateAsServerAsync(TestCertificate.Value);
         await client.WriteAsync("this is not TLS, and will not be\r\n"u8.ToArray()).Within();
         await Assert.ThrowsAsync<AuthenticationException>(() => handshake.Within());
     }
@@ -292,12 +288,5 @@ public sealed class StreamTests
         await client.WriteAsync("pong"u8.ToArray()).Within();
         Assert.Equal(4, await server.ReceiveAsync(buffer).Within());
         Assert.Equal("pong"u8, buffer);
-    }
-
-    private static X509Certificate2 MakeCertificate()
-    {
-        using ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        CertificateRequest request = new("CN=poller.test", key, HashAlgorithmName.SHA256);
-        return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
     }
 }

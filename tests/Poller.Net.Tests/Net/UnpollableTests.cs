@@ -4,7 +4,7 @@ using Poller.Abstractions;
 namespace Poller.Net.Tests;
 
 /// <summary>A descriptor that the system cannot poll is refused with a text that says so.</summary>
-public sealed class UnpollableTests
+public abstract class UnpollableTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Fact]
     public void A_regular_file_is_refused()
@@ -17,7 +17,7 @@ public sealed class UnpollableTests
             nint fd = file.DangerousGetHandle();
             NetpollException e = Assert.Throws<NetpollException>(() => fixture.Poller.NextLoop().Open(fd));
             Assert.Equal(Errno.EPERM, e.Error);
-            Assert.StartsWith($"{TestBackend.Factory.Name} open fd {fd}: ", e.Message, StringComparison.Ordinal);
+            Assert.StartsWith($"{TBackend.Factory.Name} open fd {fd}: ", e.Message, StringComparison.Ordinal);
             Assert.EndsWith(
                 "it cannot be polled (regular files and directories cannot); a socket, a pipe, a terminal or the like was expected",
                 e.Message,
@@ -59,7 +59,7 @@ public sealed class UnpollableTests
     {
         using Fixture fixture = new();
         PollLoop loop = fixture.Poller.NextLoop();
-        using SafeFileHandle file = File.OpenHandle(typeof(UnpollableTests).Assembly.Location);
+        using SafeFileHandle file = File.OpenHandle(typeof(UnpollableTests<TBackend>).Assembly.Location);
         for (int i = 0; i < 1000; i++) Assert.Throws<NetpollException>(() => loop.Open(file.DangerousGetHandle()));
         Assert.InRange(loop.Cache.Snapshot().Length, 0, 1);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();

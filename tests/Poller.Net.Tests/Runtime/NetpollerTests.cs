@@ -5,7 +5,7 @@ using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
-public sealed class NetpollerTests
+public abstract class NetpollerTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     private sealed class Elsewhere : INetpollFactory
     {
@@ -33,9 +33,9 @@ public sealed class NetpollerTests
     [InlineData(1025)]
     public void A_number_of_loops_out_of_range_is_refused(int loops)
     {
-        ArgumentOutOfRangeException e = Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TestBackend.Factory, new NetpollerOptions { Loops = loops }));
+        ArgumentOutOfRangeException e = Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TBackend.Factory, new NetpollerOptions { Loops = loops }));
         Assert.Contains("1 to 1024", e.Message, StringComparison.Ordinal);
-        Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TestBackend.Factory, new NetpollerOptions { Dispatch = (NetpollDispatch)9 }));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TBackend.Factory, new NetpollerOptions { Dispatch = (NetpollDispatch)9 }));
     }
 
     [Theory]
@@ -44,7 +44,7 @@ public sealed class NetpollerTests
     public void A_number_of_blocked_handlers_out_of_range_is_refused(int handlers)
     {
         NetpollerOptions options = new() { MaxBlockedHandlers = handlers };
-        ArgumentOutOfRangeException e = Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TestBackend.Factory, options));
+        ArgumentOutOfRangeException e = Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TBackend.Factory, options));
         Assert.Contains("MaxBlockedHandlers: 1 to 32767", e.Message, StringComparison.Ordinal);
     }
 
@@ -52,25 +52,25 @@ public sealed class NetpollerTests
     public void A_clock_that_is_null_is_refused_by_the_name_of_its_option()
     {
         NetpollerOptions options = new() { TimeProvider = null! };
-        ArgumentException e = Assert.Throws<ArgumentException>(() => new Netpoller(TestBackend.Factory, options));
+        ArgumentException e = Assert.Throws<ArgumentException>(() => new Netpoller(TBackend.Factory, options));
         Assert.Contains("TimeProvider:", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]
     public void The_defaults_are_adaptive_with_one_loop()
     {
-        using Netpoller poller = new(TestBackend.Factory);
+        using Netpoller poller = new(TBackend.Factory);
         Assert.Equal(NetpollDispatch.Adaptive, poller.Dispatch);
         Assert.Equal(1, poller.LoopCount);
         Assert.Equal(1_024, poller.MaxBlockedHandlers);
-        Assert.Equal(TestBackend.Factory.Name, poller.Backend);
+        Assert.Equal(TBackend.Factory.Name, poller.Backend);
         Assert.Equal(default, poller.Statistics);
     }
 
     [Fact]
     public async Task Init_runs_once_whoever_comes_first()
     {
-        using Netpoller poller = new(TestBackend.Factory, new NetpollerOptions { Loops = 2 });
+        using Netpoller poller = new(TBackend.Factory, new NetpollerOptions { Loops = 2 });
         PollLoop[][] all = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => poller.Loops)));
         Assert.All(all, loops => Assert.Same(all[0], loops));
     }

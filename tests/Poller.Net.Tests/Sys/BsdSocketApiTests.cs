@@ -140,7 +140,7 @@ public sealed class BsdSocketApiTests : IDisposable
     {
         if (!OperatingSystem.IsLinux()) return; // The poller here is epoll.
         SocketNetwork network = new("tcp", _api);
-        using Netpoller poller = new(TestBackend.Factory);
+        using Netpoller poller = new(EpollBackend.Factory);
         using TcpConnListener listener = new(NetListenFd.Listen(poller, network, Raw.AnyLoopbackPort, dualStack: false));
         for (int round = 0; round < 50; round++)
         {

@@ -4,7 +4,7 @@ using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
-public sealed class IoResultTests
+public sealed class IoResultTests : NetTest<EpollBackend>
 {
     private static readonly IoResult[] Reasons =
     [

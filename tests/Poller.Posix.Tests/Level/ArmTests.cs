@@ -1,5 +1,4 @@
 using Poller.Abstractions;
-using Poller.Epoll.Tests;
 using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Level.Tests;

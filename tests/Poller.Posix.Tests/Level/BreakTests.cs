@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Poller.Abstractions;
-using Poller.Epoll.Tests;
 
 namespace Poller.Level.Tests;
 

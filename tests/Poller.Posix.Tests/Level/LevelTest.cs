@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Poller.Abstractions;
-using Poller.Epoll.Tests;
 
 namespace Poller.Level.Tests;
 

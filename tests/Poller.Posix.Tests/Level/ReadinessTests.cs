@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using Poller.Abstractions;
-using Poller.Epoll.Tests;
 using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Level.Tests;

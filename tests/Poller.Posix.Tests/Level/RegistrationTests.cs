@@ -1,5 +1,4 @@
 using Poller.Abstractions;
-using Poller.Epoll.Tests;
 
 namespace Poller.Level.Tests;
 

@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using Poller.Abstractions;
-using Poller.Epoll.Tests;
 
 namespace Poller.Level.Tests;
 

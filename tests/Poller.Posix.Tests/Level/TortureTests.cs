@@ -1,6 +1,5 @@
 using System.Globalization;
 using Poller.Abstractions;
-using Poller.Epoll.Tests;
 using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Level.Tests;

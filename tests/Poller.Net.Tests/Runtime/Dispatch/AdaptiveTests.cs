@@ -5,7 +5,7 @@ namespace Poller.Net.Tests;
 
 /// <summary>A handler that blocks or computes in adaptive dispatch, and what the others see of it.</summary>
 [Collection(nameof(Alone))]
-public sealed class AdaptiveTests
+public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Fact]
     public async Task A_handler_that_blocks_delays_the_others_by_less_than_20_ms()

@@ -9,7 +9,7 @@ namespace Poller.Net.Tests;
 
 /// <summary>Many handlers that block at once.</summary>
 [Collection(nameof(Alone))]
-public sealed class BlockedHandlersTests(ITestOutputHelper output)
+public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) : NetTest<TBackend> where TBackend : ITestBackend
 {
     /// <summary>How many handlers block; 300 and 1,000 take POLLER_TESTS=long.</summary>
     public static TheoryData<int> Counts =>

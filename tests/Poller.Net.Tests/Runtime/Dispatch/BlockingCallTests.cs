@@ -4,7 +4,7 @@ namespace Poller.Net.Tests;
 
 /// <summary>Blocking calls of the library inside of a continuation.</summary>
 [Collection(nameof(Alone))]
-public sealed class BlockingCallTests
+public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Fact]
     public async Task A_blocking_call_on_a_loop_thread_hands_the_loop_over()

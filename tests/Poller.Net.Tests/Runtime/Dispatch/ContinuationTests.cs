@@ -6,7 +6,7 @@ namespace Poller.Net.Tests;
 
 /// <summary>Where a continuation runs, in which context, and on whose stack never.</summary>
 [Collection(nameof(Alone))]
-public sealed class ContinuationTests
+public abstract class ContinuationTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Theory]
     [InlineData(NetpollDispatch.Adaptive, true)]

@@ -4,7 +4,7 @@ namespace Poller.Net.Tests;
 
 /// <summary>The threads of a loop.</summary>
 [Collection(nameof(Alone))]
-public sealed class LoopThreadsTests
+public abstract class LoopThreadsTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Fact]
     public async Task An_interrupt_that_comes_too_late_for_its_handler_does_no_harm()

@@ -5,7 +5,7 @@ namespace Poller.Net.Tests;
 
 /// <summary>What the poller does with errors that no caller can be told.</summary>
 [Collection(nameof(Alone))]
-public sealed class ReportTests
+public abstract class ReportTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Theory]
     [InlineData(NetpollDispatch.Adaptive)]
@@ -14,7 +14,7 @@ public sealed class ReportTests
     public async Task A_continuation_that_throws_does_not_end_the_loop(NetpollDispatch dispatch)
     {
         CapturingLogger log = new();
-        using Netpoller poller = new(TestBackend.Factory, new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
+        using Netpoller poller = new(TBackend.Factory, new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
         NetStack net = new(poller);
         using TcpConnListener listener = net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
         using TcpConn client = net.DialTcp((IPEndPoint)listener.LocalEndPoint);
@@ -44,7 +44,7 @@ public sealed class ReportTests
     [Fact]
     public async Task A_logger_that_throws_does_not_end_the_loop()
     {
-        using Netpoller poller = new(TestBackend.Factory, new NetpollerOptions { LoggerFactory = new CapturingLogger { Fails = true } });
+        using Netpoller poller = new(TBackend.Factory, new NetpollerOptions { LoggerFactory = new CapturingLogger { Fails = true } });
         NetStack net = new(poller);
         using TcpConnListener listener = net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
         using TcpConn client = net.DialTcp(listener.LocalEndPoint);

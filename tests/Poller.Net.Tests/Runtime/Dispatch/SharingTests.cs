@@ -5,7 +5,7 @@ namespace Poller.Net.Tests;
 
 /// <summary>When a loop is shared with helpers, and what they do for it.</summary>
 [Collection(nameof(Alone))]
-public sealed class SharingTests
+public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Fact]
     public async Task A_loop_is_shared_while_handlers_keep_others_waiting_and_not_for_long_after()

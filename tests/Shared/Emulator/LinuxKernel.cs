@@ -1,7 +1,7 @@
 using System.Buffers;
 using System.Runtime.InteropServices;
 
-namespace Poller.Kqueue.Tests;
+namespace Poller.Tests.Shared;
 
 /// <summary>What the emulator stands on. Each call returns its result, or the errno below zero.</summary>
 internal static unsafe partial class LinuxKernel

@@ -2,7 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
 using Poller.Abstractions;
 
-namespace Poller.Conformance.Tests;
+namespace Poller.Tests.Shared;
 
 // Backends that are right but for one thing, to see the kit fail. Each stands between the kit and a backend that is right in all.
 

@@ -1,9 +1,10 @@
 using System.Buffers;
 using System.Diagnostics;
 using Poller.Abstractions;
+using Poller.Kqueue;
 using static Poller.Kqueue.KqueuePlatform;
 
-namespace Poller.Kqueue.Tests;
+namespace Poller.Tests.Shared;
 
 /// <summary>
 /// One kqueue. A knote of a descriptor is a registration in one of three epolls, one a filter, so that each filter has its own edges. With

@@ -1,7 +1,8 @@
 using Poller.Abstractions;
+using Poller.Conformance;
 using Xunit.Abstractions;
 
-namespace Poller.Conformance.Tests;
+namespace Poller.Tests.Shared;
 
 /// <summary>That the kit would find it, had this very backend one of these faults. Each backend's test project inherits it.</summary>
 public abstract class BackendFaultTests(INetpollFactory backend, ITestOutputHelper output)

@@ -1,7 +1,7 @@
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 
-namespace Poller.Epoll.Tests;
+namespace Poller.Tests.Shared;
 
 /// <summary>A thread of a test's own: a poll that blocks takes no thread-pool thread, and what it throws reaches the test.</summary>
 internal sealed unsafe partial class Worker

@@ -1,10 +1,11 @@
 using System.Diagnostics.CodeAnalysis;
 using Poller.Abstractions;
+using Poller.Kqueue;
 
-namespace Poller.Kqueue.Tests;
+namespace Poller.Tests.Shared;
 
 /// <summary>Makes the real <see cref="KqueueNetpoll"/> over an emulated kernel of its own. For Linux.</summary>
-public sealed class EmulatedKqueueFactory : INetpollFactory
+internal sealed class EmulatedKqueueFactory : INetpollFactory
 {
     public string Name => KqueueNetpollFactory.BackendName;
 

@@ -1,6 +1,6 @@
 using System.Globalization;
 
-namespace Poller.Conformance.Tests;
+namespace Poller.Tests.Shared;
 
 /// <summary>The seed of a randomized test: another one each run, or the one in POLLER_SEED, to replay a failure.</summary>
 internal static class Seed

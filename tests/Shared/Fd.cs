@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 
-namespace Poller.Epoll.Tests;
+namespace Poller.Tests.Shared;
 
 /// <summary>A non-blocking descriptor of a test's own, closed once. Calls return their result, or the errno below zero.</summary>
 internal sealed unsafe partial class Fd(int number) : IDisposable

@@ -1,8 +1,9 @@
 using System.Buffers;
 using System.Collections.Concurrent;
 using Poller.Abstractions;
+using Poller.Kqueue;
 
-namespace Poller.Kqueue.Tests;
+namespace Poller.Tests.Shared;
 
 /// <summary>
 /// A BSD kernel for a poller on Linux: kqueues over real descriptors. It speaks in the layout and the numbers of one platform,

@@ -1,0 +1,34 @@
+using Xunit.Abstractions;
+
+namespace Poller.Net.Tests.OverEpoll;
+
+public sealed class AcceptTests : AcceptTests<EpollBackend>;
+public sealed class AdaptiveConformanceTests : AdaptiveConformanceTests<EpollBackend>;
+public sealed class AdaptiveTests : AdaptiveTests<EpollBackend>;
+public sealed class AllocationTests : AllocationTests<EpollBackend>;
+public sealed class ArmTests : ArmTests<EpollBackend>;
+public sealed class BadLuckTests : BadLuckTests<EpollBackend>;
+public sealed class BlockedHandlersTests(ITestOutputHelper output) : BlockedHandlersTests<EpollBackend>(output);
+public sealed class BlockingCallTests : BlockingCallTests<EpollBackend>;
+public sealed class CancellationTests : CancellationTests<EpollBackend>;
+public sealed class CloseTests : CloseTests<EpollBackend>;
+public sealed class ColdShortageTests : ColdShortageTests<EpollBackend>;
+public sealed class ContinuationTests : ContinuationTests<EpollBackend>;
+public sealed class DeadlineClockTests : DeadlineClockTests<EpollBackend>;
+public sealed class DeadlineLatenessTests : DeadlineLatenessTests<EpollBackend>;
+public sealed class DeadlineProlongTests : DeadlineProlongTests<EpollBackend>;
+public sealed class DeadlineTests : DeadlineTests<EpollBackend>;
+public sealed class DialListenTests : DialListenTests<EpollBackend>;
+public sealed class DrainedReadTests : DrainedReadTests<EpollBackend>;
+public sealed class InlineConformanceTests : InlineConformanceTests<EpollBackend>;
+public sealed class LeakTests : LeakTests<EpollBackend>;
+public sealed class LoopThreadsTests : LoopThreadsTests<EpollBackend>;
+public sealed class NetpollerTests : NetpollerTests<EpollBackend>;
+public sealed class QueueTests : QueueTests<EpollBackend>;
+public sealed class ReadWriteTests : ReadWriteTests<EpollBackend>;
+public sealed class ReportTests : ReportTests<EpollBackend>;
+public sealed class SharingTests : SharingTests<EpollBackend>;
+public sealed class ShortageTests : ShortageTests<EpollBackend>;
+public sealed class StreamTests : StreamTests<EpollBackend>;
+public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<EpollBackend>;
+public sealed class UnpollableTests : UnpollableTests<EpollBackend>;

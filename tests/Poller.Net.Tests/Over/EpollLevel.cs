@@ -1,0 +1,34 @@
+using Xunit.Abstractions;
+
+namespace Poller.Net.Tests.OverEpollLevel;
+
+public sealed class AcceptTests : AcceptTests<EpollLevelBackend>;
+public sealed class AdaptiveConformanceTests : AdaptiveConformanceTests<EpollLevelBackend>;
+public sealed class AdaptiveTests : AdaptiveTests<EpollLevelBackend>;
+public sealed class AllocationTests : AllocationTests<EpollLevelBackend>;
+public sealed class ArmTests : ArmTests<EpollLevelBackend>;
+public sealed class BadLuckTests : BadLuckTests<EpollLevelBackend>;
+public sealed class BlockedHandlersTests(ITestOutputHelper output) : BlockedHandlersTests<EpollLevelBackend>(output);
+public sealed class BlockingCallTests : BlockingCallTests<EpollLevelBackend>;
+public sealed class CancellationTests : CancellationTests<EpollLevelBackend>;
+public sealed class CloseTests : CloseTests<EpollLevelBackend>;
+public sealed class ColdShortageTests : ColdShortageTests<EpollLevelBackend>;
+public sealed class ContinuationTests : ContinuationTests<EpollLevelBackend>;
+public sealed class DeadlineClockTests : DeadlineClockTests<EpollLevelBackend>;
+public sealed class DeadlineLatenessTests : DeadlineLatenessTests<EpollLevelBackend>;
+public sealed class DeadlineProlongTests : DeadlineProlongTests<EpollLevelBackend>;
+public sealed class DeadlineTests : DeadlineTests<EpollLevelBackend>;
+public sealed class DialListenTests : DialListenTests<EpollLevelBackend>;
+public sealed class DrainedReadTests : DrainedReadTests<EpollLevelBackend>;
+public sealed class InlineConformanceTests : InlineConformanceTests<EpollLevelBackend>;
+public sealed class LeakTests : LeakTests<EpollLevelBackend>;
+public sealed class LoopThreadsTests : LoopThreadsTests<EpollLevelBackend>;
+public sealed class NetpollerTests : NetpollerTests<EpollLevelBackend>;
+public sealed class QueueTests : QueueTests<EpollLevelBackend>;
+public sealed class ReadWriteTests : ReadWriteTests<EpollLevelBackend>;
+public sealed class ReportTests : ReportTests<EpollLevelBackend>;
+public sealed class SharingTests : SharingTests<EpollLevelBackend>;
+public sealed class ShortageTests : ShortageTests<EpollLevelBackend>;
+public sealed class StreamTests : StreamTests<EpollLevelBackend>;
+public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<EpollLevelBackend>;
+public sealed class UnpollableTests : UnpollableTests<EpollLevelBackend>;

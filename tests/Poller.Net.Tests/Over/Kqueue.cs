@@ -1,0 +1,34 @@
+using Xunit.Abstractions;
+
+namespace Poller.Net.Tests.OverKqueue;
+
+public sealed class AcceptTests : AcceptTests<KqueueBackend>;
+public sealed class AdaptiveConformanceTests : AdaptiveConformanceTests<KqueueBackend>;
+public sealed class AdaptiveTests : AdaptiveTests<KqueueBackend>;
+public sealed class AllocationTests : AllocationTests<KqueueBackend>;
+public sealed class ArmTests : ArmTests<KqueueBackend>;
+public sealed class BadLuckTests : BadLuckTests<KqueueBackend>;
+public sealed class BlockedHandlersTests(ITestOutputHelper output) : BlockedHandlersTests<KqueueBackend>(output);
+public sealed class BlockingCallTests : BlockingCallTests<KqueueBackend>;
+public sealed class CancellationTests : CancellationTests<KqueueBackend>;
+public sealed class CloseTests : CloseTests<KqueueBackend>;
+public sealed class ColdShortageTests : ColdShortageTests<KqueueBackend>;
+public sealed class ContinuationTests : ContinuationTests<KqueueBackend>;
+public sealed class DeadlineClockTests : DeadlineClockTests<KqueueBackend>;
+public sealed class DeadlineLatenessTests : DeadlineLatenessTests<KqueueBackend>;
+public sealed class DeadlineProlongTests : DeadlineProlongTests<KqueueBackend>;
+public sealed class DeadlineTests : DeadlineTests<KqueueBackend>;
+public sealed class DialListenTests : DialListenTests<KqueueBackend>;
+public sealed class DrainedReadTests : DrainedReadTests<KqueueBackend>;
+public sealed class InlineConformanceTests : InlineConformanceTests<KqueueBackend>;
+public sealed class LeakTests : LeakTests<KqueueBackend>;
+public sealed class LoopThreadsTests : LoopThreadsTests<KqueueBackend>;
+public sealed class NetpollerTests : NetpollerTests<KqueueBackend>;
+public sealed class QueueTests : QueueTests<KqueueBackend>;
+public sealed class ReadWriteTests : ReadWriteTests<KqueueBackend>;
+public sealed class ReportTests : ReportTests<KqueueBackend>;
+public sealed class SharingTests : SharingTests<KqueueBackend>;
+public sealed class ShortageTests : ShortageTests<KqueueBackend>;
+public sealed class StreamTests : StreamTests<KqueueBackend>;
+public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<KqueueBackend>;
+public sealed class UnpollableTests : UnpollableTests<KqueueBackend>;

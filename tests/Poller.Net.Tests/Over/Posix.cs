@@ -1,0 +1,34 @@
+using Xunit.Abstractions;
+
+namespace Poller.Net.Tests.OverPosix;
+
+public sealed class AcceptTests : AcceptTests<PosixBackend>;
+public sealed class AdaptiveConformanceTests : AdaptiveConformanceTests<PosixBackend>;
+public sealed class AdaptiveTests : AdaptiveTests<PosixBackend>;
+public sealed class AllocationTests : AllocationTests<PosixBackend>;
+public sealed class ArmTests : ArmTests<PosixBackend>;
+public sealed class BadLuckTests : BadLuckTests<PosixBackend>;
+public sealed class BlockedHandlersTests(ITestOutputHelper output) : BlockedHandlersTests<PosixBackend>(output);
+public sealed class BlockingCallTests : BlockingCallTests<PosixBackend>;
+public sealed class CancellationTests : CancellationTests<PosixBackend>;
+public sealed class CloseTests : CloseTests<PosixBackend>;
+public sealed class ColdShortageTests : ColdShortageTests<PosixBackend>;
+public sealed class ContinuationTests : ContinuationTests<PosixBackend>;
+public sealed class DeadlineClockTests : DeadlineClockTests<PosixBackend>;
+public sealed class DeadlineLatenessTests : DeadlineLatenessTests<PosixBackend>;
+public sealed class DeadlineProlongTests : DeadlineProlongTests<PosixBackend>;
+public sealed class DeadlineTests : DeadlineTests<PosixBackend>;
+public sealed class DialListenTests : DialListenTests<PosixBackend>;
+public sealed class DrainedReadTests : DrainedReadTests<PosixBackend>;
+public sealed class InlineConformanceTests : InlineConformanceTests<PosixBackend>;
+public sealed class LeakTests : LeakTests<PosixBackend>;
+public sealed class LoopThreadsTests : LoopThreadsTests<PosixBackend>;
+public sealed class NetpollerTests : NetpollerTests<PosixBackend>;
+public sealed class QueueTests : QueueTests<PosixBackend>;
+public sealed class ReadWriteTests : ReadWriteTests<PosixBackend>;
+public sealed class ReportTests : ReportTests<PosixBackend>;
+public sealed class SharingTests : SharingTests<PosixBackend>;
+public sealed class ShortageTests : ShortageTests<PosixBackend>;
+public sealed class StreamTests : StreamTests<PosixBackend>;
+public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<PosixBackend>;
+public sealed class UnpollableTests : UnpollableTests<PosixBackend>;
