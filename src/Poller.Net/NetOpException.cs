@@ -59,6 +59,13 @@ public sealed class NetOpException : IOException
     internal static NetOpException PollerDisposed(string operation, string network, EndPoint? local, EndPoint? remote) =>
         Closed(operation, network, local, remote, "its poller was disposed");
 
+    internal static NetOpException PollerFailed(
+        string operation, string network, EndPoint? local, EndPoint? remote, Exception inner) =>
+        new(operation, network, local, remote, $"its poller has failed: {inner.Message}", inner)
+        {
+            SocketErrorCode = SocketError.SystemNotReady,
+        };
+
     private static NetOpException Closed(string operation, string network, EndPoint? local, EndPoint? remote, string reason) =>
         new(operation, network, local, remote, reason, null)
         {

@@ -9,16 +9,17 @@ namespace Poller.Net;
 /// </summary>
 /// <remarks>
 /// Safe from any thread. Kernel objects and threads are made on first use, and its threads do not keep a process alive, unless a handler
-/// makes one a foreground thread. What it serves must be closed by its owners; <see cref="Dispose"/> only ends the waits.
+/// makes one a foreground thread. What it serves must be closed by its owners; <see cref="Dispose"/> only ends the waits. Dispose it: its
+/// threads keep it alive, so one that is dropped keeps them and its descriptors for as long as the process lives.
 /// </remarks>
-public sealed partial class Netpoller : IDisposable
+public sealed class Netpoller : IDisposable, IAsyncDisposable
 {
     private const int MaxLoops = 1024;
     private const int MaxMaxBlockedHandlers = 32_767; // Linux lets a process have about as many threads.
 
     // Constant.
     private readonly INetpollFactory _factory;
-    private readonly ILogger? _logger;
+    private readonly Reports _reports;
 
     private readonly Lock _lock = new();
 
@@ -64,7 +65,7 @@ public sealed partial class Netpoller : IDisposable
         LoopCount = options.Loops;
         MaxBlockedHandlers = options.MaxBlockedHandlers;
         TimeProvider = options.TimeProvider;
-        _logger = options.LoggerFactory?.CreateLogger<Netpoller>();
+        _reports = new Reports(options.LoggerFactory?.CreateLogger<Netpoller>());
     }
 
     /// <summary>The backend's name, as <c>epoll</c>.</summary>
@@ -92,12 +93,13 @@ public sealed partial class Netpoller : IDisposable
             {
                 sum = NetpollerStatistics.Sum(sum, loop.Statistics);
             }
-            return sum;
+            return sum with { DroppedReports = _reports.Dropped };
         }
     }
 
     internal PollLoop[] Loops => Volatile.Read(ref _loops) ?? Init();
 
+    /// <summary>The monitor of a poller that runs handlers in place.</summary>
     internal Sysmon? Sysmon { get; private set; }
 
     /// <summary>
@@ -113,46 +115,50 @@ public sealed partial class Netpoller : IDisposable
         }
         foreach (PollLoop loop in _loops ?? []) loop.Stop();
         Sysmon?.Stop();
+        _reports.Stop();
     }
 
-    /// <summary>The loop for the next descriptor.</summary>
+    /// <summary>
+    /// <see cref="Dispose"/>, and waits: when it completes, the threads of the poller are gone and its kernel objects freed. Handlers that
+    /// run in place keep their thread, so it waits for them to return, or to await something else than this poller.
+    /// </summary>
+    /// <remarks>
+    /// A handler may await it, as the handler gives up its thread there. A handler that blocks on it (<c>.AsTask().Wait()</c>) waits for
+    /// itself, for ever. It does not wait for handlers that the .NET thread pool runs, for a loop whose backend failed, nor longer than a
+    /// second for a logger or a standard error stream that takes no report.
+    /// </remarks>
+    public async ValueTask DisposeAsync()
+    {
+        Dispose();
+        if (_loops is not { } loops) return;
+        foreach (PollLoop loop in loops)
+        {
+            if (loop.Failure is null) await loop.Threads.Ended.ConfigureAwait(false);
+        }
+        if (Sysmon is { } monitor) await monitor.Ended.ConfigureAwait(false);
+        await Task.WhenAny(_reports.Ended, Task.Delay(Reports.Patience)).ConfigureAwait(false);
+    }
+
+    /// <summary>The loop for the next descriptor: the next in turn that has not failed.</summary>
+    /// <exception cref="IOException">Every loop's backend has failed; the inner exception is what the last one threw.</exception>
     internal PollLoop NextLoop()
     {
         PollLoop[] loops = Loops;
-        return loops.Length == 1 ? loops[0] : loops[(Interlocked.Increment(ref _turn) - 1) % (uint)loops.Length];
-    }
-
-    /// <summary>Takes an error that no caller can be told.</summary>
-    internal void Report(string operation, Exception exception)
-    {
-        Tell(logger => LogUntold(logger, operation, exception), () => $"{operation}: {exception}");
-    }
-
-    /// <summary>Tells what somebody should know, and goes on.</summary>
-    internal void Warn(string message)
-    {
-        Tell(logger => LogWarning(logger, message), () => message);
-    }
-
-    // A logger may throw, as a provider's failure makes it: that ends neither a loop nor a close.
-    private void Tell(Action<ILogger> log, Func<string> text)
-    {
-        try
+        Exception? failure = null;
+        for (int tries = 0; tries < loops.Length; tries++)
         {
-            if (_logger is not null)
-            {
-                log(_logger);
-                return;
-            }
+            PollLoop loop = loops.Length == 1 ? loops[0] : loops[(Interlocked.Increment(ref _turn) - 1) % (uint)loops.Length];
+            failure = loop.Failure;
+            if (failure is null) return loop;
         }
-#pragma warning disable CA1031
-        catch (Exception e)
-#pragma warning restore CA1031
-        {
-            Console.Error.WriteLine($"poller: the logger threw: {e}");
-        }
-        Console.Error.WriteLine($"poller: {text()}");
+        throw PollLoop.FailureOf($"every loop of the poller ({Backend})", failure!);
     }
+
+    /// <summary>Takes an error that no caller can be told. Never throws, and never waits.</summary>
+    internal void Report(string operation, Exception exception) => _reports.Error(operation, exception);
+
+    /// <summary>Tells what somebody should know. Never throws, and never waits.</summary>
+    internal void Warn(string message) => _reports.Warn(message);
 
     private PollLoop[] Init()
     {
@@ -164,8 +170,9 @@ public sealed partial class Netpoller : IDisposable
             List<PollLoop> loops = [];
             try
             {
+                _reports.Start();
                 for (int i = 0; i < LoopCount; i++) loops.Add(StartLoop(i));
-                if (Dispatch == NetpollDispatch.Adaptive)
+                if (Dispatch != NetpollDispatch.ThreadPool)
                 {
                     Sysmon = new Sysmon([.. loops]);
                     Sysmon.Start();
@@ -174,6 +181,7 @@ public sealed partial class Netpoller : IDisposable
             catch (Exception e)
             {
                 loops.ForEach(static loop => loop.Stop());
+                _reports.Stop();
                 if (e is not (OutOfMemoryException or ThreadStartException)) throw;
                 const string Hint = "a thread, and the free descriptors it takes to start one, were expected";
                 throw new NetpollException("start a loop's thread", Errno.EAGAIN, Hint);
@@ -199,10 +207,4 @@ public sealed partial class Netpoller : IDisposable
             throw;
         }
     }
-
-    [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "{Operation}: failed where nobody awaits it; the loop goes on.")]
-    private static partial void LogUntold(ILogger logger, string operation, Exception exception);
-
-    [LoggerMessage(EventId = 2, Level = LogLevel.Warning, Message = "{Text}")]
-    private static partial void LogWarning(ILogger logger, string text);
 }

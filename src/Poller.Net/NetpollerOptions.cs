@@ -31,8 +31,9 @@ public sealed record NetpollerOptions
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
     /// <summary>
-    /// Where the poller reports what no caller can be told: a continuation that threw, a listener that is short of descriptors. Without one
-    /// a report goes to the standard error stream.
+    /// Where the poller reports what no caller can be told: a continuation that threw, a listener that is short of descriptors, a loop that
+    /// stands still. Without one a report goes to the standard error stream. A thread of its own writes the reports, so a logger may block.
+    /// One that throws has its report written to the standard error stream.
     /// </summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 }

@@ -31,6 +31,12 @@ public readonly record struct NetpollerStatistics
     /// </summary>
     public long Overflows { get; init; }
 
+    /// <summary>
+    /// Reports that were lost: the logger or the standard error stream did not take them, or did so too slowly. The next one that gets through
+    /// tells how many.
+    /// </summary>
+    public long DroppedReports { get; init; }
+
     internal static NetpollerStatistics Sum(NetpollerStatistics one, NetpollerStatistics other) => new()
     {
         Polls = one.Polls + other.Polls,

@@ -68,6 +68,9 @@ internal abstract partial class PollFd : IDisposable
 
     private PollLoop Loop => _loop ?? throw NotInPoller();
 
+    /// <summary>What the backend threw that ended the descriptor's loop; else null.</summary>
+    protected Exception? PollerFailure => _loop?.Failure;
+
     /// <summary>Registers the descriptor with a loop, for life. When that fails it is closed.</summary>
     public void Init(PollLoop loop)
     {

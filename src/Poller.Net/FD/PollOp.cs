@@ -142,6 +142,11 @@ internal sealed class PollOp(PollFd fd, PollMode mode) : PollWaiter, IValueTaskS
                 Complete(e.Error);
                 return;
             }
+            catch (IOException e)
+            {
+                Complete(0, e); // The backend threw, in words of its own.
+                return;
+            }
             switch (park)
             {
                 case PollPark.Parked:

@@ -169,6 +169,7 @@ internal class NetFd : PollFd
                 ? NetOpException.Closed(operation, Network, local, remote)
                 : NetOpException.PollerDisposed(operation, Network, local, remote);
         }
+        if (result == IoResult.PollerFailed) return NetOpException.PollerFailed(operation, Network, local, remote, PollerFailure!);
         if (result == IoResult.Timeout) return NetOpException.Timeout(operation, Network, local, remote);
         if (result == IoResult.NotPollable)
         {

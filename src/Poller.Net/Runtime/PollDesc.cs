@@ -48,6 +48,7 @@ internal sealed class PollDesc(uint slot)
     private const ulong WriteExpired = 4;
     private const ulong EventError = 8;
     private const ulong Hangup = 16;
+    private const ulong FailedFlag = 32;
     private const int SequenceShift = 32;
 
     private struct Side
@@ -105,7 +106,7 @@ internal sealed class PollDesc(uint slot)
     {
         ulong info = Volatile.Read(ref _info);
         if ((info & (ClosingFlag | ReadExpired | WriteExpired | EventError)) == 0) return 0;
-        if ((info & ClosingFlag) != 0) return IoResult.Closing;
+        if ((info & ClosingFlag) != 0) return (info & FailedFlag) != 0 ? IoResult.PollerFailed : IoResult.Closing;
         if ((info & (mode == PollMode.Read ? ReadExpired : WriteExpired)) != 0) return IoResult.Timeout;
         return mode == PollMode.Read && (info & EventError) != 0 ? IoResult.NotPollable : 0;
     }
@@ -186,6 +187,9 @@ internal sealed class PollDesc(uint slot)
         reader = Unblock(PollMode.Read, Nil);
         writer = Unblock(PollMode.Write, Nil);
     }
+
+    /// <summary>Says why <see cref="Evict"/> is about to close it: the backend failed. From any thread.</summary>
+    public void MarkFailed() => Interlocked.Or(ref _info, FailedFlag);
 
     /// <summary>
     /// Marks the deadline of one direction as passed, and ends its wait. Returns who is runnable. Under the timers' lock.

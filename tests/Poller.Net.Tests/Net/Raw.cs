@@ -49,6 +49,12 @@ internal static class Raw
 
     public static nint FdOf(TcpConn conn) => NumberOf(NetFdOf(conn));
 
+    /// <summary>The loop that serves a connection.</summary>
+    public static PollLoop LoopOf(TcpConn conn) => LoopOf(NetFdOf(conn))!;
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_loop")]
+    private static extern ref PollLoop? LoopOf(PollFd fd);
+
     private static Socket SocketOf(PollFd fd) => new(new SafeSocketHandle(NumberOf(fd), ownsHandle: false));
 
     [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "get_Fd")]

@@ -110,6 +110,71 @@ public abstract class NetpollerTests<TBackend> : NetTest<TBackend> where TBacken
         }
     }
 
+    [Theory]
+    [InlineData(NetpollDispatch.Adaptive)]
+    [InlineData(NetpollDispatch.Inline)]
+    [InlineData(NetpollDispatch.ThreadPool)]
+    public async Task After_an_awaited_dispose_the_threads_and_the_kernel_objects_are_gone(NetpollDispatch dispatch)
+    {
+        FaultyNetpollFactory backend = new();
+        Netpoller poller = new(backend, new NetpollerOptions { Dispatch = dispatch, Loops = 2 });
+        PollLoop[] loops = poller.Loops;
+        await poller.DisposeAsync().AsTask().WaitAsync(Fixture.Patience);
+        Assert.All(loops, static loop => Assert.Equal(0, loop.Threads.Alive));
+        Assert.All(backend.Made, static poll => Assert.True(poll.IsDisposed));
+        Assert.True(poller.Sysmon?.Ended.IsCompleted ?? dispatch == NetpollDispatch.ThreadPool);
+        await poller.DisposeAsync().AsTask().WaitAsync(Fixture.Patience);
+    }
+
+    [Fact]
+    public async Task An_awaited_dispose_of_a_poller_that_was_never_used_completes()
+    {
+        Netpoller poller = new(TestBackend.Factory);
+        await poller.DisposeAsync().AsTask().WaitAsync(Fixture.Patience);
+    }
+
+    [Fact]
+    public async Task An_awaited_dispose_waits_for_a_handler_that_runs()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        using ManualResetEventSlim entered = new(), release = new();
+        Task handler = BlockAsync();
+        client.Write([1]);
+        Assert.True(entered.Wait(Fixture.Patience));
+        Task disposed = fixture.Poller.DisposeAsync().AsTask();
+        Assert.False(disposed.IsCompleted);
+        release.Set();
+        await disposed.WaitAsync(Fixture.Patience);
+        await handler;
+
+        async Task BlockAsync()
+        {
+            await server.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            entered.Set();
+            Assert.True(release.Wait(Fixture.Patience));
+        }
+    }
+
+    [Theory]
+    [InlineData(NetpollDispatch.Adaptive)]
+    [InlineData(NetpollDispatch.Inline)]
+    [InlineData(NetpollDispatch.ThreadPool)]
+    public async Task A_handler_may_await_the_dispose_of_its_own_poller(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task handler = HandleAsync();
+        client.Write([1]);
+        await handler.WaitAsync(Fixture.Patience);
+
+        async Task HandleAsync()
+        {
+            await server.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            await fixture.Poller.DisposeAsync().ConfigureAwait(false);
+        }
+    }
+
     [Fact]
     public async Task Statistics_count_polls_and_events()
     {

@@ -22,6 +22,9 @@ internal sealed class PollLoop
     private InjectedQueue _injected;
     private int _stopping;
 
+    // Atomic. Set before _stopping, so that whoever sees that the loop ends can tell why.
+    private Exception? _failure;
+
     // Until when the leader sleeps in a poll, in ns of the timers' clock; 0 while it is awake. Written by the leader. Pairs with whoever
     // publishes work (an injected waiter, an earlier deadline, stopping): they write theirs and then read this, the leader writes this
     // and then reads theirs, each with a full fence between. So the leader sees the work or is broken out of its sleep.
@@ -70,12 +73,16 @@ internal sealed class PollLoop
 
     public LoopThreads Threads { get; }
 
-    /// <summary>The monitor of a poller with adaptive dispatch.</summary>
+    /// <summary>The monitor of a poller that runs handlers in place.</summary>
     public Sysmon? Sysmon => _owner.Sysmon;
 
     public NetpollDispatch Dispatch => _owner.Dispatch;
 
+    /// <summary>Whether the loop ends, or has ended: it was stopped, or its backend failed.</summary>
     public bool IsStopping => Volatile.Read(ref _stopping) != 0;
+
+    /// <summary>What the backend threw that ended the loop; else null.</summary>
+    public Exception? Failure => Volatile.Read(ref _failure);
 
     public NetpollerStatistics Statistics => new()
     {
@@ -99,6 +106,7 @@ internal sealed class PollLoop
         {
             // Stop publishes that it stops and then evicts every desc there is: this one is among them, or is turned away here.
             Interlocked.MemoryBarrier();
+            if (Failure is { } failure) throw FailureOf(Name, failure);
             ObjectDisposedException.ThrowIf(IsStopping, typeof(Netpoller));
             errno = _poll.Open(fd, desc.Token);
         }
@@ -143,11 +151,24 @@ internal sealed class PollLoop
         {
             // The kernel object is gone, and all that was registered with it.
         }
+#pragma warning disable CA1031 // Whatever the backend throws: the descriptor is to be closed, and its desc recycled.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Report($"{_poll.Name} close fd {desc.Fd}", e);
+        }
         finally
         {
             Cache.Free(desc);
         }
     }
+
+    /// <summary>Tells that the leader has been in one handler for long, and that nobody could take over.</summary>
+    public void ReportStandStill(TimeSpan time) => _owner.Warn(
+        $"{Name} has stood still for {time.TotalSeconds:F0} s in one handler, and all its other connections wait for it. " + (
+            Dispatch == NetpollDispatch.Inline
+                ? "With inline dispatch a handler must not block or compute for long: await, or take NetpollDispatch.Adaptive or ThreadPool."
+                : "No thread could be started to take over; free descriptors and memory were expected."));
 
     /// <summary>Takes an error that no caller can be told.</summary>
     public void Report(string operation, Exception exception) => _owner.Report(operation, exception);
@@ -188,6 +209,7 @@ internal sealed class PollLoop
 
     /// <summary>Parks a waiter; <see cref="PollDesc.Park"/>.</summary>
     /// <exception cref="NetpollException">The poller does not take the descriptor: it was closed elsewhere.</exception>
+    /// <exception cref="IOException">The backend threw something else, which is the inner exception.</exception>
     public PollPark Park(PollDesc desc, PollMode mode, PollWaiter waiter)
     {
         if (_poll.Trigger == PollTrigger.Level)
@@ -202,6 +224,10 @@ internal sealed class PollLoop
             catch (ObjectDisposedException) when (IsStopping)
             {
                 // Stop evicts every desc: this one before it parks, or after.
+            }
+            catch (Exception e) when (e is not NetpollException)
+            {
+                throw new IOException($"{_poll.Name} arm fd {desc.Fd}: {e.Message}", e);
             }
         }
         return desc.Park(mode, waiter);
@@ -223,11 +249,18 @@ internal sealed class PollLoop
         if (IsStopping) AddAll(_injected.TakeAll());
     }
 
+    /// <summary>The exception for who comes to a loop, or a poller, that has ended because its backend failed.</summary>
+    public static IOException FailureOf(string name, Exception failure) => new($"{name} has failed: {failure.Message}", failure);
+
     /// <summary>Ends the loop: every wait ends as by a close. Does not wait for handlers that run.</summary>
     public void Stop()
     {
         if (Interlocked.Exchange(ref _stopping, 1) != 0) return;
-        foreach (PollDesc desc in Cache.Snapshot()) Evict(desc);
+        foreach (PollDesc desc in Cache.Snapshot())
+        {
+            if (Failure is not null) desc.MarkFailed();
+            Evict(desc);
+        }
         AddAll(_injected.TakeAll());
 
         // The leader may be caught in a handler that waits for one behind it, and the monitor ends too.
@@ -253,6 +286,21 @@ internal sealed class PollLoop
     public int FillBatch()
     {
         Batch.Clear();
+        try
+        {
+            Poll();
+        }
+#pragma warning disable CA1031 // Whatever the backend or the clock throws: what was found until then is published, and the loop ends.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Fail(e);
+        }
+        return Batch.Publish();
+    }
+
+    private void Poll()
+    {
         int count = _poll.Poll(_events, Sleep());
         long now = 0;
         if (Timers.Next != PollTimers.Never) Clock.Look(now = Clock.Now);
@@ -272,15 +320,32 @@ internal sealed class PollLoop
 
         AddAll(Timers.Expire(now));
         AddAll(_injected.TakeAll());
-        return Batch.Publish();
+    }
+
+    // Ends a loop that cannot poll, or be woken, any more. If its leader sleeps and cannot be woken, it ends whenever its poll returns.
+    private void Fail(Exception failure)
+    {
+        Interlocked.CompareExchange(ref _failure, failure, null);
+        if (IsStopping) return;
+        Report($"{Name}: the backend failed, the loop ends, and what waits on it fails", failure);
+        Stop();
     }
 
     /// <summary>Frees the kernel objects, as the last act of the leader of a loop that was stopped.</summary>
     public void Free()
     {
         AddAll(_injected.TakeAll());
-        _timer?.Dispose();
-        _poll.Dispose();
+        try
+        {
+            _timer?.Dispose();
+            _poll.Dispose();
+        }
+#pragma warning disable CA1031 // Whatever the backend throws: the loop ends.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Report($"{Name}: dispose", e);
+        }
     }
 
     /// <summary>Takes a waiter that the leader cannot run in place: as many handlers are blocked as may be.</summary>
@@ -368,6 +433,12 @@ internal sealed class PollLoop
         catch (ObjectDisposedException) when (IsStopping)
         {
             // Nobody sleeps in it any more.
+        }
+#pragma warning disable CA1031 // Whatever the backend throws: who waits on a loop that cannot be woken would wait for ever.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Fail(e);
         }
     }
 }

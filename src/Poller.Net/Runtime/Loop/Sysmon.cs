@@ -1,3 +1,5 @@
+using System.Diagnostics;
+
 namespace Poller.Net;
 
 // The twin of sysmon in Go's runtime/proc.go: a thread that looks at the leaders every millisecond while they have work.
@@ -7,10 +9,13 @@ namespace Poller.Net;
 // waiters left, is shared from then on: each batch gets a helper at once, as the monitor alone would be too slow. It stays so until for a
 // while no handler has slept or waited, nor run for long with others behind it.
 //
+// With inline dispatch there is nobody to take over. The monitor then only tells of a loop that stands still, as it does when no thread can
+// be started; so it looks four times a second.
+//
 // While there is nothing to do for it, it looks less often, down to every 4 ms: a look costs some 30 us of a processor that the leader may
 // want. While nothing runs at all it sleeps, and the next leader that fills a batch wakes it.
 
-/// <summary>The monitor of a Netpoller with adaptive dispatch.</summary>
+/// <summary>The monitor of a Netpoller that runs handlers in place.</summary>
 #pragma warning disable CA1001 // The event is left to its finalizer: a leader may signal it after the end.
 internal sealed class Sysmon(PollLoop[] loops)
 #pragma warning restore CA1001
@@ -22,6 +27,10 @@ internal sealed class Sysmon(PollLoop[] loops)
     private const int SharedLooks = 64;
     private const int MaxSharedLooks = 1024;
 
+    private const int InlineTickMilliseconds = 250;
+    private static readonly TimeSpan LongStandStill = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan LongestSilence = TimeSpan.FromMinutes(1);
+
     private struct Snapshot
     {
         public uint Lead;
@@ -32,9 +41,15 @@ internal sealed class Sysmon(PollLoop[] loops)
         public int SharedLooksLeft;
         public int SharedLooksInRow;
         public uint Epoch;
+
+        // Since when the leader is in one handler, and when that is told next, both by Stopwatch; 0 is never.
+        public long StandsSince;
+        public long TellAt;
     }
 
     private readonly AutoResetEvent _noticed = new(initialState: false);
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly int _tick = loops[0].Dispatch == NetpollDispatch.Inline ? InlineTickMilliseconds : TickMilliseconds;
 
     // Atomic.
     private bool _stopped;
@@ -45,6 +60,9 @@ internal sealed class Sysmon(PollLoop[] loops)
 
     /// <summary>For the tests: whether it sleeps until a leader has something to run.</summary>
     internal bool IsAsleep => Volatile.Read(ref _asleep) != 0;
+
+    /// <summary>Completes when its thread ends, after <see cref="Stop"/>.</summary>
+    public Task Ended => _ended.Task;
 
     public void Start() => new Thread(Watch) { IsBackground = true, Name = "poller monitor" }.UnsafeStart();
 
@@ -72,7 +90,7 @@ internal sealed class Sysmon(PollLoop[] loops)
     {
         Snapshot[] looks = new Snapshot[loops.Length];
         int quiet = 0;
-        int tick = TickMilliseconds;
+        int tick = _tick;
         while (Pause(tick))
         {
             bool needed = false;
@@ -89,7 +107,7 @@ internal sealed class Sysmon(PollLoop[] loops)
             if (needed)
             {
                 quiet = 0;
-                tick = TickMilliseconds;
+                tick = _tick;
             }
             else if (++quiet >= QuietTicks)
             {
@@ -97,11 +115,12 @@ internal sealed class Sysmon(PollLoop[] loops)
                 if (!moved)
                 {
                     SleepUntilNoticed();
-                    tick = TickMilliseconds;
+                    tick = _tick;
                 }
                 else if (tick < MaxTickMilliseconds) tick *= 2;
             }
         }
+        _ended.SetResult();
     }
 
     private static Snapshot Examine(PollLoop loop, Snapshot before)
@@ -114,6 +133,13 @@ internal sealed class Sysmon(PollLoop[] loops)
             SlowRuns = loop.Terms.SlowRuns,
             Epoch = loop.Batch.Epoch,
         };
+        if (loop.Dispatch == NetpollDispatch.Adaptive) Share(loop, before, ref now);
+        LookForStandStill(loop, before, ref now);
+        return now;
+    }
+
+    private static void Share(PollLoop loop, Snapshot before, ref Snapshot now)
+    {
         now.HelpersStoodStill = now.Helped == before.Helped ? Math.Min(before.HelpersStoodStill + 1, StuckLooks) : 0;
         bool staysShared = before.SharedLooksLeft > 0 && (now.SlowRuns != before.SlowRuns || loop.Threads.AnyWaits(SharedLooks));
         now.SharedLooksLeft = staysShared ? SharedLooks : Math.Max(0, before.SharedLooksLeft - 1);
@@ -123,7 +149,21 @@ internal sealed class Sysmon(PollLoop[] loops)
         if (now.SharedLooksInRow > MaxSharedLooks) (now.SharedLooksInRow, now.SharedLooksLeft) = (0, 0);
         if (IsSameBatch(now, before)) Assist(loop, before, ref now);
         loop.Terms.IsShared = now.SharedLooksLeft > 0;
-        return now;
+    }
+
+    // A leader that was succeeded has another term by now. Told after a second, and again whenever the time has doubled, or a minute later.
+    private static void LookForStandStill(PollLoop loop, Snapshot before, ref Snapshot now)
+    {
+        if (!IsSameBatch(now, before) || now.Lead != before.Lead || now.Progress != before.Progress) return;
+        long time = Stopwatch.GetTimestamp();
+        now.StandsSince = before.StandsSince != 0 ? before.StandsSince : time;
+        now.TellAt = before.TellAt != 0 ? before.TellAt : now.StandsSince + Ticks(LongStandStill);
+        if (time < now.TellAt) return;
+        TimeSpan stands = Stopwatch.GetElapsedTime(now.StandsSince, time);
+        loop.ReportStandStill(stands);
+        now.TellAt = time + Ticks(stands < LongestSilence ? stands : LongestSilence);
+
+        static long Ticks(TimeSpan span) => (long)(span.TotalSeconds * Stopwatch.Frequency);
     }
 
     private static void Assist(PollLoop loop, Snapshot before, ref Snapshot now)
@@ -132,6 +172,7 @@ internal sealed class Sysmon(PollLoop[] loops)
         {
             // On one core a helper is of use where the leader sleeps or waits: one that computes has the core already.
             bool wantsHelpers = loop.Batch.Remaining > 0 && (!LoopTerms.HasOneCore || loop.Threads.AnyWaits(SharedLooks));
+
             // Before the successor starts: it wakes a helper for what is left of the batch.
             if (wantsHelpers) loop.Terms.IsShared = true;
             if (!loop.Terms.TryPromote(now.Lead)) return;

@@ -174,4 +174,30 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
             }
         }
     }
+
+    [Fact]
+    public async Task A_loop_that_nobody_can_take_over_says_that_it_stands_still()
+    {
+        CapturingLogger log = new();
+        using Fixture fixture = new(log: log);
+        LoopThreads threads = fixture.Poller.Loops[0].Threads;
+        List<(TcpConn Client, TcpConn Server)> pairs = [];
+        for (int i = 0; i < 16; i++) pairs.Add(await fixture.PairAsync());
+        threads.StartThread = static _ => throw new OutOfMemoryException("no thread, says the test");
+        Assert.InRange(threads.Alive, 2, pairs.Count); // As many handlers as there are threads: the last has no successor.
+        Task[] blocked = [.. pairs.Select(pair => BlockAsync(pair.Server))];
+        await Operation.OnOwnThread(() =>
+        {
+            foreach ((TcpConn client, TcpConn _) in pairs) client.Write(One);
+            Assert.True(log.Logged.Wait(Fixture.Patience));
+        });
+        await Task.WhenAll(blocked).WaitAsync(Fixture.Patience);
+        Assert.Contains("No thread could be started", log.Entries.First().Text, StringComparison.Ordinal);
+
+        async Task BlockAsync(TcpConn conn)
+        {
+            await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            Assert.True(log.Logged.Wait(Fixture.Patience));
+        }
+    }
 }

@@ -1,0 +1,216 @@
+using Microsoft.Extensions.Logging;
+
+namespace Poller.Net;
+
+// Where a poller reports what no caller can be told. A report may do no harm: whoever reports never waits, never throws, and needs neither
+// memory nor a descriptor. So a report only goes into a queue of fixed size. A thread of its own, which starts with the loops, hands it to
+// the logger, which may block or throw; or writes it to the standard error stream, which may be full, closed or a pipe that nobody reads.
+// What found no room in the queue, and what could not be written, is counted, and told with the next report that gets through.
+
+/// <summary>The reports of one poller. Safe from any thread.</summary>
+internal sealed partial class Reports
+{
+    // Enough for every connection of a middling server to fail at once. Each place keeps an exception alive while a logger hangs.
+    private const int Capacity = 256;
+    
+    /// <summary>How long the end of a process, or of its poller, waits for reports that nothing takes.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
+    // Text is the operation that failed, or, without an exception, a warning.
+    private readonly record struct Entry(string Text, Exception? Exception);
+
+    // Constant.
+    private readonly ILogger? _logger;
+    private readonly bool _hasStandardError = HasStandardError();
+
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly object _lock = new();
+
+    // Guarded by the lock.
+    private readonly Entry[] _ring = new Entry[Capacity];
+    private int _first;
+    private int _count;
+    private bool _isWriting;
+    private bool _stopped;
+    private long _dropped;
+
+    // Touched by the thread alone: how many of the dropped ones it has told.
+    private long _droppedTold;
+
+    public Reports(ILogger? logger) => _logger = logger;
+
+    /// <summary>How many were lost: they found the queue full, or nothing took them.</summary>
+    public long Dropped => Volatile.Read(ref _dropped);
+
+    /// <summary>Completes when all reports are written after <see cref="Stop"/>.</summary>
+    public Task Ended => _ended.Task;
+
+    /// <summary>Starts the thread. What was reported before waits for it.</summary>
+    public void Start()
+    {
+        new Thread(Serve) { IsBackground = true, Name = "poller reports" }.UnsafeStart();
+        AppDomain.CurrentDomain.ProcessExit += OnProcessExit;
+    }
+
+    /// <summary>Takes an error that no caller can be told.</summary>
+    public void Error(string operation, Exception exception) => Add(new Entry(operation, exception));
+
+    /// <summary>Takes what somebody should know.</summary>
+    public void Warn(string text) => Add(new Entry(text, null));
+
+    /// <summary>Ends the thread when all that was reported before is written.</summary>
+    public void Stop()
+    {
+        lock (_lock)
+        {
+            _stopped = true;
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    private void Add(Entry entry)
+    {
+        lock (_lock)
+        {
+            if (_count == Capacity)
+            {
+                _dropped++;
+                return;
+            }
+            _ring[(_first + _count++) % Capacity] = entry;
+            Monitor.PulseAll(_lock);
+        }
+    }
+
+    private void Serve()
+    {
+        while (TryTake(out Entry entry)) Write(entry);
+        AppDomain.CurrentDomain.ProcessExit -= OnProcessExit;
+        _ended.SetResult();
+    }
+
+    private bool TryTake(out Entry entry)
+    {
+        lock (_lock)
+        {
+            _isWriting = false;
+            Monitor.PulseAll(_lock);
+            while (_count == 0 && !_stopped)
+            {
+                try
+                {
+                    Monitor.Wait(_lock);
+                }
+                catch (ThreadInterruptedException)
+                {
+                    // It was meant for a logger that ran here, and came too late for it.
+                }
+            }
+            entry = default;
+            if (_count == 0) return false;
+            entry = _ring[_first];
+            _ring[_first] = default;
+            _first = (_first + 1) % Capacity;
+            _count--;
+            _isWriting = true;
+            return true;
+        }
+    }
+
+    private void Write(Entry entry)
+    {
+        long dropped = Dropped;
+        string? lost = dropped == _droppedTold
+            ? null
+            : $"{dropped - _droppedTold} reports were dropped before this one: the logger or the standard error stream did not take them.";
+        if (TryLog(lost, entry, out string? failure) || TryPrint(failure, lost, entry)) _droppedTold = dropped;
+        else
+        {
+            lock (_lock) _dropped++;
+        }
+    }
+
+#pragma warning disable CA1031 // A logger, a stream and an exception's own text may throw what they like; the report is counted then.
+    private bool TryLog(string? lost, Entry entry, out string? failure)
+    {
+        failure = null;
+        if (_logger is null) return false;
+        try
+        {
+            if (lost is not null) LogWarning(_logger, lost);
+            if (entry.Exception is null) LogWarning(_logger, entry.Text);
+            else LogUntold(_logger, entry.Text, entry.Exception);
+            return true;
+        }
+        catch (Exception e)
+        {
+            failure = $"the logger threw: {Describe(e)}";
+            return false;
+        }
+    }
+
+    private bool TryPrint(string? failure, string? lost, Entry entry)
+    {
+        if (!_hasStandardError) return false;
+        try
+        {
+            if (failure is not null) Console.Error.WriteLine($"poller: {failure}");
+            if (lost is not null) Console.Error.WriteLine($"poller: {lost}");
+            Console.Error.WriteLine(entry.Exception is null ? $"poller: {entry.Text}" : $"poller: {entry.Text}: {Describe(entry.Exception)}");
+            return true;
+        }
+        catch (Exception)
+        {
+            return false;
+        }
+    }
+
+    // The stack trace may need descriptors that are not there, to read the symbols.
+    private static string Describe(Exception exception)
+    {
+        try
+        {
+            return exception.ToString();
+        }
+        catch (Exception)
+        {
+            return exception.GetType().FullName!;
+        }
+    }
+
+    // The first use duplicates descriptor 2: it is made now, while there are descriptors. If 2 is closed it must never be tried again,
+    // since the next descriptor to be opened, a connection's perhaps, may get that number.
+    private static bool HasStandardError()
+    {
+        try
+        {
+            Console.Error.Write("");
+            return true;
+        }
+        catch (Exception)
+        {
+            return false;
+        }
+    }
+#pragma warning restore CA1031
+
+    // What was reported just before the process ends is still written, if it is taken at once.
+    private void OnProcessExit(object? sender, EventArgs e)
+    {
+        lock (_lock)
+        {
+            long start = Environment.TickCount64;
+            while (_count > 0 || _isWriting)
+            {
+                TimeSpan left = Patience - TimeSpan.FromMilliseconds(Environment.TickCount64 - start);
+                if (left <= TimeSpan.Zero || !Monitor.Wait(_lock, left)) return;
+            }
+        }
+    }
+
+    [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "{Operation}: an error that no caller can be told.")]
+    private static partial void LogUntold(ILogger logger, string operation, Exception exception);
+
+    [LoggerMessage(EventId = 2, Level = LogLevel.Warning, Message = "{Text}")]
+    private static partial void LogWarning(ILogger logger, string text);
+}

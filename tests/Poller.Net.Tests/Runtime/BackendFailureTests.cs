@@ -1,0 +1,193 @@
+using System.Net;
+
+namespace Poller.Net.Tests;
+
+/// <summary>A backend that throws: nobody waits for ever, nothing leaks, and the other loops go on.</summary>
+public sealed class BackendFailureTests : IDisposable
+{
+    private readonly FaultyNetpollFactory _backend = new();
+    private readonly CapturingLogger _log = new();
+    private readonly List<Conn> _conns = [];
+    private Netpoller? _poller;
+    private NetStack? _net;
+
+    public static TheoryData<NetpollDispatch> Dispatches => [NetpollDispatch.Adaptive, NetpollDispatch.Inline, NetpollDispatch.ThreadPool];
+
+    public void Dispose()
+    {
+        _poller?.Dispose();
+        foreach (Conn conn in _conns) conn.Dispose();
+
+        // A loop that could not be woken ends when its poll returns.
+        foreach (FaultyNetpoll poll in _backend.Made)
+        {
+            if (poll.FailsBreak && !poll.IsDisposed) poll.Inner.Break();
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Dispatches))]
+    public async Task A_poll_that_throws_ends_its_loop_with_the_reason_and_no_other(NetpollDispatch dispatch)
+    {
+        Start(dispatch, loops: 2);
+        List<(TcpConn Client, TcpConn Server)> pairs = [await PairAsync(), await PairAsync(), await PairAsync()];
+        FaultyNetpoll failing = _backend.Made.First();
+        List<TcpConn> ends = [.. pairs.SelectMany(static pair => new[] { pair.Client, pair.Server })];
+        List<Task<int>> reads = [.. ends.Select(static end => end.ReadAsync(new byte[1]).AsTask())];
+        failing.FailsPoll = true;
+        failing.Break();
+        await _log.Logged.WaitAsync(Fixture.Patience);
+        Assert.Contains(_log.Entries, entry => entry.Exception == _backend.Fault && entry.Text.Contains("the loop ends", StringComparison.Ordinal));
+        await UntilAsync(() => failing.IsDisposed);
+
+        // The waits were ended before the backend was disposed, and their continuations are on their way.
+        Task<int>[] failed = [.. reads.Where((_, i) => Raw.LoopOf(ends[i]) == _poller!.Loops[0])];
+        Assert.NotEmpty(failed);
+        foreach (Task<int> read in failed)
+        {
+            NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => read.WaitAsync(Fixture.Patience));
+            Assert.Same(_backend.Fault, e.InnerException);
+            Assert.False(e.IsClosed);
+            Assert.Contains("its poller has failed: a fault of the backend", e.Message, StringComparison.Ordinal);
+        }
+        Assert.All(reads.Except(failed), static read => Assert.False(read.IsCompleted));
+        Assert.False(_backend.Made.Last().IsDisposed);
+
+        // What is opened from now on is served by the other loop.
+        for (int i = 0; i < 3; i++)
+        {
+            (TcpConn client, TcpConn server) = await PairAsync();
+            ValueTask<int> read = server.ReadAsync(new byte[1]);
+            client.Write([1]);
+            Assert.Equal(1, await read.Within());
+        }
+        await Assert.ThrowsAsync<NetOpException>(async () => await ends[reads.IndexOf(failed[0])].ReadAsync(new byte[1]));
+    }
+
+    [Fact]
+    public async Task When_every_loop_has_failed_nothing_is_opened_any_more()
+    {
+        Start(NetpollDispatch.Adaptive, loops: 2);
+        using TcpConnListener listener = _net!.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        foreach (FaultyNetpoll poll in _backend.Made)
+        {
+            poll.FailsPoll = true;
+            poll.Break();
+        }
+        await UntilAsync(() => _backend.Made.All(static poll => poll.IsDisposed));
+        IOException e = await Assert.ThrowsAsync<IOException>(async () => await _net.DialTcpAsync((IPEndPoint)listener.LocalEndPoint));
+        Assert.Contains("every loop", e.Message, StringComparison.Ordinal);
+        Assert.Same(_backend.Fault, e.InnerException);
+        await Assert.ThrowsAsync<NetOpException>(async () => await listener.AcceptAsync());
+    }
+
+    [Fact]
+    public async Task A_blocking_call_that_waits_ends_when_the_poll_throws()
+    {
+        Start(NetpollDispatch.Adaptive);
+        (TcpConn _, TcpConn server) = await PairAsync();
+        Task<NetOpException> blocked = Task.Factory.StartNew(
+            () => Assert.Throws<NetOpException>(() => server.ReadByte()), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        FaultyNetpoll poll = _backend.Made.Single();
+        poll.FailsPoll = true;
+        poll.Break();
+        Assert.Same(_backend.Fault, (await blocked.WaitAsync(Fixture.Patience)).InnerException);
+    }
+
+    [Theory]
+    [MemberData(nameof(Dispatches))]
+    public async Task A_break_that_throws_leaves_nobody_waiting(NetpollDispatch dispatch)
+    {
+        Start(dispatch);
+        (TcpConn client, TcpConn server) = await PairAsync();
+        Task<int> reading = server.ReadAsync(new byte[1]).AsTask();
+        Task<int> other = client.ReadAsync(new byte[1]).AsTask();
+        _backend.Made.Single().FailsBreak = true;
+
+        // Each is earlier than the one before, and is to end the sleep of a loop that sleeps. It may be awake at the first.
+        DateTimeOffset deadline = DateTimeOffset.UtcNow.AddHours(1);
+        await Operation.OnOwnThread(() => Assert.True(SpinWait.SpinUntil(
+            () =>
+            {
+                deadline -= TimeSpan.FromMilliseconds(1);
+                server.SetReadDeadline(deadline);
+                return other.IsCompleted;
+            },
+            Fixture.Patience)));
+        Assert.Same(_backend.Fault, (await Assert.ThrowsAsync<NetOpException>(() => reading.WaitAsync(Fixture.Patience))).InnerException);
+        Assert.Same(_backend.Fault, (await Assert.ThrowsAsync<NetOpException>(() => other)).InnerException);
+    }
+
+    [Fact]
+    public async Task A_close_that_throws_is_reported_and_ends_its_waits()
+    {
+        Start(NetpollDispatch.Adaptive);
+        (TcpConn client, TcpConn server) = await PairAsync();
+        Task<int> read = server.ReadAsync(new byte[1]).AsTask();
+        int descs = _poller!.Loops[0].Cache.Snapshot().Length;
+        _backend.Made.Single().FailsClose = true;
+        server.Dispose();
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(() => read.WaitAsync(Fixture.Patience))).IsClosed);
+        await _log.Logged.WaitAsync(Fixture.Patience);
+        Assert.Same(_backend.Fault, _log.Exception);
+        Assert.Equal(0, await client.ReadAsync(new byte[1]).Within()); // The descriptor was closed all the same.
+        _backend.Made.Single().FailsClose = false;
+        await PairAsync();
+        Assert.InRange(_poller.Loops[0].Cache.Snapshot().Length, 1, descs + 1);
+    }
+
+    [Fact]
+    public async Task An_open_that_throws_fails_the_dial_and_keeps_no_desc()
+    {
+        Start(NetpollDispatch.Adaptive);
+        using TcpConnListener listener = _net!.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        FaultyNetpoll poll = _backend.Made.Single();
+        poll.FailsOpen = true;
+        for (int i = 0; i < 3; i++)
+        {
+            Exception e = await Assert.ThrowsAnyAsync<Exception>(async () => await _net.DialTcpAsync((IPEndPoint)listener.LocalEndPoint));
+            Assert.Same(_backend.Fault, e);
+        }
+        Assert.Equal(2, _poller!.Loops[0].Cache.Snapshot().Length); // The listener's, and the one that was used three times.
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_arm_that_throws_fails_the_operation_and_no_other(bool blocking)
+    {
+        Start(NetpollDispatch.Adaptive);
+        (TcpConn client, TcpConn server) = await PairAsync();
+        FaultyNetpoll poll = _backend.Made.Single();
+        poll.FailsArm = true;
+        IOException e = blocking
+            ? Assert.Throws<IOException>(() => server.ReadByte())
+            : await Assert.ThrowsAsync<IOException>(async () => await server.ReadAsync(new byte[1]));
+        Assert.Same(_backend.Fault, e.InnerException);
+        poll.FailsArm = false;
+        ValueTask<int> read = server.ReadAsync(new byte[1]);
+        client.Write([1]);
+        Assert.Equal(1, await read.Within());
+    }
+
+    private void Start(NetpollDispatch dispatch, int loops = 1)
+    {
+        _poller = new Netpoller(_backend, new NetpollerOptions { Dispatch = dispatch, Loops = loops, LoggerFactory = _log });
+        _net = new NetStack(_poller);
+        Assert.Equal(loops, _poller.Loops.Length);
+    }
+
+    private async Task<(TcpConn Client, TcpConn Server)> PairAsync()
+    {
+        using TcpConnListener listener = _net!.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        ValueTask<TcpConn> accepting = listener.AcceptTcpAsync();
+        TcpConn client = await _net.DialTcpAsync((IPEndPoint)listener.LocalEndPoint);
+        TcpConn server = await accepting;
+        _conns.Add(client);
+        _conns.Add(server);
+        return (client, server);
+    }
+
+    private static async Task UntilAsync(Func<bool> done) =>
+        await Operation.OnOwnThread(() => Assert.True(SpinWait.SpinUntil(done, Fixture.Patience)));
+}

@@ -1,0 +1,73 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+using Poller.Abstractions;
+
+namespace Poller.Net.Tests;
+
+/// <summary>The backend under test, whose verbs throw when a test says so.</summary>
+internal sealed class FaultyNetpollFactory : INetpollFactory
+{
+    public string Name => TestBackend.Factory.Name;
+
+    /// <summary>In the order of the loops.</summary>
+    public ConcurrentQueue<FaultyNetpoll> Made { get; } = new();
+
+    /// <summary>What the backends throw.</summary>
+    public Exception Fault { get; } = new InvalidDataException("a fault of the backend");
+
+    public bool IsSupported([NotNullWhen(false)] out string? reason) => TestBackend.Factory.IsSupported(out reason);
+
+    public INetpoll Create()
+    {
+        FaultyNetpoll made = new(TestBackend.Factory.Create(), this);
+        Made.Enqueue(made);
+        return made;
+    }
+}
+
+/// <summary>See <see cref="FaultyNetpollFactory"/>.</summary>
+internal sealed class FaultyNetpoll(INetpoll inner, FaultyNetpollFactory factory) : INetpoll
+{
+    private volatile bool _disposed;
+
+    public volatile bool FailsPoll;
+    public volatile bool FailsOpen;
+    public volatile bool FailsClose;
+    public volatile bool FailsArm;
+    public volatile bool FailsBreak;
+
+    public bool IsDisposed => _disposed;
+
+    public INetpoll Inner => inner;
+
+    public string Name => inner.Name;
+
+    // An edge-triggered backend is never armed.
+    public PollTrigger Trigger => FailsArm ? PollTrigger.Level : inner.Trigger;
+
+    public void Init() => inner.Init();
+
+    public int Open(nint fd, PollToken token) => FailsOpen ? throw factory.Fault : inner.Open(fd, token);
+
+    public int Close(nint fd, PollToken token) => FailsClose ? throw factory.Fault : inner.Close(fd, token);
+
+    public int Arm(nint fd, PollToken token, PollMode mode) => FailsArm ? throw factory.Fault : inner.Arm(fd, token, mode);
+
+    public int Poll(Span<PollEvent> events, long delay)
+    {
+        int count = inner.Poll(events, delay);
+        return FailsPoll ? throw factory.Fault : count;
+    }
+
+    public void Break()
+    {
+        if (FailsBreak) throw factory.Fault;
+        inner.Break();
+    }
+
+    public void Dispose()
+    {
+        inner.Dispose();
+        _disposed = true;
+    }
+}
