@@ -181,7 +181,6 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
             catch (Exception e)
             {
                 loops.ForEach(static loop => loop.Stop());
-                _reports.Stop();
                 if (e is not (OutOfMemoryException or ThreadStartException)) throw;
                 const string Hint = "a thread, and the free descriptors it takes to start one, were expected";
                 throw new NetpollException("start a loop's thread", Errno.EAGAIN, Hint);

@@ -34,6 +34,9 @@ internal sealed partial class Reports
     private bool _stopped;
     private long _dropped;
 
+    // Touched by who starts the thread.
+    private bool _started;
+
     // Touched by the thread alone: how many of the dropped ones it has told.
     private long _droppedTold;
 
@@ -45,10 +48,12 @@ internal sealed partial class Reports
     /// <summary>Completes when all reports are written after <see cref="Stop"/>.</summary>
     public Task Ended => _ended.Task;
 
-    /// <summary>Starts the thread. What was reported before waits for it.</summary>
+    /// <summary>Starts the thread, once. What was reported before waits for it. Not from two threads at a time.</summary>
     public void Start()
     {
+        if (_started) return;
         new Thread(Serve) { IsBackground = true, Name = "poller reports" }.UnsafeStart();
+        _started = true;
         AppDomain.CurrentDomain.ProcessExit += OnProcessExit;
     }
 

@@ -47,11 +47,11 @@ internal sealed class FaultyNetpoll(INetpoll inner, FaultyNetpollFactory factory
 
     public void Init() => inner.Init();
 
-    public int Open(nint fd, PollToken token) => FailsOpen ? throw factory.Fault : inner.Open(fd, token);
+    public Errno Open(nint fd, PollToken token) => FailsOpen ? throw factory.Fault : inner.Open(fd, token);
 
-    public int Close(nint fd, PollToken token) => FailsClose ? throw factory.Fault : inner.Close(fd, token);
+    public Errno Close(nint fd) => FailsClose ? throw factory.Fault : inner.Close(fd);
 
-    public int Arm(nint fd, PollToken token, PollMode mode) => FailsArm ? throw factory.Fault : inner.Arm(fd, token, mode);
+    public Errno Arm(nint fd, PollMode mode) => FailsArm ? throw factory.Fault : inner.Arm(fd, mode);
 
     public int Poll(Span<PollEvent> events, long delay)
     {
