@@ -19,9 +19,9 @@ public sealed record NetpollerOptions
     /// 1,024.
     /// </summary>
     /// <remarks>
-    /// <para>A handler beyond it waits until one of these threads comes back, or until the .NET thread pool takes it, whichever comes first.
-    /// The loop polls on meanwhile. <see cref="NetpollerStatistics.Overflows"/> counts such handlers, and a report tells of them at most once
-    /// a minute.</para>
+    /// <para>A handler beyond it waits until one of these threads comes back, or until the .NET thread pool takes it, whichever comes
+    /// first. The loop polls on meanwhile. <see cref="NetpollerStatistics.Overflows"/> counts such handlers, and a report tells of them at
+    /// most once a minute.</para>
     /// <para>Threads are started as they are needed; one that was not needed for ten seconds ends. A blocked thread takes as much address
     /// space as <c>ulimit -s</c> says, 8 MiB on most systems, and about 35 KiB of memory: 1,000 of them took 35 MiB on Linux x64.</para>
     /// </remarks>

@@ -20,20 +20,20 @@ public readonly record struct NetpollerStatistics
     public long Promotions { get; init; }
 
     /// <summary>
-    /// Threads of the loops that run handlers beside the leaders now: they are caught in one that blocks or computes, or help to run a batch.
-    /// <see cref="NetpollerOptions.MaxBlockedHandlers"/> bounds it for each loop.
+    /// Threads of the loops that run handlers beside the leaders now: each is caught in one that blocks or computes, or helps to run a
+    /// batch. <see cref="NetpollerOptions.MaxBlockedHandlers"/> bounds it for each loop.
     /// </summary>
     public long BlockedHandlers { get; init; }
 
     /// <summary>
-    /// Handlers that found <see cref="NetpollerOptions.MaxBlockedHandlers"/> reached. They waited for one of those threads, or for a thread of the
-    /// pool.
+    /// Handlers that found <see cref="NetpollerOptions.MaxBlockedHandlers"/> reached. They waited for one of those threads, or for a thread
+    /// of the pool.
     /// </summary>
     public long Overflows { get; init; }
 
     /// <summary>
-    /// Reports that were lost: the logger or the standard error stream did not take them, or did so too slowly. The next one that gets through
-    /// tells how many.
+    /// Reports that were lost: the logger or the standard error stream did not take them, or did so too slowly. The next one that gets
+    /// through tells how many.
     /// </summary>
     public long DroppedReports { get; init; }
 

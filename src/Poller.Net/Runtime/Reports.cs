@@ -161,7 +161,8 @@ internal sealed partial class Reports
         {
             if (failure is not null) Console.Error.WriteLine($"poller: {failure}");
             if (lost is not null) Console.Error.WriteLine($"poller: {lost}");
-            Console.Error.WriteLine(entry.Exception is null ? $"poller: {entry.Text}" : $"poller: {entry.Text}: {Describe(entry.Exception)}");
+            string text = entry.Exception is null ? entry.Text : $"{entry.Text}: {Describe(entry.Exception)}";
+            Console.Error.WriteLine($"poller: {text}");
             return true;
         }
         catch (Exception)

@@ -37,7 +37,8 @@ public sealed class BackendFailureTests : IDisposable
         failing.FailsPoll = true;
         failing.Break();
         await _log.Logged.WaitAsync(Fixture.Patience);
-        Assert.Contains(_log.Entries, entry => entry.Exception == _backend.Fault && entry.Text.Contains("the loop ends", StringComparison.Ordinal));
+        Assert.Same(_backend.Fault, _log.Exception);
+        Assert.Contains("the loop ends", _log.Entries.First().Text, StringComparison.Ordinal);
         await UntilAsync(() => failing.IsDisposed);
 
         // The waits were ended before the backend was disposed, and their continuations are on their way.
@@ -87,7 +88,10 @@ public sealed class BackendFailureTests : IDisposable
         Start(NetpollDispatch.Adaptive);
         (TcpConn _, TcpConn server) = await PairAsync();
         Task<NetOpException> blocked = Task.Factory.StartNew(
-            () => Assert.Throws<NetOpException>(() => server.ReadByte()), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+            () => Assert.Throws<NetOpException>(() => server.ReadByte()),
+            CancellationToken.None,
+            TaskCreationOptions.LongRunning,
+            TaskScheduler.Default);
         FaultyNetpoll poll = _backend.Made.Single();
         poll.FailsPoll = true;
         poll.Break();

@@ -20,7 +20,10 @@ internal sealed class LoopTerms(PollLoop loop)
 {
     private const uint Polling = 1;
     private const uint NextTerm = 2;
-    private static readonly long Slow = Stopwatch.Frequency / 2_000; // 0.5 ms
+
+    // 0.5 ms, about ten wake-ups of a helper. At half a helper gains less than it costs where the scheduler interrupts it once; at double,
+    // handlers that compute for most of a millisecond, with others behind them, are not shared.
+    private static readonly long Slow = Stopwatch.Frequency / 2_000;
     internal static readonly bool HasOneCore = Environment.ProcessorCount == 1;
 
     // Atomic.

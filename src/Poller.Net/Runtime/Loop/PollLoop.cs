@@ -4,13 +4,17 @@ namespace Poller.Net;
 
 // The twin of netpoll in Go's runtime: one poller, its descriptors, its deadlines and what is ready.
 //
-// Any thread opens, closes, parks and schedules here. One thread at a time leads the loop (LoopTerms): it alone calls FillBatch, and runs what
-// that found.
+// Any thread opens, closes, parks and schedules here. One thread at a time leads the loop (LoopTerms): it alone calls FillBatch, and runs
+// what that found.
 
 /// <summary>One loop of a <see cref="Netpoller"/>.</summary>
 internal sealed class PollLoop
 {
+    // 2 KiB, doubled whenever a poll fills it: a busy loop reaches its size within some polls, from half of it one poll later. Twice as much
+    // would be kept for nothing by loops of some connections.
     private const int InitialEvents = 128;
+
+    // 1 MiB, kept. The next poll finds what is ready beyond it: at half, one more system call for each 32,768 events. At double, 2 MiB.
     private const int MaxEvents = 1 << 16;
 
     // Constant.
@@ -167,7 +171,7 @@ internal sealed class PollLoop
     public void ReportStandStill(TimeSpan time) => _owner.Warn(
         $"{Name} has stood still for {time.TotalSeconds:F0} s in one handler, and all its other connections wait for it. " + (
             Dispatch == NetpollDispatch.Inline
-                ? "With inline dispatch a handler must not block or compute for long: await, or take NetpollDispatch.Adaptive or ThreadPool."
+                ? "With inline dispatch a handler must not block or compute for long: await, or use NetpollDispatch.Adaptive or ThreadPool."
                 : "No thread could be started to take over; free descriptors and memory were expected."));
 
     /// <summary>Takes an error that no caller can be told.</summary>
@@ -325,8 +329,7 @@ internal sealed class PollLoop
     // Ends a loop that cannot poll, or be woken, any more. If its leader sleeps and cannot be woken, it ends whenever its poll returns.
     private void Fail(Exception failure)
     {
-        Interlocked.CompareExchange(ref _failure, failure, null);
-        if (IsStopping) return;
+        if (Interlocked.CompareExchange(ref _failure, failure, null) is not null) return;
         Report($"{Name}: the backend failed, the loop ends, and what waits on it fails", failure);
         Stop();
     }
