@@ -183,7 +183,7 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
         LoopThreads threads = fixture.Poller.Loops[0].Threads;
         List<(TcpConn Client, TcpConn Server)> pairs = [];
         for (int i = 0; i < 16; i++) pairs.Add(await fixture.PairAsync());
-        threads.StartThread = static _ => throw new OutOfMemoryException("no thread, says the test");
+        threads.StartThread = static _ => throw new InsufficientMemoryException();
         Assert.InRange(threads.Alive, 2, pairs.Count); // As many handlers as there are threads: the last has no successor.
         Task[] blocked = [.. pairs.Select(pair => BlockAsync(pair.Server))];
         await Operation.OnOwnThread(() =>
