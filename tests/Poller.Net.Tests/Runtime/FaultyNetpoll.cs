@@ -4,10 +4,10 @@ using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
-/// <summary>The backend under test, whose verbs throw when a test says so.</summary>
+/// <summary>A backend over epoll whose verbs throw when a test says so.</summary>
 internal sealed class FaultyNetpollFactory : INetpollFactory
 {
-    public string Name => TestBackend.Factory.Name;
+    public string Name => EpollBackend.Factory.Name;
 
     /// <summary>In the order of the loops.</summary>
     public ConcurrentQueue<FaultyNetpoll> Made { get; } = new();
@@ -15,11 +15,11 @@ internal sealed class FaultyNetpollFactory : INetpollFactory
     /// <summary>What the backends throw.</summary>
     public Exception Fault { get; } = new InvalidDataException("a fault of the backend");
 
-    public bool IsSupported([NotNullWhen(false)] out string? reason) => TestBackend.Factory.IsSupported(out reason);
+    public bool IsSupported([NotNullWhen(false)] out string? reason) => EpollBackend.Factory.IsSupported(out reason);
 
     public INetpoll Create()
     {
-        FaultyNetpoll made = new(TestBackend.Factory.Create(), this);
+        FaultyNetpoll made = new(EpollBackend.Factory.Create(), this);
         Made.Enqueue(made);
         return made;
     }

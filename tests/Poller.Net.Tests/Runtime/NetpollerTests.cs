@@ -129,7 +129,7 @@ public abstract class NetpollerTests<TBackend> : NetTest<TBackend> where TBacken
     [Fact]
     public async Task An_awaited_dispose_of_a_poller_that_was_never_used_completes()
     {
-        Netpoller poller = new(TestBackend.Factory);
+        Netpoller poller = new(TBackend.Factory);
         await poller.DisposeAsync().AsTask().WaitAsync(Fixture.Patience);
     }
 

@@ -10,7 +10,7 @@ public sealed class InlineTests
     public async Task A_loop_that_stands_still_says_so_once_and_names_the_dispatch_to_use()
     {
         CapturingLogger log = new();
-        using Fixture fixture = new(NetpollDispatch.Inline, log: log);
+        using Fixture fixture = new(EpollBackend.Factory, NetpollDispatch.Inline, log: log);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         Task blocked = BlockAsync();
         client.Write(One);
