@@ -6,7 +6,7 @@ namespace Poller.Interleaving.Tests;
 public sealed class MutationTests(ITestOutputHelper output)
 {
     // What the mutants need. The sources as they are pass the same, or a mutant might be caught for what compiling it this way does.
-    private const int Bound = 2;
+    internal const int Bound = 2;
 
     public static TheoryData<string, string> Mutants
     {

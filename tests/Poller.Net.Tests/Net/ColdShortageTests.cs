@@ -31,7 +31,7 @@ public abstract class ColdShortageTests<TBackend> : NetTest<TBackend> where TBac
         }
     }
 
-    [Theory, MemberData(nameof(Runs))]
+    [Theory, MemberData(nameof(Runs)), Trait("Tests", "long")]
     public async Task A_cold_server_lives_through_a_shortage_and_serves_on(int run, bool blocking)
     {
         _ = run;

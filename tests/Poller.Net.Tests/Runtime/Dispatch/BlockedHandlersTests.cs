@@ -18,6 +18,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
     // In bursts: all become ready at once, each sleeps for half a second, and an echo is sent every millisecond meanwhile.
     [Theory]
     [MemberData(nameof(Counts))]
+    [Trait("Tests", "long")]
     public async Task An_echo_beside_handlers_that_block_takes_less_than_20_ms(int count)
     {
         const int Bursts = 5;
