@@ -1,5 +1,4 @@
 using BenchmarkDotNet.Attributes;
-using Poller.Abstractions;
 using Poller.Net;
 
 namespace Poller.Benchmarks;
@@ -7,14 +6,22 @@ namespace Poller.Benchmarks;
 /// <summary>The lock that each operation on a descriptor takes.</summary>
 public class FdMutexBenchmarks
 {
+    private readonly Waiter _second = new();
     private FdMutex _mutex;
+
+    private sealed class Waiter : PollWaiter
+    {
+        internal override bool TryWakeThread() => false;
+
+        public override void Execute() => throw new InvalidOperationException("the waiter was run; it was only to be made runnable.");
+    }
 
     /// <summary>A read or a write that has no company.</summary>
     [Benchmark]
     public bool LockAndUnlock()
     {
-        Expect(FdLock.Acquired, _mutex.LockOrQueue(PollMode.Read, out _));
-        return _mutex.Unlock(PollMode.Read);
+        Expect(FdLock.Acquired, _mutex.TryLock(Direction.Read));
+        return _mutex.Unlock(Direction.Read, out _);
     }
 
     /// <summary>An operation that needs no lock.</summary>
@@ -25,11 +32,11 @@ public class FdMutexBenchmarks
     [Benchmark]
     public bool QueueAndHandOver()
     {
-        Expect(FdLock.Acquired, _mutex.LockOrQueue(PollMode.Read, out _));
-        Expect(FdLock.Queued, _mutex.LockOrQueue(PollMode.Read, out FdWaiter? second));
-        _mutex.Unlock(PollMode.Read);
-        if (!second!.Task.IsCompletedSuccessfully) throw new InvalidOperationException("the lock was given back and not handed over.");
-        return _mutex.Unlock(PollMode.Read);
+        Expect(FdLock.Acquired, _mutex.TryLock(Direction.Read));
+        Expect(FdLock.Queued, _mutex.LockOrQueue(Direction.Read, _second));
+        _mutex.Unlock(Direction.Read, out PollWaiter? next);
+        if (next != _second) throw new InvalidOperationException("the lock was given back and not handed over.");
+        return _mutex.Unlock(Direction.Read, out _);
     }
 
     private static void Expect(FdLock expected, FdLock found)

@@ -30,26 +30,26 @@ public class PollDescBenchmarks
     public void ReadyThenWait()
     {
         Expect(null, Notify());
-        Expect(PollPark.Ready, _desc.Park(PollMode.Read, _waiter));
+        Expect(PollPark.Ready, _desc.Park(Direction.Read, _waiter));
     }
 
     /// <summary>A waiter parks, and readiness makes it runnable.</summary>
     [Benchmark]
     public bool WaitThenReady()
     {
-        Expect(PollPark.Parked, _desc.Park(PollMode.Read, _waiter));
+        Expect(PollPark.Parked, _desc.Park(Direction.Read, _waiter));
         Expect(_waiter, Notify());
-        return _desc.Consume(PollMode.Read);
+        return _desc.Consume(Direction.Read);
     }
 
     /// <summary>A waiter parks, a deadline ends its wait, and is taken back.</summary>
     [Benchmark]
     public bool WaitThenUnblock()
     {
-        Expect(PollPark.Parked, _desc.Park(PollMode.Read, _waiter));
-        Expect(_waiter, _desc.Expire(PollMode.Read));
-        bool ready = _desc.Consume(PollMode.Read);
-        _desc.Unexpire(PollMode.Read);
+        Expect(PollPark.Parked, _desc.Park(Direction.Read, _waiter));
+        Expect(_waiter, _desc.Expire(Direction.Read));
+        bool ready = _desc.Consume(Direction.Read);
+        _desc.Unexpire(Direction.Read);
         return ready;
     }
 
@@ -58,7 +58,7 @@ public class PollDescBenchmarks
     public void ReadyThenReset()
     {
         Expect(null, Notify());
-        IoResult error = _desc.Reset(PollMode.Read);
+        IoResult error = _desc.Reset(Direction.Read);
         if (!error.IsSuccess) throw new InvalidOperationException($"the side is {error}; 0 was expected.");
     }
 

@@ -13,12 +13,12 @@ public class PollDescSidesBenchmarks
     private const int Waits = 1 << 16;
 
     private readonly PollDesc[] _descs = [.. Enumerable.Range(0, 8).Select(static slot => new PollDesc((uint)slot))]; // Two lie far apart.
-    private readonly Side[] _sides = [new(PollMode.Read, PollReadiness.Readable), new(PollMode.Write, PollReadiness.Writable)];
+    private readonly Side[] _sides = [new(Direction.Read, PollReadiness.Readable), new(Direction.Write, PollReadiness.Writable)];
     private readonly Barrier _barrier = new(3);
     private readonly Thread[] _threads;
     private bool _stopping; // Written before the barrier that the threads read it after; so are the sides' descs.
 
-    private sealed class Side(PollMode mode, PollReadiness readiness) : PollWaiter
+    private sealed class Side(Direction direction, PollReadiness readiness) : PollWaiter
     {
         public PollDesc Desc { get; set; } = null!;
 
@@ -31,10 +31,10 @@ public class PollDescSidesBenchmarks
             PollEvent ready = new(Desc.Token, readiness);
             for (int i = 0; i < Waits; i++)
             {
-                if (Desc.Park(mode, this) != PollPark.Parked) throw new InvalidOperationException("the waiter was expected to park.");
+                if (Desc.Park(direction, this) != PollPark.Parked) throw new InvalidOperationException("the waiter was expected to park.");
                 Desc.Notify(ready, out PollWaiter? reader, out PollWaiter? writer);
                 if ((reader ?? writer) != this) throw new InvalidOperationException("the waiter that had parked was expected.");
-                Desc.Consume(mode);
+                Desc.Consume(direction);
             }
         }
     }

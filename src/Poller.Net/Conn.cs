@@ -123,7 +123,7 @@ public abstract class Conn : Stream
     public ValueTask<bool> WaitToReadAsync(CancellationToken cancellationToken = default) => _fd.WaitToReadAsync(cancellationToken);
 
     /// <summary>The blocking form of <see cref="WaitToReadAsync"/>.</summary>
-    public bool WaitToRead() => _fd.RunBlocking(PollMode.Read, PollOpKind.WaitToRead, default) != 0;
+    public bool WaitToRead() => _fd.WaitToRead();
 
     /// <summary>
     /// Reads what there is, at least one byte; 0 when the peer has ended. An empty buffer waits until there is something to read and
@@ -140,7 +140,7 @@ public abstract class Conn : Stream
     }
 
     /// <summary>The blocking form of <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>.</summary>
-    public override int Read(Span<byte> buffer) => _fd.RunBlocking(PollMode.Read, PollOpKind.Read, buffer);
+    public override int Read(Span<byte> buffer) => _fd.Read(buffer);
 
     /// <inheritdoc cref="Read(Span{byte})"/>
     public override int Read(byte[] buffer, int offset, int count)
@@ -185,14 +185,28 @@ public abstract class Conn : Stream
         TaskToAsyncResult.Begin(ReadAsync(buffer, offset, count, CancellationToken.None), callback, state);
 
     /// <inheritdoc/>
-    public override int EndRead(IAsyncResult asyncResult) => TaskToAsyncResult.End<int>(asyncResult);
+    /// <exception cref="InvalidOperationException">
+    /// The read is not done, and this thread is the one that would end it: a handler with inline dispatch.
+    /// </exception>
+    public override int EndRead(IAsyncResult asyncResult)
+    {
+        if (asyncResult is { IsCompleted: false }) _fd.BeforeBlocking("end read");
+        return TaskToAsyncResult.End<int>(asyncResult);
+    }
 
     /// <inheritdoc/>
     public override IAsyncResult BeginWrite(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
         TaskToAsyncResult.Begin(WriteAsync(buffer, offset, count, CancellationToken.None), callback, state);
 
     /// <inheritdoc/>
-    public override void EndWrite(IAsyncResult asyncResult) => TaskToAsyncResult.End(asyncResult);
+    /// <exception cref="InvalidOperationException">
+    /// The write is not done, and this thread is the one that would end it: a handler with inline dispatch.
+    /// </exception>
+    public override void EndWrite(IAsyncResult asyncResult)
+    {
+        if (asyncResult is { IsCompleted: false }) _fd.BeforeBlocking("end write");
+        TaskToAsyncResult.End(asyncResult);
+    }
 
     /// <summary>Does nothing: what is written is sent at once.</summary>
     public override void Flush() { }

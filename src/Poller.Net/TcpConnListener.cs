@@ -18,15 +18,21 @@ public sealed class TcpConnListener : ConnListener
     public override IPEndPoint LocalEndPoint { get; }
 
     /// <inheritdoc/>
-    public override async ValueTask<Conn> AcceptAsync(CancellationToken cancellationToken = default) =>
-        new TcpConn(await _fd.AcceptAsync(blocking: false, cancellationToken).ConfigureAwait(false));
+    public override ValueTask<Conn> AcceptAsync(CancellationToken cancellationToken = default)
+    {
+        NetListenFd.AcceptOp op = _fd.AcceptAsync(cancellationToken);
+        return new ValueTask<Conn>(op, op.Version);
+    }
 
     /// <summary><see cref="AcceptAsync"/>, typed.</summary>
-    public async ValueTask<TcpConn> AcceptTcpAsync(CancellationToken cancellationToken = default) =>
-        new(await _fd.AcceptAsync(blocking: false, cancellationToken).ConfigureAwait(false));
+    public ValueTask<TcpConn> AcceptTcpAsync(CancellationToken cancellationToken = default)
+    {
+        NetListenFd.AcceptOp op = _fd.AcceptAsync(cancellationToken);
+        return new ValueTask<TcpConn>(op, op.Version);
+    }
 
     /// <summary>The blocking form of <see cref="AcceptAsync"/> and of <see cref="AcceptTcpAsync"/>.</summary>
-    public override TcpConn Accept() => new(Blocking.Result(_fd.AcceptAsync(blocking: true, CancellationToken.None)));
+    public override TcpConn Accept() => new(_fd.Accept());
 
     /// <inheritdoc/>
     public override void SetDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Read, deadline, "set deadline");

@@ -11,12 +11,12 @@ internal static class Mutations
             "PollDesc.cs",
             """
                     Interlocked.Or(ref _info, ClosingFlag);
-                    reader = Unblock(PollMode.Read, Nil);
-                    writer = Unblock(PollMode.Write, Nil);
+                    reader = Unblock(Direction.Read, Nil);
+                    writer = Unblock(Direction.Write, Nil);
             """,
             """
-                    reader = Unblock(PollMode.Read, Nil);
-                    writer = Unblock(PollMode.Write, Nil);
+                    reader = Unblock(Direction.Read, Nil);
+                    writer = Unblock(Direction.Write, Nil);
                     Interlocked.Or(ref _info, ClosingFlag);
             """,
             "wait ‖ close"),
@@ -24,34 +24,35 @@ internal static class Mutations
             "a deadline is published after the unblock",
             "PollDesc.cs",
             """
-                    Interlocked.Or(ref _info, mode == PollMode.Read ? ReadExpired : WriteExpired);
-                    return Unblock(mode, Nil);
+                    Interlocked.Or(ref _info, direction == Direction.Read ? ReadExpired : WriteExpired);
+                    return Unblock(direction, Nil);
             """,
             """
-                    PollWaiter? waiter = Unblock(mode, Nil);
-                    Interlocked.Or(ref _info, mode == PollMode.Read ? ReadExpired : WriteExpired);
+                    PollWaiter? waiter = Unblock(direction, Nil);
+                    Interlocked.Or(ref _info, direction == Direction.Read ? ReadExpired : WriteExpired);
                     return waiter;
             """,
             "set deadline ‖ timer fires"),
         new(
             "no look for closing and deadline after announcing",
             "PollDesc.cs",
-            "if (Check(mode).IsSuccess && !waiter.IsCanceled)",
+            "if (Check(direction).IsSuccess && !waiter.IsCanceled)",
             "if (!waiter.IsCanceled)",
             "wait ‖ close",
             "set deadline ‖ timer fires"),
         new(
             "no look for the cancellation after announcing",
             "PollDesc.cs",
-            "if (Check(mode).IsSuccess && !waiter.IsCanceled)",
-            "if (Check(mode).IsSuccess)",
+            "if (Check(direction).IsSuccess && !waiter.IsCanceled)",
+            "if (Check(direction).IsSuccess)",
             "cancel ‖ wait"),
         new(
             "the cancellation is published by a store, not an exchange",
             "PollWaiter.cs",
             "Interlocked.Exchange(ref _canceled, value)",
             "Volatile.Write(ref _canceled, value)",
-            "cancel ‖ wait"),
+            "cancel ‖ wait",
+            "queue ‖ cancel"),
 
         // PollDesc: the states of a side.
         new(
@@ -91,8 +92,8 @@ internal static class Mutations
                     PollReadiness readiness = found.Readiness;
                     if (found.Token.Sequence == Token.Sequence)
                     {
-                        if ((readiness & PollReadiness.Readable) != 0) reader = Unblock(PollMode.Read, Ready);
-                        if ((readiness & PollReadiness.Writable) != 0) writer = Unblock(PollMode.Write, Ready);
+                        if ((readiness & PollReadiness.Readable) != 0) reader = Unblock(Direction.Read, Ready);
+                        if ((readiness & PollReadiness.Writable) != 0) writer = Unblock(Direction.Write, Ready);
                         readiness &= ~(PollReadiness.Readable | PollReadiness.Writable);
                     }
             """,
@@ -193,7 +194,7 @@ internal static class Mutations
         new(
             "a close does not send off those who queue for the read lock",
             "FdMutex.cs",
-            "if ((old & ReadWaits) != 0) QueuesHere().SendOff(PollMode.Read);",
+            "if ((old & (ReadWaits | WriteWaits)) != 0) sentOff = QueuesHere().SendOff();",
             "",
             "close ‖ read lock ‖ read lock"),
         new(
@@ -243,6 +244,66 @@ internal static class Mutations
             "if (Interlocked.CompareExchange(ref _state, old - wait, old) == old) return true;",
             "return true;",
             "unlock ‖ queued locker leaves"),
+
+        new(
+            "one who does not queue any more leaves the queue",
+            "FdMutex.cs",
+            "if (waiter.Lock != FdLock.Queued) return false;",
+            "if (waiter.Lock == FdLock.Busy) return false;",
+            "unlock ‖ queued locker leaves",
+            "close ‖ queued locker leaves"),
+        new(
+            "one who is handed the lock is not told so",
+            "FdMutex.cs",
+            "first.Lock = FdLock.Acquired;",
+            "",
+            "three read locks"),
+
+        // PollOp.
+        new(
+            "an operation that is done says so by a store, not an exchange",
+            "PollOp.cs",
+            "Volatile.Read(ref _continuation) ?? Interlocked.CompareExchange(ref _continuation, Done, null);",
+            "Volatile.Read(ref _continuation); if (continuation is null) Volatile.Write(ref _continuation, Done);",
+            "operation completes ‖ awaiter"),
+        new(
+            "an awaiter attaches by a store, not an exchange",
+            "PollOp.cs",
+            "Action<object?>? found = Interlocked.CompareExchange(ref _continuation, continuation, null);",
+            "Action<object?>? found = Volatile.Read(ref _continuation); Volatile.Write(ref _continuation, continuation);",
+            "operation completes ‖ awaiter"),
+        new(
+            "an awaiter that comes late goes on on its own stack",
+            "PollOp.cs",
+            """
+                    _step = Step.Continue;
+                    Fd.Schedule(this);
+            """,
+            """
+                    _step = Step.Continue;
+                    Execute();
+            """,
+            "operation completes ‖ awaiter"),
+        new(
+            "an awaiter that comes late is forgotten",
+            "PollOp.cs",
+            """
+                    _step = Step.Continue;
+                    Fd.Schedule(this);
+            """,
+            "",
+            "operation completes ‖ awaiter"),
+        new(
+            "an operation is done before its result is there",
+            "PollOp.cs",
+            """
+                    Volatile.Write(ref _completed, true);
+                    Action<object?>? continuation =
+            """,
+            """
+                    Action<object?>? continuation =
+            """,
+            "operation completes ‖ awaiter"),
 
         // ReadyBatch.
         new(

@@ -60,6 +60,7 @@ internal class Fixture : IDisposable
         TcpConn server = await accepting;
         _pairs.Add(client);
         _pairs.Add(server);
+        await Task.Yield(); // Off the loop's thread, where it may have come back.
         return (client, server);
     }
 

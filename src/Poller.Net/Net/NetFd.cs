@@ -8,7 +8,7 @@ namespace Poller.Net;
 // The twin of netFD in Go's net/fd_unix.go and net/fd_posix.go: a descriptor that knows its network and addresses.
 
 /// <summary>A socket of the net layer.</summary>
-internal class NetFd : PollFd
+internal class NetFd : StreamFd
 {
     // What a sockaddr_in and a sockaddr_in6 take.
     private const int IPv4Length = 16;
@@ -24,7 +24,7 @@ internal class NetFd : PollFd
     private IPEndPoint? _remote;
 
     public NetFd(SocketNetwork network, nint fd, IPEndPoint? remote = null)
-        : base(network, fd, isStream: true) => _remote = remote;
+        : base(network, fd) => _remote = remote;
 
     /// <summary>A descriptor that was accepted, with the peer's address as the system wrote it.</summary>
     public NetFd(SocketNetwork network, nint fd, ReadOnlySpan<byte> peer)
@@ -131,7 +131,9 @@ internal class NetFd : PollFd
         try
         {
             IoResult result = Api.Shutdown(Fd, how);
-            if (!result.IsSuccess) throw Failed(operation, result);
+
+            // It was connected once. Both sides have ended since, and there is nothing left to end.
+            if (!result.IsSuccess && result != Errno.ENOTCONN) throw Failed(operation, result);
         }
         finally
         {
@@ -189,26 +191,25 @@ internal class NetFd : PollFd
 
     private async ValueTask ConnectedAsync(bool blocking, CancellationToken token)
     {
-        bool locked = blocking ? Lock(PollMode.Write) : await LockAsync(PollMode.Write, token).ConfigureAwait(false);
-        if (!locked) throw Failed("dial", IoResult.Disposed);
-        try
+        if (blocking)
         {
-            while (true)
-            {
-                IoResult result = blocking ? WaitReady(PollMode.Write) : await WaitReadyAsync(PollMode.Write, token).ConfigureAwait(false);
-                if (!result.IsSuccess) throw Failed("dial", result);
+            int nothing = 0;
+            RunBlocking(Direction.Write, "dial", ref nothing, static (fd, ref _) => ((NetFd)fd).TryFinishConnect(), waitFirst: true);
+            return;
+        }
+        if (TryLock(Direction.Write) != FdLock.Acquired) throw Failed("dial", IoResult.Disposed);
+        ConnectOp op = new(this);
+        op.StartWaiting(token);
+        await new ValueTask(op, op.Version).ConfigureAwait(false);
+    }
 
-                // Readiness to write can be spurious: that the peer has a name is the proof.
-                result = Api.TakeError(Fd);
-                if (result == 0) result = Api.PeerName(Fd, default, out _);
-                if (result == 0 || result == Errno.EISCONN) return;
-                if (!IsPending(result) && result != Errno.ENOTCONN) throw Failed("dial", result);
-            }
-        }
-        finally
-        {
-            Unlock(PollMode.Write);
-        }
+    // Readiness to write can be spurious: that the peer has a name is the proof.
+    private IoResult TryFinishConnect()
+    {
+        IoResult result = Api.TakeError(Fd);
+        if (result == 0) result = Api.PeerName(Fd, default, out _);
+        if (result == Errno.EISCONN) return 0;
+        return IsPending(result) || result == Errno.ENOTCONN ? Errno.EAGAIN : result;
     }
 
     // Null when the descriptor is closed, or has no such name.
@@ -261,5 +262,12 @@ internal class NetFd : PollFd
         Span<byte> bytes = stackalloc byte[sizeof(uint)];
         BinaryPrimitives.WriteUInt32BigEndian(bytes, address);
         return new IPEndPoint(new IPAddress(bytes), port);
+    }
+
+    private sealed class ConnectOp(NetFd fd) : PollOp(fd, Direction.Write)
+    {
+        protected override string Name => "dial";
+
+        protected override IoResult Try(ref object? made) => ((NetFd)Fd).TryFinishConnect();
     }
 }

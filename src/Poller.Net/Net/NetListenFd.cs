@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using System.Threading.Tasks.Sources;
 using Poller.Abstractions;
 
 namespace Poller.Net;
@@ -21,6 +22,13 @@ internal sealed class NetListenFd : NetFd
     // land in the reserve. _inShortage is set by the first refusal, and cleared when the queue is found empty.
     private bool _isNearReserve;
     private bool _inShortage;
+
+    // Guarded by the read lock. The last pause of a shortage, and whether an accept is in one.
+    private TimeSpan _pause;
+    private bool _isPausing;
+
+    // Atomic. For the next accept.
+    private AcceptOp? _acceptOp;
 
     private NetListenFd(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family)
         : base(network, fd)
@@ -79,55 +87,60 @@ internal sealed class NetListenFd : NetFd
         }
     }
 
-    /// <summary>Takes the next connection. The twin of FD.Accept in internal/poll, and of the back-off in net/http's Serve.</summary>
-    public async ValueTask<NetFd> AcceptAsync(bool blocking, CancellationToken token)
+    /// <summary>
+    /// Begins to take the next connection. The twin of FD.Accept in internal/poll, and of the back-off in net/http's Serve. The caller makes
+    /// its ValueTask of what is returned.
+    /// </summary>
+    public AcceptOp AcceptAsync(CancellationToken token)
     {
-        token.ThrowIfCancellationRequested();
-        bool closedBefore = IsClosed;
-        bool locked = blocking ? Lock(PollMode.Read) : await LockAsync(PollMode.Read, token).ConfigureAwait(false);
-        if (!locked) throw Failed("accept", closedBefore ? IoResult.Disposed : IoResult.ClosedInQueue);
-        try
-        {
-            IoResult ready = Prepare(PollMode.Read);
-            if (!ready.IsSuccess) throw Failed("accept", ready);
-            TimeSpan pause = TimeSpan.Zero;
-            while (true)
-            {
-                NetFd? accepted = null;
-                IoResult result = _isNearReserve ? LookAtReserve() : 0;
-                if (result == 0) result = Accept(out accepted);
-                if (accepted is not null) return accepted;
-                if (result == Errno.EINTR || IsOfNewConnection(result)) continue;
-                if (result == Errno.EAGAIN)
-                {
-                    _inShortage = false;
-                    ready = blocking ? WaitReady(PollMode.Read) : await WaitReadyAsync(PollMode.Read, token).ConfigureAwait(false);
-                    if (!ready.IsSuccess) throw Failed("accept", ready);
-                    continue;
-                }
-                if (!IsShortage(result)) throw Failed("accept", result);
-
-                // Nothing signals that descriptors are free again, and queued connections raise no new edge: try again.
-                NoteShortage(result.Errno);
-                pause = pause == TimeSpan.Zero ? MinPause : pause * 2 < MaxPause ? pause * 2 : MaxPause;
-                TimeSpan left = TimeLeft(PollMode.Read);
-                await PauseAsync(left < pause ? left : pause, blocking, token).ConfigureAwait(false);
-                ready = Check(PollMode.Read);
-                if (!ready.IsSuccess) throw Failed("accept", ready);
-            }
-        }
-        finally
-        {
-            Unlock(PollMode.Read);
-        }
+        AcceptOp op = Interlocked.Exchange(ref _acceptOp, null) ?? new AcceptOp(this);
+        op.Start(token);
+        return op;
     }
 
-    // Waits on the write side, which nothing else of a listener uses: that takes neither a timer nor a thread, and neither may be had now.
-    private async ValueTask PauseAsync(TimeSpan pause, bool blocking, CancellationToken token)
+    /// <summary>The blocking form of <see cref="AcceptAsync"/>.</summary>
+    public NetFd Accept()
     {
-        SetDeadline(PollMode.Write, pause);
-        _ = blocking ? WaitReady(PollMode.Write) : await WaitReadyAsync(PollMode.Write, token).ConfigureAwait(false);
-        SetDeadline(PollMode.Write, span: null);
+        object? made = null;
+        RunBlocking(Direction.Read, AcceptOp.OperationName, ref made, static (fd, ref made) => ((NetListenFd)fd).TryAccept(ref made));
+        return (NetFd)made!;
+    }
+
+    public override void Return(PollOp op) => Volatile.Write(ref _acceptOp, (AcceptOp)op);
+
+    // A pause is a wait in the write side, which nothing else of a listener uses: that takes neither a timer nor a thread, and neither may be
+    // had now.
+    public override Direction SideToWaitIn(Direction direction) => _isPausing ? Direction.Write : direction;
+
+    // One try: a connection, EAGAIN when it is to wait for one or to pause, or an error.
+    private IoResult TryAccept(ref object? made)
+    {
+        if (_isPausing)
+        {
+            _isPausing = false;
+            SetDeadline(PollMode.Write, span: null);
+        }
+        while (true)
+        {
+            IoResult result = _isNearReserve ? LookAtReserve() : 0;
+            if (result == 0) result = Accept(out made);
+            if (result == Errno.EINTR || IsOfNewConnection(result)) continue;
+            if (result == Errno.EAGAIN) _inShortage = false;
+            if (!IsShortage(result))
+            {
+                _pause = TimeSpan.Zero;
+                return result;
+            }
+
+            // Nothing signals that descriptors are free again, and queued connections raise no new edge: try again.
+            NoteShortage(result.Errno);
+            _pause = _pause == TimeSpan.Zero ? MinPause : _pause * 2 < MaxPause ? _pause * 2 : MaxPause;
+            TimeSpan left = TimeLeft(PollMode.Read);
+            if (Check(Direction.Read) is { IsSuccess: false } reason) return reason;
+            SetDeadline(PollMode.Write, left < _pause ? left : _pause);
+            _isPausing = true;
+            return Errno.EAGAIN;
+        }
     }
 
     // EMFILE when accept(2) would take a descriptor of the reserve. What is accepted cannot be put back into the queue.
@@ -139,7 +152,7 @@ internal sealed class NetListenFd : NetFd
         return 0;
     }
 
-    private IoResult Accept(out NetFd? accepted)
+    private IoResult Accept(out object? accepted)
     {
         accepted = null;
         Span<byte> peer = stackalloc byte[128];
@@ -191,4 +204,24 @@ internal sealed class NetListenFd : NetFd
     private string DescribeShortage(Errno errno) =>
         $"accept {Network} {LocalEndPoint}: {errno.Message}. New connections wait; it tries again after 5 ms, and then "
         + "after twice as long each time, up to 1 s.";
+
+    /// <summary>An accept. Its result is the connection.</summary>
+    internal sealed class AcceptOp(NetListenFd fd) : PollOp(fd, Direction.Read), IValueTaskSource<TcpConn>, IValueTaskSource<Conn>
+    {
+        public const string OperationName = "accept";
+
+        protected override string Name => OperationName;
+
+        TcpConn IValueTaskSource<TcpConn>.GetResult(short token) => TakeConn(token);
+
+        Conn IValueTaskSource<Conn>.GetResult(short token) => TakeConn(token);
+
+        protected override IoResult Try(ref object? made) => ((NetListenFd)Fd).TryAccept(ref made);
+
+        private TcpConn TakeConn(short token)
+        {
+            TakeResult(token, out object? made);
+            return new TcpConn((NetFd)made!);
+        }
+    }
 }

@@ -101,36 +101,36 @@ internal sealed class PollDesc(uint slot)
         Volatile.Write(ref _info, (ulong)sequence << SequenceShift);
     }
 
-    /// <summary>0, or why <paramref name="mode"/> cannot be waited for: closing, then deadline, then not pollable (reads only).</summary>
-    public IoResult Check(PollMode mode)
+    /// <summary>0, or why <paramref name="direction"/> cannot be waited for: closing, then deadline, then not pollable (reads only).</summary>
+    public IoResult Check(Direction direction)
     {
         ulong info = Volatile.Read(ref _info);
         if ((info & (ClosingFlag | ReadExpired | WriteExpired | EventError)) == 0) return 0;
         if ((info & ClosingFlag) != 0) return (info & FailedFlag) != 0 ? IoResult.PollerFailed : IoResult.Closing;
-        if ((info & (mode == PollMode.Read ? ReadExpired : WriteExpired)) != 0) return IoResult.Timeout;
-        return mode == PollMode.Read && (info & EventError) != 0 ? IoResult.NotPollable : 0;
+        if ((info & (direction == Direction.Read ? ReadExpired : WriteExpired)) != 0) return IoResult.Timeout;
+        return direction == Direction.Read && (info & EventError) != 0 ? IoResult.NotPollable : 0;
     }
 
     /// <summary>
     /// Prepares an operation: forgets the readiness that earlier ones left. The operation is to be tried before the wait, or an edge is
     /// lost.
     /// </summary>
-    public IoResult Reset(PollMode mode)
+    public IoResult Reset(Direction direction)
     {
-        IoResult reason = Check(mode);
+        IoResult reason = Check(direction);
         if (!reason.IsSuccess) return reason;
 
         // A full fence before the operation: readiness that comes meanwhile leaves a side alone that is still Ready, and a store that the
         // operation's own loads had overtaken would take its edge away.
-        ref int state = ref SideOf(mode).State;
+        ref int state = ref SideOf(direction).State;
         if (Volatile.Read(ref state) != Nil) Interlocked.Exchange(ref state, Nil);
         return reason;
     }
 
     /// <summary>Waits for readiness: consumes it where it is there, parks the waiter where it is not.</summary>
-    public PollPark Park(PollMode mode, PollWaiter waiter)
+    public PollPark Park(Direction direction, PollWaiter waiter)
     {
-        ref Side side = ref SideOf(mode);
+        ref Side side = ref SideOf(direction);
         while (true)
         {
             int old = Interlocked.CompareExchange(ref side.State, Wait, Nil);
@@ -138,26 +138,26 @@ internal sealed class PollDesc(uint slot)
             if (old == Ready && Interlocked.CompareExchange(ref side.State, Nil, Ready) == Ready) return PollPark.Ready;
             if (old != Ready)
             {
-                throw new InvalidOperationException($"fd {_fd}: a second waiter came to the {mode} side; one was expected (state {old}).");
+                throw new InvalidOperationException($"fd {_fd}: a second waiter came to the {direction} side; one was expected (state {old}).");
             }
         }
 
         // Announced; now look. Pairs with Evict, Expire and Unblock, which publish before they unblock.
-        if (Check(mode).IsSuccess && !waiter.IsCanceled)
+        if (Check(direction).IsSuccess && !waiter.IsCanceled)
         {
             side.Waiter = waiter;
             if (Interlocked.CompareExchange(ref side.State, Parked, Wait) == Wait) return PollPark.Parked;
         }
-        return Consume(mode) ? PollPark.Ready : PollPark.Unblocked;
+        return Consume(direction) ? PollPark.Ready : PollPark.Unblocked;
     }
 
     /// <summary>Ends a wait, for a waiter that was made runnable: true when by readiness.</summary>
-    public bool Consume(PollMode mode)
+    public bool Consume(Direction direction)
     {
-        ref Side side = ref SideOf(mode);
+        ref Side side = ref SideOf(direction);
         side.Waiter = null;
         int old = Interlocked.Exchange(ref side.State, Nil);
-        if (old == Parked) throw new InvalidOperationException($"fd {_fd}: the {mode} side was parked and its waiter ran all the same.");
+        if (old == Parked) throw new InvalidOperationException($"fd {_fd}: the {direction} side was parked and its waiter ran all the same.");
         return old == Ready;
     }
 
@@ -176,16 +176,16 @@ internal sealed class PollDesc(uint slot)
             next = (readiness & PollReadiness.Error) != 0 ? next | EventError : next & ~EventError;
             if (next == info || Interlocked.CompareExchange(ref _info, next, info) == info) break;
         }
-        if ((readiness & PollReadiness.Readable) != 0) reader = Unblock(PollMode.Read, Ready);
-        if ((readiness & PollReadiness.Writable) != 0) writer = Unblock(PollMode.Write, Ready);
+        if ((readiness & PollReadiness.Readable) != 0) reader = Unblock(Direction.Read, Ready);
+        if ((readiness & PollReadiness.Writable) != 0) writer = Unblock(Direction.Write, Ready);
     }
 
     /// <summary>Closes: no wait begins any more, and those that last end. Returns who is runnable. Under the timers' lock.</summary>
     public void Evict(out PollWaiter? reader, out PollWaiter? writer)
     {
         Interlocked.Or(ref _info, ClosingFlag);
-        reader = Unblock(PollMode.Read, Nil);
-        writer = Unblock(PollMode.Write, Nil);
+        reader = Unblock(Direction.Read, Nil);
+        writer = Unblock(Direction.Write, Nil);
     }
 
     /// <summary>Says why <see cref="Evict"/> is about to close it: the backend failed. From any thread.</summary>
@@ -194,23 +194,23 @@ internal sealed class PollDesc(uint slot)
     /// <summary>
     /// Marks the deadline of one direction as passed, and ends its wait. Returns who is runnable. Under the timers' lock.
     /// </summary>
-    public PollWaiter? Expire(PollMode mode)
+    public PollWaiter? Expire(Direction direction)
     {
-        Interlocked.Or(ref _info, mode == PollMode.Read ? ReadExpired : WriteExpired);
-        return Unblock(mode, Nil);
+        Interlocked.Or(ref _info, direction == Direction.Read ? ReadExpired : WriteExpired);
+        return Unblock(direction, Nil);
     }
 
     /// <summary>Takes back <see cref="Expire"/>: the deadline was moved or cleared. Under the timers' lock.</summary>
-    public void Unexpire(PollMode mode) => Interlocked.And(ref _info, ~(mode == PollMode.Read ? ReadExpired : WriteExpired));
+    public void Unexpire(Direction direction) => Interlocked.And(ref _info, ~(direction == Direction.Read ? ReadExpired : WriteExpired));
 
     /// <summary>
     /// Ends the wait of a waiter that was cancelled, which is published on the waiter itself. Returns it when it is runnable.
     /// </summary>
-    public PollWaiter? Cancel(PollMode mode) => Unblock(mode, Nil);
+    public PollWaiter? Cancel(Direction direction) => Unblock(direction, Nil);
 
-    private PollWaiter? Unblock(PollMode mode, int to)
+    private PollWaiter? Unblock(Direction direction, int to)
     {
-        ref Side side = ref SideOf(mode);
+        ref Side side = ref SideOf(direction);
         while (true)
         {
             int old = Volatile.Read(ref side.State);
@@ -222,5 +222,5 @@ internal sealed class PollDesc(uint slot)
         }
     }
 
-    private ref Side SideOf(PollMode mode) => ref mode == PollMode.Read ? ref _read : ref _write;
+    private ref Side SideOf(Direction direction) => ref direction == Direction.Read ? ref _read : ref _write;
 }

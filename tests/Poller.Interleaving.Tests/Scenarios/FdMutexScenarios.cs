@@ -1,4 +1,3 @@
-using Poller.Abstractions;
 using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
@@ -21,16 +20,24 @@ internal static class FdMutexScenarios
 
         public void Close()
         {
-            if (!_mutex.IncrefAndClose()) return;
+            if (!_mutex.IncrefAndClose(out PollWaiter? sentOff)) return;
             Closes++;
+            while (sentOff is not null)
+            {
+                PollWaiter? next = sentOff.Next;
+                sentOff.Next = null;
+                sentOff.TryWakeThread();
+                sentOff = next;
+            }
             if (_mutex.Decref()) Destroy();
         }
 
         /// <summary>A read, from PollFd's Lock to its Unlock. False when it found the descriptor closed.</summary>
         public bool Read()
         {
-            FdLock outcome = _mutex.LockOrQueue(PollMode.Read, out FdWaiter? waiter);
-            if (outcome == FdLock.Closed || (outcome == FdLock.Queued && !Await(waiter!))) return false;
+            QueuedWaiter waiter = new();
+            if (_mutex.LockOrQueue(Direction.Read, waiter) == FdLock.Queued) waiter.Await();
+            if (waiter.Lock != FdLock.Acquired) return false;
             Invariant.Holds(Interlocked.Increment(ref _holders) == 1, "two hold the read lock.");
             Use();
             Invariant.Holds(Interlocked.Exchange(ref _holders, 0) == 1, "two hold the read lock.");
@@ -41,7 +48,9 @@ internal static class FdMutexScenarios
 
         public void Unlock()
         {
-            if (_mutex.Unlock(PollMode.Read)) Destroy();
+            bool isLast = _mutex.Unlock(Direction.Read, out PollWaiter? next);
+            next?.TryWakeThread();
+            if (isLast) Destroy();
         }
 
         /// <summary>An operation without a lock.</summary>
@@ -52,16 +61,10 @@ internal static class FdMutexScenarios
             if (_mutex.Decref()) Destroy();
         }
 
-        /// <summary>What PollFd does for a queued caller that gives up.</summary>
-        public void LeaveQueue(FdWaiter waiter)
+        /// <summary>What PollFd.Cancel does for an operation, wherever it waits.</summary>
+        public void Cancel(PollWaiter waiter)
         {
-            if (!_mutex.TryLeaveQueue(PollMode.Read, waiter) && Await(waiter)) Unlock();
-        }
-
-        private static bool Await(FdWaiter waiter)
-        {
-            ControlledThread.WaitUntil(() => waiter.Task.IsCompleted, new Site("Wait", "place in the queue", "", 0));
-            return waiter.Task.Result;
+            if (_mutex.TryLeaveQueue(Direction.Read, waiter)) waiter.TryWakeThread();
         }
 
         private void Use() => Invariant.Holds(Destroyed == 0, "a descriptor was used after it was destroyed.");
@@ -112,19 +115,90 @@ internal static class FdMutexScenarios
     public static void UnlockAndQueuedLockerLeaves(Run run)
     {
         Descriptor descriptor = new();
-        Invariant.Holds(descriptor.Mutex.LockOrQueue(PollMode.Read, out _) == FdLock.Acquired, "the lock was not free.");
+        Invariant.Holds(descriptor.Mutex.TryLock(Direction.Read) == FdLock.Acquired, "the lock was not free.");
         run.Thread("holder", descriptor.Unlock);
         run.Thread("leaver", () =>
         {
-            switch (descriptor.Mutex.LockOrQueue(PollMode.Read, out FdWaiter? waiter))
+            QueuedWaiter waiter = new();
+            if (descriptor.Mutex.LockOrQueue(Direction.Read, waiter) == FdLock.Queued)
             {
-                case FdLock.Acquired: descriptor.Unlock(); break;
-                case FdLock.Queued: descriptor.LeaveQueue(waiter!); break;
-                default: throw new InvariantException("an open descriptor was said to be closed.");
+                descriptor.Cancel(waiter);
+                waiter.Await();
             }
+            Invariant.Holds(waiter.Lock is FdLock.Acquired or FdLock.Left, $"an open descriptor was said to be {waiter.Lock}.");
+            if (waiter.Lock == FdLock.Acquired) descriptor.Unlock();
         });
         run.Thread("reader", () => ReadsOpen(descriptor));
         run.Finally(() => EndsOpen(descriptor, reads: 1));
+    }
+
+    // An operation is cancelled as it comes to queue: whoever is second finds the other, and it is runnable once. Nobody gives the lock back
+    // before that, or it would end in any case.
+    public static void QueueAndCancel(Run run)
+    {
+        Descriptor descriptor = new();
+        Invariant.Holds(descriptor.Mutex.TryLock(Direction.Read) == FdLock.Acquired, "the lock was not free.");
+        QueuedWaiter waiter = new();
+        run.Thread("starter", () =>
+        {
+            // As PollOp.Start.
+            Invariant.Holds(descriptor.Mutex.LockOrQueue(Direction.Read, waiter) == FdLock.Queued, "a lock was given out twice.");
+            if (waiter.IsCanceled) descriptor.Cancel(waiter);
+            waiter.Await();
+            Invariant.Holds(waiter.Lock == FdLock.Left, $"one who was cancelled in the queue is {waiter.Lock}.");
+        });
+        run.Thread("canceler", () =>
+        {
+            waiter.Cancel();
+            descriptor.Cancel(waiter);
+        });
+        run.Finally(() =>
+        {
+            descriptor.Unlock();
+            EndsOpen(descriptor, reads: 0);
+        });
+    }
+
+    // One who queues gives up as the descriptor is closed: it is sent off, or has left; not both.
+    public static void CloseAndQueuedLockerLeaves(Run run)
+    {
+        Descriptor descriptor = new();
+        Invariant.Holds(descriptor.Mutex.TryLock(Direction.Read) == FdLock.Acquired, "the lock was not free.");
+        QueuedWaiter waiter = new();
+        Invariant.Holds(descriptor.Mutex.LockOrQueue(Direction.Read, waiter) == FdLock.Queued, "a lock was given out twice.");
+        run.Thread("leaver", () =>
+        {
+            descriptor.Cancel(waiter);
+            waiter.Await();
+            Invariant.Holds(waiter.Lock is FdLock.Closed or FdLock.Left, $"one who left or was sent off is {waiter.Lock}.");
+        });
+        run.Thread("closer", descriptor.Close);
+        run.Finally(() =>
+        {
+            descriptor.Unlock();
+            EndsDestroyed(descriptor);
+        });
+    }
+
+    /// <summary>One who queues, as a thread does. Sees to it that it is made runnable once.</summary>
+    private sealed class QueuedWaiter : PollWaiter
+    {
+        private int _woken;
+
+        public void Cancel() => SetCanceled(true);
+
+        public void Await() => ControlledThread.WaitUntil(() => _woken == 1, new Site("Wait", "place in the queue", "", 0));
+
+        public override void Execute() => throw new InvalidOperationException("a thread that queues was run.");
+
+        internal override bool TryWakeThread()
+        {
+            ControlledThread? self = ControlledThread.Step(new Site("Wake", "the waiter", "", 0));
+            _woken++;
+            Invariant.Holds(_woken == 1, "one who queued was made runnable twice.");
+            self?.Fence();
+            return true;
+        }
     }
 
     private static void ReadsOpen(Descriptor descriptor) => Invariant.Holds(descriptor.Read(), "an open descriptor was said to be closed.");

@@ -83,7 +83,7 @@ internal static class LoopScenarios
         run.Finally(() =>
         {
             AllRan(waiter);
-            Invariant.Holds(desc.Check(PollMode.Read) == IoResult.Timeout, "the waiter ran before its deadline.");
+            Invariant.Holds(desc.Check(Direction.Read) == IoResult.Timeout, "the waiter ran before its deadline.");
         });
     }
 
@@ -200,7 +200,7 @@ internal static class LoopScenarios
         public PollDesc Parked(CountingWaiter waiter)
         {
             PollDesc desc = It.Open(3);
-            Invariant.Holds(It.Park(desc, PollMode.Read, waiter) == PollPark.Parked, "a waiter was not parked.");
+            Invariant.Holds(It.Park(desc, Direction.Read, waiter) == PollPark.Parked, "a waiter was not parked.");
             return desc;
         }
 

@@ -50,7 +50,7 @@ internal static class PollDescScenarios
         bool isSent = false;
         run.Thread("writer", () =>
         {
-            while (Interlocked.CompareExchange(ref kernel, Refused, Full) != Room) socket.Waiter.Wait(socket.Desc, PollMode.Write);
+            while (Interlocked.CompareExchange(ref kernel, Refused, Full) != Room) socket.Waiter.Wait(socket.Desc, Direction.Write);
             isSent = true;
         });
         run.Thread("peer", () =>
@@ -72,8 +72,8 @@ internal static class PollDescScenarios
         desc.Open(3);
         Socket socket = new() { Desc = desc };
         SleepingWaiter writer = new();
-        run.Thread("reader", () => Invariant.Holds(socket.Waiter.Wait(desc, PollMode.Read), "the read side was not ready."));
-        run.Thread("writer", () => Invariant.Holds(writer.Wait(desc, PollMode.Write), "the write side was not ready."));
+        run.Thread("reader", () => Invariant.Holds(socket.Waiter.Wait(desc, Direction.Read), "the read side was not ready."));
+        run.Thread("writer", () => Invariant.Holds(writer.Wait(desc, Direction.Write), "the write side was not ready."));
         run.Thread("poller", () => socket.Notify(PollReadiness.Readable | PollReadiness.Writable));
         run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle && writer.IsIdle, "a wake-up is left over."));
     }
@@ -84,7 +84,7 @@ internal static class PollDescScenarios
         Socket socket = new();
         run.Thread("reader", () =>
         {
-            Invariant.Holds(socket.Waiter.Wait(socket.Desc, PollMode.Read), "the read side was not ready.");
+            Invariant.Holds(socket.Waiter.Wait(socket.Desc, Direction.Read), "the read side was not ready.");
             Invariant.Holds(socket.Desc.HangupSeen, "the readiness was consumed and its hang-up not seen.");
         });
         run.Thread("poller", () => socket.Notify(PollReadiness.Readable | PollReadiness.ReadHangup));
@@ -125,7 +125,7 @@ internal static class PollDescScenarios
         run.Thread("reader", () => Invariant.Holds(socket.Read() == IoResult.Closing, "a read of a closed descriptor did not say so."));
         run.Thread("writer", () =>
         {
-            while (socket.Desc.Check(PollMode.Write) == 0) writer.Wait(socket.Desc, PollMode.Write);
+            while (socket.Desc.Check(Direction.Write) == 0) writer.Wait(socket.Desc, Direction.Write);
         });
         run.Thread("closer", () =>
         {
@@ -153,7 +153,7 @@ internal static class PollDescScenarios
             Socket.Wake(reader);
         });
         run.Finally(() => Invariant.Holds(
-            socket.Waiter.IsIdle && socket.Desc.Check(PollMode.Read) == IoResult.Closing, "a wake-up is left over."));
+            socket.Waiter.IsIdle && socket.Desc.Check(Direction.Read) == IoResult.Closing, "a wake-up is left over."));
     }
 
     // A cancellation ends a wait, and takes no edge with it: the next read has it.
@@ -169,10 +169,10 @@ internal static class PollDescScenarios
         run.Thread("canceler", () =>
         {
             socket.Waiter.Cancel();
-            Socket.Wake(socket.Desc.Cancel(PollMode.Read));
+            Socket.Wake(socket.Desc.Cancel(Direction.Read));
         });
         run.Finally(() => Invariant.Holds(
-            socket.Waiter.IsIdle && (socket.Received == 1 || new SleepingWaiter().Wait(socket.Desc, PollMode.Read)), "the edge was lost."));
+            socket.Waiter.IsIdle && (socket.Received == 1 || new SleepingWaiter().Wait(socket.Desc, Direction.Read)), "the edge was lost."));
     }
 
     // Nothing but the cancellation ends this wait.
@@ -180,11 +180,11 @@ internal static class PollDescScenarios
     {
         Socket socket = new();
         run.Thread("reader", () => Invariant.Holds(
-            !socket.Waiter.Wait(socket.Desc, PollMode.Read), "a side was ready of which nobody said so."));
+            !socket.Waiter.Wait(socket.Desc, Direction.Read), "a side was ready of which nobody said so."));
         run.Thread("canceler", () =>
         {
             socket.Waiter.Cancel();
-            Socket.Wake(socket.Desc.Cancel(PollMode.Read));
+            Socket.Wake(socket.Desc.Cancel(Direction.Read));
         });
         run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle, "a wake-up is left over."));
     }
@@ -225,5 +225,5 @@ internal static class PollDescScenarios
     private static bool IsReadOrClosed(IoResult result) => result == 0 || result == IoResult.Closing;
 
     private static void HasNoFlag(PollDesc desc) =>
-        Invariant.Holds(desc.Check(PollMode.Read) == 0 && !desc.HangupSeen, "a flag of the last life is set in the next.");
+        Invariant.Holds(desc.Check(Direction.Read) == 0 && !desc.HangupSeen, "a flag of the last life is set in the next.");
 }

@@ -28,7 +28,7 @@ internal static class PollTimersScenarios
         });
         run.Finally(() =>
         {
-            Invariant.Holds(socket.Desc.Check(PollMode.Read) == IoResult.Timeout, "the second deadline passed and did not expire.");
+            Invariant.Holds(socket.Desc.Check(Direction.Read) == IoResult.Timeout, "the second deadline passed and did not expire.");
             Invariant.Holds(socket.Waiter.IsIdle, "a wake-up is left over.");
             Invariant.Holds(timers.Next == PollTimers.Never, "a timer is left over.");
         });
@@ -46,14 +46,14 @@ internal static class PollTimersScenarios
         run.Thread("loop", () =>
         {
             Expire(timers, 12);
-            bool hasPassed = socket.Desc.Check(PollMode.Read) == IoResult.Timeout;
+            bool hasPassed = socket.Desc.Check(Direction.Read) == IoResult.Timeout;
             ControlledThread.WaitUntil(() => isProlonged is not null, new Site("Wait", "for the deadline", "", 0));
             Invariant.Holds(hasPassed != isProlonged, hasPassed ? "a deadline was prolonged and passed." : "a deadline was neither.");
             Expire(timers, 22);
         });
         run.Finally(() =>
         {
-            Invariant.Holds(socket.Desc.Check(PollMode.Read) == IoResult.Timeout, "the second deadline passed and did not expire.");
+            Invariant.Holds(socket.Desc.Check(Direction.Read) == IoResult.Timeout, "the second deadline passed and did not expire.");
             Invariant.Holds(socket.Waiter.IsIdle && timers.Next == PollTimers.Never, "a timer or a wake-up is left over.");
         });
     }
@@ -84,7 +84,7 @@ internal static class PollTimersScenarios
             Expire(timers, deadline + 1);
         });
         run.Finally(() => Invariant.Holds(
-            socket.Desc.Check(PollMode.Read) == IoResult.Timeout && timers.Next == PollTimers.Never, "a deadline did not pass."));
+            socket.Desc.Check(Direction.Read) == IoResult.Timeout && timers.Next == PollTimers.Never, "a deadline did not pass."));
 
         void Set(long when)
         {
@@ -120,7 +120,7 @@ internal static class PollTimersScenarios
         run.Finally(() =>
         {
             Invariant.Holds(old.DeadlineOf(PollMode.Read) == PollDeadlines.None, "a deadline outlived its descriptor.");
-            bool isUntouched = socket.Desc.Check(PollMode.Read) == 0 && timers.Next == 1_000;
+            bool isUntouched = socket.Desc.Check(Direction.Read) == 0 && timers.Next == 1_000;
             Invariant.Holds(isUntouched, "a deadline of the last life passed in the next.");
         });
     }
@@ -135,14 +135,14 @@ internal static class PollTimersScenarios
         {
             timers.SetDeadline(socket.Desc, PollMode.Read, 0, out PollWaiter? cleared, out _);
             Invariant.Holds(cleared is null, "clearing a deadline ended a wait.");
-            Invariant.Holds(socket.Desc.Check(PollMode.Read) == 0, "a deadline that was cleared expired.");
+            Invariant.Holds(socket.Desc.Check(Direction.Read) == 0, "a deadline that was cleared expired.");
         });
         run.Thread("loop", () =>
         {
             Expire(timers, 12);
         });
         run.Finally(() => Invariant.Holds(
-            socket.Desc.Check(PollMode.Read) == 0 && timers.Next == PollTimers.Never, "a deadline that was cleared expired."));
+            socket.Desc.Check(Direction.Read) == 0 && timers.Next == PollTimers.Never, "a deadline that was cleared expired."));
     }
 
     // An operation's time-out passes as its user prolongs the deadline, which is later: the operation ends by the time-out, and the next
@@ -231,7 +231,7 @@ internal static class PollTimersScenarios
             Expire(timers, 21);
         });
         run.Finally(() => Invariant.Holds(
-            socket.Desc.Check(PollMode.Read) == IoResult.Timeout && socket.Waiter.IsIdle,
+            socket.Desc.Check(Direction.Read) == IoResult.Timeout && socket.Waiter.IsIdle,
             "the deadline did not pass, or a wake-up is left over."));
     }
 

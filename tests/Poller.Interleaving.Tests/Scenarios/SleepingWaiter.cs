@@ -16,7 +16,7 @@ internal sealed class SleepingWaiter : PollWaiter
     public void Cancel() => SetCanceled(true);
 
     /// <summary>Parks, and returns whether the wait ended by readiness.</summary>
-    public bool Wait(PollDesc desc, PollMode mode)
+    public bool Wait(PollDesc desc, Direction mode)
     {
         PollPark park = desc.Park(mode, this);
         if (park != PollPark.Parked) return park == PollPark.Ready;

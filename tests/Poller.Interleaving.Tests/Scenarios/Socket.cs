@@ -30,14 +30,14 @@ internal sealed class Socket
     /// </summary>
     public IoResult Read(bool isDrained = false)
     {
-        IoResult error = isDrained ? Desc.Check(PollMode.Read) : Desc.Reset(PollMode.Read);
+        IoResult error = isDrained ? Desc.Check(Direction.Read) : Desc.Reset(Direction.Read);
         if (!error.IsSuccess) return error;
         while (isDrained || !TryReceive())
         {
             isDrained = false;
-            if (Waiter.Wait(Desc, PollMode.Read)) continue;
+            if (Waiter.Wait(Desc, Direction.Read)) continue;
             if (Waiter.IsCanceled) return 0;
-            error = Desc.Check(PollMode.Read);
+            error = Desc.Check(Direction.Read);
             if (!error.IsSuccess) return error;
         }
         return 0;

@@ -15,7 +15,7 @@ public abstract class DeadlineProlongTests<TBackend> : NetTest<TBackend> where T
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(async () => await OnLoopAsync(await fixture.PairAsync(), async () =>
         {
-            client.Write([1]);
+            await client.WriteAsync(new byte[] { 1 }).ConfigureAwait(false);
             server.SetReadDeadline(_clock.GetUtcNow().AddSeconds(1));
             _clock.Advance(TimeSpan.FromSeconds(10));
             server.SetReadDeadline(_clock.GetUtcNow().AddSeconds(-5));
@@ -31,7 +31,7 @@ public abstract class DeadlineProlongTests<TBackend> : NetTest<TBackend> where T
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(async () => await OnLoopAsync(await fixture.PairAsync(), async () =>
         {
-            client.Write([1]);
+            await client.WriteAsync(new byte[] { 1 }).ConfigureAwait(false);
             DateTimeOffset first = DateTimeOffset.UtcNow.AddMilliseconds(20);
             server.SetReadDeadline(first);
             SpinWait.SpinUntil(() => DateTimeOffset.UtcNow > first.AddMilliseconds(20));

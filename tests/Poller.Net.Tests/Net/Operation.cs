@@ -45,7 +45,7 @@ internal sealed class Operation<T>
         return this;
     }
 
-    public Task<T> Within() => Task.WaitAsync(Fixture.Patience);
+    public Task<T> Within() => Task.Within();
 }
 
 /// <summary>The operations in both forms.</summary>
@@ -108,11 +108,34 @@ internal static class Operation
         }
     }
 
-    public static Task Within(this Task task) => task.WaitAsync(Fixture.Patience);
+    // What awaits one of these goes on on the pool, and not on a loop's thread: there a test would hold up the loop, and with inline dispatch it
+    // could make no blocking call.
 
-    public static Task<T> Within<T>(this Task<T> task) => task.WaitAsync(Fixture.Patience);
+    public static async Task Within(this Task task)
+    {
+        try
+        {
+            await task.WaitAsync(Fixture.Patience).ConfigureAwait(false);
+        }
+        finally
+        {
+            await Task.Yield();
+        }
+    }
 
-    public static Task Within(this ValueTask task) => task.AsTask().WaitAsync(Fixture.Patience);
+    public static async Task<T> Within<T>(this Task<T> task)
+    {
+        try
+        {
+            return await task.WaitAsync(Fixture.Patience).ConfigureAwait(false);
+        }
+        finally
+        {
+            await Task.Yield();
+        }
+    }
 
-    public static Task<T> Within<T>(this ValueTask<T> task) => task.AsTask().WaitAsync(Fixture.Patience);
+    public static Task Within(this ValueTask task) => task.AsTask().Within();
+
+    public static Task<T> Within<T>(this ValueTask<T> task) => task.AsTask().Within();
 }

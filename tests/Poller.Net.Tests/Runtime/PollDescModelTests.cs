@@ -35,19 +35,19 @@ public sealed class PollDescModelTests
         public bool Error;
         public bool Hangup;
 
-        public Side Of(PollMode mode) => mode == PollMode.Read ? Read : Write;
+        public Side Of(Direction mode) => mode == Direction.Read ? Read : Write;
 
-        public IoResult Check(PollMode mode) =>
-            Closing ? IoResult.Closing : Of(mode).Expired ? IoResult.Timeout : mode == PollMode.Read && Error ? IoResult.NotPollable : 0;
+        public IoResult Check(Direction mode) =>
+            Closing ? IoResult.Closing : Of(mode).Expired ? IoResult.Timeout : mode == Direction.Read && Error ? IoResult.NotPollable : 0;
 
-        public TestWaiter? Notify(PollMode mode)
+        public TestWaiter? Notify(Direction mode)
         {
             Side side = Of(mode);
             side.Ready = true;
             return Release(side);
         }
 
-        public TestWaiter? SetDeadline(PollMode mode, int? deadline)
+        public TestWaiter? SetDeadline(Direction mode, int? deadline)
         {
             if (Closing) return null;
             Of(mode).Deadline = deadline;
@@ -56,7 +56,7 @@ public sealed class PollDescModelTests
         }
 
         // By an operation that begins.
-        public void SetTimeout(PollMode mode, int? timeout)
+        public void SetTimeout(Direction mode, int? timeout)
         {
             if (Closing) return;
             Of(mode).Timeout = timeout;
@@ -64,7 +64,7 @@ public sealed class PollDescModelTests
         }
 
         // What the clock does to one side.
-        public TestWaiter? Pass(PollMode mode)
+        public TestWaiter? Pass(Direction mode)
         {
             Side side = Of(mode);
             bool deadlinePasses = !side.DeadlinePassed && side.Deadline <= Now;
@@ -96,9 +96,9 @@ public sealed class PollDescModelTests
         StringBuilder steps = new();
         foreach (byte step in script)
         {
-            PollMode mode = (step & 1) == 0 ? PollMode.Read : PollMode.Write;
+            Direction mode = (step & 1) == 0 ? Direction.Read : Direction.Write;
             Step(desc, timers, clock, time, model, mode, (step >> 1) % 11, (step >> 1) / 11, steps);
-            foreach (PollMode side in (PollMode[])[PollMode.Read, PollMode.Write])
+            foreach (Direction side in (Direction[])[Direction.Read, Direction.Write])
             {
                 Same(model.Check(side), desc.Check(side), $"Check({side})", steps);
             }
@@ -108,7 +108,7 @@ public sealed class PollDescModelTests
     }
 
     private static void Step(
-        PollDesc desc, PollTimers timers, FakeTimeProvider clock, LoopClock time, Model model, PollMode mode, int command, int argument,
+        PollDesc desc, PollTimers timers, FakeTimeProvider clock, LoopClock time, Model model, Direction mode, int command, int argument,
         StringBuilder steps)
     {
         Model.Side side = model.Of(mode);
@@ -150,8 +150,8 @@ public sealed class PollDescModelTests
                 {
                     model.Hangup |= (readiness & PollReadiness.ReadHangup) != 0;
                     model.Error = (readiness & PollReadiness.Error) != 0;
-                    if ((readiness & PollReadiness.Readable) != 0) modelReader = model.Notify(PollMode.Read);
-                    if ((readiness & PollReadiness.Writable) != 0) modelWriter = model.Notify(PollMode.Write);
+                    if ((readiness & PollReadiness.Readable) != 0) modelReader = model.Notify(Direction.Read);
+                    if ((readiness & PollReadiness.Writable) != 0) modelWriter = model.Notify(Direction.Write);
                 }
                 Same(modelReader, reader, "reader made runnable", steps);
                 Same(modelWriter, writer, "writer made runnable", steps);
@@ -159,20 +159,20 @@ public sealed class PollDescModelTests
             case 6:
                 // Cleared, past, now, and ahead; every other time of both directions at once.
                 int? milliseconds = argument % 6 == 0 ? null : argument % 6 - 2;
-                PollMode modes = argument < 6 ? mode : PollMode.ReadWrite;
+                PollMode modes = argument < 6 ? mode.ToMode() : PollMode.ReadWrite;
                 steps.Append(CultureInfo.InvariantCulture, $"SetDeadline({modes}, {(milliseconds is null ? "clear" : $"{milliseconds} ms")}) ");
                 int? deadline = model.Now + milliseconds;
                 long when = milliseconds is { } ms ? time.After(TimeSpan.FromMilliseconds(ms)) : 0;
-                if (modes == mode && when > PollDeadlines.Past && desc.Deadlines is not null)
+                if (modes == mode.ToMode() && when > PollDeadlines.Past && desc.Deadlines is not null)
                 {
                     bool prolongs = side is { DeadlinePassed: false, Deadline: { } armed } && deadline >= armed;
-                    Same(prolongs, desc.Deadlines.TryProlong(mode, when, long.MaxValue), "TryProlong", steps);
+                    Same(prolongs, desc.Deadlines.TryProlong(modes, when, long.MaxValue), "TryProlong", steps);
                     if (prolongs) side.Deadline = deadline;
                     if (prolongs) break;
                 }
                 timers.SetDeadline(desc, modes, when, out PollWaiter? lateReader, out PollWaiter? lateWriter);
-                Same((modes & PollMode.Read) != 0 ? model.SetDeadline(PollMode.Read, deadline) : null, lateReader, "reader ended by a deadline", steps);
-                Same((modes & PollMode.Write) != 0 ? model.SetDeadline(PollMode.Write, deadline) : null, lateWriter, "writer ended by a deadline", steps);
+                Same((modes & PollMode.Read) != 0 ? model.SetDeadline(Direction.Read, deadline) : null, lateReader, "reader ended by a deadline", steps);
+                Same((modes & PollMode.Write) != 0 ? model.SetDeadline(Direction.Write, deadline) : null, lateWriter, "writer ended by a deadline", steps);
                 break;
             case 7:
                 steps.Append(CultureInfo.InvariantCulture, $"Advance({argument % 3} ms) ");
@@ -180,7 +180,7 @@ public sealed class PollDescModelTests
                 model.Now += argument % 3;
                 HashSet<PollWaiter> late = [];
                 for (PollWaiter? ended = timers.Expire(time.Now); ended is not null; ended = ended.Next) Assert.True(late.Add(ended), $"after {steps}: a waiter ended twice.");
-                TestWaiter?[] due = [model.Pass(PollMode.Read), model.Pass(PollMode.Write)];
+                TestWaiter?[] due = [model.Pass(Direction.Read), model.Pass(Direction.Write)];
                 Assert.True(late.SetEquals(due.OfType<PollWaiter>()), $"after {steps}: {late.Count} waits ended by their deadlines.");
                 break;
             case 8:
@@ -203,9 +203,9 @@ public sealed class PollDescModelTests
                 int? timeout = argument % 4 == 0 ? null : model.Now + argument % 4;
                 steps.Append(CultureInfo.InvariantCulture, $"SetTimeout({mode}, {(timeout is null ? "none" : $"{argument % 4} ms")}) ");
                 long until = timeout is null ? PollDeadlines.None : time.After(TimeSpan.FromMilliseconds(argument % 4));
-                bool isProlonged = until != PollDeadlines.None && desc.Deadlines is not null && desc.Deadlines.TryProlongTimeout(mode, until);
+                bool isProlonged = until != PollDeadlines.None && desc.Deadlines is not null && desc.Deadlines.TryProlongTimeout(mode.ToMode(), until);
                 Same(side is { TimeoutPassed: false, Timeout: { } old } && timeout >= old, isProlonged, "TryProlongTimeout", steps);
-                if (!isProlonged) timers.SetTimeout(desc, mode, until);
+                if (!isProlonged) timers.SetTimeout(desc, mode.ToMode(), until);
                 model.SetTimeout(mode, timeout);
                 break;
             case 9 when model is { Closing: true, Read.Idle: true, Write.Idle: true }:

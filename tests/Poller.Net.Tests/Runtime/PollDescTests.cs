@@ -18,20 +18,20 @@ public sealed class PollDescTests
             desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out PollWaiter? reader, out PollWaiter? _);
             return reader;
         }));
-        Thread b = new(() => Repeat(1, () => desc.Expire(PollMode.Read)));
+        Thread b = new(() => Repeat(1, () => desc.Expire(Direction.Read)));
         a.Start();
         b.Start();
         TestWaiter waiter = new();
         for (int i = 0; i < Rounds; i++)
         {
-            desc.Unexpire(PollMode.Read);
-            Assert.Equal(0, desc.Reset(PollMode.Read));
-            Assert.Equal(PollPark.Parked, desc.Park(PollMode.Read, waiter));
+            desc.Unexpire(Direction.Read);
+            Assert.Equal(0, desc.Reset(Direction.Read));
+            Assert.Equal(PollPark.Parked, desc.Park(Direction.Read, waiter));
             barrier.SignalAndWait();
             barrier.SignalAndWait();
             woken += got.Count(w => w is not null);
             Assert.Equal(i + 1, woken);
-            desc.Consume(PollMode.Read);
+            desc.Consume(Direction.Read);
         }
         a.Join();
         b.Join();
@@ -69,19 +69,19 @@ public sealed class PollDescTests
             desc.Open(3);
             TestWaiter waiter = new();
             barrier.SignalAndWait();
-            PollPark park = desc.Park(PollMode.Read, waiter);
+            PollPark park = desc.Park(Direction.Read, waiter);
             barrier.SignalAndWait();
             if (park == PollPark.Parked)
             {
                 Assert.Same(waiter, evicted);
-                Assert.False(desc.Consume(PollMode.Read));
+                Assert.False(desc.Consume(Direction.Read));
             }
             else
             {
                 Assert.Equal(PollPark.Unblocked, park);
                 Assert.Null(evicted);
             }
-            Assert.Equal(IoResult.Closing, desc.Check(PollMode.Read));
+            Assert.Equal(IoResult.Closing, desc.Check(Direction.Read));
             desc.Free();
         }
         closer.Join();
@@ -97,14 +97,14 @@ public sealed class PollDescTests
         desc.Free();
         desc.Open(3);
         TestWaiter waiter = new();
-        Assert.Equal(PollPark.Parked, desc.Park(PollMode.Read, waiter));
+        Assert.Equal(PollPark.Parked, desc.Park(Direction.Read, waiter));
 
         desc.Notify(new PollEvent(old, PollReadiness.Readable | PollReadiness.ReadHangup | PollReadiness.Error), out PollWaiter? reader, out PollWaiter? writer);
 
         Assert.Null(reader);
         Assert.Null(writer);
         Assert.False(desc.HangupSeen);
-        Assert.Equal(0, desc.Check(PollMode.Read));
+        Assert.Equal(0, desc.Check(Direction.Read));
         desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out reader, out _);
         Assert.Same(waiter, reader);
     }
@@ -115,10 +115,10 @@ public sealed class PollDescTests
         PollDesc desc = new(0);
         desc.Open(3);
         desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out _, out _);
-        desc.Expire(PollMode.Read);
+        desc.Expire(Direction.Read);
         desc.Evict(out _, out _);
-        Assert.Equal(PollPark.Ready, desc.Park(PollMode.Read, new TestWaiter()));
-        Assert.Equal(PollPark.Unblocked, desc.Park(PollMode.Read, new TestWaiter()));
+        Assert.Equal(PollPark.Ready, desc.Park(Direction.Read, new TestWaiter()));
+        Assert.Equal(PollPark.Unblocked, desc.Park(Direction.Read, new TestWaiter()));
     }
 
     [Fact]
@@ -139,7 +139,7 @@ public sealed class PollDescTests
             {
                 while (Volatile.Read(ref round) != i) Thread.SpinWait(1);
                 waiter.Cancel();
-                woken = desc.Cancel(PollMode.Read);
+                woken = desc.Cancel(Direction.Read);
                 Volatile.Write(ref canceled, i);
             }
         });
@@ -149,11 +149,11 @@ public sealed class PollDescTests
         {
             waiter.Cancel(false);
             Volatile.Write(ref round, i);
-            PollPark park = desc.Park(PollMode.Read, waiter);
+            PollPark park = desc.Park(Direction.Read, waiter);
             while (Volatile.Read(ref canceled) != i) Thread.SpinWait(1);
             if (park != PollPark.Parked) continue;
-            if (woken is null && desc.Cancel(PollMode.Read) is not null) lost++;
-            desc.Consume(PollMode.Read);
+            if (woken is null && desc.Cancel(Direction.Read) is not null) lost++;
+            desc.Consume(Direction.Read);
         }
         canceler.Join();
         Assert.Equal(0, lost);

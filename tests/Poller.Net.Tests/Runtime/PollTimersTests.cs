@@ -23,11 +23,11 @@ public sealed class PollTimersTests
         Set(PollMode.Read, TimeSpan.FromMilliseconds(10));
         _clock.Advance(TimeSpan.FromMilliseconds(9.9999));
         Assert.Null(_timers.Expire(_time.Now));
-        Assert.Equal(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(Direction.Read));
         _clock.Advance(TimeSpan.FromMicroseconds(0.1));
         Assert.Same(waiter, _timers.Expire(_time.Now));
-        Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
-        Assert.Equal(0, _desc.Check(PollMode.Write));
+        Assert.Equal(IoResult.Timeout, _desc.Check(Direction.Read));
+        Assert.Equal(0, _desc.Check(Direction.Write));
         Assert.Equal(PollTimers.Never, _timers.Next);
     }
 
@@ -38,10 +38,10 @@ public sealed class PollTimersTests
         _timers.SetDeadline(_desc, PollMode.ReadWrite, _time.After(TimeSpan.FromSeconds(-1)), out PollWaiter? reader, out PollWaiter? writer);
         Assert.Null(reader);
         Assert.Same(waiter, writer);
-        Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
+        Assert.Equal(IoResult.Timeout, _desc.Check(Direction.Read));
         _timers.SetDeadline(_desc, PollMode.ReadWrite, 0, out _, out _);
-        Assert.Equal(0, _desc.Check(PollMode.Read));
-        Assert.Equal(0, _desc.Check(PollMode.Write));
+        Assert.Equal(0, _desc.Check(Direction.Read));
+        Assert.Equal(0, _desc.Check(Direction.Write));
     }
 
     [Fact]
@@ -53,7 +53,7 @@ public sealed class PollTimersTests
         Assert.Equal(first, _timers.Next);
         _clock.Advance(TimeSpan.FromSeconds(10));
         Assert.Null(_timers.Expire(_time.Now));
-        Assert.Equal(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(Direction.Read));
         Assert.Equal(first + 10_000_000_000, _timers.Next);
         Set(PollMode.Read, TimeSpan.FromSeconds(1));
         Assert.Equal(first + 1_000_000_000, _timers.Next);
@@ -131,7 +131,7 @@ public sealed class PollTimersTests
         _timers.SetDeadline(_desc, PollMode.Read, 0, out _, out _);
         _clock.Advance(TimeSpan.FromSeconds(2));
         Assert.Null(_timers.Expire(_time.Now));
-        Assert.Equal(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(Direction.Read));
         Assert.Equal(PollTimers.Never, _timers.Next);
     }
 
@@ -142,16 +142,16 @@ public sealed class PollTimersTests
         TestWaiter waiter = Parked(PollMode.Read);
         _clock.Advance(TimeSpan.FromSeconds(1));
         Assert.Same(waiter, _timers.Expire(_time.Now));
-        Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
-        Assert.Equal(0, _desc.Check(PollMode.Write));
+        Assert.Equal(IoResult.Timeout, _desc.Check(Direction.Read));
+        Assert.Equal(0, _desc.Check(Direction.Write));
         Assert.False(_desc.Deadlines!.TryProlongTimeout(PollMode.Read, _time.After(TimeSpan.FromSeconds(1))));
         SetTimeout(1);
-        Assert.Equal(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(Direction.Read));
         Assert.Equal(_time.After(TimeSpan.FromSeconds(1)), _timers.Next);
         _clock.Advance(TimeSpan.FromSeconds(2));
         _timers.Expire(_time.Now);
         _timers.SetTimeout(_desc, PollMode.Read, PollDeadlines.None);
-        Assert.Equal(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(Direction.Read));
     }
 
     [Fact]
@@ -162,19 +162,19 @@ public sealed class PollTimersTests
         Assert.Equal(_time.After(TimeSpan.FromSeconds(2)), _timers.Next);
         _clock.Advance(TimeSpan.FromSeconds(2));
         _timers.Expire(_time.Now);
-        Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
+        Assert.Equal(IoResult.Timeout, _desc.Check(Direction.Read));
         Assert.Equal(_time.After(TimeSpan.FromSeconds(1)), _timers.Next);
 
         // The deadline passes before the time-out of the next operation does.
         SetTimeout(2);
-        Assert.Equal(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(Direction.Read));
         _clock.Advance(TimeSpan.FromSeconds(1));
         _timers.Expire(_time.Now);
-        Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
+        Assert.Equal(IoResult.Timeout, _desc.Check(Direction.Read));
         SetTimeout(1);
-        Assert.Equal(IoResult.Timeout, _desc.Check(PollMode.Read));
+        Assert.Equal(IoResult.Timeout, _desc.Check(Direction.Read));
         Set(PollMode.Read, TimeSpan.FromSeconds(3));
-        Assert.Equal(0, _desc.Check(PollMode.Read));
+        Assert.Equal(0, _desc.Check(Direction.Read));
     }
 
     [Fact]
@@ -223,7 +223,7 @@ public sealed class PollTimersTests
             }
             long now = _time.Now;
             bool expected = due[i] != 0 && due[i] <= now;
-            bool expired = descs[i].Check(PollMode.Read) == IoResult.Timeout;
+            bool expired = descs[i].Check(Direction.Read) == IoResult.Timeout;
             Assert.True(expected == expired, $"seed {seed}, step {step}: desc {i} is due at {due[i]}, it is {now}, expired: {expired}.");
         }
     }
@@ -235,7 +235,7 @@ public sealed class PollTimersTests
     private TestWaiter Parked(PollMode mode)
     {
         TestWaiter waiter = new();
-        Assert.Equal(PollPark.Parked, _desc.Park(mode, waiter));
+        Assert.Equal(PollPark.Parked, _desc.Park(mode.ToDirection(), waiter));
         return waiter;
     }
 

@@ -179,6 +179,7 @@ internal sealed class LoopTerms(PollLoop loop)
         // Not on one core: there the helper itself makes a handler last, because it takes the core.
         bool isShared = IsShared;
         long start = isShared && !HasOneCore && loop.Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;
+        TurnBudget.BeginTurn();
         waiter.Execute();
         loop.Threads.ResetThread();
         if (isShared) LoopThreads.NoteRun();

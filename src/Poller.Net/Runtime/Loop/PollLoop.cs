@@ -214,7 +214,7 @@ internal sealed class PollLoop
     /// <summary>Parks a waiter; <see cref="PollDesc.Park"/>.</summary>
     /// <exception cref="NetpollException">The poller does not take the descriptor: it was closed elsewhere.</exception>
     /// <exception cref="IOException">The backend threw something else, which is the inner exception.</exception>
-    public PollPark Park(PollDesc desc, PollMode mode, PollWaiter waiter)
+    public PollPark Park(PollDesc desc, Direction direction, PollWaiter waiter)
     {
         if (_poll.Trigger == PollTrigger.Level)
         {
@@ -222,7 +222,7 @@ internal sealed class PollLoop
             // readiness is armed still, and finds a later waiter, or nobody: a wake-up more than needed, never one less.
             try
             {
-                Errno errno = _poll.Arm(desc.Fd, mode);
+                Errno errno = _poll.Arm(desc.Fd, direction.ToMode());
                 if (errno != Errno.None) throw new NetpollException($"{_poll.Name} arm fd {desc.Fd}", errno);
             }
             catch (ObjectDisposedException) when (IsStopping)
@@ -234,7 +234,7 @@ internal sealed class PollLoop
                 throw new IOException($"{_poll.Name} arm fd {desc.Fd}: {e.Message}", e);
             }
         }
-        return desc.Park(mode, waiter);
+        return desc.Park(direction, waiter);
     }
 
     /// <summary>Lets a waiter run that was made runnable outside of a poll. Never on the caller's stack.</summary>
@@ -278,12 +278,8 @@ internal sealed class PollLoop
     /// <summary>Before a thread of this loop blocks in a call of this library: it must not lead on.</summary>
     public void HandOff()
     {
-        if (Dispatch == NetpollDispatch.Inline)
-        {
-            throw new InvalidOperationException(
-                "a blocking call on the loop's own thread would wait for itself: with inline dispatch, await the call's async form.");
-        }
-        Terms.HandOff();
+        // With inline dispatch nobody could lead on. What it waits for is another loop's (PollFd.BeforeBlocking), and this one waits for it.
+        if (Dispatch != NetpollDispatch.Inline) Terms.HandOff();
     }
 
     /// <summary>Polls, and publishes what became runnable. Returns how many that is. For the leader, while it polls.</summary>

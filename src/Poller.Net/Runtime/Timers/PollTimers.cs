@@ -62,7 +62,7 @@ internal sealed class PollTimers
         {
             if (DeadlinesOf(desc) is not { } deadlines) return;
             deadlines.SetTimeout(mode, when);
-            if (!deadlines.HasPassed(mode)) desc.Unexpire(mode);
+            if (!deadlines.HasPassed(mode)) desc.Unexpire(mode.ToDirection());
             Arm(deadlines, mode, when);
         }
     }
@@ -88,7 +88,7 @@ internal sealed class PollTimers
                     _heap[0].When = next;
                     SiftDown(0);
                 }
-                if (passed && deadlines.Desc.Expire(mode) is { } waiter)
+                if (passed && deadlines.Desc.Expire(mode.ToDirection()) is { } waiter)
                 {
                     waiter.Next = runnable;
                     runnable = waiter;
@@ -116,13 +116,13 @@ internal sealed class PollTimers
 
     // Null when the desc is closing.
     private static PollDeadlines? DeadlinesOf(PollDesc desc) =>
-        desc.Check(PollMode.Read) == IoResult.Closing ? null : desc.Deadlines ??= new PollDeadlines(desc);
+        desc.Check(Direction.Read) == IoResult.Closing ? null : desc.Deadlines ??= new PollDeadlines(desc);
 
     private PollWaiter? SetSide(PollDeadlines deadlines, PollMode mode, long when)
     {
         deadlines.SetDeadline(mode, when);
-        if (when == PollDeadlines.Past) return deadlines.Desc.Expire(mode);
-        if (!deadlines.HasPassed(mode)) deadlines.Desc.Unexpire(mode);
+        if (when == PollDeadlines.Past) return deadlines.Desc.Expire(mode.ToDirection());
+        if (!deadlines.HasPassed(mode)) deadlines.Desc.Unexpire(mode.ToDirection());
         Arm(deadlines, mode, when);
         return null;
     }

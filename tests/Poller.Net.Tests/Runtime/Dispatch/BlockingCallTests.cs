@@ -17,9 +17,9 @@ public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBac
 
         // What the handler waits for comes only after it waits; the loop that has to deliver it is the one it stands on.
         Task<int> echo = client.ReadAsync(new byte[1]).AsTask();
-        Assert.Equal(1, await echo.WaitAsync(Fixture.Patience));
+        Assert.Equal(1, await echo.Within());
         client2.Write([42]);
-        Assert.Equal(42, await handler.WaitAsync(Fixture.Patience));
+        Assert.Equal(42, await handler.Within());
         Assert.NotEqual(0, fixture.Poller.Statistics.Promotions);
 
         static async Task<int> HandleAsync(TcpConn conn, TcpConn other)
@@ -37,13 +37,13 @@ public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBac
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         Task handler = HandleAsync(server);
         client.Write(One);
-        InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(() => handler.WaitAsync(Fixture.Patience));
+        InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(() => handler.Within());
         Assert.Contains("inline dispatch", e.Message, StringComparison.Ordinal);
 
         // The side it would have waited in is free again.
         ValueTask<int> read = server.ReadAsync(new byte[1]);
         client.Write(One);
-        Assert.Equal(1, await read.AsTask().WaitAsync(Fixture.Patience));
+        Assert.Equal(1, await read.Within());
 
         static async Task HandleAsync(TcpConn conn)
         {
@@ -65,18 +65,18 @@ public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBac
         client.Write(One);
         if (dispatch == NetpollDispatch.Inline)
         {
-            await Assert.ThrowsAsync<InvalidOperationException>(() => handler.WaitAsync(Fixture.Patience));
+            await Assert.ThrowsAsync<InvalidOperationException>(() => handler.Within());
             client2.Write(One);
-            Assert.Equal(1, await first.AsTask().WaitAsync(Fixture.Patience));
+            Assert.Equal(1, await first.Within());
             first = server2.ReadAsync(new byte[1]); // The place in the queue was given up.
             client2.Write(One);
-            Assert.Equal(1, await first.AsTask().WaitAsync(Fixture.Patience));
+            Assert.Equal(1, await first.Within());
         }
         else
         {
             client2.Write([1, 2]);
-            Assert.Equal(1, await first.AsTask().WaitAsync(Fixture.Patience));
-            Assert.Equal(2, await handler.WaitAsync(Fixture.Patience));
+            Assert.Equal(1, await first.Within());
+            Assert.Equal(2, await handler.Within());
         }
 
         static async Task<int> HandleAsync(TcpConn conn, TcpConn other)
