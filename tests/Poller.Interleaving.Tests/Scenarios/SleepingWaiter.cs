@@ -1,4 +1,3 @@
-using Poller.Abstractions;
 using Poller.Interleaving.Tests;
 
 namespace Poller.Net;

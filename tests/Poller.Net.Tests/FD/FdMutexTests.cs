@@ -210,19 +210,35 @@ public sealed class FdMutexTests
 
     private sealed class Waiter : PollWaiter
     {
-        private readonly ManualResetEventSlim _woken = new();
+        // Guarded by the lock on this.
+        private int _wakes;
 
-        public int Wakes { get; private set; }
+        public int Wakes
+        {
+            get
+            {
+                lock (this) return _wakes;
+            }
+        }
 
-        public void Await() => Assert.True(_woken.Wait(Fixture.Patience), "one who queues was not woken.");
+        public void Await()
+        {
+            lock (this)
+            {
+                while (_wakes == 0) Assert.True(Monitor.Wait(this, Fixture.Patience), "one who queues was not woken.");
+            }
+        }
 
         public override void Execute() => throw new InvalidOperationException("a thread that waits was queued.");
 
         internal override bool TryWakeThread()
         {
-            Wakes++;
-            _woken.Set();
-            return true;
+            lock (this)
+            {
+                _wakes++;
+                Monitor.Pulse(this);
+                return true;
+            }
         }
     }
 }
