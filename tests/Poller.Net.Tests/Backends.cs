@@ -1,7 +1,6 @@
 using Poller.Abstractions;
 using Poller.Epoll;
 using Poller.Posix;
-using Poller.Tests.Shared;
 
 namespace Poller.Net.Tests;
 
