@@ -4,29 +4,30 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Abstractions;
 
-// The numbers differ from system to system: EAGAIN is 11 on Linux and 35 on macOS, where 11 is "deadlock avoided". So no number of one
-// system may meet a constant of another. This type knows this system's numbers alone, by name; all of PollerKit compares errors through it.
+// The numbers differ from system to system: EAGAIN is 11 on Linux and 35 on macOS, where 11 is "deadlock avoided". So nothing may compare
+// a number of one system with a constant of another. This type knows only this system's numbers, by name. All of PollerKit compares errors
+// through it.
 
-/// <summary>An error of a system call, as <c>errno</c> has it: this system's number, and its name. <see cref="None"/> is success.</summary>
+/// <summary>An error of a system call (<c>errno</c>): this system's number, and its name. <see cref="None"/> is success.</summary>
 /// <remarks>
-/// The named errors are those that PollerKit tells apart. Any other number is an <see cref="Errno"/> too. A name that this system does not
-/// have, as <see cref="ENONET"/> outside of Linux, has a number below 0, which no call returns.
+/// The named errors are those that PollerKit tells apart. Any other number is an <see cref="Errno"/> too. A name that this system lacks,
+/// such as <see cref="ENONET"/> outside of Linux, has a number below 0, which no call returns.
 /// </remarks>
 public readonly struct Errno : IEquatable<Errno>
 {
-    /// <summary>An error by this system's number.</summary>
+    /// <summary>The error that has this number on this system.</summary>
     public Errno(int number) => Number = number;
 
     /// <summary>No error.</summary>
     public static Errno None => default;
 
-    /// <summary>Operation not permitted. A poller answers it for a descriptor that cannot be polled, as epoll_ctl(2) does.</summary>
+    /// <summary>Operation not permitted. A poller returns it for a descriptor that cannot be polled, as epoll_ctl(2) does.</summary>
     public static Errno EPERM { get; } = Named();
 
-    /// <summary>No such file, or not registered with the poller.</summary>
+    /// <summary>No such file. Of a descriptor: it is not registered with the poller.</summary>
     public static Errno ENOENT { get; } = Named();
 
-    /// <summary>A signal came before the call was done.</summary>
+    /// <summary>A signal interrupted the call.</summary>
     public static Errno EINTR { get; } = Named();
 
     /// <summary>Not an open descriptor.</summary>
@@ -41,7 +42,7 @@ public readonly struct Errno : IEquatable<Errno>
     /// <summary>Permission denied.</summary>
     public static Errno EACCES { get; } = Named();
 
-    /// <summary>It is there already; of a descriptor: it is registered with the poller.</summary>
+    /// <summary>It already exists. Of a descriptor: it is already registered with the poller.</summary>
     public static Errno EEXIST { get; } = Named();
 
     /// <summary>Invalid argument.</summary>
@@ -53,7 +54,7 @@ public readonly struct Errno : IEquatable<Errno>
     /// <summary>The process is out of descriptors.</summary>
     public static Errno EMFILE { get; } = Named();
 
-    /// <summary>No space left. epoll_ctl(2) answers it when the user's watches are used up.</summary>
+    /// <summary>No space left. epoll_ctl(2) returns it when the user's watches are used up.</summary>
     public static Errno ENOSPC { get; } = Named();
 
     /// <summary>Nobody reads at the other end.</summary>
@@ -98,10 +99,10 @@ public readonly struct Errno : IEquatable<Errno>
     /// <summary>The network dropped the connection.</summary>
     public static Errno ENETRESET { get; } = Named();
 
-    /// <summary>The machine is not on the network; Linux alone has it.</summary>
+    /// <summary>The machine is not on the network. Only Linux has this error.</summary>
     public static Errno ENONET { get; } = Named();
 
-    /// <summary>The connection was aborted, before it was accepted for example.</summary>
+    /// <summary>The connection was aborted, for example before it was accepted.</summary>
     public static Errno ECONNABORTED { get; } = Named();
 
     /// <summary>The peer reset the connection.</summary>
@@ -110,7 +111,7 @@ public readonly struct Errno : IEquatable<Errno>
     /// <summary>Out of buffer space.</summary>
     public static Errno ENOBUFS { get; } = Named();
 
-    /// <summary>The socket is connected already.</summary>
+    /// <summary>The socket is already connected.</summary>
     public static Errno EISCONN { get; } = Named();
 
     /// <summary>The socket is not connected.</summary>
@@ -131,19 +132,19 @@ public readonly struct Errno : IEquatable<Errno>
     /// <summary>No route to the host.</summary>
     public static Errno EHOSTUNREACH { get; } = Named();
 
-    /// <summary>The operation is under way already.</summary>
+    /// <summary>An earlier call has started the operation, and it is still under way.</summary>
     public static Errno EALREADY { get; } = Named();
 
-    /// <summary>The operation is under way now.</summary>
+    /// <summary>This call has started the operation, and it is under way.</summary>
     public static Errno EINPROGRESS { get; } = Named();
 
     /// <summary>This system's number; 0 is no error.</summary>
     public int Number { get; }
 
-    /// <summary>The name, as <c>EAGAIN</c>, or null for a number that has none here.</summary>
+    /// <summary>The name, such as <c>EAGAIN</c>; null for a number that is not one of the named errors.</summary>
     public string? Name => ErrnoTable.OfThisSystem.NameOf(Number);
 
-    /// <summary>The system's own words for it.</summary>
+    /// <summary>The system's own text for the error, as strerror(3) returns it.</summary>
     public string Message => Marshal.GetPInvokeErrorMessage(Number);
 
     /// <summary>Whether two are the same error.</summary>
@@ -161,7 +162,7 @@ public readonly struct Errno : IEquatable<Errno>
     /// <inheritdoc/>
     public override int GetHashCode() => Number;
 
-    /// <summary>Name and number, as <c>EAGAIN (11)</c>; <c>errno 4711</c> for a number that has no name here; <c>none</c> for success.</summary>
+    /// <summary>Name and number, as <c>EAGAIN (11)</c>; <c>errno 4711</c> if the number has no name; <c>none</c> for success.</summary>
     public override string ToString() => Number == 0 ? "none"
         : Name is { } name ? string.Create(CultureInfo.InvariantCulture, $"{name} ({Number})")
         : string.Create(CultureInfo.InvariantCulture, $"errno {Number}");

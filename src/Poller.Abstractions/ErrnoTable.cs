@@ -2,14 +2,14 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Abstractions;
 
-/// <summary>The numbers that one system gives the errors.</summary>
+/// <summary>The errors' numbers on one system.</summary>
 internal sealed class ErrnoTable
 {
-    /// <summary>The number of a name that the system does not have. Each such name has one of its own, from here down.</summary>
+    /// <summary>Marks a name that the system lacks. In the finished table each such name has a number of its own, from here down.</summary>
     public const int Absent = -1;
 
-    // Linux: include/uapi/asm-generic/errno.h, which every architecture of .NET has. The BSDs agree from 1 to 78, but for the names that
-    // some of them do not have; <sys/errno.h> of macOS, FreeBSD, NetBSD and OpenBSD. EPROTO came later, and each has its own. macOS has two
+    // Linux: include/uapi/asm-generic/errno.h, which holds on every architecture that .NET runs on. BSD: <sys/errno.h> of macOS, FreeBSD,
+    // NetBSD and OpenBSD. They agree from 1 to 78, except that some lack a name. EPROTO came later and differs on each. macOS has two
     // numbers for "not supported": 45, which it calls ENOTSUP, and EOPNOTSUPP for sockets.
     private static readonly (string Name, int Linux, int Bsd)[] Names =
     [
@@ -78,7 +78,7 @@ internal sealed class ErrnoTable
 
     public static ErrnoTable OpenBSD { get; } = Bsd(proto: 95);
 
-    /// <summary>The table of the system that this process runs on; Linux's where none is known, so that names have a number.</summary>
+    /// <summary>The table of the system that this process runs on. On an unknown system it is Linux's: names need numbers.</summary>
     public static ErrnoTable OfThisSystem { get; } =
         OperatingSystem.IsMacOS() ? MacOS
         : OperatingSystem.IsFreeBSD() ? FreeBSD
@@ -86,7 +86,7 @@ internal sealed class ErrnoTable
         : RuntimeInformation.IsOSPlatform(OSPlatform.Create("OPENBSD")) ? OpenBSD
         : Linux;
 
-    /// <summary>The number of a name; below 0 for one that the system does not have.</summary>
+    /// <summary>The number of a name; below 0 for a name that the system lacks.</summary>
     public int NumberOf(string name) => _numbers[name];
 
     /// <summary>The name of a number, or null.</summary>

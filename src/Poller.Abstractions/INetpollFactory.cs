@@ -2,19 +2,19 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace Poller.Abstractions;
 
-/// <summary>Makes pollers of one kind: a runtime takes one poller for each of its loops. Safe from any thread.</summary>
+/// <summary>Creates pollers of one kind. A runtime takes one poller for each of its loops. Safe from any thread.</summary>
 public interface INetpollFactory
 {
-    /// <summary>The backend's name in lower case, the same as <see cref="INetpoll.Name"/> of what it creates.</summary>
+    /// <summary>The backend's name in lower case: the <see cref="INetpoll.Name"/> of the pollers it creates.</summary>
     string Name { get; }
 
     /// <summary>Whether the backend works on this machine.</summary>
     /// <param name="reason">
-    /// When it does not: why, and what was expected, as a phrase that can follow the backend's name and a colon.
+    /// When it does not work: why, and what was expected. The phrase can follow the backend's name and a colon.
     /// </param>
     bool IsSupported([NotNullWhen(false)] out string? reason);
 
-    /// <summary>Makes a poller that has yet to be initialised; the caller owns it.</summary>
+    /// <summary>Creates a poller. The caller initialises it, and owns it.</summary>
     /// <exception cref="PlatformNotSupportedException">The backend does not work on this machine; the message says why.</exception>
     INetpoll Create();
 }

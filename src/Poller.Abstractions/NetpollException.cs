@@ -6,9 +6,9 @@ namespace Poller.Abstractions;
 public sealed class NetpollException : IOException
 {
     /// <summary>Describes a failed operation.</summary>
-    /// <param name="operation">The system call, with the descriptor where there is one: <c>epoll_ctl add fd 7</c>.</param>
+    /// <param name="operation">The system call, with the descriptor if there is one: <c>epoll_ctl add fd 7</c>.</param>
     /// <param name="error">What the system answered.</param>
-    /// <param name="hint">What was expected, or what to do, when the error's own text does not say it.</param>
+    /// <param name="hint">What was expected or what to do, if the error's own text does not say it.</param>
     public NetpollException(string operation, Errno error, string? hint = null)
         : base(string.Create(
             CultureInfo.InvariantCulture,

@@ -2,10 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Abstractions;
 
-// Extensions and not members: a backend, or a wrapper of one, has nothing to implement or to pass on.
+// These are extensions so that a backend, or a wrapper of one, need not implement them or pass them on.
 
-/// <summary>Forms of <see cref="INetpoll"/>'s members that take .NET's own types, for a program with a loop of its own.</summary>
-/// <remarks>Threads, errors and exceptions are those of the members.</remarks>
+/// <summary>Forms of <see cref="INetpoll"/>'s members that take .NET's own types, for a program with its own loop.</summary>
+/// <remarks>The thread rules, results and exceptions of the members apply.</remarks>
 public static class NetpollExtensions
 {
     private const long MaxTicks = long.MaxValue / TimeSpan.NanosecondsPerTick;
@@ -14,14 +14,14 @@ public static class NetpollExtensions
     /// <param name="poller">The poller.</param>
     /// <param name="events">Room for at least one event.</param>
     /// <param name="timeout">
-    /// How long the call may block. <see cref="Timeout.InfiniteTimeSpan"/> has no end, <see cref="TimeSpan.Zero"/> never blocks. Anything
-    /// else is rounded up to what the kernel counts in. More than 292 years, which a <see cref="long"/> of nanoseconds does not hold, is
-    /// taken for 292 years.
+    /// How long the call may block. With <see cref="Timeout.InfiniteTimeSpan"/> it may block for ever; with <see cref="TimeSpan.Zero"/> it
+    /// never blocks. Any other time is rounded up to the kernel's resolution. A <see cref="long"/> holds 292 years of nanoseconds, so a
+    /// longer time means 292 years.
     /// </param>
-    /// <returns>The number of events, as <see cref="INetpoll.Poll"/>.</returns>
+    /// <returns>The number of events, as <see cref="INetpoll.Poll"/> returns it.</returns>
     /// <exception cref="ArgumentOutOfRangeException">
-    /// <paramref name="timeout"/> is negative, and not <see cref="Timeout.InfiniteTimeSpan"/>. The time to a deadline that has passed is
-    /// negative, and must not block for ever.
+    /// <paramref name="timeout"/> is negative and not <see cref="Timeout.InfiniteTimeSpan"/>. The time left until a deadline is negative
+    /// once the deadline has passed, and then the call must not block for ever.
     /// </exception>
     public static int Poll(this INetpoll poller, Span<PollEvent> events, TimeSpan timeout)
     {
@@ -37,10 +37,9 @@ public static class NetpollExtensions
 
     /// <summary><see cref="INetpoll.Open"/> for a descriptor that a <see cref="SafeHandle"/> owns.</summary>
     /// <remarks>
-    /// The handle cannot be closed during the call; after it, the caller sees to that. The poller holds no reference to a handle that is
-    /// registered: some handles, as a socket's, wait in their Dispose for whoever holds one. So keep the handle alive while it is
-    /// registered (a finalizer closes a handle that nothing refers to), and <see cref="Close(INetpoll, SafeHandle)"/> it before it is
-    /// disposed.
+    /// The handle cannot be closed during the call. After the call the poller holds no reference to it, because some handles, such as a
+    /// socket's, wait in their Dispose until nobody holds a reference. So keep the handle alive while it is registered, as a finalizer
+    /// closes a handle that nothing refers to. Call <see cref="Close(INetpoll, SafeHandle)"/> before you dispose it.
     /// </remarks>
     /// <inheritdoc cref="INetpoll.Open" path="/returns"/>
     /// <exception cref="ObjectDisposedException"><paramref name="handle"/>, or the poller, is disposed.</exception>
@@ -54,7 +53,7 @@ public static class NetpollExtensions
     /// <summary><see cref="INetpoll.Close"/> for a descriptor that a <see cref="SafeHandle"/> owns. The handle stays open.</summary>
     /// <inheritdoc cref="INetpoll.Close" path="/returns"/>
     /// <exception cref="ObjectDisposedException">
-    /// <paramref name="handle"/>, or the poller, is disposed: the handle was to be taken out of the poller first.
+    /// <paramref name="handle"/>, or the poller, is disposed. Take the handle out of the poller before you dispose it.
     /// </exception>
     public static Errno Close(this INetpoll poller, SafeHandle handle)
     {
@@ -74,7 +73,7 @@ public static class NetpollExtensions
         return poller.Arm(held.Fd, mode);
     }
 
-    /// <summary>A reference to a handle, given back at the end.</summary>
+    /// <summary>Holds a reference to a handle until it is disposed.</summary>
     private readonly ref struct HeldHandle : IDisposable
     {
         private readonly SafeHandle _handle;

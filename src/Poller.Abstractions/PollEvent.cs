@@ -1,7 +1,7 @@
 namespace Poller.Abstractions;
 
-/// <summary>What a poll found of one descriptor.</summary>
-/// <param name="Token">What the descriptor was registered under.</param>
+/// <summary>What a poll found out about one descriptor.</summary>
+/// <param name="Token">The token under which the descriptor was registered.</param>
 /// <param name="Readiness">What became ready; never <see cref="PollReadiness.None"/>.</param>
 public readonly record struct PollEvent(PollToken Token, PollReadiness Readiness);
 
@@ -12,20 +12,21 @@ public enum PollReadiness
     /// <summary>Nothing.</summary>
     None = 0,
 
-    /// <summary>A read would not block: there are bytes, an end, an error, or a connection to accept.</summary>
+    /// <summary>A read would not block: there are bytes, the end, an error, or a connection to accept.</summary>
     Readable = 1,
 
     /// <summary>A write would not block: there is room, or an error.</summary>
     Writable = 2,
 
     /// <summary>
-    /// The read side has more to tell than the bytes that wait (an end, an error, urgent data), so that a short read does not mean
-    /// "drained": read on until the read itself says that there is nothing.
+    /// Behind the bytes there is something else to read: the end, an error or urgent data. So a short read does not mean that the
+    /// descriptor is drained: read until a read returns the end or an error, or would block.
     /// </summary>
     ReadHangup = 4,
 
     /// <summary>
-    /// The descriptor has an error and nothing else: it may not be pollable. Comes with both directions, so that both look.
+    /// The descriptor has an error and nothing else, so perhaps it cannot be polled. The event names both directions as ready, so that the
+    /// users of both find the error.
     /// </summary>
     Error = 8,
 }

@@ -2,8 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Epoll;
 
-// struct epoll_event has two layouts: the kernel packs it on x86-64 alone, so that 32-bit programs there share it (EPOLL_PACKED in
-// linux/eventpoll.h); everywhere else the 64-bit data is aligned.
+// struct epoll_event has two layouts. On x86-64 the kernel packs it, so that 32-bit programs there share it (EPOLL_PACKED in
+// linux/eventpoll.h). Everywhere else the 64-bit data is aligned.
 
 [StructLayout(LayoutKind.Sequential, Pack = 1)]
 internal struct PackedEpollEvent
@@ -19,7 +19,7 @@ internal struct AlignedEpollEvent
     public ulong Data;
 }
 
-/// <summary>The array one wait fills, in the layout of this machine, where the collector does not move it.</summary>
+/// <summary>The array that one wait fills, in this machine's layout. It is pinned, so the garbage collector does not move it.</summary>
 internal readonly struct EpollEventBuffer(int capacity)
 {
     internal static readonly bool IsPacked = RuntimeInformation.ProcessArchitecture is Architecture.X64 or Architecture.X86;

@@ -5,22 +5,22 @@ namespace Poller.Epoll;
 
 // The twin of Go's runtime/netpoll_epoll.go.
 //
-// Every descriptor is registered once, for both directions, edge-triggered. The wake-up is an eventfd under PollToken.Wakeup. It is
-// level-triggered and only a poll that may block reads it, so that a non-blocking poll sees a Break and leaves it where it is.
+// Open registers each descriptor once, for both directions, edge-triggered. The wake-up is an eventfd under PollToken.Wakeup. It is
+// level-triggered, and only a poll that may block reads it. So a non-blocking poll leaves a pending Break in the kernel.
 //
-// With PollTrigger.Level a OneShotSet stands between the descriptors and the kernel; the rest is the same.
+// With PollTrigger.Level a OneShotSet stands between the descriptors and the kernel. The rest is the same.
 
-/// <summary>The Linux poller: epoll(7), edge-triggered unless its options say otherwise, woken by an eventfd(2).</summary>
+/// <summary>The Linux poller: epoll(7), edge-triggered unless its options say otherwise. An eventfd(2) wakes it.</summary>
 /// <remarks>
-/// Time-outs count in nanoseconds where the kernel has epoll_pwait2(2) (Linux 5.11), else in milliseconds, rounded up.
-/// Threads and ownership are those of <see cref="INetpoll"/>.
+/// The resolution of time-outs is a nanosecond where the kernel has epoll_pwait2(2) (Linux 5.11), else a millisecond, rounded up.
+/// <see cref="INetpoll"/> says what the rules for threads and ownership are.
 /// </remarks>
 public sealed class EpollNetpoll : INetpoll
 {
     private const int InitialCapacity = 128;
     private const long NanosecondsPerMillisecond = 1_000_000;
 
-    // Constant after Init. The wake-up is the epoll's companion: closed with it and not before. The set is for Level alone.
+    // Constant after Init. The wake-up is the epoll's companion: it is closed right after the epoll. Only a Level poller has the set.
     private SafeFd? _epoll;
     private SafeFd? _wakeup;
     private OneShotSet? _armed;
@@ -28,18 +28,18 @@ public sealed class EpollNetpoll : INetpoll
     // Atomic: set once.
     private bool _disposed;
 
-    // Atomic: 1 from the Break that wrote the eventfd until the poll that read it. Later Breaks find 1 and have nothing to do.
+    // Atomic: 1 from the Break that writes the eventfd until the poll that reads it. A Break that finds 1 does nothing.
     private int _breakPending;
 
     // Touched only by the thread that polls.
     private EpollEventBuffer _buffer = new(InitialCapacity);
     private bool _hasPwait2 = true;
 
-    /// <summary>Makes an edge-triggered poller, which has yet to be initialised.</summary>
+    /// <summary>Creates an edge-triggered poller. Call <see cref="Init"/> next.</summary>
     public EpollNetpoll() : this(new EpollNetpollOptions()) { }
 
-    /// <summary>Makes a poller that has yet to be initialised.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">An option is none there is.</exception>
+    /// <summary>Creates a poller that works as the options say. Call <see cref="Init"/> next.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">An option has an undefined value.</exception>
     public EpollNetpoll(EpollNetpollOptions options)
     {
         Name = EpollNetpollFactory.NameOf(options);
@@ -52,7 +52,7 @@ public sealed class EpollNetpoll : INetpoll
     /// <inheritdoc/>
     public PollTrigger Trigger { get; }
 
-    /// <summary>For the tests: whether time-outs go through epoll_pwait2 still.</summary>
+    /// <summary>For the tests: whether time-outs still go through epoll_pwait2.</summary>
     internal bool HasPwait2 { get => _hasPwait2; set => _hasPwait2 = value; }
 
     /// <summary>For the tests: how many events one wait has room for.</summary>
@@ -62,7 +62,7 @@ public sealed class EpollNetpoll : INetpoll
     public void Init()
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
-        if (_epoll is not null) throw new InvalidOperationException("epoll: Init was called before; a poller is initialised once.");
+        if (_epoll is not null) throw new InvalidOperationException("epoll: Init was called before; it may be called only once.");
         SafeFd epoll = LibC.epoll_create1(LibC.EPOLL_CLOEXEC);
         if (epoll.IsInvalid) throw LastError("epoll_create1");
         SafeFd wakeup = LibC.eventfd(0, LibC.EFD_CLOEXEC | LibC.EFD_NONBLOCK);
@@ -95,8 +95,8 @@ public sealed class EpollNetpoll : INetpoll
         SafeFd epoll = Initialised(_epoll);
         if (_armed is not null) return _armed.Open(fd, token);
 
-        // EPOLLPRI beside Go's four: tcp_recvmsg stops short at an urgent byte with more behind it, and a reader that takes a short
-        // read for "drained" has to know (see ReadHangup).
+        // Go asks for all of these but EPOLLPRI. We need it because tcp_recvmsg stops at an urgent byte even when more bytes follow, and a
+        // reader takes a short read for "drained" unless it is told otherwise (see ReadHangup).
         const uint Interest = LibC.EPOLLIN | LibC.EPOLLOUT | LibC.EPOLLRDHUP | LibC.EPOLLPRI | LibC.EPOLLET;
         return LibC.Control(epoll, LibC.EPOLL_CTL_ADD, fd, Interest, token.Value);
     }
@@ -114,7 +114,7 @@ public sealed class EpollNetpoll : INetpoll
         if (Trigger == PollTrigger.Edge)
         {
             throw new NotSupportedException(
-                $"arm fd {fd} ({mode}): epoll is edge-triggered here, Open has registered both directions for good.");
+                $"arm fd {fd} ({mode}): epoll is edge-triggered here, and Open has registered both directions for good.");
         }
         Initialised(_epoll);
         return _armed!.Arm(fd, mode);
@@ -128,8 +128,8 @@ public sealed class EpollNetpoll : INetpoll
         bool held = false;
         try
         {
-            // Held for the whole call: a Dispose on the heels of a Break would else take the wake-up out of the epoll before the kernel has
-            // reported it, and this wait would have no end.
+            // We hold the handle for the whole call. Otherwise a Dispose right after a Break would close the wake-up before the kernel has
+            // reported it, and this wait would never end.
             epoll.DangerousAddRef(ref held);
             long start = delay > 0 && _armed is not null ? Stopwatch.GetTimestamp() : 0;
             long left = delay;
@@ -139,8 +139,8 @@ public sealed class EpollNetpoll : INetpoll
                 int written = PollOnce(epoll.DangerousGetHandle(), events, left, out Rest rest);
                 switch (rest)
                 {
-                    // A non-blocking poll leaves the wake-up in the kernel's list, at its end. Where it took the only room, the next look
-                    // finds what stands before it.
+                    // A non-blocking poll leaves the wake-up in the kernel, which moves it to the end of its list. If the wake-up took the
+                    // only room, the next wait finds the events that now stand before it.
                     case Rest.CrowdedOut when !crowdedOut:
                         crowdedOut = true;
                         break;
@@ -168,7 +168,7 @@ public sealed class EpollNetpoll : INetpoll
     }
 
     /// <summary>
-    /// Frees the kernel objects once no call uses them. A blocked <see cref="Poll"/> is not ended: <see cref="Break"/> it first.
+    /// Frees the kernel objects as soon as no call uses them. It does not end a blocked <see cref="Poll"/>: call <see cref="Break"/> first.
     /// </summary>
     public void Dispose()
     {
@@ -176,15 +176,15 @@ public sealed class EpollNetpoll : INetpoll
         _epoll?.Dispose();
     }
 
-    /// <summary>What a wait that gave the caller nothing leaves to do.</summary>
+    /// <summary>What is left to do after a wait that had nothing for the caller.</summary>
     private enum Rest
     {
         None,
 
-        /// <summary>The wake-up took the room, and stays for a poll that blocks.</summary>
+        /// <summary>The wake-up took the only room. It stays pending for a poll that blocks.</summary>
         CrowdedOut,
 
-        /// <summary>All that was found is of directions that nobody has armed.</summary>
+        /// <summary>All events were for directions that are not armed.</summary>
         Unarmed,
     }
 
@@ -201,15 +201,15 @@ public sealed class EpollNetpoll : INetpoll
             else if (TryFind(mask, data, out PollEvent found)) events[written++] = found;
         }
 
-        // The edges that found no room are still in the kernel's list: let the next wait take more of them.
+        // Edges that found no room are still in the kernel's list. A larger buffer lets the next wait take more of them.
         if (ready == _buffer.Capacity) _buffer = new EpollEventBuffer(_buffer.Capacity * 2);
 
         rest = Rest.None;
         if (woken && delay != 0)
         {
-            // Read, then clear: a Break between the two finds 1 and adds nothing, rightly, as this poll is on its way out to its caller.
-            // The caller must then see what was stored before that Break, so nothing it loads may overtake the clearing: a full fence, as
-            // in the Break. A release store alone loses one wake-up in some millions on x64.
+            // Read, then clear. A Break between the two finds 1 and adds nothing, which is right: this poll is already returning to its
+            // caller. The caller must then see what was stored before that Break, so its loads may not overtake the clearing. Hence a full
+            // fence, which pairs with the one in Break. A plain release store loses one wake-up in some millions on x64.
             LibC.Drain(_wakeup!);
             Interlocked.Exchange(ref _breakPending, 0);
         }
@@ -242,7 +242,7 @@ public sealed class EpollNetpoll : INetpoll
                 ready = LibC.Wait2(epoll, ref _buffer.Memory, room, delay);
                 if (ready < 0 && new Errno(-ready) is var missing && (missing == Errno.ENOSYS || missing == Errno.EPERM))
                 {
-                    // EPERM: container sandboxes older than the call answer it for a number they do not know.
+                    // Container sandboxes that are older than the call return EPERM for a number that they do not know.
                     _hasPwait2 = false;
                     continue;
                 }
@@ -256,12 +256,12 @@ public sealed class EpollNetpoll : INetpoll
             Errno errno = new(-ready);
             if (errno != Errno.EINTR) throw new NetpollException(delay > 0 && _hasPwait2 ? "epoll_pwait2" : "epoll_wait", errno);
 
-            // epoll_wait is never restarted after a signal handler (signal(7)). With a time-out the caller computes what is left of it.
+            // A signal ends epoll_wait even under SA_RESTART (signal(7)). If there is a time-out, our caller computes how much is left.
             if (delay > 0) return 0;
         }
     }
 
-    /// <summary>Rounded up: a poll that returned early would find its timer not yet due and spin.</summary>
+    /// <summary>Rounds up: after a poll that returned early, the caller's timer would not be due yet, and it would spin.</summary>
     internal static int ToMilliseconds(long delay) =>
         (int)Math.Min(delay / NanosecondsPerMillisecond + (delay % NanosecondsPerMillisecond == 0 ? 0 : 1), int.MaxValue);
 
@@ -278,7 +278,7 @@ public sealed class EpollNetpoll : INetpoll
     private SafeFd Initialised(SafeFd? handle)
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
-        return handle ?? throw new InvalidOperationException("epoll: the poller is not initialised; Init was expected to be called first.");
+        return handle ?? throw new InvalidOperationException("epoll: the poller is not initialised; call Init first.");
     }
 
     private static NetpollException LastError(string operation) => new(operation, LibC.LastError);

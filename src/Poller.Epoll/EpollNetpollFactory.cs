@@ -4,23 +4,23 @@ using Poller.Abstractions;
 
 namespace Poller.Epoll;
 
-/// <summary>Makes <see cref="EpollNetpoll"/>s. Supported on Linux. Safe from any thread.</summary>
+/// <summary>Creates <see cref="EpollNetpoll"/>s. It is supported on Linux. Safe from any thread.</summary>
 public sealed class EpollNetpollFactory : INetpollFactory
 {
     private readonly EpollNetpollOptions _options;
 
-    /// <summary>Makes edge-triggered pollers.</summary>
+    /// <summary>A factory of edge-triggered pollers.</summary>
     public EpollNetpollFactory() : this(new EpollNetpollOptions()) { }
 
-    /// <summary>Makes pollers that work as the options say.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">An option is none there is.</exception>
+    /// <summary>A factory of pollers that work as the options say.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">An option has an undefined value.</exception>
     public EpollNetpollFactory(EpollNetpollOptions options)
     {
         Name = NameOf(options);
         _options = options;
     }
 
-    /// <summary><c>epoll</c>, or <c>epoll-level</c> for pollers that are level-triggered.</summary>
+    /// <summary><c>epoll</c>, or <c>epoll-level</c> if the pollers are level-triggered.</summary>
     public string Name { get; }
 
     /// <inheritdoc/>

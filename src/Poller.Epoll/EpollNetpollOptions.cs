@@ -6,8 +6,9 @@ namespace Poller.Epoll;
 public sealed record EpollNetpollOptions
 {
     /// <summary>
-    /// When readiness is reported. <see cref="PollTrigger.Edge"/>, the default, takes one system call for the life of a descriptor;
-    /// <see cref="PollTrigger.Level"/> takes one for each <see cref="INetpoll.Arm"/>, and the backend is called <c>epoll-level</c>.
+    /// When the poller reports readiness. With <see cref="PollTrigger.Edge"/>, the default, registering takes one system call for the life
+    /// of a descriptor. With <see cref="PollTrigger.Level"/> each <see cref="INetpoll.Arm"/> takes one more, and the backend is called
+    /// <c>epoll-level</c>.
     /// </summary>
     public PollTrigger Trigger { get; init; } = PollTrigger.Edge;
 }

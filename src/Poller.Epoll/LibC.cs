@@ -5,13 +5,13 @@ using Poller.Abstractions;
 
 namespace Poller.Epoll;
 
-/// <summary>A descriptor of the poller's own, closed once, when no call is inside it any more.</summary>
+/// <summary>A descriptor that the poller owns. It is closed once, when no call uses it any more.</summary>
 internal sealed partial class SafeFd() : SafeHandleMinusOneIsInvalid(ownsHandle: true)
 {
-    /// <summary>Closed right after this one: what a call that holds this one may still need.</summary>
+    /// <summary>A second descriptor, which is closed right after this one: a call that holds this one may still need it.</summary>
     public SafeFd? Companion { get; set; }
 
-    // close(2) is not repeated after EINTR: on Linux the descriptor is gone by then, and its number may be someone else's.
+    // We do not repeat close(2) after EINTR: on Linux the descriptor is gone by then, and its number may already belong to another.
     protected override bool ReleaseHandle()
     {
         bool closed = close((int)handle) == 0;
@@ -24,7 +24,7 @@ internal sealed partial class SafeFd() : SafeHandleMinusOneIsInvalid(ownsHandle:
 }
 
 /// <summary>
-/// epoll(7) and eventfd(2) as the C library has them. The waits return the count, or the errno's number below zero.
+/// epoll(7) and eventfd(2) of the C library. The waits return the count, or the negated errno.
 /// </summary>
 internal static unsafe partial class LibC
 {
@@ -43,7 +43,7 @@ internal static unsafe partial class LibC
     public const int EFD_CLOEXEC = 0x80000;
     public const int EFD_NONBLOCK = 0x800;
 
-    // The same number on every architecture: Linux numbers its calls alike since 5.1.
+    // The number is the same on every architecture, as for all calls that Linux has added since 5.1.
     private const nint SYS_epoll_pwait2 = 441;
 
     private const string Library = "libc";
@@ -70,7 +70,7 @@ internal static unsafe partial class LibC
         fixed (byte* e = &events) return Result(epoll_wait((int)epoll, e, room, timeout));
     }
 
-    /// <summary>epoll_pwait2(2), the time-out in ns. Called by number, as C libraries older than the kernel have no name for it.</summary>
+    /// <summary>epoll_pwait2(2), the time-out in ns. We call it by number, because an older C library has no symbol for it.</summary>
     public static int Wait2(nint epoll, ref byte events, int room, long timeout)
     {
         const long NanosecondsPerSecond = 1_000_000_000;
@@ -78,7 +78,7 @@ internal static unsafe partial class LibC
         fixed (byte* e = &events) return Result((int)syscall(SYS_epoll_pwait2, epoll, e, room, &timespec, 0, 0));
     }
 
-    /// <summary>What there is to tell of one descriptor right now, its errors included: poll(2), which has epoll's numbers.</summary>
+    /// <summary>The state of one descriptor right now, including errors: poll(2), whose flags have epoll's numbers.</summary>
     public static uint Look(int fd, uint events)
     {
         Pollfd one = new() { Fd = fd, Events = (short)events };
@@ -96,7 +96,7 @@ internal static unsafe partial class LibC
         {
             Errno errno = LastError;
             if (errno == Errno.EINTR) continue;
-            if (errno == Errno.EAGAIN) return; // The counter is full, and so the eventfd readable.
+            if (errno == Errno.EAGAIN) return; // The counter is full, so the eventfd is readable.
             throw new NetpollException("write the wake-up eventfd", errno);
         }
     }
@@ -112,10 +112,10 @@ internal static unsafe partial class LibC
             if (errno == Errno.EAGAIN) return;
             throw new NetpollException("read the wake-up eventfd", errno);
         }
-        Debug.Assert(count > 0, "an eventfd that is read without an error had been signalled");
+        Debug.Assert(count > 0, "a read of the eventfd succeeded, so it was signalled before");
     }
 
-    /// <summary>What the call that this thread made last was refused for.</summary>
+    /// <summary>The error of this thread's last system call.</summary>
     public static Errno LastError => new(Marshal.GetLastPInvokeError());
 
     private static int Result(int result) => result >= 0 ? result : -LastError.Number;

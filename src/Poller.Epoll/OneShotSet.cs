@@ -4,30 +4,32 @@ namespace Poller.Epoll;
 
 // The arm path: EPOLLONESHOT and EPOLL_CTL_MOD.
 //
-// The kernel has one registration for both directions, and disables all of it when it reports any of it; until then it has both errors
-// and hang-ups in it, whatever was asked for. So what is armed is kept here, and this holds whenever the lock is free:
+// The kernel has one registration for both directions. When it reports any direction, it disables the whole registration; while it is
+// enabled, it also reports errors and hang-ups, which nobody asked for. So this set keeps which directions are armed. Whenever the lock is
+// free, one of two things holds for an armed direction:
 //
-//   A direction that is armed is in the kernel's registration, enabled; or the thread that polls has an event of it that it has not
-//   brought here yet, and will.
+//   - The kernel's registration has it, and is enabled.
+//   - The polling thread holds an event for it, which it will deliver here.
 //
-// Arm adds a direction and enables the registration with all that is armed then. The event that comes here takes out the directions it
-// is of, and enables the registration anew with those that are left, and no others. Of the two, whoever is second writes the mask of both:
+// Arm adds a direction, and enables the registration with all that are armed then. A delivery disarms the directions that its event names,
+// and enables the registration again with those that are left. Both run under the lock, and whichever runs second writes the kernel mask
+// for both:
 //
-//   event, then Arm    The event's direction is out; Arm enables what is left and its own.
-//   Arm, then event    Arm has enabled more than the event leaves; the event takes that back. Where it leaves nothing, it makes no call:
-//                      the kernel reports once more what nobody has armed, that is dropped here, and the registration is disabled.
+//   delivery, then Arm   The delivery has disarmed its direction. Arm enables those that are left and its own.
+//   Arm, then delivery   Arm has enabled more than the delivery leaves armed, and the delivery takes that back. If nothing stays armed, it
+//                        skips the call: the kernel may report once more, which disables the registration, and we drop that event.
 //
-// An event may be older than the Arm that it answers: it is spurious then, which is allowed, and lost is nothing, as the next Arm has the
-// kernel look again. An event may even be older than the registration: the number in it was used anew. The generation beside the
-// number tells.
+// An event may be older than the Arm that it answers. It is then spurious, which is allowed, and nothing is lost, because the next Arm
+// makes the kernel check again. An event may even be older than the registration, if the descriptor's number was used again. The
+// generation beside the number tells the two apart.
 
-/// <summary>The descriptors of a level-triggered epoll, and what is armed of each. Safe from any thread.</summary>
+/// <summary>The descriptors of a level-triggered epoll, and which directions of each are armed. Safe from any thread.</summary>
 internal sealed class OneShotSet(SafeFd epoll)
 {
     private const int GenerationShift = 32;
 
-    // Not EPOLLPRI, which would go on for as long as an urgent byte stands at the head of a stream that is only looked at. It is not needed
-    // either: what stands behind that byte is reported by itself.
+    // Without EPOLLPRI: an urgent byte at the head of a stream would raise it again and again until someone reads the byte. We do not need
+    // it either, because the bytes behind the urgent one raise EPOLLIN by themselves.
     private const uint ReadInterest = LibC.EPOLLIN | LibC.EPOLLRDHUP;
     private const uint FullInterest = ReadInterest | LibC.EPOLLOUT;
 
@@ -53,7 +55,7 @@ internal sealed class OneShotSet(SafeFd epoll)
         {
             Registration registration = new(token, ++_lastGeneration);
             Errno errno = Control(LibC.EPOLL_CTL_ADD, fd, registration);
-            if (errno == Errno.None) _registrations[(int)fd] = registration; // In place of one that was closed without Close.
+            if (errno == Errno.None) _registrations[(int)fd] = registration; // It replaces one whose descriptor was closed without Close.
             return errno;
         }
     }
@@ -84,7 +86,9 @@ internal sealed class OneShotSet(SafeFd epoll)
         }
     }
 
-    /// <summary>Makes of what the kernel reports what was armed of it, and disarms that. False when it is nothing.</summary>
+    /// <summary>
+    /// Turns a kernel event into an event for the directions that are armed, and disarms them. False when none of them is armed.
+    /// </summary>
     public bool TryDeliver(uint mask, ulong data, out PollEvent found)
     {
         int fd = (int)(uint)data;
@@ -97,14 +101,14 @@ internal sealed class OneShotSet(SafeFd epoll)
             registration.Armed &= ~ToMode(directions);
             if (registration.Armed != PollMode.None && Control(LibC.EPOLL_CTL_MOD, fd, registration) != Errno.None)
             {
-                // It was closed under the poller. Whoever waits for the other direction is to look, and sees it.
+                // The descriptor was closed without Close. Report the other direction too, so that its waiter tries and sees the error.
                 directions |= DirectionsOf(registration.Armed);
                 registration.Armed = PollMode.None;
             }
             if (directions == PollReadiness.None) return false;
 
-            // The kernel tells of an error whatever it was asked for. Asked for both directions, it tells whether there is anything
-            // beside the error.
+            // The kernel reports an error even for directions that it was not asked for. So ask it for both: only then does EPOLLERR alone
+            // mean that there is nothing beside the error.
             uint whole = mask == LibC.EPOLLERR ? LibC.Look(fd, FullInterest) : mask;
             const PollReadiness Others = ~(PollReadiness.Readable | PollReadiness.Writable);
             found = new PollEvent(registration.Token, directions | (EpollNetpoll.ToReadiness(whole) & Others));
@@ -118,7 +122,7 @@ internal sealed class OneShotSet(SafeFd epoll)
         if ((registration.Armed & PollMode.Read) != 0) interest |= ReadInterest;
         if ((registration.Armed & PollMode.Write) != 0) interest |= LibC.EPOLLOUT;
 
-        // No number has its upper bit set, so this is never the wake-up's.
+        // A descriptor's number never has its upper bit set, so this never equals the wake-up's token.
         return LibC.Control(epoll, operation, fd, interest, ((ulong)registration.Generation << GenerationShift) | (uint)fd);
     }
 

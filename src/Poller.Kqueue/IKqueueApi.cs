@@ -1,19 +1,19 @@
 namespace Poller.Kqueue;
 
 /// <summary>
-/// The system calls a kqueue poller makes. Each returns what the call returned, or the errno's number below zero. Safe from any thread.
+/// The system calls of a kqueue poller. Each returns the call's result, or the negated errno. Safe from any thread.
 /// </summary>
 internal interface IKqueueApi
 {
-    /// <summary>The numbers and layouts that the calls go by.</summary>
+    /// <summary>The numbers and layouts that the calls use.</summary>
     KqueuePlatform Platform { get; }
 
     /// <summary>kqueue(2), close-on-exec.</summary>
     int Kqueue();
 
     /// <summary>
-    /// kevent(2): applies the changes, then waits for as many events as there is room for. Both are arrays of struct kevent in the
-    /// platform's layout. The time-out is in ns; below zero the wait has no end.
+    /// kevent(2): applies the changes, then waits for events and returns at most as many as there is room for. Both spans are arrays of
+    /// struct kevent in the platform's layout. The time-out is in ns; below zero the call blocks.
     /// </summary>
     int Kevent(int kq, ReadOnlySpan<byte> changes, Span<byte> events, long timeout);
 
@@ -29,6 +29,6 @@ internal interface IKqueueApi
     /// <summary>write(2).</summary>
     int Write(int fd, ReadOnlySpan<byte> buffer);
 
-    /// <summary>close(2), never repeated.</summary>
+    /// <summary>close(2). It is never repeated.</summary>
     int Close(int fd);
 }

@@ -3,9 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Kqueue;
 
-// struct kevent has three layouts on 64-bit systems. The names are those of <sys/event.h>.
+// struct kevent has three layouts on 64-bit systems. The fields have the names of <sys/event.h>.
 
-/// <summary>macOS, OpenBSD and libkqueue.</summary>
+/// <summary>struct kevent of macOS, OpenBSD and libkqueue.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct CommonKEvent
 {
@@ -17,7 +17,7 @@ internal struct CommonKEvent
     public ulong Udata;
 }
 
-/// <summary>FreeBSD since 12: four words more.</summary>
+/// <summary>struct kevent of FreeBSD since 12: it has four more words.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct FreeBsdKEvent
 {
@@ -28,7 +28,7 @@ internal struct FreeBsdKEvent
     public ulong Ext3;
 }
 
-/// <summary>NetBSD, as its __kevent50 has it: the filter and the flags are wider, and so the data stands further behind.</summary>
+/// <summary>struct kevent of NetBSD's __kevent50: filter and flags are wider, so the data has a larger offset.</summary>
 [StructLayout(LayoutKind.Sequential)]
 internal struct NetBsdKEvent
 {
@@ -47,10 +47,10 @@ internal enum KEventLayout
     NetBsd,
 }
 
-/// <summary>A struct kevent of any system.</summary>
+/// <summary>The fields of a struct kevent, whatever its layout.</summary>
 internal readonly record struct KEvent(nuint Ident, int Filter, uint Flags, uint Fflags, long Data, ulong Udata);
 
-/// <summary>An array of struct kevent in the layout of one system.</summary>
+/// <summary>Reads and writes an array of struct kevent in a given layout.</summary>
 internal static class KEvents
 {
     public static int SizeOf(KEventLayout layout) => layout switch

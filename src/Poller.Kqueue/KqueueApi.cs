@@ -3,20 +3,21 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Kqueue;
 
-// kqueue and kevent are functions of libc on macOS and the BSDs and of a library of their own on Linux, so they are looked up at run time.
+// We look kqueue and kevent up at run time: on macOS and the BSDs they are in libc, on Linux in a library of their own.
 
 /// <summary>The real system calls.</summary>
 internal sealed unsafe class KqueueApi : IKqueueApi
 {
-    /// <summary>Names the library to take on Linux.</summary>
+    /// <summary>The environment variable with the path of the library to load on Linux.</summary>
     public const string LibraryVariable = "POLLER_KQUEUE_LIBRARY";
 
-    /// <summary>The library to take on Linux when nothing else is named.</summary>
+    /// <summary>The library to load on Linux if the variable is not set.</summary>
     public const string DefaultLibrary = "libkqueue.so.0";
 
     private const long NanosecondsPerSecond = 1_000_000_000;
 
-    // xnu answers EINVAL to a time-out that is too long (Go's runtime/netpoll_kqueue.go). Whoever wakes after eleven days looks again.
+    // xnu returns EINVAL for a time-out that is too long (Go's runtime/netpoll_kqueue.go). A caller that wakes after eleven days polls
+    // again.
     private const long MaxSeconds = 1_000_000;
 
     private readonly delegate* unmanaged<int> _kqueue;
@@ -30,7 +31,7 @@ internal sealed unsafe class KqueueApi : IKqueueApi
         public long Nanoseconds;
     }
 
-    /// <summary>The functions at these addresses; fstat is 0 where the platform has none.</summary>
+    /// <summary>Takes the functions' addresses; fstat is 0 if the platform has none.</summary>
     public KqueueApi(KqueuePlatform platform, nint kqueue, nint kevent, nint fstat)
     {
         Platform = platform;
@@ -45,14 +46,14 @@ internal sealed unsafe class KqueueApi : IKqueueApi
     public static bool TryLoad([NotNullWhen(true)] out KqueueApi? api, [NotNullWhen(false)] out string? reason) =>
         TryLoad(KqueuePlatform.Current, Environment.GetEnvironmentVariable(LibraryVariable), out api, out reason);
 
-    /// <summary>The same for a system that may be another, and a named library.</summary>
+    /// <summary>The same for any platform, and for a library by path.</summary>
     internal static bool TryLoad(
         KqueuePlatform? platform, string? path, [NotNullWhen(true)] out KqueueApi? api, [NotNullWhen(false)] out string? reason)
     {
         api = null;
         if (platform is null)
         {
-            reason = "it needs macOS, FreeBSD, OpenBSD or NetBSD, or a kqueue library on Linux, and this process runs on "
+            reason = "it needs macOS, FreeBSD, OpenBSD or NetBSD, or Linux with a kqueue library, and this process runs on "
                 + RuntimeInformation.OSDescription;
             return false;
         }
@@ -62,7 +63,7 @@ internal sealed unsafe class KqueueApi : IKqueueApi
             return false;
         }
 
-        // The program itself has every libc loaded, whatever name that has on this system.
+        // The main program has the C library loaded, whatever its name on this system.
         nint libc = NativeLibrary.GetMainProgramHandle();
         nint library = libc;
         string name = "the C library";
@@ -164,7 +165,7 @@ internal sealed unsafe class KqueueApi : IKqueueApi
         {
             name = DefaultLibrary;
             if (NativeLibrary.TryLoad(name, out library)) return true;
-            reason = $"on Linux it needs a kqueue library: {name} was looked for where the dynamic loader looks, and {LibraryVariable}, "
+            reason = $"on Linux it needs a kqueue library: the dynamic loader finds no {name}, and {LibraryVariable}, "
                 + "which may name another, is not set";
             return false;
         }

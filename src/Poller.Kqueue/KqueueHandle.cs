@@ -2,7 +2,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Poller.Kqueue;
 
-/// <summary>A kqueue, and the pipe that wakes it where it has one, closed once, when no call is inside it any more.</summary>
+/// <summary>A kqueue, and its wake-up pipe if it has one. They are closed once, when no call uses them any more.</summary>
 internal sealed class KqueueHandle : SafeHandleMinusOneIsInvalid
 {
     private readonly IKqueueApi _api;
@@ -13,16 +13,16 @@ internal sealed class KqueueHandle : SafeHandleMinusOneIsInvalid
         SetHandle(kq);
     }
 
-    /// <summary>The ends of the pipe, or -1. The user holds the handle.</summary>
+    /// <summary>An end of the pipe, or -1. Hold a reference to the handle while you use it.</summary>
     public int PipeRead { get; set; } = -1;
 
     /// <inheritdoc cref="PipeRead"/>
     public int PipeWrite { get; set; } = -1;
 
-    /// <summary>The number. The user holds the handle.</summary>
+    /// <summary>The kqueue's descriptor. Hold a reference to the handle while you use it.</summary>
     public int Number => (int)handle;
 
-    // close(2) is not repeated after EINTR: the descriptor may be gone by then, and its number someone else's.
+    // We do not repeat close(2) after EINTR: the descriptor may be gone by then, and its number may already belong to another.
     protected override bool ReleaseHandle()
     {
         bool closed = _api.Close((int)handle) >= 0;

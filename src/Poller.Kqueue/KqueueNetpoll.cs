@@ -5,30 +5,31 @@ namespace Poller.Kqueue;
 
 // The twin of Go's runtime/netpoll_kqueue.go, with netpoll_kqueue_event.go and netpoll_kqueue_pipe.go.
 //
-// Every descriptor is registered once, with both filters and EV_CLEAR, which makes them edges: an event is forgotten when it is delivered
-// and comes again with the next change. The wake-up is an EVFILT_USER, or a pipe on a kernel that has none.
+// Open registers each descriptor once, with both filters and EV_CLEAR, which makes them edge-triggered: the kernel clears an event when it
+// delivers it, and raises it again with the next change. The wake-up is an EVFILT_USER, or a pipe on a kernel without that filter.
 //
-// A read of a socket stops short at an urgent byte with more behind it, and a reader that takes a short read for "drained" has to know (see
-// ReadHangup). macOS and OpenBSD tell of urgent data in a filter of its own, EVFILT_EXCEPT, which is registered as the third. The others
-// do not tell: there every READ says that there may be more.
+// A read of a socket stops at an urgent byte even when more bytes follow, and a reader takes a short read for "drained" unless it is told
+// otherwise (see ReadHangup). macOS and OpenBSD report urgent data in a filter of its own, EVFILT_EXCEPT, which Open registers as the
+// third. The other systems do not report it, so there we report ReadHangup with every READ event.
 //
-// What has run where: so far this file has run over the tests' emulator of kqueue, in every layout, and over no real kernel. The macOS job
-// of .github/workflows/ci.yml runs it over one.
+// So far this file has run over the tests' kqueue emulator, in every layout, and over no real kernel. The macOS job of
+// .github/workflows/ci.yml runs it over one.
 
 /// <summary>The macOS and BSD poller: kqueue(2), edge-triggered by EV_CLEAR.</summary>
 /// <remarks>
-/// Time-outs count in nanoseconds. Readiness may be reported in two events of one poll, one a direction. Where the kernel marks the end of
-/// the read side (EV_EOF), the write side is reported too. FreeBSD, NetBSD and libkqueue do not tell of urgent data, so that there
-/// <see cref="PollReadiness.ReadHangup"/> comes with every byte. Threads and ownership are those of <see cref="INetpoll"/>.
+/// The resolution of time-outs is a nanosecond. One poll may report a descriptor's readiness in two events, one for each direction. If the
+/// kernel marks the end of the read side (EV_EOF), the poller reports the write side too. FreeBSD, NetBSD and libkqueue do not report
+/// urgent data, so there <see cref="PollReadiness.ReadHangup"/> comes with every read event. <see cref="INetpoll"/> says what the rules for
+/// threads and ownership are.
 /// </remarks>
 public sealed class KqueueNetpoll : INetpoll
 {
     private const int InitialCapacity = 128;
 
-    // Any number: the filters have idents of their own.
+    // Any number will do, because each filter has its own idents.
     private const nuint WakeupIdent = 0;
 
-    // No descriptor is registered under it.
+    // Marks a number under which no descriptor is registered.
     private static readonly ulong Free = PollToken.Wakeup.Value;
 
     // Constant after Init.
@@ -39,21 +40,22 @@ public sealed class KqueueNetpoll : INetpoll
     // Atomic: set once.
     private bool _disposed;
 
-    // Atomic: 1 from the Break that woke the kqueue until the poll that it ended. Later Breaks find 1 and have nothing to do.
+    // Atomic: 1 from the Break that wakes the kqueue until the poll that it ends. A Break that finds 1 does nothing.
     private int _breakPending;
 
     private readonly Lock _lock = new();
 
-    // Guarded by the lock, which is held over the change that makes it true: what each descriptor was opened under, by its number. A closed
-    // descriptor leaves the kqueue by itself, so an entry may be out of date; no entry means not registered.
+    // Guarded by the lock, which is also held over the kevent call that makes an entry true. The index is a descriptor's number, the value
+    // the token that it was opened under. A closed descriptor leaves the kqueue by itself, so an entry may be stale; Free means not
+    // registered.
     private ulong[] _tokens = [];
 
-    // Touched only by the thread that polls. Owed: a poll that does not block has taken the wake-up out of the kernel; it is for the next
-    // one that would block.
+    // Touched only by the thread that polls. A Break is owed when a poll that does not block has taken the wake-up out of the kernel; the
+    // next poll that would block takes it.
     private byte[] _buffer;
     private bool _breakOwed;
 
-    /// <summary>A poller that has yet to be initialised.</summary>
+    /// <summary>Creates a poller. Call <see cref="Init"/> next.</summary>
     /// <exception cref="PlatformNotSupportedException">There is no kqueue on this machine; the message says why.</exception>
     public KqueueNetpoll() : this(KqueueNetpollFactory.Load()) { }
 
@@ -73,14 +75,14 @@ public sealed class KqueueNetpoll : INetpoll
     /// <summary>For the tests: how many events one wait has room for.</summary>
     internal int Capacity => _buffer.Length / _platform.EventSize;
 
-    /// <summary>For the tests: whether a pipe wakes it.</summary>
+    /// <summary>For the tests: whether a pipe wakes the poller.</summary>
     internal bool HasPipe => _kqueue is { PipeRead: >= 0 };
 
     /// <inheritdoc/>
     public void Init()
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
-        if (_kqueue is not null) throw new InvalidOperationException("kqueue: Init was called before; a poller is initialised once.");
+        if (_kqueue is not null) throw new InvalidOperationException("kqueue: Init was called before; it may be called only once.");
         int kq = _api.Kqueue();
         if (kq < 0) throw new NetpollException("kqueue", new Errno(-kq));
         KqueueHandle kqueue = new(_api, kq);
@@ -108,7 +110,7 @@ public sealed class KqueueNetpoll : INetpoll
         if (fd < 0 || fd > int.MaxValue) return Errno.EBADF;
         int number = (int)fd;
 
-        // A kqueue takes files too, and reports them ready for good. Who opens one by mistake is to be told so, as by epoll.
+        // A kqueue takes files too, and reports them as ready for ever. Refuse them as epoll does, so that a caller sees its mistake.
         int result = _api.Mode(number, out uint mode);
         if (result < 0) return new Errno(-result);
         if ((mode & S_IFMT) is S_IFREG or S_IFDIR or S_IFBLK) return Errno.EPERM;
@@ -122,10 +124,10 @@ public sealed class KqueueNetpoll : INetpoll
                 ulong old = number < _tokens.Length ? _tokens[number] : Free;
                 if (old != Free && IsRegistered(kqueue, number, old)) return Errno.EEXIST;
 
-                // WRITE before READ, as mio's selector/kqueue.rs has it.
+                // Change names WRITE before READ, as mio's selector/kqueue.rs does.
                 (Errno write, Errno read) = Change(kqueue, number, EV_ADD | EV_CLEAR, token.Value);
 
-                // macOS answers EPIPE for a pipe whose other end is gone, and reports its end all the same (tokio-rs/mio#582).
+                // macOS returns EPIPE for a pipe whose other end is gone, and still reports the pipe's end (tokio-rs/mio#582).
                 if (write == Errno.EPIPE) write = Errno.None;
                 if (read == Errno.EPIPE) read = Errno.None;
                 Errno errno = write != Errno.None ? write : read;
@@ -151,12 +153,12 @@ public sealed class KqueueNetpoll : INetpoll
             kqueue.DangerousAddRef(ref held);
             lock (_lock)
             {
-                // Deleted here and not left to close(2): an event that is queued goes with its filter at once, and libkqueue does not see
-                // a close.
+                // We do not leave this to close(2), for two reasons: deleting a filter drops its queued event at once, and libkqueue does
+                // not notice a close.
                 (Errno write, Errno read) = Change(kqueue, (int)fd, EV_DELETE, 0);
                 if (fd < _tokens.Length) _tokens[fd] = Free;
 
-                // One filter may be gone without the other: where Open was answered EPIPE.
+                // After an EPIPE in Open, one of the two filters may not exist.
                 bool isGone = write == Errno.None && read == Errno.ENOENT || read == Errno.None && write == Errno.ENOENT;
                 return isGone ? Errno.None : write != Errno.None ? write : read;
             }
@@ -169,7 +171,8 @@ public sealed class KqueueNetpoll : INetpoll
 
     /// <inheritdoc/>
     public Errno Arm(nint fd, PollMode mode) =>
-        throw new NotSupportedException($"arm fd {fd} ({mode}): kqueue is edge-triggered, Open has registered both directions for good.");
+        throw new NotSupportedException(
+            $"arm fd {fd} ({mode}): kqueue is edge-triggered, and Open has registered both directions for good.");
 
     /// <inheritdoc/>
     public int Poll(Span<PollEvent> events, long delay)
@@ -179,11 +182,12 @@ public sealed class KqueueNetpoll : INetpoll
         bool held = false;
         try
         {
-            // Held for the whole call: a Dispose on the heels of a Break would else close the kqueue before this wait has seen the wake-up.
+            // We hold the handle for the whole call. Otherwise a Dispose right after a Break would close the kqueue before this wait has
+            // seen the wake-up.
             kqueue.DangerousAddRef(ref held);
             int written = PollOnce(kqueue, events, delay, out bool crowdedOut);
 
-            // The wake-up took the only room of a poll that does not block. It is out of the kernel now: look again.
+            // The wake-up took the only room of a poll that does not block. The kernel has cleared it, so poll again.
             return crowdedOut ? PollOnce(kqueue, events, delay, out _) : written;
         }
         finally
@@ -211,7 +215,7 @@ public sealed class KqueueNetpoll : INetpoll
     }
 
     /// <summary>
-    /// Frees the kernel objects once no call uses them. A blocked <see cref="Poll"/> is not ended: <see cref="Break"/> it first.
+    /// Frees the kernel objects as soon as no call uses them. It does not end a blocked <see cref="Poll"/>: call <see cref="Break"/> first.
     /// </summary>
     public void Dispose()
     {
@@ -240,22 +244,24 @@ public sealed class KqueueNetpoll : INetpoll
             }
         }
 
-        // The edges that found no room are still in the kernel's list: let the next wait take more of them.
+        // Edges that found no room are still in the kernel's list. A larger buffer lets the next wait take more of them.
         if (ready == Capacity) _buffer = AllocateBuffer(2 * Capacity);
 
         if (!woken) return written;
         if (delay == 0)
         {
-            // Delivery is what clears an EVFILT_USER, so the kernel has forgotten the Break that this poll must leave for another. To
-            // trigger it again, as Go does, would cost each of these polls two system calls until one blocks. The debt is kept here
-            // instead: polls follow one another, so the next one sees it; and no Break comes between, as _breakPending stays 1.
+            // Delivery clears an EVFILT_USER, so the kernel has forgotten the Break, which this poll must leave for one that blocks. Go
+            // triggers it again, which would cost each of these polls a second system call until one blocks. We note the debt here instead.
+            // One thread at a time polls, so the next poll sees it; and _breakPending stays 1, so no other Break wakes the kqueue
+            // meanwhile.
             crowdedOut = !_breakOwed && ready == room && written == 0;
             _breakOwed = true;
         }
         else
         {
-            // A Break before the exchange finds 1 and adds nothing, rightly, as this poll is on its way out to its caller. The caller must
-            // then see what was stored before that Break, so nothing it loads may overtake the clearing: a full fence, as in the Break.
+            // A Break before the exchange finds 1 and adds nothing, which is right: this poll is already returning to its caller. The
+            // caller must then see what was stored before that Break, so its loads may not overtake the clearing. Hence a full fence, which
+            // pairs with the one in Break.
             _breakOwed = false;
             Interlocked.Exchange(ref _breakPending, 0);
         }
@@ -272,21 +278,22 @@ public sealed class KqueueNetpoll : INetpoll
             Errno errno = new(-ready);
             if (errno != Errno.EINTR) throw new NetpollException("kevent", errno);
 
-            // With a time-out the caller computes what is left of it.
+            // If there is a time-out, our caller computes how much is left.
             if (delay > 0) return 0;
         }
     }
 
     internal static PollReadiness ToReadiness(KqueuePlatform platform, in KEvent found)
     {
-        // An error in place of an event: the filter is of no more use. Whoever waits is to look.
+        // The kernel returned an error instead of an event, so this filter will report nothing more. Wake both directions to find the
+        // error.
         const PollReadiness Both = PollReadiness.Readable | PollReadiness.Writable | PollReadiness.ReadHangup;
         if ((found.Flags & EV_ERROR) != 0) return Both | PollReadiness.Error;
 
         bool end = (found.Flags & EV_EOF) != 0;
         if (found.Filter == platform.EVFILT_READ)
         {
-            // The end is for writers too: on some systems the write end of a pipe whose reader has gone gets this event and no EVFILT_WRITE
+            // Wake writers too: on some systems, when the reader of a pipe has gone, the write end gets this event and no EVFILT_WRITE
             // (Go's runtime/netpoll_kqueue.go).
             if (end) return Both;
             return platform.EVFILT_EXCEPT is null ? PollReadiness.Readable | PollReadiness.ReadHangup : PollReadiness.Readable;
@@ -294,7 +301,7 @@ public sealed class KqueueNetpoll : INetpoll
         if (found.Filter == platform.EVFILT_EXCEPT) return PollReadiness.Readable | PollReadiness.ReadHangup;
         if (found.Filter == platform.EVFILT_WRITE)
         {
-            // At the end fflags holds the socket's error, which is told once, to whoever asks first, of either side.
+            // With EV_EOF, fflags holds the socket's error. A socket returns its error once, to the first call of either side: wake both.
             return end && found.Fflags != 0 ? Both : PollReadiness.Writable;
         }
         return PollReadiness.None;
@@ -306,7 +313,7 @@ public sealed class KqueueNetpoll : INetpoll
         Errno errno = Change(kqueue, user);
         if (errno != Errno.EINVAL) return errno;
 
-        // A kernel that does not know the filter: OpenBSD had none for long, nor NetBSD before 10.
+        // The kernel does not know the filter: older versions of OpenBSD, and NetBSD before 10, lack it.
         int result = _api.Pipe(out int read, out int write);
         if (result < 0) return new Errno(-result);
         (kqueue.PipeRead, kqueue.PipeWrite) = (read, write);
@@ -315,7 +322,7 @@ public sealed class KqueueNetpoll : INetpoll
 
     private void Wake(KqueueHandle kqueue)
     {
-        // The udata again, as FreeBSD takes that of every change for the filter's.
+        // We pass the udata again, because on FreeBSD every change replaces the filter's udata.
         KEvent trigger = new(WakeupIdent, _platform.EVFILT_USER, EV_ENABLE | EV_RECEIPT, NOTE_TRIGGER, 0, PollToken.Wakeup.Value);
         Errno errno = Change(kqueue, trigger);
         if (errno != Errno.None) throw new NetpollException("kevent trigger the wake-up", errno);
@@ -326,7 +333,7 @@ public sealed class KqueueNetpoll : INetpoll
         while (true)
         {
             int result = _api.Write(kqueue.PipeWrite, [0]);
-            if (result > 0 || result == -Errno.EAGAIN.Number) return; // A full pipe is readable.
+            if (result > 0 || result == -Errno.EAGAIN.Number) return; // A pipe that is full is readable.
             if (result != -Errno.EINTR.Number) throw new NetpollException("write the wake-up pipe", new Errno(-result));
         }
     }
@@ -342,17 +349,17 @@ public sealed class KqueueNetpoll : INetpoll
         }
     }
 
-    // What the kernel has under a number that was opened: nothing, when the descriptor was closed without a Close and the number is
-    // another's. EV_ENABLE changes nothing of a filter that is enabled, and is ENOENT where there is none. It goes with the old udata, as
-    // FreeBSD takes that of every change.
+    // Whether the kernel still has filters under a number that was opened. It has none if the descriptor was closed without Close and the
+    // number now belongs to another. EV_ENABLE does not change a filter that is enabled, and returns ENOENT if there is none. We pass the
+    // old udata, because on FreeBSD every change replaces the filter's udata.
     private bool IsRegistered(KqueueHandle kqueue, int fd, ulong token)
     {
         (Errno write, Errno read) = Change(kqueue, fd, EV_ENABLE, token);
         return write == Errno.None || read == Errno.None;
     }
 
-    // Changes the filters of a descriptor in one call; the errno of each direction. What the third answers is of no interest: it is refused
-    // for all but sockets, which alone have urgent data.
+    // Changes the filters of a descriptor in one call, and returns the errno of each direction. We ignore the third filter's errno: only
+    // sockets have urgent data, and the kernel refuses that filter for everything else.
     private (Errno Write, Errno Read) Change(KqueueHandle kqueue, int fd, uint flags, ulong udata)
     {
         int count = _platform.EVFILT_EXCEPT is null ? 2 : 3;
@@ -375,8 +382,8 @@ public sealed class KqueueNetpoll : INetpoll
         return Receipt(changes, 0);
     }
 
-    // EV_RECEIPT has the kernel answer each change with an EV_ERROR event, in their order, the errno or 0 in its data. With room for
-    // exactly these it returns no other event, which would be lost here; and the time-out of zero keeps it from ever waiting for one.
+    // With EV_RECEIPT the kernel answers each change with an EV_ERROR event, in order; its data holds the errno, or 0. There is room for
+    // exactly these, so the kernel returns no other event, which would be lost here. The time-out of zero keeps the call from waiting.
     private void Apply(KqueueHandle kqueue, Span<byte> changes)
     {
         Span<byte> receipts = stackalloc byte[changes.Length];
@@ -388,8 +395,8 @@ public sealed class KqueueNetpoll : INetpoll
             return;
         }
 
-        // "When kevent() call fails with EINTR error, all changes in the changelist have been applied" (FreeBSD's kqueue(2)). Any other
-        // error is of the call, and so of each change.
+        // "When kevent() call fails with EINTR error, all changes in the changelist have been applied" (FreeBSD's kqueue(2)). After any
+        // other error none was applied, so each change gets that error.
         int errno = result == -Errno.EINTR.Number ? 0 : result < 0 ? -result : throw Unanswered(result, count);
         for (int i = 0; i < count; i++)
         {
@@ -422,6 +429,6 @@ public sealed class KqueueNetpoll : INetpoll
     private KqueueHandle Initialised()
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
-        return _kqueue ?? throw new InvalidOperationException("kqueue: the poller is not initialised; Init was expected first.");
+        return _kqueue ?? throw new InvalidOperationException("kqueue: the poller is not initialised; call Init first.");
     }
 }

@@ -4,10 +4,13 @@ using Poller.Abstractions;
 namespace Poller.Kqueue;
 
 /// <summary>
-/// Makes <see cref="KqueueNetpoll"/>s. Supported on macOS, FreeBSD, OpenBSD and NetBSD, and on Linux where a kqueue library is found: the
-/// one whose path <c>POLLER_KQUEUE_LIBRARY</c> holds, else <c>libkqueue.so.0</c>. Safe from any thread.
+/// Creates <see cref="KqueueNetpoll"/>s. It is supported on macOS, FreeBSD, OpenBSD and NetBSD, and on Linux if there is a kqueue library.
+/// The environment variable <c>POLLER_KQUEUE_LIBRARY</c> may hold that library's path; else it is <c>libkqueue.so.0</c>. Safe from any
+/// thread.
 /// </summary>
-/// <remarks>A kqueue library stands in for a kernel, to try the backend out, and has not been run with. On Linux use epoll.</remarks>
+/// <remarks>
+/// On Linux use epoll. A kqueue library is only for trying this backend out, and the backend has not been run with one yet.
+/// </remarks>
 public sealed class KqueueNetpollFactory : INetpollFactory
 {
     internal const string BackendName = "kqueue";

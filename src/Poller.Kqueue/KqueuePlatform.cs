@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Kqueue;
 
-/// <summary>What kqueue(2) looks like on one system: its numbers, its layouts and the names of its functions.</summary>
+/// <summary>kqueue(2) on one system: its numbers, its layouts and the names of its functions.</summary>
 internal sealed record KqueuePlatform
 {
     // The same everywhere: <sys/event.h> of all five.
@@ -50,7 +50,7 @@ internal sealed record KqueuePlatform
         ModeSize = 2,
     };
 
-    /// <summary>OpenBSD: sys/sys/event.h, sys/sys/stat.h. EVFILT_USER is younger than the rest.</summary>
+    /// <summary>OpenBSD: sys/sys/event.h, sys/sys/stat.h. EVFILT_USER was added later than the rest.</summary>
     public static readonly KqueuePlatform OpenBSD = new()
     {
         Name = "OpenBSD",
@@ -66,7 +66,7 @@ internal sealed record KqueuePlatform
     };
 
     /// <summary>
-    /// NetBSD: sys/sys/event.h, sys/sys/stat.h. EVFILT_USER came with 10. Functions are renamed when their structs change.
+    /// NetBSD: sys/sys/event.h, sys/sys/stat.h. EVFILT_USER came with NetBSD 10. NetBSD renames a function when its struct changes.
     /// </summary>
     public static readonly KqueuePlatform NetBSD = new()
     {
@@ -82,8 +82,8 @@ internal sealed record KqueuePlatform
     };
 
     /// <summary>
-    /// libkqueue on Linux: its include/sys/event.h. In the place of fstat stands statx(2), which has one layout on every architecture. It is
-    /// called by its number: not every C library has a symbol for it (musl 1.2.3 has none).
+    /// libkqueue on Linux: its include/sys/event.h. Instead of fstat we call statx(2), which has one layout on every architecture. We call
+    /// it by number, because not every C library has a symbol for it (musl 1.2.3 has none).
     /// </summary>
     public static readonly KqueuePlatform Linux = new()
     {
@@ -108,10 +108,10 @@ internal sealed record KqueuePlatform
 
     public required int EVFILT_USER { get; init; }
 
-    /// <summary>The filter that tells of urgent data, or null where there is none.</summary>
+    /// <summary>The filter that reports urgent data; null if the system has none.</summary>
     public int? EVFILT_EXCEPT { get; init; }
 
-    /// <summary>Asks it for urgent data.</summary>
+    /// <summary>The flag that asks EVFILT_EXCEPT for urgent data.</summary>
     public uint NOTE_OOB { get; init; }
 
     public string Kevent { get; init; } = "kevent";
@@ -119,13 +119,13 @@ internal sealed record KqueuePlatform
     /// <summary>The symbol of fstat; null on Linux.</summary>
     public string? Fstat { get; init; }
 
-    /// <summary>The symbol on x64, where that is another.</summary>
+    /// <summary>The symbol of fstat on x64, if it differs there.</summary>
     public string? FstatX64 { get; init; }
 
-    /// <summary>Where st_mode stands in struct stat, and how many bytes it has.</summary>
+    /// <summary>The offset of st_mode in struct stat, in bytes.</summary>
     public required int ModeOffset { get; init; }
 
-    /// <inheritdoc cref="ModeOffset"/>
+    /// <summary>The size of st_mode, in bytes.</summary>
     public required int ModeSize { get; init; }
 
     // <sys/filio.h>: _IO('f', 1) and _IOW('f', 126, int).
@@ -136,7 +136,7 @@ internal sealed record KqueuePlatform
 
     public int EventSize => KEvents.SizeOf(Layout);
 
-    /// <summary>The system this process runs on, or null where there is no kqueue.</summary>
+    /// <summary>The system that this process runs on; null if kqueue does not exist for it.</summary>
     public static KqueuePlatform? Current =>
         OperatingSystem.IsMacOS() ? MacOS
         : OperatingSystem.IsFreeBSD() ? FreeBSD

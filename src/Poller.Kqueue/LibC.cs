@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Kqueue;
 
-/// <summary>The calls that are alike on every Unix.</summary>
+/// <summary>The system calls that are alike on every Unix; and statx, which is Linux's.</summary>
 internal static unsafe partial class LibC
 {
     private const string Library = "libc";
@@ -20,8 +20,8 @@ internal static unsafe partial class LibC
     public static partial int pipe(int* ends);
 
     /// <summary>
-    /// Variadic in C, and on Apple's arm64 such arguments go by the stack: there the pointer would not arrive. Only FIOCLEX, which has
-    /// none, is called there (the pipe that needs FIONBIO is for systems without EVFILT_USER).
+    /// It is variadic in C. Apple's arm64 passes variadic arguments on the stack, so the pointer would not arrive there. We call only
+    /// FIOCLEX there, which has no argument: FIONBIO is for the pipe, and only systems without EVFILT_USER need the pipe.
     /// </summary>
     [LibraryImport(Library, SetLastError = true)]
     public static partial int ioctl(int fd, nuint request, void* argument);
@@ -34,7 +34,7 @@ internal static unsafe partial class LibC
         return (int)syscall(NumberOfStatx(RuntimeInformation.ProcessArchitecture), fd, &nothing, AT_EMPTY_PATH, STATX_TYPE, stat);
     }
 
-    // arch/*/…/syscall*.tbl of Linux; include/uapi/asm-generic/unistd.h for those that have no table of their own.
+    // From Linux's arch/*/…/syscall*.tbl, or include/uapi/asm-generic/unistd.h for an architecture without its own table.
     internal static nint NumberOfStatx(Architecture architecture) => architecture switch
     {
         Architecture.X64 => 332,
@@ -43,7 +43,7 @@ internal static unsafe partial class LibC
         _ => 291,
     };
 
-    // A register holds each argument, as no 32-bit process gets here.
+    // Each argument fits a register, because only a 64-bit process gets here.
     [LibraryImport(Library, SetLastError = true)]
     private static partial nint syscall(nint number, nint fd, void* path, nint flags, nint mask, void* stat);
 }

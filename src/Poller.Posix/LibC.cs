@@ -4,15 +4,16 @@ using Poller.Abstractions;
 
 namespace Poller.Posix;
 
-/// <summary>A descriptor of the poller's own, closed once, when no call is inside it any more.</summary>
+/// <summary>A descriptor that the poller owns. It is closed once, when no call uses it any more.</summary>
 internal sealed partial class SafeFd : SafeHandleMinusOneIsInvalid
 {
     public SafeFd(int fd) : base(ownsHandle: true) => SetHandle(fd);
 
-    /// <summary>Closed right after this one: what a call that holds this one may still need.</summary>
+    /// <summary>A second descriptor, which is closed right after this one: a call that holds this one may still need it.</summary>
     public SafeFd? Companion { get; set; }
 
-    // close(2) is not repeated after EINTR: the descriptor is gone by then on nearly every system, and its number may be someone else's.
+    // We do not repeat close(2) after EINTR: on nearly every system the descriptor is gone by then, and its number may already belong to
+    // another.
     protected override bool ReleaseHandle()
     {
         bool closed = close((int)handle) == 0;
@@ -33,8 +34,8 @@ internal struct PollFd
     public short Revents;
 }
 
-/// <summary>The numbers that Unixes do not agree on. All else in this file is the same on every one that .NET runs on.</summary>
-/// <param name="ReadHangup">POLLRDHUP; 0 where there is none.</param>
+/// <summary>The numbers that differ between Unixes. Everything else in this file is the same on every Unix that .NET runs on.</summary>
+/// <param name="ReadHangup">POLLRDHUP; 0 on a system that has none.</param>
 /// <param name="NonBlocking">O_NONBLOCK.</param>
 internal readonly record struct UnixConstants(short ReadHangup, int NonBlocking)
 {
@@ -50,7 +51,7 @@ internal readonly record struct UnixConstants(short ReadHangup, int NonBlocking)
         : Bsd;
 }
 
-/// <summary>poll(2), pipe(2) and lseek(2) as the C library has them. What can fail returns the errno's number below zero.</summary>
+/// <summary>poll(2), pipe(2) and lseek(2) of the C library. A call that fails returns the negated errno.</summary>
 internal static unsafe partial class LibC
 {
     public const short POLLIN = 0x01;
@@ -72,10 +73,10 @@ internal static unsafe partial class LibC
 
     public static short POLLRDHUP => UnixConstants.Current.ReadHangup;
 
-    // macOS has no ppoll. A 32-bit Linux has it twice, with a time of 32 bits and of 64.
+    // macOS has no ppoll. A 32-bit Linux has two of them, one with a 32-bit time and one with a 64-bit time.
     public static bool HasPpoll { get; } = UnixConstants.IsLinux && sizeof(nint) == sizeof(long);
 
-    /// <summary>ppoll(2) or poll(2), the time-out in ns: below 0 it blocks. Returns how many have something to tell.</summary>
+    /// <summary>ppoll(2) or poll(2), the time-out in ns; below 0 it blocks. Returns how many descriptors have events.</summary>
     public static int Poll(ref PollFd set, int count, long timeout, bool nanoseconds)
     {
         fixed (PollFd* fds = &set)
@@ -86,11 +87,11 @@ internal static unsafe partial class LibC
         }
     }
 
-    /// <summary>Rounded up: a poll that returned early would find its timer not yet due and spin.</summary>
+    /// <summary>Rounds up: after a poll that returned early, the caller's timer would not be due yet, and it would spin.</summary>
     public static int ToMilliseconds(long timeout) =>
         (int)Math.Min(timeout / NanosecondsPerMillisecond + (timeout % NanosecondsPerMillisecond == 0 ? 0 : 1), int.MaxValue);
 
-    /// <summary>What there is to tell of one descriptor right now, its errors included.</summary>
+    /// <summary>The state of one descriptor right now, including errors.</summary>
     public static short Look(int fd, short events)
     {
         PollFd one = new() { Fd = fd, Events = events };
@@ -101,13 +102,15 @@ internal static unsafe partial class LibC
     }
 
     /// <summary>
-    /// Whether a descriptor can be waited for, or EBADF where there is none, or EPERM for a regular file, a directory and a block device.
+    /// <see cref="Errno.None"/> for a descriptor that can be polled. EPERM for a regular file, a directory or a block device; EBADF for a
+    /// number that is not an open descriptor.
     /// </summary>
     public static Errno CheckPollable(nint fd)
     {
-        // poll(2) calls these three always ready. What tells them apart without struct stat, whose layout is another on each system and
-        // processor: they alone refuse a negative offset with EINVAL (lseek in POSIX). A socket, a pipe or a terminal cannot be sought in
-        // at all. Some devices can, and may even take the negative offset; they get the one back that they had.
+        // poll(2) reports a file, a directory and a block device as always ready. fstat(2) would tell what they are, but the layout of
+        // struct stat differs by system and processor. So we use lseek: of all kinds only these three refuse a negative offset with EINVAL
+        // (POSIX). A socket, a pipe or a terminal refuses any seek. Some devices can seek, and may even take the negative offset; we set
+        // their old offset again.
         if (fd != (int)fd) return Errno.EBADF;
         long offset = Seek((int)fd, 0, SEEK_CUR);
         if (offset < 0) return offset == -Errno.EBADF.Number ? Errno.EBADF : Errno.None;
@@ -116,7 +119,7 @@ internal static unsafe partial class LibC
         return Errno.None;
     }
 
-    /// <summary>A pipe of which neither end blocks nor is inherited by a child.</summary>
+    /// <summary>A pipe. Both its ends are non-blocking and close-on-exec.</summary>
     public static int Pipe(out int read, out int write)
     {
         int* ends = stackalloc int[2];
@@ -124,7 +127,7 @@ internal static unsafe partial class LibC
         (read, write) = result < 0 ? (-1, -1) : (ends[0], ends[1]);
         if (result < 0 || UnixConstants.IsLinux) return result;
 
-        // macOS has no pipe2. A child that another thread starts in between has the pipe too, and nothing to do with it.
+        // macOS has no pipe2. A child that another thread starts between these calls inherits the pipe, and does not use it.
         foreach (int end in (ReadOnlySpan<int>)[read, write])
         {
             result = Result(Fcntl(end, F_SETFD, FD_CLOEXEC));
@@ -141,7 +144,7 @@ internal static unsafe partial class LibC
         nint result;
         do result = Result(write(pipe, &any, 1));
         while (result == -Errno.EINTR.Number);
-        return result == -Errno.EAGAIN.Number ? 0 : (int)result; // A full pipe is readable.
+        return result == -Errno.EAGAIN.Number ? 0 : (int)result; // The pipe is full, so it is readable.
     }
 
     /// <summary>Makes a pipe unreadable.</summary>
@@ -160,7 +163,8 @@ internal static unsafe partial class LibC
             ? fcntlArm64Apple(fd, command, 0, 0, 0, 0, 0, 0, argument)
             : fcntl(fd, command, argument);
 
-    // Every 64-bit Unix has an off_t of 64 bits. On a 32-bit Linux its width is the C library's choice, and the system call's is not.
+    // Every 64-bit Unix has an off_t of 64 bits. On a 32-bit Linux its width depends on the C library, so there we make the system call,
+    // whose offset has 32 bits.
     private static long Seek(int fd, long offset, int whence)
     {
         const nint SYS_lseek = 19; // arm and x86.
@@ -192,7 +196,7 @@ internal static unsafe partial class LibC
     [LibraryImport(Library, SetLastError = true)]
     private static partial int pipe2(int* ends, int flags);
 
-    // Apple's arm64 passes variadic arguments on the stack: six that nobody reads fill the registers.
+    // Apple's arm64 passes variadic arguments on the stack. Six dummy arguments fill the registers.
     [LibraryImport(Library, EntryPoint = "fcntl", SetLastError = true)]
     private static partial int fcntlArm64Apple(int fd, int command, nint r2, nint r3, nint r4, nint r5, nint r6, nint r7, nint argument);
 

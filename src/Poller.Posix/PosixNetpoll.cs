@@ -5,44 +5,48 @@ namespace Poller.Posix;
 
 // The twin of Go's runtime/netpoll_aix.go.
 //
-// A descriptor is in the set that poll(2) is given only while a direction of it is armed. Not only because there is nothing to wait for
-// else: poll reports an error, a hang-up and a closed number whatever it was asked for, and would come back at once, again and again.
+// A descriptor is in the set that we pass to poll(2) only while one of its directions is armed. poll reports errors, hang-ups and closed
+// numbers even for descriptors that it was asked nothing about, so an unarmed descriptor in the set could end each wait at once.
 //
-// The set is the polling thread's. Who opens, closes or arms changes the registration, under the lock, and puts it on the list of the
-// changed; the next wait brings the set up to date, each change in constant time. A wait that blocks meanwhile is woken, through a pipe in
-// the first place of the set, to begin anew with the new set; its caller sees nothing of that. A Break wakes it by the same byte: what
-// tells the two apart is a flag of the Break's own. A poll that does not block leaves the pipe out, and so leaves a Break where it is.
+// Only the polling thread touches the set. Open, Close and Arm change the registration under the lock, and Close and Arm put it on the list
+// of the changed ones. The next wait applies that list to the set, each change in constant time. If a wait blocks meanwhile, a byte in a
+// pipe ends it, and it starts again with the new set; its caller does not notice. The pipe has the first place of the set. A Break wakes
+// the wait by the same byte, and sets a flag that tells the two apart. A poll that does not block leaves the pipe out of the set, so it
+// leaves a Break pending.
 //
-// Close has one more thing to see to. While the kernel waits for a descriptor it holds the file: a close(2) right after Close would send
-// no FIN and free no port before the wait was over, and would run on the polling thread then, linger and all. So Close waits until the
-// kernel has let go, as Go's does: the second lock is held by the poll that has handed over the set, and is taken with the first one held.
+// Close must also wait. While the kernel polls a descriptor, it holds the open file. A close(2) right after Close would then send no FIN
+// and free no port until that poll ended, and the polling thread would run the real close, including the linger time. So Close waits until
+// the kernel has let go of the set, as Go's does. A poll holds the second lock while the kernel has the set; Close takes it while it holds
+// the first.
 
-/// <summary>The poller of every Unix: level-triggered poll(2), woken by a pipe(2).</summary>
+/// <summary>A poller for every Unix: level-triggered poll(2). A pipe(2) wakes it.</summary>
 /// <remarks>
 /// <para>
-/// A poll with n armed descriptors costs the kernel, and the search for those that are ready, O(n); all else is O(1) a change. Nothing is
-/// allocated after <see cref="Open"/>, but for a set that grows.
+/// A poll with n armed descriptors costs O(n), in the kernel and in the search for the ready ones. Open, Close and Arm cost O(1). After
+/// <see cref="Open"/> the poller allocates only when its set grows.
 /// </para>
 /// <para>
-/// Time-outs count in nanoseconds on a 64-bit Linux, in milliseconds, rounded up, elsewhere. Threads and ownership are those of
-/// <see cref="INetpoll"/>. A descriptor is known by its number until <see cref="Close"/>, also when it was closed without.
+/// The resolution of time-outs is a nanosecond on a 64-bit Linux; elsewhere it is a millisecond, rounded up. <see cref="INetpoll"/> says
+/// what the rules for threads and ownership are. A descriptor stays registered under its number until <see cref="Close"/>, even if it was
+/// closed without it.
 /// </para>
 /// </remarks>
 public sealed class PosixNetpoll : INetpoll
 {
     private const int InitialCapacity = 128;
     private const int WakeupSlot = 0;
-    private const int NoSlot = 0; // It is the wake-up's.
+    private const int NoSlot = 0; // The wake-up has this slot, so no descriptor does.
 
-    // Constant after Init. The end that Break writes to is the companion of the one that polls read: closed with it and not before.
+    // Constant after Init. Polls read the first end, Break writes to the second. The second is the first one's companion: it is closed
+    // right after it.
     private SafeFd? _wakeup;
     private SafeFd? _signal;
 
     // Atomic: set once.
     private bool _disposed;
 
-    // Atomic. The first is 1 from the byte's writer until the poll that read the byte: later ones find 1 and have nothing to do. The second
-    // is 1 from a Break until the poll that it ended.
+    // Atomic. The first is 1 from the write of the byte until the poll that read it has cleared the flag; whoever finds 1 need not write.
+    // The second is 1 from a Break until the poll that it ends.
     private int _signalled;
     private int _breakPending;
 
@@ -53,7 +57,7 @@ public sealed class PosixNetpoll : INetpoll
     private Registration? _changed;
     private bool _isBlocked;
 
-    // Held by a poll while the kernel has the set; the lock is held to take it.
+    // A poll holds it while the kernel has the set. Whoever takes it holds the lock above.
     private readonly Lock _kernel = new();
 
     // Touched only by the thread that polls.
@@ -68,10 +72,10 @@ public sealed class PosixNetpoll : INetpoll
         public readonly int Fd = fd;
         public readonly PollToken Token = token;
 
-        /// <summary>What is to be reported. None for good once it is closed.</summary>
+        /// <summary>The directions to report. After Close it stays None.</summary>
         public PollMode Armed;
 
-        /// <summary>Where in the set it stands; that is up to date when it is not on the list of the changed.</summary>
+        /// <summary>Its index in the set. Armed and the set agree unless the registration is on the list of the changed ones.</summary>
         public int Slot = NoSlot;
 
         public bool IsChanged;
@@ -87,14 +91,14 @@ public sealed class PosixNetpoll : INetpoll
     /// <summary>For the tests: whether time-outs go through ppoll.</summary>
     internal bool UsesPpoll { get; set; } = LibC.HasPpoll;
 
-    /// <summary>For the tests: how many descriptors the last poll has waited for.</summary>
+    /// <summary>For the tests: how many descriptors the last poll waited for.</summary>
     internal int SetSize => _count - 1;
 
     /// <inheritdoc/>
     public void Init()
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
-        if (_wakeup is not null) throw new InvalidOperationException("posix: Init was called before; a poller is initialised once.");
+        if (_wakeup is not null) throw new InvalidOperationException("posix: Init was called before; it may be called only once.");
         int result = LibC.Pipe(out int read, out int write);
         SafeFd wakeup = new(read) { Companion = new SafeFd(write) };
         if (result < 0)
@@ -162,7 +166,7 @@ public sealed class PosixNetpoll : INetpoll
         bool held = false;
         try
         {
-            // Held for the whole call: the kernel has the number.
+            // We hold the pipe for the whole call, because the kernel polls its number.
             wakeup.DangerousAddRef(ref held);
             long start = delay > 0 ? Stopwatch.GetTimestamp() : 0;
             long left = delay;
@@ -176,10 +180,10 @@ public sealed class PosixNetpoll : INetpoll
                 int written = Deliver(events, interrupted ? 0 : woken ? ready - 1 : ready);
                 if (woken && TakeBreak(wakeup) || written > 0) return written;
 
-                // poll is never restarted after a signal handler (signal(7)). With a time-out the caller computes what is left of it.
+                // A signal ends poll even under SA_RESTART (signal(7)). If there is a time-out, our caller computes how much is left.
                 if (delay == 0 ? !interrupted : delay > 0 && (interrupted || ready == 0)) return 0;
 
-                // The set has changed, or what is ready was disarmed meanwhile.
+                // The set has changed, or the ready directions were disarmed meanwhile. Wait again.
                 if (delay > 0)
                 {
                     left = delay - (long)Stopwatch.GetElapsedTime(start).TotalNanoseconds;
@@ -200,7 +204,9 @@ public sealed class PosixNetpoll : INetpoll
         if (Interlocked.Exchange(ref _breakPending, 1) == 0) Signal();
     }
 
-    /// <summary>Frees the pipe once no call uses it. A blocked <see cref="Poll"/> is not ended: <see cref="Break"/> it first.</summary>
+    /// <summary>
+    /// Frees the pipe as soon as no call uses it. It does not end a blocked <see cref="Poll"/>: call <see cref="Break"/> first.
+    /// </summary>
     public void Dispose()
     {
         Volatile.Write(ref _disposed, true);
@@ -226,8 +232,8 @@ public sealed class PosixNetpoll : INetpoll
         }
     }
 
-    // Reports what is ready and armed, and disarms it. The search begins where the last one ended, or those at the end of the set would
-    // never have their turn where those before them are always ready and the room is small.
+    // Reports the directions that are ready and armed, and disarms them. The search starts where the last one ended. Otherwise, when the
+    // room is small, descriptors at the front of the set that are always ready would starve those at its end.
     private int Deliver(Span<PollEvent> events, int ready)
     {
         lock (_lock)
@@ -241,7 +247,7 @@ public sealed class PosixNetpoll : INetpoll
                 if (_set[slot].Revents == 0) continue;
                 ready--;
 
-                // The registration may have changed since the kernel was given the set.
+                // The registration may have changed since the kernel got the set.
                 Registration found = _owners[slot]!;
                 PollReadiness readiness = ToReadiness(_set[slot].Revents) & Deliverable(found.Armed);
                 PollMode delivered = ToMode(readiness);
@@ -255,9 +261,9 @@ public sealed class PosixNetpoll : INetpoll
         }
     }
 
-    // A Break between the reading and the exchanges finds 1 and adds nothing, rightly, as this poll is on its way out to its caller. The
-    // caller must then see what was stored before that Break, so nothing it loads may overtake the clearing: a full fence, as in the Break.
-    // And whoever finds the first flag set has set the second one before, so that it is seen here.
+    // A Break between the read and the exchanges finds 1 and adds nothing, which is right: this poll is already returning to its caller.
+    // The caller must then see what was stored before that Break, so its loads may not overtake the clearing. Hence full fences, which pair
+    // with those in Break. A Break sets the second flag before it looks at the first, so if it finds the first set, we see the second here.
     private bool TakeBreak(SafeFd wakeup)
     {
         int result = LibC.Drain(wakeup);
@@ -331,11 +337,12 @@ public sealed class PosixNetpoll : INetpoll
         removed.Slot = NoSlot;
     }
 
-    // poll tells of an error whatever it was asked for. Asked for both directions, it tells whether there is anything beside the error.
+    // poll reports an error even for directions that it was not asked for. So ask it for both: only then does POLLERR alone mean that there
+    // is nothing beside the error.
     private static bool HasNothingButAnError(int fd) => LibC.Look(fd, ToEvents(PollMode.ReadWrite)) == LibC.POLLERR;
 
-    // Not POLLPRI, which would go on for as long as an urgent byte stands at the head of a stream that is only looked at. It is not needed
-    // either: what stands behind that byte is reported by itself.
+    // Without POLLPRI: an urgent byte at the head of a stream would raise it again and again until someone reads the byte. We do not need
+    // it either, because the bytes behind the urgent one raise POLLIN by themselves.
     internal static short ToEvents(PollMode mode) =>
         (short)(((mode & PollMode.Read) != 0 ? LibC.POLLIN | LibC.POLLRDHUP : 0) | ((mode & PollMode.Write) != 0 ? LibC.POLLOUT : 0));
 
@@ -350,7 +357,7 @@ public sealed class PosixNetpoll : INetpoll
         return readiness;
     }
 
-    // What tells of a direction only where it is armed, and what tells of the descriptor always.
+    // A direction's readiness is delivered only if it is armed. A hang-up or an error concerns the whole descriptor.
     private static PollReadiness Deliverable(PollMode armed) =>
         PollReadiness.ReadHangup | PollReadiness.Error
         | ((armed & PollMode.Read) != 0 ? PollReadiness.Readable : 0)
@@ -362,7 +369,7 @@ public sealed class PosixNetpoll : INetpoll
     private NetpollException Refused(Errno errno)
     {
         string? hint = errno == Errno.EINVAL
-            ? $"at most as many descriptors as the process may open (RLIMIT_NOFILE) were expected in the set; it has {_count}"
+            ? $"the set has {_count} descriptors; at most as many as the process may open (RLIMIT_NOFILE) were expected"
             : null;
         return new NetpollException(UsesPpoll ? "ppoll" : "poll", errno, hint);
     }
@@ -370,6 +377,6 @@ public sealed class PosixNetpoll : INetpoll
     private SafeFd Initialised(SafeFd? handle)
     {
         ObjectDisposedException.ThrowIf(Volatile.Read(ref _disposed), this);
-        return handle ?? throw new InvalidOperationException("posix: the poller is not initialised; Init was expected to be called first.");
+        return handle ?? throw new InvalidOperationException("posix: the poller is not initialised; call Init first.");
     }
 }

@@ -4,7 +4,7 @@ using Poller.Abstractions;
 
 namespace Poller.Posix;
 
-/// <summary>Makes <see cref="PosixNetpoll"/>s. Supported on every Unix. Safe from any thread.</summary>
+/// <summary>Creates <see cref="PosixNetpoll"/>s. It is supported on every Unix. Safe from any thread.</summary>
 public sealed class PosixNetpollFactory : INetpollFactory
 {
     internal const string BackendName = "posix";

@@ -32,7 +32,7 @@ public class FactoryTests
         string reason = WhyNot(null, null);
 
         Assert.StartsWith(
-            "it needs macOS, FreeBSD, OpenBSD or NetBSD, or a kqueue library on Linux, and this process runs on ",
+            "it needs macOS, FreeBSD, OpenBSD or NetBSD, or Linux with a kqueue library, and this process runs on ",
             reason,
             StringComparison.Ordinal);
     }
@@ -44,7 +44,7 @@ public class FactoryTests
         if (KqueueApi.TryLoad(KqueuePlatform.Linux, null, out _, out string? reason)) return; // One is installed.
 
         Assert.Equal(
-            "on Linux it needs a kqueue library: libkqueue.so.0 was looked for where the dynamic loader looks, and POLLER_KQUEUE_LIBRARY, "
+            "on Linux it needs a kqueue library: the dynamic loader finds no libkqueue.so.0, and POLLER_KQUEUE_LIBRARY, "
             + "which may name another, is not set",
             reason);
         Assert.Equal(reason, WhyNot(KqueuePlatform.Linux, ""));
