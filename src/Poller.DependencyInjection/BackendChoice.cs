@@ -6,21 +6,21 @@ using Poller.Posix;
 namespace Poller.DependencyInjection;
 
 /// <summary>
-/// Which factory a backend's name stands for. The one place that knows all of PollerKit's backends: <see cref="NetpollFactory"/>, the
-/// validation of the options and the services choose by it.
+/// Finds the factory for a backend's name. Only this type knows all of PollerKit's backends. <see cref="NetpollFactory"/>, the validation
+/// of the options and the services choose through it.
 /// </summary>
 internal sealed class BackendChoice
 {
-    // For those who name it. Where it works, epoll works with fewer system calls, so auto never takes it.
+    // Only for users who name it. Wherever it works, epoll works too and takes fewer system calls, so auto never chooses it.
     private static readonly INetpollFactory EpollLevel = new EpollNetpollFactory(new EpollNetpollOptions { Trigger = PollTrigger.Level });
 
-    // The best stands first.
+    // The best one is first.
     private static readonly INetpollFactory[] Ours =
         [new EpollNetpollFactory(), EpollLevel, new KqueueNetpollFactory(), new PosixNetpollFactory()];
 
     private readonly List<(string Name, string Reason)> _passedOver = [];
 
-    /// <summary>Chooses among <paramref name="added"/> factories, and then PollerKit's own.</summary>
+    /// <summary>Chooses among the <paramref name="added"/> factories first, and then among PollerKit's own.</summary>
     public BackendChoice(string? backend, IEnumerable<INetpollFactory> added)
     {
         List<INetpollFactory> known = [.. added, .. Ours];
@@ -43,7 +43,7 @@ internal sealed class BackendChoice
         bool HasName(string name) => name.Equals(backend, StringComparison.OrdinalIgnoreCase);
     }
 
-    /// <summary>What the name stands for; null when <see cref="WhyNot"/> says why there is none.</summary>
+    /// <summary>The factory; null if there is none, and then <see cref="WhyNot"/> says why.</summary>
     public INetpollFactory? Factory { get; }
 
     public bool IsAuto { get; }
@@ -51,16 +51,16 @@ internal sealed class BackendChoice
     /// <summary>Whether any backend has the name.</summary>
     public bool IsKnown => Candidates.Length > 0;
 
-    /// <summary>Every name that there is.</summary>
+    /// <summary>Every name that a user may give.</summary>
     public string[] Known { get; }
 
-    /// <summary>The names that were in question, the best first.</summary>
+    /// <summary>The names of the backends that it tried, or would have tried next; the best first.</summary>
     public string[] Candidates { get; }
 
-    /// <summary>Candidates that do not work on this machine, and why.</summary>
+    /// <summary>The candidates that do not work on this machine, and why.</summary>
     public IReadOnlyList<(string Name, string Reason)> PassedOver => _passedOver;
 
-    /// <summary>Why there is no factory, as a phrase that can follow the name and a colon; or null.</summary>
+    /// <summary>Why there is no factory; null if there is one. The phrase can follow the name and a colon.</summary>
     public string? WhyNot => Factory is not null ? null
         : !IsKnown ? $"{Messages.OneOf(Known)} was expected"
         : !IsAuto ? _passedOver[0].Reason

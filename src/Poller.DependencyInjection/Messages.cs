@@ -2,10 +2,10 @@ using Poller.Net;
 
 namespace Poller.DependencyInjection;
 
-/// <summary>What is said of an invalid setting: the setting, its value, and what was expected.</summary>
+/// <summary>The messages about invalid settings. Each names the setting, its value and what was expected.</summary>
 internal static class Messages
 {
-    /// <summary>The most that <see cref="NetpollerOptions.Loops"/> and <see cref="NetpollerOptions.MaxBlockedHandlers"/> may be.</summary>
+    /// <summary>The upper limits of <see cref="NetpollerOptions.Loops"/> and <see cref="NetpollerOptions.MaxBlockedHandlers"/>.</summary>
     public const int MaxLoops = 1024, MaxMaxBlockedHandlers = 32_767;
 
     public static string Backend(string setting, object? value, string whyNot) => $"{setting} \"{value}\": {whyNot}.";

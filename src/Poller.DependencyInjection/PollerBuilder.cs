@@ -9,7 +9,9 @@ using Poller.Posix;
 
 namespace Poller.DependencyInjection;
 
-/// <summary>Chooses the backend of a poller that was added to an app's services. For the thread that builds them.</summary>
+/// <summary>
+/// Chooses the backend of a poller that was added to an app's services. Not thread-safe: use it while you build the services.
+/// </summary>
 public sealed class PollerBuilder
 {
     private readonly OptionsBuilder<PollerOptions> _options;
@@ -24,25 +26,25 @@ public sealed class PollerBuilder
     /// <summary>The app's services.</summary>
     public IServiceCollection Services => _options.Services;
 
-    /// <summary>Takes epoll, which Linux has.</summary>
-    /// <param name="options">How it works; null is edge-triggered.</param>
+    /// <summary>Chooses epoll, which Linux has.</summary>
+    /// <param name="options">How it works; null means edge-triggered.</param>
     /// <exception cref="ArgumentOutOfRangeException">An option has an undefined value.</exception>
     public PollerBuilder UseEpoll(EpollNetpollOptions? options = null) =>
         Use(new EpollNetpollFactory(options ?? new EpollNetpollOptions()));
 
-    /// <summary>Takes kqueue, which macOS and the BSDs have.</summary>
+    /// <summary>Chooses kqueue, which macOS and the BSDs have.</summary>
     public PollerBuilder UseKqueue() => Use(new KqueueNetpollFactory());
 
-    /// <summary>Takes poll(2), which every Unix has.</summary>
+    /// <summary>Chooses poll(2), which every Unix has.</summary>
     public PollerBuilder UsePosix() => Use(new PosixNetpollFactory());
 
     /// <summary>
-    /// Adds a factory that the services make, as a singleton, and own: its backend is known to this poller by its name, and
+    /// Adds a backend's factory. The services create it as a singleton, and own it. This poller's options may name its backend, and
     /// <see cref="PollerOptions.Auto"/> tries it before PollerKit's own.
     /// </summary>
     /// <typeparam name="TFactory">
-    /// The factory. Its constructor may ask for services, but neither for this poller nor for its options, which wait for it: the poller is
-    /// then not made, and <see cref="InvalidOperationException"/> says so.
+    /// The factory. Its constructor may ask for services, but not for this poller or its options, because both wait for the factory.
+    /// If it does, asking for the poller throws an <see cref="InvalidOperationException"/> that says so.
     /// </typeparam>
     public PollerBuilder AddFactory<[DynamicallyAccessedMembers(DynamicallyAccessedMemberTypes.PublicConstructors)] TFactory>()
         where TFactory : class, INetpollFactory
@@ -50,12 +52,12 @@ public sealed class PollerBuilder
         Services.TryAddSingleton<TFactory>();
         PollerRegistration registration = _registration;
 
-        // By way of the services, as a dependency on the factory itself would be made for the options of every poller.
+        // We ask the services for the factory here. If the options depended on TFactory itself, every poller's options would create it.
         _options.Configure<IServiceProvider>((options, services) => options.Factories.Add(registration.GetFactory<TFactory>(services)));
         return this;
     }
 
-    // By its name, which says all that there is to say of a backend of ours.
+    // Stores the name alone: it identifies each of PollerKit's own backends completely.
     private PollerBuilder Use(INetpollFactory factory)
     {
         _options.Configure(options => options.UsedBackend = factory.Name);

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Options;
 namespace Poller.DependencyInjection;
 
 /// <summary>
-/// Finds invalid options before anything is made: a value out of its range, a backend that is unknown or does not work here.
+/// Finds invalid options before the services create anything: a value out of range, or a backend that is unknown or does not work here.
 /// </summary>
 internal sealed class PollerOptionsValidator : IValidateOptions<PollerOptions>
 {

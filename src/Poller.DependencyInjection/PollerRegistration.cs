@@ -12,8 +12,8 @@ using Poller.Net;
 namespace Poller.DependencyInjection;
 
 /// <summary>
-/// One poller of an app's services: its key, the names that its options and its settings have, and how it is made. The services hold one
-/// for each key. Safe from any thread once the services are built.
+/// One poller of an app's services: its key, the names of its options and settings, and how it is created. The services hold one
+/// registration for each key. Safe from any thread once the services are built.
 /// </summary>
 internal sealed partial class PollerRegistration
 {
@@ -23,7 +23,7 @@ internal sealed partial class PollerRegistration
     private readonly IServiceCollection _services;
     private readonly ServiceDescriptor _factory;
 
-    // Atomic: what each thread makes for this poller, by the thread. It must not ask for the poller.
+    // Atomic. The key is a thread, the value what that thread creates for this poller. Its constructor must not ask for the poller.
     private readonly ConcurrentDictionary<int, string> _making = new();
 
     private PollerRegistration(IServiceCollection services, object? key)
@@ -34,27 +34,26 @@ internal sealed partial class PollerRegistration
         {
             null => Options.DefaultName,
             string name => name,
-            _ => $"{key} ({key.GetType()} {Guid.NewGuid():N})", // Keys of several types, and several keys of one, may have one text.
+            _ => $"{key} ({key.GetType()} {Guid.NewGuid():N})", // Different keys may have the same text.
         };
         _factory = ServiceDescriptor.KeyedSingleton<INetpollFactory>(key, (provider, _) => CreateFactory(provider));
     }
 
-    /// <summary>The key in the services; null for the poller without one.</summary>
+    /// <summary>The key in the services; null for the poller without a key.</summary>
     public object? Key { get; }
 
-    /// <summary>The name of its options, which is the key where that is a string.</summary>
+    /// <summary>The name of its options. If the key is a string, it is the key.</summary>
     public string OptionsName { get; }
 
     /// <summary>
-    /// Its section of the configuration: Poller, and Poller:Keyed:key for one with a key, apart from the settings of the other. Null where
-    /// no section can have the key's name.
+    /// Its section of the configuration: Poller, or Poller:Keyed:key for a poller with a key. Null if no section can have the key's name.
     /// </summary>
     public string? Section => Key is null ? PollerSettings.Section
         : Key.ToString() is { Length: > 0 } text && !text.Contains(ConfigurationPath.KeyDelimiter, StringComparison.Ordinal)
             ? ConfigurationPath.Combine(PollerSettings.Section, PollerSettings.Keyed, text)
         : null;
 
-    /// <summary>Whether the services have a factory of their own, so that the options' backend says nothing.</summary>
+    /// <summary>Whether the app has registered an INetpollFactory itself. The options' backend then has no effect.</summary>
     public bool IsOverruled =>
         _factory != _services.Last(service => service.ServiceType == typeof(INetpollFactory) && Equals(service.ServiceKey, Key));
 
@@ -74,11 +73,11 @@ internal sealed partial class PollerRegistration
         return registration;
     }
 
-    /// <summary>A factory that the services make for this poller's options.</summary>
+    /// <summary>Asks the services for a factory, for this poller's options.</summary>
     public TFactory GetFactory<TFactory>(IServiceProvider provider) where TFactory : class, INetpollFactory =>
         Make(typeof(TFactory).ToString(), provider.GetRequiredService<TFactory>);
 
-    // What stands here is the services' to dispose of. The factory behind it is not.
+    // The services dispose what this returns. They must not dispose the factory behind it, hence the wrapper.
     private BorrowedFactory CreateFactory(IServiceProvider provider)
     {
         PollerOptions options = OptionsOf(provider);
@@ -123,7 +122,7 @@ internal sealed partial class PollerRegistration
         return provider.GetRequiredService<IOptionsMonitor<PollerOptions>>().Get(OptionsName);
     }
 
-    // The container does not see a cycle that leads through its delegates: it recurses until the stack ends, and then waits for itself.
+    // The container does not detect a cycle through its delegates: it recurses until the stack ends, and then it waits for itself.
     private T Make<T>(string what, Func<T> make)
     {
         ThrowIfMaking();
@@ -144,7 +143,7 @@ internal sealed partial class PollerRegistration
         if (!_making.TryGetValue(Environment.CurrentManagedThreadId, out string? what)) return;
         string poller = Key is null ? "the poller" : $"poller \"{Key}\"";
         throw new InvalidOperationException(
-            $"{what} asks in its constructor for {poller}, or for its options, which wait for it; another constructor was expected.");
+            $"{what} asks in its constructor for {poller} or for its options, which wait for it; a constructor without them was expected.");
     }
 
     private static ILogger LoggerOf(IServiceProvider provider) =>
@@ -169,7 +168,7 @@ internal sealed partial class PollerRegistration
 
     [LoggerMessage(
         EventId = 5, Level = LogLevel.Information,
-        Message = "Took {Backend}, the INetpollFactory that the services have of their own. It stands above {Setting} \"{Value}\".")]
+        Message = "Took {Backend}, the INetpollFactory that the services have of their own. It overrides {Setting} \"{Value}\".")]
     private static partial void LogOverruled(ILogger logger, string backend, string setting, string value);
 
     private sealed class BorrowedFactory(INetpollFactory factory) : INetpollFactory

@@ -5,7 +5,7 @@ using Poller.Abstractions;
 using Poller.DependencyInjection;
 using Poller.Net;
 
-#pragma warning disable IDE0130 // Every AddX stands in this namespace, so that an app finds it without another using.
+#pragma warning disable IDE0130 // Every AddX method is in this namespace, so that an app finds it without another using.
 namespace Microsoft.Extensions.DependencyInjection;
 #pragma warning restore IDE0130
 
@@ -13,24 +13,25 @@ namespace Microsoft.Extensions.DependencyInjection;
 public static class PollerServiceCollectionExtensions
 {
     /// <summary>
-    /// Adds one <see cref="INetpollFactory"/>, one <see cref="Netpoller"/> and one <see cref="NetStack"/>, each made when first asked for.
-    /// The services dispose of the poller, after those services that asked for it. You own the listeners and connections that you create.
+    /// Adds one <see cref="INetpollFactory"/>, one <see cref="Netpoller"/> and one <see cref="NetStack"/>. The services create each when
+    /// someone first asks for it. They dispose the poller after the services that asked for it. You own the listeners and connections that
+    /// you create; dispose them yourself.
     /// </summary>
     /// <remarks>
     /// <para>
-    /// The backend is, in rising precedence: <paramref name="configure"/>'s; the builder's <c>Use…</c>; the configuration's
-    /// <c>Poller:Backend</c>; the environment variable <c>POLLER_BACKEND</c>. The configuration, where the services have one, may hold
-    /// <c>Poller:Dispatch</c>, <c>Poller:Loops</c> and <c>Poller:MaxBlockedHandlers</c> too; a warning is logged of anything else there. An
-    /// empty value counts as none.
+    /// Four places may name the backend. Each of them overrides those before it: <paramref name="configure"/>, the builder's <c>Use…</c>,
+    /// the setting <c>Poller:Backend</c> of the configuration, and the environment variable <c>POLLER_BACKEND</c>. If the services have a
+    /// configuration, it may also hold <c>Poller:Dispatch</c>, <c>Poller:Loops</c> and <c>Poller:MaxBlockedHandlers</c>. A warning in the
+    /// log names any other setting there. An empty value has no effect.
     /// </para>
     /// <para>
-    /// Where the services have an <see cref="INetpollFactory"/> of their own, that is the backend, whatever the options name; the options'
-    /// backend is then not validated, and a line in the log says so.
+    /// If the app registers an <see cref="INetpollFactory"/> itself, the poller uses it, whatever backend the options name. The options'
+    /// backend is then not validated, and the log says that it is overridden.
     /// </para>
     /// <para>
-    /// The options are validated when a host starts, else when the poller is made: <see cref="OptionsValidationException"/>. The poller
-    /// takes the services' <see cref="TimeProvider"/> and <see cref="ILoggerFactory"/> where they have one. A second call configures the
-    /// same poller.
+    /// A host validates the options when it starts; without a host they are validated when the poller is created. Invalid options throw
+    /// <see cref="OptionsValidationException"/>, which stops the host from starting. The poller uses the <see cref="TimeProvider"/> and the
+    /// <see cref="ILoggerFactory"/> of the services, if there are any. A second call of this method configures the same poller.
     /// </para>
     /// </remarks>
     public static PollerBuilder AddPoller(this IServiceCollection services, Action<PollerOptions>? configure = null)
@@ -40,23 +41,22 @@ public static class PollerServiceCollectionExtensions
     }
 
     /// <summary>
-    /// Adds a separate poller under a key: keyed <see cref="INetpollFactory"/>, <see cref="Netpoller"/> and <see cref="NetStack"/>, beside
-    /// any others.
+    /// Adds a separate poller under a key: a keyed <see cref="INetpollFactory"/>, <see cref="Netpoller"/> and <see cref="NetStack"/>.
     /// </summary>
     /// <remarks>
-    /// As <see cref="AddPoller"/>, with three differences. Its section of the configuration is <c>Poller:Keyed:</c> and the key's text
-    /// (<see cref="object.ToString"/>); a text with a colon has none. Its options have the key for their name, where that is a string, and
-    /// no name to rely on where it is not. <c>POLLER_BACKEND</c> is not for it.
+    /// It works as <see cref="AddPoller"/>, with three differences. Its section of the configuration is <c>Poller:Keyed:</c> followed by
+    /// the key's text (<see cref="object.ToString"/>); if that text contains a colon, the poller has no section. If the key is a string, it
+    /// is also the name of the poller's options; otherwise do not rely on their name. <c>POLLER_BACKEND</c> has no effect on it.
     /// </remarks>
     /// <param name="services">The app's services.</param>
     /// <param name="key">Any object with equality, as for every keyed service.</param>
-    /// <param name="configure">Sets its options.</param>
+    /// <param name="configure">Sets the poller's options; may be null.</param>
     /// <exception cref="ArgumentException"><paramref name="key"/> is an empty string.</exception>
     public static PollerBuilder AddKeyedPoller(this IServiceCollection services, object key, Action<PollerOptions>? configure = null)
     {
         ArgumentNullException.ThrowIfNull(services);
         ArgumentNullException.ThrowIfNull(key);
-        if (key is "") throw new ArgumentException("\"\" names the options of the poller without a key; another is expected.", nameof(key));
+        if (key is "") throw new ArgumentException("\"\" names the poller without a key; another key was expected.", nameof(key));
         return Add(services, key, configure);
     }
 

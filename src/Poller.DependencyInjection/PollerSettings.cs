@@ -7,14 +7,14 @@ using Poller.Net;
 namespace Poller.DependencyInjection;
 
 /// <summary>
-/// What stands above the options that code sets, in rising order: the builder, the configuration's section, the environment.
+/// Applies what overrides the options that code sets: first the builder, then the configuration's section, then the environment.
 /// </summary>
 internal sealed class PollerSettings(IServiceProvider services) : IPostConfigureOptions<PollerOptions>
 {
-    /// <summary>The section of the poller without a key.</summary>
+    /// <summary>The configuration section of the poller without a key.</summary>
     public const string Section = "Poller";
 
-    /// <summary>Where in it the sections of the keyed ones stand, each under its key.</summary>
+    /// <summary>The section within it that holds the keyed pollers' sections, each under its key.</summary>
     public const string Keyed = "Keyed";
 
     private const string Variable = "POLLER_BACKEND";
@@ -75,7 +75,7 @@ internal sealed class PollerSettings(IServiceProvider services) : IPostConfigure
         });
     }
 
-    // Sections under Poller:Keyed that are no poller's.
+    // Warns of sections under Poller:Keyed that belong to no poller.
     private void WarnOfStrangers(IConfigurationSection section, PollerOptions options)
     {
         HashSet<string?> ours = services.GetServices<PollerRegistration>()
@@ -87,7 +87,7 @@ internal sealed class PollerSettings(IServiceProvider services) : IPostConfigure
             select Messages.NoPoller(keyed.Path));
     }
 
-    // An empty value is none.
+    // An empty value has no effect.
     private static void Read(IConfigurationSection setting, PollerOptions options, Action<string, string> apply)
     {
         if (setting.Value is { Length: > 0 } text) apply(setting.Path, text);

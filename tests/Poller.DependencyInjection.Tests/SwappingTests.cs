@@ -177,7 +177,7 @@ public sealed class SwappingTests
         provider.GetRequiredService<IStartupValidator>().Validate();
         Assert.Equal("theirs", provider.GetRequiredService<Netpoller>().Backend);
         Assert.Contains(
-            "Poller.DependencyInjection: Took theirs, the INetpollFactory that the services have of their own. It stands above Poller:Backend \"eqoll\".",
+            "Poller.DependencyInjection: Took theirs, the INetpollFactory that the services have of their own. It overrides Poller:Backend \"eqoll\".",
             log.Lines);
     }
 

@@ -2,8 +2,8 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The twin of pollCache in Go's runtime/netpoll.go. A desc that was made is kept for good: an event may name its slot long after its
-// descriptor is closed.
+// The twin of pollCache in Go's runtime/netpoll.go. The cache keeps every desc for ever, because an event may name a desc's slot long after
+// its descriptor was closed.
 
 /// <summary>The PollDescs of one loop. Safe from any thread.</summary>
 internal sealed class PollCache
@@ -12,12 +12,12 @@ internal sealed class PollCache
 
     private readonly Lock _lock = new();
 
-    // Guarded by the lock. The array is replaced when it grows and never shrinks, so that Find may read it without.
+    // Guarded by the lock. When the array is full, a larger one replaces it; it never shrinks. So Find may read it without the lock.
     private PollDesc?[] _slots = new PollDesc?[InitialSlots];
     private uint _used;
     private readonly Stack<PollDesc> _free = new();
 
-    /// <summary>A desc for <paramref name="fd"/>, recycled where there is one.</summary>
+    /// <summary>A desc for <paramref name="fd"/>: a recycled one if there is one, else a new one.</summary>
     public PollDesc Alloc(nint fd)
     {
         lock (_lock)
@@ -38,7 +38,7 @@ internal sealed class PollCache
         }
     }
 
-    /// <summary>Takes a desc back whose descriptor is out of the poller.</summary>
+    /// <summary>Takes a desc back, once its descriptor is out of the poller.</summary>
     public void Free(PollDesc desc)
     {
         lock (_lock)
@@ -48,15 +48,17 @@ internal sealed class PollCache
         }
     }
 
-    /// <summary>The desc an event names. The event may be of an earlier life of it; null for a token this cache never gave out.</summary>
+    /// <summary>
+    /// The desc that an event names; null if this cache never gave out that token. The event may belong to an earlier life of the desc.
+    /// </summary>
     public PollDesc? Find(PollToken token)
     {
-        // Pairs with the writes in Alloc: the kernel hands out a token after Open, and Open comes after Alloc.
+        // The reads pair with the writes in Alloc: the kernel reports a token only after Open, and Open comes after Alloc.
         PollDesc?[] slots = Volatile.Read(ref _slots);
         return token.Slot < (uint)slots.Length ? Volatile.Read(ref slots[token.Slot]) : null;
     }
 
-    /// <summary>Every desc there is, open or free.</summary>
+    /// <summary>Every desc of the cache, open or free.</summary>
     public PollDesc[] Snapshot()
     {
         lock (_lock) return _slots.AsSpan(0, (int)_used).ToArray()!;

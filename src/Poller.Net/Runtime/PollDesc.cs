@@ -4,37 +4,41 @@ namespace Poller.Net;
 
 // The twin of pollDesc in Go's runtime/netpoll.go: the state machine of one open descriptor.
 //
-// Each side, read and write, is in one of four states, changed by compare-and-swap alone:
+// Each side, read or write, is in one of four states. Only atomic operations on the side's word change it:
 //
-//   Nil    -> Ready           readiness, nobody waiting
-//   Ready  -> Nil             a waiter consumes it; Reset before a read; Open
-//   Nil    -> Wait -> Parked  a waiter announces itself, re-checks closing and deadline, parks
+//   from -> to                by
+//   Nil -> Ready              readiness, while nobody waits
+//   Ready -> Nil              a waiter consumes the readiness; Reset before an operation; Open
+//   Nil -> Wait               a waiter announces itself
+//   Wait -> Parked            it has found no close, no passed deadline and no cancellation, and parks
+//   Wait -> Nil               it has found one of them, and does not park
 //   Wait, Parked -> Ready     readiness; a parked waiter becomes runnable
-//   Wait, Parked -> Nil       deadline, close or cancellation; a parked waiter becomes runnable and re-checks why
+//   Wait, Parked -> Nil       a deadline, a close or a cancellation; a parked waiter becomes runnable, and checks which it was
 //
-// Publish first, then look. Closing, an expired deadline or a cancellation is published before the side is unblocked; a waiter announces
-// itself (Wait) before it checks for them. Each half has a full fence between its write and its read, so one of the two sees the other, and
-// no wake-up is lost.
+// Publish first, then look. Whoever closes, cancels or lets a deadline pass publishes that before it unblocks the side. A waiter announces
+// itself (Wait) before it checks for these. Each of the two has a full fence between its write and its read, so at least one sees the
+// other, and no wake-up is lost.
 //
-// The flags and the sequence number share one word, so that an event of the descriptor's previous life can set none of them.
-// A PollDesc is never freed but recycled: a stale event that is past the check of the sequence number finds an object, and all it
-// can do there is wake a waiter that then finds nothing.
+// The flags and the sequence number share one word, so an event of the descriptor's previous life cannot set a flag. A PollDesc is recycled
+// and never freed. So a stale event that has already passed the check of the sequence number still finds an object. All it can do there is
+// wake a waiter, which then finds nothing.
 
-/// <summary>What became of a waiter that wanted to park.</summary>
+/// <summary>What happened to a waiter that wanted to park.</summary>
 internal enum PollPark
 {
-    /// <summary>It is parked, and may be running elsewhere by now.</summary>
+    /// <summary>It is parked. It may already be running on another thread.</summary>
     Parked,
 
-    /// <summary>The side is ready; the readiness is consumed.</summary>
+    /// <summary>The side was ready. The waiter has consumed the readiness.</summary>
     Ready,
 
-    /// <summary>It is not to wait: a deadline, a close or a cancellation came first. <see cref="PollDesc.Check"/> says which.</summary>
+    /// <summary>It must not wait: a deadline, a close or a cancellation came first. <see cref="PollDesc.Check"/> says which.</summary>
     Unblocked,
 }
 
 /// <summary>
-/// One open descriptor as the poller sees it. One waiter a side, which FdMutex sees to; all else is safe from any thread.
+/// The poller's view of one open descriptor. FdMutex lets only one waiter at a time come to a side. Everything else is safe from any
+/// thread.
 /// </summary>
 internal sealed class PollDesc(uint slot)
 {
@@ -56,11 +60,11 @@ internal sealed class PollDesc(uint slot)
         // Atomic.
         public int State;
 
-        // Written by the waiter before Wait -> Parked, read by whoever moves the side out of Parked.
+        // The waiter writes it before Wait -> Parked. Whoever moves the side out of Parked reads it.
         public PollWaiter? Waiter;
     }
 
-    // Constant from Open to Free. A descriptor has 32 bits, and so have those of a Windows handle that matter.
+    // Constant from Open to Free. A descriptor has 32 bits; of a Windows handle only 32 bits matter.
     private int _fd;
 
     // Atomic: sequence:32 flags:32.
@@ -69,21 +73,23 @@ internal sealed class PollDesc(uint slot)
     private Side _read;
     private Side _write;
 
-    /// <summary>Its deadlines; null before the first is set. Written under the timers' lock, from Open to Free.</summary>
+    /// <summary>Its deadlines; null until one is set. Written under the timers' lock; constant from then until Free.</summary>
     public PollDeadlines? Deadlines { get; set; }
 
-    /// <summary>Where the PollCache keeps it.</summary>
+    /// <summary>Its place in the PollCache.</summary>
     public uint Slot { get; } = slot;
 
     public nint Fd => _fd;
 
-    /// <summary>What the descriptor is registered under, for as long as it is open.</summary>
+    /// <summary>The token under which the descriptor is registered while it is open.</summary>
     public PollToken Token => new(Slot, (uint)(Volatile.Read(ref _info) >> SequenceShift));
 
-    /// <summary>Whether an end, an error or urgent data was reported: a short read no longer means that the socket is drained.</summary>
+    /// <summary>
+    /// Whether the end, an error or urgent data was reported. If so, a short read no longer means that the socket is drained.
+    /// </summary>
     public bool HangupSeen => (Volatile.Read(ref _info) & Hangup) != 0;
 
-    /// <summary>Begins the life of a descriptor. The desc is the caller's alone.</summary>
+    /// <summary>Begins the life of a descriptor. No other thread uses the desc yet.</summary>
     public void Open(nint fd)
     {
         _fd = (int)fd;
@@ -91,7 +97,7 @@ internal sealed class PollDesc(uint slot)
         Volatile.Write(ref _write.State, Nil);
     }
 
-    /// <summary>Ends it: every event and flag of this life is void from here on.</summary>
+    /// <summary>Ends the life of a descriptor: from here on its events and flags have no effect.</summary>
     public void Free()
     {
         _read.Waiter = null;
@@ -101,7 +107,10 @@ internal sealed class PollDesc(uint slot)
         Volatile.Write(ref _info, (ulong)sequence << SequenceShift);
     }
 
-    /// <summary>0, or why <paramref name="direction"/> cannot be waited for: closing, then deadline, then not pollable (reads only).</summary>
+    /// <summary>
+    /// 0, or why nobody can wait in this <paramref name="direction"/>. The order of the checks is closing (or the poller failed), deadline,
+    /// not pollable (reads only).
+    /// </summary>
     public IoResult Check(Direction direction)
     {
         ulong info = Volatile.Read(ref _info);
@@ -112,22 +121,22 @@ internal sealed class PollDesc(uint slot)
     }
 
     /// <summary>
-    /// Prepares an operation: forgets the readiness that earlier ones left. The operation is to be tried before the wait, or an edge is
-    /// lost.
+    /// Prepares an operation: clears the readiness that earlier ones left. The caller must try the operation before it waits; otherwise it
+    /// loses an edge.
     /// </summary>
     public IoResult Reset(Direction direction)
     {
         IoResult reason = Check(direction);
         if (!reason.IsSuccess) return reason;
 
-        // A full fence before the operation: readiness that comes meanwhile leaves a side alone that is still Ready, and a store that the
-        // operation's own loads had overtaken would take its edge away.
+        // A full fence before the operation. Readiness that comes meanwhile does nothing if it finds the side Ready. If the operation's
+        // loads could overtake our store, the operation might miss the new bytes, and the store would then erase their edge.
         ref int state = ref SideOf(direction).State;
         if (Volatile.Read(ref state) != Nil) Interlocked.Exchange(ref state, Nil);
         return reason;
     }
 
-    /// <summary>Waits for readiness: consumes it where it is there, parks the waiter where it is not.</summary>
+    /// <summary>Waits for readiness: consumes it if the side is ready, and parks the waiter if not.</summary>
     public PollPark Park(Direction direction, PollWaiter waiter)
     {
         ref Side side = ref SideOf(direction);
@@ -138,11 +147,12 @@ internal sealed class PollDesc(uint slot)
             if (old == Ready && Interlocked.CompareExchange(ref side.State, Nil, Ready) == Ready) return PollPark.Ready;
             if (old != Ready)
             {
-                throw new InvalidOperationException($"fd {_fd}: a second waiter came to the {direction} side; one was expected (state {old}).");
+                throw new InvalidOperationException($"fd {_fd}: two waiters in the {direction} side (state {old}); one was expected.");
             }
         }
 
-        // Announced; now look. Pairs with Evict, Expire and Unblock, which publish before they unblock.
+        // We have announced the waiter; now look. This pairs with Evict, Expire and Cancel, whose reasons are published before they
+        // unblock.
         if (Check(direction).IsSuccess && !waiter.IsCanceled)
         {
             side.Waiter = waiter;
@@ -151,17 +161,17 @@ internal sealed class PollDesc(uint slot)
         return Consume(direction) ? PollPark.Ready : PollPark.Unblocked;
     }
 
-    /// <summary>Ends a wait, for a waiter that was made runnable: true when by readiness.</summary>
+    /// <summary>Ends the wait of a waiter that is runnable or did not park. True if the side was ready.</summary>
     public bool Consume(Direction direction)
     {
         ref Side side = ref SideOf(direction);
         side.Waiter = null;
         int old = Interlocked.Exchange(ref side.State, Nil);
-        if (old == Parked) throw new InvalidOperationException($"fd {_fd}: the {direction} side was parked and its waiter ran all the same.");
+        if (old == Parked) throw new InvalidOperationException($"fd {_fd}: the waiter of the {direction} side runs while it is Parked.");
         return old == Ready;
     }
 
-    /// <summary>Takes in what a poll found. Returns who is runnable now; an event of another life is dropped.</summary>
+    /// <summary>Applies an event. Returns the waiters that are runnable now. Drops an event of another life.</summary>
     public void Notify(PollEvent found, out PollWaiter? reader, out PollWaiter? writer)
     {
         reader = writer = null;
@@ -171,7 +181,8 @@ internal sealed class PollDesc(uint slot)
             ulong info = Volatile.Read(ref _info);
             if ((uint)(info >> SequenceShift) != found.Token.Sequence) return;
 
-            // The hang-up stays: its edge comes once. It is set before the side is ready, so that whoever consumes that readiness knows.
+            // The hang-up flag stays set, because its edge comes once. We set it before the side becomes Ready, so that the waiter which
+            // consumes this readiness sees it.
             ulong next = (readiness & PollReadiness.ReadHangup) != 0 ? info | Hangup : info;
             next = (readiness & PollReadiness.Error) != 0 ? next | EventError : next & ~EventError;
             if (next == info || Interlocked.CompareExchange(ref _info, next, info) == info) break;
@@ -180,7 +191,9 @@ internal sealed class PollDesc(uint slot)
         if ((readiness & PollReadiness.Writable) != 0) writer = Unblock(Direction.Write, Ready);
     }
 
-    /// <summary>Closes: no wait begins any more, and those that last end. Returns who is runnable. Under the timers' lock.</summary>
+    /// <summary>
+    /// Closes: no new wait begins, and those under way end. Returns the waiters that are runnable now. The caller holds the timers' lock.
+    /// </summary>
     public void Evict(out PollWaiter? reader, out PollWaiter? writer)
     {
         Interlocked.Or(ref _info, ClosingFlag);
@@ -188,11 +201,12 @@ internal sealed class PollDesc(uint slot)
         writer = Unblock(Direction.Write, Nil);
     }
 
-    /// <summary>Says why <see cref="Evict"/> is about to close it: the backend failed. From any thread.</summary>
+    /// <summary>Notes that the backend failed, before <see cref="Evict"/> closes the desc for that reason. Safe from any thread.</summary>
     public void MarkFailed() => Interlocked.Or(ref _info, FailedFlag);
 
     /// <summary>
-    /// Marks the deadline of one direction as passed, and ends its wait. Returns who is runnable. Under the timers' lock.
+    /// Marks the deadline of one direction as passed, and ends its wait. Returns the waiter if it is runnable now. The caller holds the
+    /// timers' lock.
     /// </summary>
     public PollWaiter? Expire(Direction direction)
     {
@@ -200,11 +214,11 @@ internal sealed class PollDesc(uint slot)
         return Unblock(direction, Nil);
     }
 
-    /// <summary>Takes back <see cref="Expire"/>: the deadline was moved or cleared. Under the timers' lock.</summary>
+    /// <summary>Undoes <see cref="Expire"/>, when the deadline is moved or cleared. The caller holds the timers' lock.</summary>
     public void Unexpire(Direction direction) => Interlocked.And(ref _info, ~(direction == Direction.Read ? ReadExpired : WriteExpired));
 
     /// <summary>
-    /// Ends the wait of a waiter that was cancelled, which is published on the waiter itself. Returns it when it is runnable.
+    /// Ends the wait of a waiter that was cancelled. The caller has published that on the waiter. Returns the waiter if it is runnable now.
     /// </summary>
     public PollWaiter? Cancel(Direction direction) => Unblock(direction, Nil);
 
@@ -214,10 +228,10 @@ internal sealed class PollDesc(uint slot)
         while (true)
         {
             int old = Volatile.Read(ref side.State);
-            if (old == Ready) return null; // Readiness outlives a deadline and a close.
+            if (old == Ready) return null; // Readiness survives a deadline and a close.
             if (old == Nil && to == Nil) return null;
 
-            // A waiter that has only announced itself finds the new state when it wants to park.
+            // A waiter that has announced itself and not parked yet finds the new state when it tries to park.
             if (Interlocked.CompareExchange(ref side.State, to, old) == old) return old == Parked ? side.Waiter : null;
         }
     }

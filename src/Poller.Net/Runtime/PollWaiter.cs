@@ -1,36 +1,40 @@
 namespace Poller.Net;
 
 /// <summary>
-/// What can wait in a side of a <see cref="PollDesc"/> or in a queue of <see cref="FdMutex"/>: an async operation, or a thread. It is in
-/// one of them at a time, and is made runnable exactly once for each time that it is: by whoever moves the side out of Parked, or takes it
+/// An async operation or a thread, which can wait in a side of a <see cref="PollDesc"/> or in a queue of <see cref="FdMutex"/>. It waits in
+/// one place at a time. Each time it waits, it is made runnable exactly once, by whoever moves the side out of Parked or takes the waiter
 /// out of the queue.
 /// </summary>
 internal abstract class PollWaiter : IThreadPoolWorkItem
 {
     /// <summary>
-    /// The next in a list of runnable waiters, which whoever made this one runnable owns; or the next in the queue, under its lock.
+    /// The next waiter. In a queue the queues' lock guards it. In a list of runnable waiters it belongs to whoever made this one runnable.
     /// </summary>
     internal PollWaiter? Next;
 
-    // Under the lock of the queues.
+    // Guarded by the queues' lock.
     internal PollWaiter? Previous;
 
-    /// <summary>What its wait for a lock came to. Written by <see cref="FdMutex"/>, before the waiter is runnable.</summary>
+    /// <summary>The outcome of its wait for a lock. <see cref="FdMutex"/> writes it before the waiter is runnable.</summary>
     internal FdLock Lock;
 
-    /// <summary>Atomic. Set before the side is unblocked, read after the waiter has announced itself: as a deadline is.</summary>
+    /// <summary>
+    /// Atomic. As with a deadline, the canceller sets it before it unblocks the side, and the waiter reads it after it has announced
+    /// itself.
+    /// </summary>
     private bool _canceled;
 
     internal bool IsCanceled => Volatile.Read(ref _canceled);
 
     /// <summary>
-    /// Wakes the thread that waits, where one does. False when <see cref="Execute"/> is to be called by a loop or the pool.
+    /// If the waiter is a thread, wakes it and returns true. Otherwise returns false, and a loop or the pool must call
+    /// <see cref="Execute"/>.
     /// </summary>
     internal abstract bool TryWakeThread();
 
-    /// <summary>Goes on after the wait, up to the next one.</summary>
+    /// <summary>Continues after the wait, up to the next wait.</summary>
     public abstract void Execute();
 
-    // A full fence: what is published is to be seen before the side is looked at. Pairs with the exchange to Wait in PollDesc.Park.
+    // A full fence: the flag must be visible before we look at the side. It pairs with the compare-and-swap to Wait in PollDesc.Park.
     protected void SetCanceled(bool value) => Interlocked.Exchange(ref _canceled, value);
 }

@@ -3,8 +3,8 @@ namespace Poller.Net;
 // The twin of gopark in netpollblock of Go's runtime/netpoll.go, and of the semaphores of its fd_mutex.go, for a thread.
 
 /// <summary>
-/// A thread that waits in a side of a <see cref="PollDesc"/> or in a queue of <see cref="FdMutex"/>: the blocking form of a wait. One for
-/// each thread that ever waited.
+/// A thread that waits in a side of a <see cref="PollDesc"/> or in a queue of <see cref="FdMutex"/>: the blocking form of a wait. Each
+/// thread that has ever waited has one.
 /// </summary>
 internal sealed class ThreadWaiter : PollWaiter
 {
@@ -16,11 +16,13 @@ internal sealed class ThreadWaiter : PollWaiter
 
     private ThreadWaiter() { }
 
-    /// <summary>This thread's own.</summary>
+    /// <summary>The waiter of the calling thread.</summary>
     public static ThreadWaiter OfThisThread => _waiterOfThisThread ??= new ThreadWaiter();
 
-    /// <summary>Parks this thread. False when it is to look why it may not wait, or no longer: <see cref="PollDesc.Check"/> says.</summary>
-    /// <exception cref="ThreadInterruptedException">The thread was interrupted; the side is free again.</exception>
+    /// <summary>
+    /// Parks this thread until the side is ready. False if it must not wait, or not any longer: <see cref="PollDesc.Check"/> says why.
+    /// </summary>
+    /// <exception cref="ThreadInterruptedException">The thread was interrupted. Nobody waits in the side any more.</exception>
     public static bool Wait(PollLoop loop, PollDesc desc, Direction direction)
     {
         ThreadWaiter waiter = OfThisThread;
@@ -28,7 +30,8 @@ internal sealed class ThreadWaiter : PollWaiter
         PollPark park = loop.Park(desc, direction, waiter);
         if (park != PollPark.Parked) return park == PollPark.Ready;
 
-        // One that is interrupted leaves the side; unless somebody took it out already, and is about to wake this thread.
+        // A thread that is interrupted leaves the side. If another thread has already taken the waiter out, it is about to wake this
+        // thread: sleep until then.
         ThreadInterruptedException? interrupted = null;
         while (waiter.Sleep() is { } e)
         {
@@ -39,7 +42,10 @@ internal sealed class ThreadWaiter : PollWaiter
         return interrupted is null ? ready : throw interrupted;
     }
 
-    /// <summary>Sleeps until it is woken: then null. Else it was interrupted, and is to leave what it waits in, or to sleep on.</summary>
+    /// <summary>
+    /// Sleeps until another thread wakes this one, and returns null. If this thread is interrupted, returns the exception; the caller must
+    /// then leave the place where it waits, or sleep again.
+    /// </summary>
     public ThreadInterruptedException? Sleep()
     {
         try
@@ -67,5 +73,5 @@ internal sealed class ThreadWaiter : PollWaiter
         return true;
     }
 
-    public override void Execute() => throw new InvalidOperationException("a parked thread was queued; it was expected to be woken.");
+    public override void Execute() => throw new InvalidOperationException("Execute of a parked thread; TryWakeThread was expected.");
 }

@@ -3,13 +3,13 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// macOS has no call that makes a descriptor close-on-exec and non-blocking at once. The BSDs have, under other numbers each; one path
-// serves them all. A child process that another thread starts in between inherits the descriptor.
+// macOS has no call that creates a descriptor close-on-exec and non-blocking. Each BSD has one, but with other numbers, so we use the path
+// of macOS for all of them: create, then set both. A child process that another thread starts in between inherits the descriptor.
 
 /// <summary>The socket calls of macOS and the BSDs.</summary>
 internal sealed unsafe partial class BsdSocketApi(SocketNumbers os) : UnixSocketApi(os)
 {
-    /// <summary>Each of these kernels cuts it to what the administrator allows (solisten in uipc_socket.c).</summary>
+    /// <summary>Each of these kernels cuts it down to the administrator's limit (solisten in uipc_socket.c).</summary>
     public override int MaxBacklog => int.MaxValue;
 
     public override IoResult Accept(nint fd, Span<byte> address, out int addressLength)
@@ -24,7 +24,7 @@ internal sealed unsafe partial class BsdSocketApi(SocketNumbers os) : UnixSocket
         IoResult result = isDead ? Errno.ECONNABORTED : SetUp(accepted.Value);
         if (result.IsSuccess && !Numbers.InheritsTcpOptions) result = CopyTcpOptions((int)fd, accepted.Value);
 
-        // xnu refuses every option of a socket whose peer has reset it.
+        // xnu refuses to set any option of a socket that its peer has reset.
         return OrClose(accepted, Numbers.AcceptsTheDead && result == Errno.EINVAL ? Errno.ECONNABORTED : result);
     }
 
@@ -77,7 +77,7 @@ internal sealed unsafe partial class BsdSocketApi(SocketNumbers os) : UnixSocket
         return result;
     }
 
-    // A variadic function: on Apple's arm64 what is not named in its declaration goes by the stack, which begins behind eight arguments.
+    // ioctl is variadic, and Apple's arm64 passes variadic arguments on the stack. Six dummy arguments fill the registers.
     private static int Ioctl(int fd, nuint request, void* argument) =>
         OperatingSystem.IsMacOS() && RuntimeInformation.ProcessArchitecture == Architecture.Arm64
             ? ioctl(fd, request, 0, 0, 0, 0, 0, 0, argument)

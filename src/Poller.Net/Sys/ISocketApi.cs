@@ -3,11 +3,11 @@ using System.Net.Sockets;
 namespace Poller.Net;
 
 /// <summary>
-/// The socket system calls, one implementation an OS family. Each returns what the call returned, or its error by this system's number.
-/// Nothing here waits or retries: descriptors are non-blocking and close-on-exec from their creation.
+/// The socket system calls; each OS family has one implementation. A method returns the call's result, or its <c>errno</c>. No method
+/// waits or retries. Descriptors are non-blocking and close-on-exec from their creation.
 /// </summary>
 /// <remarks>
-/// Addresses are the bytes of <see cref="System.Net.SocketAddress"/>, which the BCL lays out for each OS. Safe from any thread.
+/// An address is the bytes of a <see cref="System.Net.SocketAddress"/>, which the BCL lays out for each OS. Safe from any thread.
 /// </remarks>
 internal interface ISocketApi
 {
@@ -20,7 +20,7 @@ internal interface ISocketApi
     /// <summary>listen(2).</summary>
     IoResult Listen(nint fd, int backlog);
 
-    /// <summary>accept(2). The peer's address is written to <paramref name="address"/>, as much of it as there is room for.</summary>
+    /// <summary>accept(2). Writes the peer's address to <paramref name="address"/>, cut to the room there.</summary>
     IoResult Accept(nint fd, Span<byte> address, out int addressLength);
 
     /// <summary>connect(2).</summary>
@@ -29,17 +29,17 @@ internal interface ISocketApi
     /// <summary>recv(2).</summary>
     IoResult Receive(nint fd, Span<byte> buffer);
 
-    /// <summary>recv(2) that leaves the bytes where they are (MSG_PEEK).</summary>
+    /// <summary>recv(2) with MSG_PEEK, which leaves the bytes in the socket's buffer.</summary>
     IoResult Peek(nint fd, Span<byte> buffer);
 
-    /// <summary>send(2), without a SIGPIPE.</summary>
+    /// <summary>send(2). It raises no SIGPIPE.</summary>
     IoResult Send(nint fd, ReadOnlySpan<byte> buffer);
 
     /// <summary>shutdown(2).</summary>
     IoResult Shutdown(nint fd, SocketShutdown how);
 
     /// <summary>
-    /// setsockopt(2) of an int, the level and the name as the BCL numbers them. Of Linger the value is the seconds, or -1 for off.
+    /// setsockopt(2) of an int. Level and name are the BCL's numbers. The value of Linger is in seconds; -1 turns it off.
     /// </summary>
     IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value);
 
@@ -52,12 +52,15 @@ internal interface ISocketApi
     /// <summary>getpeername(2).</summary>
     IoResult PeerName(nint fd, Span<byte> address, out int addressLength);
 
-    /// <summary>close(2), never repeated.</summary>
+    /// <summary>close(2). It is never repeated.</summary>
     IoResult Close(nint fd);
 
-    /// <summary>How many descriptors the process may have open; none has a number as high (RLIMIT_NOFILE). Asked anew each time.</summary>
+    /// <summary>
+    /// How many descriptors the process may have open (RLIMIT_NOFILE); every descriptor's number is below it. Each call asks the system
+    /// again.
+    /// </summary>
     long MaxDescriptors { get; }
 
-    /// <summary>What the system lets a listener queue at most.</summary>
+    /// <summary>How many connections the system lets a listener queue at most.</summary>
     int MaxBacklog { get; }
 }

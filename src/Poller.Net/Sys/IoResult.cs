@@ -4,13 +4,13 @@ using Poller.Abstractions;
 namespace Poller.Net;
 
 /// <summary>
-/// What a system call, a wait or an operation came to: a value from 0 up, the <see cref="Abstractions.Errno"/> of a call that failed, or a
-/// reason of this library's own why nothing was done.
+/// The result of a system call, a wait or an operation: a value from 0 up, the <see cref="Abstractions.Errno"/> of a call that failed, or
+/// one of this library's own reasons why nothing was done.
 /// </summary>
 internal readonly struct IoResult : IEquatable<IoResult>
 {
-    // A value is itself, an errno stands below zero, and the reasons stand below every errno. A name that this system does not have has a
-    // number below zero, which no call returns: it stands below the reasons, where it equals nothing.
+    // A value is stored as it is, an errno negated. The reasons are below every negated errno. An Errno whose name this system lacks has a
+    // number below zero, which no call returns; it is stored below the reasons, where it equals nothing else.
     private const int Reasons = -100_000;
     private const int Absent = -200_000;
 
@@ -30,10 +30,10 @@ internal readonly struct IoResult : IEquatable<IoResult>
     /// <summary>The operation's token was cancelled.</summary>
     public static IoResult Canceled => new(Reasons - 4);
 
-    /// <summary>The descriptor was closed before the operation: it holds no reference.</summary>
+    /// <summary>The descriptor was closed before the operation. The operation holds no reference to it.</summary>
     public static IoResult Disposed => new(Reasons - 5);
 
-    /// <summary>The descriptor was closed while the operation queued for its turn: it holds no reference.</summary>
+    /// <summary>The descriptor was closed while the operation was queued. The operation holds no reference to it.</summary>
     public static IoResult ClosedInQueue => new(Reasons - 6);
 
     /// <summary>The backend failed, and its loop has ended.</summary>
@@ -42,10 +42,10 @@ internal readonly struct IoResult : IEquatable<IoResult>
     /// <summary>Whether it is a value.</summary>
     public bool IsSuccess => _value >= 0;
 
-    /// <summary>The value of what succeeded.</summary>
+    /// <summary>The value, if the call or operation succeeded; throws otherwise.</summary>
     public int Value => _value >= 0 ? _value : throw new InvalidOperationException($"{this}: a value was expected.");
 
-    /// <summary>The error of a call that failed; <see cref="Errno.None"/> for anything else.</summary>
+    /// <summary>The error of a call that failed; <see cref="Errno.None"/> for a value or a reason.</summary>
     public Errno Errno => _value is < 0 and > Reasons ? new Errno(-_value) : Errno.None;
 
     /// <summary>A value, from 0 up.</summary>

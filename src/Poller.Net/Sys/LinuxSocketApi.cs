@@ -14,14 +14,14 @@ internal sealed unsafe partial class LinuxSocketApi : UnixSocketApi
     private const int MSG_PEEK = 2;
     private const int MSG_NOSIGNAL = 0x4000;
 
-    // By number, where it is known: in a process with threads the C library's recv and send are cancellation points, and take about 20 ns
-    // for that. 0 is not known.
+    // We make these calls by number where we know it: the C library's recv and send are cancellation points, which costs about 20 ns in a
+    // process with threads. 0 means unknown.
     private static readonly nint SYS_sendto = NumberOf(x64: 44, generic: 206);
     private static readonly nint SYS_recvfrom = NumberOf(x64: 45, generic: 207);
 
     private LinuxSocketApi() : base(SocketNumbers.Linux) { }
 
-    /// <summary>As Go's maxListenerBacklog: what the administrator allows, which kernels since 4.1 hold in 32 bits.</summary>
+    /// <summary>The administrator's limit, as in Go's maxListenerBacklog. Kernels since 4.1 store a backlog in 32 bits.</summary>
     public override int MaxBacklog { get; } = ReadMaxBacklog();
 
     public override IoResult Accept(nint fd, Span<byte> address, out int addressLength)
@@ -70,7 +70,7 @@ internal sealed unsafe partial class LinuxSocketApi : UnixSocketApi
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return SoMaxConn; // No /proc here, as in some sandboxes; Go falls back to the same constant.
+            return SoMaxConn; // Some sandboxes have no /proc. Go falls back to the same constant.
         }
     }
 
@@ -93,8 +93,8 @@ internal sealed unsafe partial class LinuxSocketApi : UnixSocketApi
     [LibraryImport(Library, SetLastError = true)]
     private static partial int accept4(int fd, byte* address, uint* length, int flags);
 
-    // Without SetLastError, which takes 7 ns: a call that succeeds leaves errno unread. After one that fails it is read where the code that
-    // SetLastError generates would read it.
+    // Without SetLastError, which costs 7 ns on each call. We read errno only after a call that fails, at the same point where the code
+    // that SetLastError generates would read it.
     [LibraryImport(Library)]
     private static partial nint recv(int fd, byte* buffer, nint length, int flags);
 

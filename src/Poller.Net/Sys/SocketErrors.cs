@@ -3,7 +3,7 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-/// <summary>How System.Net.Sockets numbers the errors of the system.</summary>
+/// <summary>The codes that System.Net.Sockets has for this system's errors.</summary>
 internal static class SocketErrors
 {
     private static readonly Dictionary<Errno, SocketError> Codes = new()
@@ -40,9 +40,9 @@ internal static class SocketErrors
         [Errno.EINPROGRESS] = SocketError.InProgress,
     };
 
-    /// <summary>The code that System.Net.Sockets gives the same error; <see cref="SocketError.SocketError"/> for one that it has none for.</summary>
+    /// <summary>The code of System.Net.Sockets for an error; <see cref="SocketError.SocketError"/> if there is no code for it.</summary>
     public static SocketError CodeOf(Errno errno) => Codes.GetValueOrDefault(errno, SocketError.SocketError);
 
-    /// <summary>The exception for an error, in the system's own words: not every errno has a <see cref="SocketError"/>.</summary>
+    /// <summary>The exception for an error. Its message is the system's, because not every errno has a <see cref="SocketError"/>.</summary>
     public static SocketException ToException(Errno errno) => new((int)CodeOf(errno), errno.Message);
 }

@@ -1,4 +1,4 @@
 namespace Poller.Net;
 
-/// <summary>What all sockets of one network have in common: its name, as <c>tcp</c>, and the system calls.</summary>
+/// <summary>What all sockets of one network share: its name, such as <c>tcp</c>, and the system calls.</summary>
 internal sealed record SocketNetwork(string Name, ISocketApi Api);

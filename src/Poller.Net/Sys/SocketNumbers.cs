@@ -1,6 +1,6 @@
 namespace Poller.Net;
 
-/// <summary>The numbers that the socket calls of one system go by.</summary>
+/// <summary>The numbers of one system's socket calls.</summary>
 internal sealed record SocketNumbers
 {
     /// <summary>Linux: include/uapi/asm-generic/socket.h, include/uapi/linux/tcp.h, include/uapi/linux/in6.h.</summary>
@@ -29,8 +29,8 @@ internal sealed record SocketNumbers
     {
         Name = "macOS",
         AF_INET6 = 30,
-        SO_NOSIGPIPE = 0x1022, // In place of MSG_NOSIGNAL.
-        SO_LINGER = 0x1080, // SO_LINGER_SEC: its SO_LINGER counts in ticks.
+        SO_NOSIGPIPE = 0x1022, // macOS has it instead of MSG_NOSIGNAL.
+        SO_LINGER = 0x1080, // SO_LINGER_SEC, because macOS's SO_LINGER is in ticks.
         TCP_KEEPIDLE = 0x10, // TCP_KEEPALIVE.
         TCP_KEEPINTVL = 0x101,
         TCP_KEEPCNT = 0x102,
@@ -60,7 +60,9 @@ internal sealed record SocketNumbers
         TCP_KEEPCNT = 6,
     };
 
-    /// <summary>OpenBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h. Keep-alive is timed by the administrator alone.</summary>
+    /// <summary>
+    /// OpenBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h. Only the administrator sets its keep-alive times.
+    /// </summary>
     public static readonly SocketNumbers OpenBSD = new()
     {
         Name = "OpenBSD",
@@ -78,7 +80,7 @@ internal sealed record SocketNumbers
 
     public int MSG_PEEK { get; init; } = 2;
 
-    /// <summary>Or 0 where there is none.</summary>
+    /// <summary>MSG_NOSIGNAL; 0 if the system has none.</summary>
     public int MSG_NOSIGNAL { get; init; }
 
     public int SOL_SOCKET { get; init; } = 0xffff;
@@ -91,14 +93,14 @@ internal sealed record SocketNumbers
 
     public int SO_ERROR { get; init; } = 0x1007;
 
-    /// <summary>Or 0 where it is not used.</summary>
+    /// <summary>SO_NOSIGPIPE; 0 if we do not use it.</summary>
     public int SO_NOSIGPIPE { get; init; }
 
     public int IPPROTO_TCP { get; init; } = 6;
 
     public int TCP_NODELAY { get; init; } = 1;
 
-    /// <summary>Or 0 where a socket has no times of its own.</summary>
+    /// <summary>The option's number; 0 if a socket cannot have its own keep-alive times.</summary>
     public int TCP_KEEPIDLE { get; init; }
 
     /// <inheritdoc cref="TCP_KEEPIDLE"/>
@@ -120,11 +122,14 @@ internal sealed record SocketNumbers
     public uint FIONBIO { get; init; } = 0x8004_667e;
 
     /// <summary>
-    /// Whether an accepted socket is known to have its listener's TCP_NODELAY and keep-alive times. SO_KEEPALIVE it has everywhere.
+    /// Whether we know that an accepted socket inherits its listener's TCP_NODELAY and keep-alive times. It inherits SO_KEEPALIVE on every
+    /// system.
     /// </summary>
     public bool InheritsTcpOptions { get; init; }
 
-    /// <summary>Whether accept returns sockets whose peer has gone, without an address (Go's syscall/syscall_bsd.go).</summary>
+    /// <summary>
+    /// Whether accept may return a socket after its peer has gone, and then gives no address (Go's syscall/syscall_bsd.go).
+    /// </summary>
     public bool AcceptsTheDead { get; init; }
 
     public override string ToString() => Name;

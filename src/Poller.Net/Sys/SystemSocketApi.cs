@@ -2,15 +2,17 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Net;
 
-/// <summary>Chooses the socket calls by the system.</summary>
+/// <summary>Finds the socket calls of a system.</summary>
 internal static class SystemSocketApi
 {
-    /// <summary>Those of the system this process runs on.</summary>
-    /// <exception cref="PlatformNotSupportedException">There are none for it.</exception>
+    /// <summary>The socket calls of the system that this process runs on.</summary>
+    /// <exception cref="PlatformNotSupportedException">There are none for this system.</exception>
     public static ISocketApi Current => For(RuntimeInformation.IsOSPlatform, RuntimeInformation.OSDescription);
 
-    /// <summary>Those of the system that <paramref name="isOS"/> says yes to.</summary>
-    /// <exception cref="PlatformNotSupportedException">There are none for it, which <paramref name="description"/> describes.</exception>
+    /// <summary>The socket calls of the system for which <paramref name="isOS"/> returns true.</summary>
+    /// <exception cref="PlatformNotSupportedException">
+    /// There are none for this system. The message contains its <paramref name="description"/>.
+    /// </exception>
     public static ISocketApi For(Predicate<OSPlatform> isOS, string description)
     {
         if (isOS(OSPlatform.Linux)) return LinuxSocketApi.Instance;

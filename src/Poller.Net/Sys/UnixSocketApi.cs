@@ -4,7 +4,7 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-/// <summary>The socket calls that every Unix has in the same form. They differ in their numbers, which <paramref name="os"/> holds.</summary>
+/// <summary>The socket calls that have the same form on every Unix. Their numbers differ; <paramref name="os"/> holds them.</summary>
 internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocketApi
 {
     private protected const string Library = "libc";
@@ -21,7 +21,7 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
         public ulong Hard;
     }
 
-    /// <summary>The numbers that the calls go by.</summary>
+    /// <summary>The numbers that the calls use.</summary>
     public SocketNumbers Numbers => os;
 
     public abstract int MaxBacklog { get; }
@@ -71,7 +71,7 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
 
     public abstract IoResult Send(nint fd, ReadOnlySpan<byte> buffer);
 
-    // The BCL numbers the directions as the system calls do.
+    // The BCL's numbers for the directions are those of the system call.
     public IoResult Shutdown(nint fd, SocketShutdown how) => Result(shutdown((int)fd, (int)how));
 
     public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value)
@@ -93,7 +93,7 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
             _ => throw new ArgumentOutOfRangeException(nameof(name), $"{level}/{name}", "an option that the net layer sets was expected."),
         };
 
-        // Keep-alive works by the system's times then, as Go leaves it there too (net/tcpsockopt_openbsd.go).
+        // 0 means that the system has no such option. Keep-alive then uses the system's times, as in Go (net/tcpsockopt_openbsd.go).
         return systemName == 0 ? 0 : Set((int)fd, systemLevel, systemName, value);
     }
 
@@ -125,10 +125,10 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
         }
     }
 
-    // Not repeated after EINTR: the descriptor is gone by then, and its number may be someone else's (close(2)).
+    // We do not repeat it after EINTR: the descriptor is gone by then, and its number may already belong to another (close(2)).
     public IoResult Close(nint fd) => Result(close((int)fd));
 
-    /// <summary>A socket that is close-on-exec and non-blocking.</summary>
+    /// <summary>Creates a socket that is close-on-exec and non-blocking.</summary>
     private protected abstract IoResult Create(int domain, int type, int protocol);
 
     private protected static IoResult Get(int fd, int level, int name, out int value)

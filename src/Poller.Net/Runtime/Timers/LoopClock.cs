@@ -2,37 +2,39 @@ namespace Poller.Net;
 
 // The twin of runtimeNano in Go's internal/poll, and of the conversion in its setDeadlineImpl.
 //
-// Deadlines count by a monotonic clock, in ns. A user may name one by the time of day, which can be stepped. In Go the two travel together
-// inside of a time.Time; a DateTimeOffset holds the time of day alone. So each loop keeps what the time of day is ahead of its own clock,
-// and compares the two anew now and then. A deadline goes by the time of day as it was when the deadline was set.
+// Deadlines are times of a monotonic clock, in ns. A user may name one by the time of day, which can be stepped. Go's time.Time holds both;
+// a DateTimeOffset holds only the time of day. So each loop keeps the difference between the time of day and its own clock, and compares
+// the two again now and then. If the time of day is stepped later, a deadline that was set before does not change.
 
 /// <summary>The clock of one loop. Safe from any thread.</summary>
 internal sealed class LoopClock(TimeProvider provider)
 {
-    // How old the comparison of the two clocks may be, in ns. Until it is made anew, a time of day that was stepped by less than Second
-    // misplaces deadlines that are prolonged in sync, by as much as the step. A comparison takes about 70 ns, and ten a second are not seen
-    // in any measurement. Half of it compares twice as often and gains nobody anything; twice of it lets that last twice as long.
+    // How old the comparison of the two clocks may become, in ns. Suppose the time of day is stepped by less than Second. Until the next
+    // comparison, deadlines that are prolonged in sync are then wrong by the size of the step. A comparison takes about 70 ns, and no
+    // measurement shows ten of them a second. Half the value compares twice as often and gains nobody anything. Double the value lets the
+    // wrong deadlines last twice as long.
     private const long Often = 100_000_000;
 
-    // In sync, how far ahead of the last look a deadline has to be, and by how much it may move. In ns. With half of it, a handler that
-    // held the loop up for half a second could set a deadline that is past already and not have it refused. With twice of it, deadlines of
-    // one to two seconds, which are common, take the way of those that are set: a clock is read and a lock taken, about 90 ns and not 10.
+    // In sync: how far a deadline must be ahead of the last look, and by how much it may move at most. In ns. With half the value, a
+    // handler that held up the loop for half a second could set a deadline that is already past, and it would not be refused. With double
+    // the value, deadlines of one to two seconds, which are common, would take the slow path, which reads a clock and takes a lock: about
+    // 90 ns, not 10.
     private const long Second = 1_000_000_000;
 
-    // Constant. Where Now counts from, and what times of day are told from: in ns, of a clock that counts from the year 1, they would not
-    // fit. Nanoseconds in one tick of the clock; 0 when that is not a whole number.
+    // Constant. Now counts from the first, and times of day count from the second: in ns since the year 1 they would not fit a long. The
+    // third is how many ns a tick of the clock has; 0 if that is not a whole number.
     private readonly long _origin = provider.GetTimestamp();
     private readonly DateTimeOffset _utcOrigin = provider.GetUtcNow();
     private readonly long _nanosecondsPerTick =
         1_000_000_000 % provider.TimestampFrequency == 0 ? 1_000_000_000 / provider.TimestampFrequency : 0;
 
-    // Atomic, in ns. By how much the time of day, from its origin, is ahead of Now; when the two were compared; when anybody looked at the
-    // clock last. Whoever reads them takes any of the last few values: each was right when it was written.
+    // Atomic, in ns. How far the time of day, from its origin, is ahead of Now; when the two were last compared; when anyone last looked at
+    // the clock. A reader may get any of the last few values: each was right when it was written.
     private long _utcOffset;
     private long _compared;
     private long _looked;
 
-    /// <summary>The time, in ns since the clock was made; above 0.</summary>
+    /// <summary>The time in ns since the clock was created; it is above 0.</summary>
     public long Now
     {
         get
@@ -44,7 +46,7 @@ internal sealed class LoopClock(TimeProvider provider)
         }
     }
 
-    /// <summary>Notes the time. The loop does so before it is awake to others, and so does whoever sets a deadline.</summary>
+    /// <summary>Notes the time. The loop calls it before others see that it is awake, and setting a deadline calls it.</summary>
     public void Look(long now)
     {
         if (now > Volatile.Read(ref _looked)) Volatile.Write(ref _looked, now);
@@ -67,13 +69,13 @@ internal sealed class LoopClock(TimeProvider provider)
     public long At(DateTimeOffset time) => After(time - Compare());
 
     /// <summary>
-    /// A time of day by this clock, for a deadline that is prolonged to it by at most <paramref name="atMost"/> ns. False when the deadline
-    /// is to be set instead, to <see cref="At"/>.
+    /// A time of day by this clock, to which a deadline may be prolonged, by at most <paramref name="atMost"/> ns. False if the caller must
+    /// take the slow path and set the deadline to <see cref="At"/>.
     /// </summary>
     /// <remarks>
-    /// With <paramref name="inSync"/> the loop is awake, and no clock is read. The time is then the one of the last look, which may be
-    /// stale. So a deadline is refused that is less than a second ahead of that look, as it may be past by now; and one that would move by
-    /// more than a second, as it does when the time of day was stepped since, or when the machine was suspended.
+    /// <paramref name="inSync"/> means that the loop is awake. We then read no clock and use the time of the last look, which may be stale.
+    /// If the new deadline is less than 1 s ahead of that look, it may already be past, so we refuse. The deadline may also move by at most
+    /// 1 s: it would move further if the time of day was stepped since, or if the machine was suspended.
     /// </remarks>
     public bool TryTell(DateTimeOffset time, bool inSync, out long when, out long atMost)
     {

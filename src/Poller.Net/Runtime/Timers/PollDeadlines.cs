@@ -2,29 +2,30 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The rd and wd of pollDesc in Go's runtime/netpoll.go. They are no part of the PollDesc, for two reasons: most descriptors that idle have
-// none; and a PollDesc is recycled, so that whoever changes it needs a reference to the descriptor first. These are one descriptor's for
-// ever, and can be prolonged by one compare-and-swap.
+// The twin of rd and wd of pollDesc in Go's runtime/netpoll.go. They are not in the PollDesc, for two reasons. Most idle descriptors have
+// none. And a PollDesc is recycled, so a caller needs a reference to the descriptor before it may change the PollDesc. A PollDeadlines
+// belongs to one descriptor for ever, so one compare-and-swap can prolong it without such a reference.
 //
-// A direction has two ends: the deadline that the user set, and the time-out of the operation that is under way. The earlier holds. Each is
-// in one of three states:
+// A direction has two ends: the deadline that the user set, and the time-out of the operation under way. The earlier of the two holds. Each
+// end is in one of three states: None, a time, or Past.
 //
-//   None      -> a time, Past    set, under the lock of the timers; a time-out is never set to Past
-//   a time    -> a later time    prolonged, by compare-and-swap without the lock
-//   a time    -> Past            it passed: by compare-and-swap under the lock, so that it is either prolonged or passed
-//   any       -> None            cleared, or the descriptor is closed; under the lock
-//   Past      -> a time          set, under the lock
+//   from -> to                      by
+//   None, a time, Past -> a time    it is set; under the timers' lock
+//   None, a time, Past -> Past      the user sets a deadline that is not ahead; under the lock. A time-out is never set to Past.
+//   a time -> a later time          it is prolonged; by compare-and-swap, without the lock
+//   a time -> Past                  it passed; by compare-and-swap under the lock, so it is either prolonged or passed
+//   any -> None                     it is cleared, or the descriptor is closed; under the lock
 //
-// The user sets the deadline. An operation sets the time-out as it begins, while it holds the lock of its direction, and leaves it when
-// it ends. So a stale time-out may pass while nobody waits: the next operation sets a new one, or clears it, before it looks.
+// The user sets the deadline. An operation sets the time-out when it starts, while it holds the lock of its direction, and does not clear
+// it when it ends. So a stale time-out may pass while nobody waits. The next operation sets or clears it before it looks.
 //
-// Two things hold whenever the lock of the timers is free:
+// Two things hold whenever the timers' lock is free:
 //
 //   - The side of the PollDesc is expired exactly if one of its two ends is Past (or the descriptor is closed).
-//   - The direction has a timer that fires no later than either end that is a time. It has one timer for both, and looks at both when it
-//     fires. Prolonging an end leaves it true, and so needs no lock.
+//   - The direction has a timer that fires no later than either end which is a time. It has one timer for both ends, and looks at both when
+//     the timer fires. Prolonging an end keeps this true, so it needs no lock.
 
-/// <summary>The deadlines and time-outs of one descriptor, made with the first that is set.</summary>
+/// <summary>The deadlines and time-outs of one descriptor. It is created when the first of them is set.</summary>
 internal sealed class PollDeadlines(PollDesc desc)
 {
     /// <summary>No deadline.</summary>
@@ -35,18 +36,18 @@ internal sealed class PollDeadlines(PollDesc desc)
 
     private struct Side
     {
-        // Atomic. In ns of the loop's clock, or None or Past.
+        // Atomic. A time in ns of the loop's clock, None or Past.
         public long Deadline;
         public long Timeout;
 
-        // Guarded by the lock of the timers: where in the heap the side's timer stands, plus one.
+        // Guarded by the timers' lock: the index of the side's timer in the heap, plus one.
         public int TimerIndex;
     }
 
     private Side _read;
     private Side _write;
 
-    /// <summary>Whose they are, for as long as a timer stands for one of them.</summary>
+    /// <summary>The desc of their descriptor. Valid under the timers' lock while the descriptor is open.</summary>
     public PollDesc Desc => desc;
 
     /// <summary>The user's deadline of a direction: a time, <see cref="None"/> or <see cref="Past"/>.</summary>
@@ -56,28 +57,28 @@ internal sealed class PollDeadlines(PollDesc desc)
     public long TimeoutOf(PollMode mode) => Volatile.Read(ref SideOf(mode).Timeout);
 
     /// <summary>
-    /// Moves the deadlines that <paramref name="mode"/> names, and that have yet to pass, to a later time: later by
-    /// <paramref name="atMost"/> ns. False when they are to be set instead.
+    /// Moves the deadlines that <paramref name="mode"/> names to a later time, by at most <paramref name="atMost"/> ns. False if one of
+    /// them is not a time, or would move otherwise; the caller must then set them.
     /// </summary>
     public bool TryProlong(PollMode mode, long when, long atMost = long.MaxValue) =>
         ((mode & PollMode.Read) == 0 || TryProlong(ref _read.Deadline, when, atMost))
         && ((mode & PollMode.Write) == 0 || TryProlong(ref _write.Deadline, when, atMost));
 
-    /// <summary>Moves a time-out that has yet to pass to a later time. False when it is to be set instead.</summary>
+    /// <summary>Moves a time-out to a later time. False if it is not a time, or is later already; the caller must then set it.</summary>
     public bool TryProlongTimeout(PollMode mode, long when) => TryProlong(ref SideOf(mode).Timeout, when, long.MaxValue);
 
-    /// <summary>Under the lock.</summary>
+    /// <summary>Sets the user's deadline of one direction. The caller holds the timers' lock.</summary>
     public void SetDeadline(PollMode mode, long when) => Volatile.Write(ref SideOf(mode).Deadline, when);
 
-    /// <summary>Under the lock.</summary>
+    /// <summary>Sets the time-out of one direction's operation. The caller holds the timers' lock.</summary>
     public void SetTimeout(PollMode mode, long when) => Volatile.Write(ref SideOf(mode).Timeout, when);
 
-    /// <summary>Whether the direction's deadline or its time-out has passed. Under the lock.</summary>
+    /// <summary>Whether the direction's deadline or its time-out has passed. The caller holds the timers' lock.</summary>
     public bool HasPassed(PollMode mode) => DeadlineOf(mode) == Past || TimeoutOf(mode) == Past;
 
     /// <summary>
-    /// Marks what is due at <paramref name="now"/> as passed. True if anything is. <paramref name="next"/> is when the direction's timer is
-    /// to fire again, or <see cref="PollTimers.Never"/>. Under the lock.
+    /// Marks the ends that are due at <paramref name="now"/> as passed. True if there are any. <paramref name="next"/> is when the
+    /// direction's timer must fire again, or <see cref="PollTimers.Never"/>. The caller holds the timers' lock.
     /// </summary>
     public bool Pass(PollMode mode, long now, out long next)
     {
@@ -86,7 +87,7 @@ internal sealed class PollDeadlines(PollDesc desc)
         return Pass(ref side.Deadline, now, ref next) | Pass(ref side.Timeout, now, ref next);
     }
 
-    /// <summary>Where the direction's timer stands in the heap, plus one; 0 is nowhere. Under the lock.</summary>
+    /// <summary>The index of the direction's timer in the heap, plus one; 0 if it has none. The caller holds the timers' lock.</summary>
     public ref int TimerIndexOf(PollMode mode) => ref SideOf(mode).TimerIndex;
 
     private static bool TryProlong(ref long end, long when, long atMost)

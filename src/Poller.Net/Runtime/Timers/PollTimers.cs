@@ -2,15 +2,15 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The deadline half of Go's runtime/netpoll.go, and the heap of its runtime/time.go: the deadlines of one loop. One lock guards them and
-// the heap of their timers, so a timer cannot be stale: what Go's rseq and wseq are for does not arise. Each side has a timer of its own,
-// also when both have the same deadline: two heap entries are simpler than one that stands for both.
+// The twin of the deadline half of Go's runtime/netpoll.go, and of the heap in its runtime/time.go: the deadlines of one loop. One lock
+// guards them and the heap of their timers, so a timer is never stale, and we do not need Go's rseq and wseq. Each side has its own timer,
+// even if both have the same deadline: two heap entries are simpler than one that serves both.
 //
-// Timers are lazy. A side has at most one. A later deadline only stores its value, and a cleared one leaves the timer where it is. When
-// the timer fires it looks: due, moved, or gone. So a deadline that each read prolongs, or a time-out that each read starts anew, costs
-// no heap operation and takes no lock (PollDeadlines).
+// Timers are lazy. A side has at most one. A later deadline only stores its value, and clearing a deadline leaves the timer in the heap.
+// When the timer fires, it checks whether the deadline is due, has moved or is gone. So a deadline that each read prolongs, or a time-out
+// that each read starts again, costs no heap operation and takes no lock (PollDeadlines).
 
-/// <summary>The timers of one loop, by the times of its <see cref="LoopClock"/>. Safe from any thread.</summary>
+/// <summary>The timers of one loop. Their times are those of its <see cref="LoopClock"/>. Safe from any thread.</summary>
 internal sealed class PollTimers
 {
     private struct Timer
@@ -31,15 +31,15 @@ internal sealed class PollTimers
     private Timer[] _heap = [];
     private int _count;
 
-    // Written under the lock, read without: when the earliest timer fires.
+    // When the earliest timer fires. Written under the lock, read without it.
     private long _next = Never;
 
     /// <summary>When the earliest timer fires, or <see cref="Never"/>.</summary>
     public long Next => Volatile.Read(ref _next);
 
     /// <summary>
-    /// Sets the deadlines that <paramref name="mode"/> names: to a time ahead, or to <see cref="PollDeadlines.None"/>, or to
-    /// <see cref="PollDeadlines.Past"/>, which expires at once. Returns the waiters that it ends.
+    /// Sets the deadlines that <paramref name="mode"/> names: to a time ahead, to <see cref="PollDeadlines.None"/>, or to
+    /// <see cref="PollDeadlines.Past"/>, which expires at once. Returns the waiters whose waits it ended.
     /// </summary>
     public void SetDeadline(PollDesc desc, PollMode mode, long when, out PollWaiter? reader, out PollWaiter? writer)
     {
@@ -53,8 +53,8 @@ internal sealed class PollTimers
     }
 
     /// <summary>
-    /// Sets the time-out of an operation that begins: to a time ahead, or to <see cref="PollDeadlines.None"/>. The caller holds the lock of
-    /// the direction, so that nobody waits there, and none is ended by it.
+    /// Sets the time-out of an operation that starts: to a time ahead, or to <see cref="PollDeadlines.None"/>. The caller holds the lock of
+    /// the direction. So nobody waits there, and this ends no wait.
     /// </summary>
     public void SetTimeout(PollDesc desc, PollMode mode, long when)
     {
@@ -67,7 +67,7 @@ internal sealed class PollTimers
         }
     }
 
-    /// <summary>Expires what is due at <paramref name="now"/>. Returns the waiters it ends, linked.</summary>
+    /// <summary>Expires what is due at <paramref name="now"/>. Returns a linked list of the waiters whose waits it ended.</summary>
     public PollWaiter? Expire(long now)
     {
         if (Next > now) return null;
@@ -100,7 +100,7 @@ internal sealed class PollTimers
     }
 
     /// <summary>
-    /// Closes a desc: its deadlines are gone and its waits end. Returns who is runnable. A second call finds nothing to do.
+    /// Closes a desc: clears its deadlines and ends its waits. Returns the waiters that are runnable now. A second call does nothing.
     /// </summary>
     public void Evict(PollDesc desc, out PollWaiter? reader, out PollWaiter? writer)
     {
@@ -114,7 +114,7 @@ internal sealed class PollTimers
         }
     }
 
-    // Null when the desc is closing.
+    // Null if the desc is closing.
     private static PollDeadlines? DeadlinesOf(PollDesc desc) =>
         desc.Check(Direction.Read) == IoResult.Closing ? null : desc.Deadlines ??= new PollDeadlines(desc);
 
@@ -127,7 +127,7 @@ internal sealed class PollTimers
         return null;
     }
 
-    // Sees to it that the side's timer fires no later than this.
+    // Makes sure that the side's timer fires no later than when.
     private void Arm(PollDeadlines deadlines, PollMode mode, long when)
     {
         if (when == PollDeadlines.None) return;
@@ -173,12 +173,12 @@ internal sealed class PollTimers
             SiftDown(last.Deadlines.TimerIndexOf(last.Mode) - 1);
         }
 
-        // At a quarter, so that a heap of any size that grows and shrinks by one timer does not copy it each time.
+        // Shrink at a quarter, not at a half: a heap that grows and shrinks by one timer must not be copied each time.
         if (_heap.Length > MinHeap && _count <= _heap.Length / 4) Array.Resize(ref _heap, _heap.Length / 2);
     }
 
-    // Four children a node, as in Go's runtime/time.go. Of CPU, a remove and an add took 78, 67 and 60 ns with two, four and eight children
-    // where 1,000 timers stood, and 538, 539 and 514 ns where 100,000 did: nothing breaks at half or at double.
+    // Each node has four children, as in Go's runtime/time.go. A remove and an add together took 78, 67 and 60 ns of CPU with two, four and
+    // eight children in a heap of 1,000 timers; in a heap of 100,000 they took 538, 539 and 514 ns. So half and double would do as well.
     private void SiftUp(int index)
     {
         Timer timer = _heap[index];
