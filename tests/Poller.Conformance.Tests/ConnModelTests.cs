@@ -127,6 +127,23 @@ public sealed class ConnModelTests
         Assert.Equal(ConnOutcomes.End | ConnOutcomes.Reset, peers.Allowed);
     }
 
+    [Theory]
+    [InlineData(true, true, false)]
+    [InlineData(false, true, true)] // Its end tells how wide its window is.
+    [InlineData(true, false, true)] // It answers for what it leaves unread.
+    public void A_peer_that_leaves_with_its_window_shut_and_nothing_unread_may_say_nothing(bool ended, bool hasRead, bool must)
+    {
+        ConnOp filling = Write(Server, 2 * ConnModel.RoomForSure);
+        Complete(filling, ConnOutcomes.Done);
+        if (ended) _model.CloseWrite(Client);
+        byte[] sent = ConnStream.BytesOf(filling.Segment!);
+        if (hasRead) Complete(Read(Client, sent.Length), ConnOutcomes.Done, sent.AsSpan(0, ConnModel.RoomForSure));
+        ConnOp write = Write(Server, 100 * ConnModel.RoomForSure);
+        _model.Dispose(Client);
+        _model.Evaluate();
+        Assert.Equal((ConnOutcomes.Done | ConnOutcomes.Reset | ConnOutcomes.Shutdown, must), (write.Allowed, write.Must));
+    }
+
     [Fact]
     public void Of_a_write_that_failed_any_part_may_come_and_then_the_next()
     {

@@ -12,6 +12,10 @@ namespace Poller.Conformance;
 // done; a greater one may be, or may wait for the reader. A reader that waits, on the other hand, waits: a read is over for bytes, an end,
 // a deadline, a token, a close, and for nothing else.
 //
+// TCP tells a writer of a peer that is gone when the peer has closed with bytes unread, or when bytes arrive there. Where the window was
+// shut while the peer took what had come, there is nothing unread and nothing arrives. If the peer has also sent its end before, closing
+// sends nothing: the writer learns of it when the kernel probes the window, in a fraction of a second or in minutes.
+//
 // An operation is judged by all that was allowed since it began: it may have been over before the latest command.
 
 /// <summary>What an operation comes to.</summary>
@@ -118,6 +122,12 @@ internal sealed class ConnEnd(string name)
     /// <summary>How long each operation may take; null for any time.</summary>
     public ConnDeadline? ReadTimeout { get; set; }
     public ConnDeadline? WriteTimeout { get; set; }
+
+    /// <summary>Whether the peer's window may have been shut: more was sent at a time than its kernel takes for sure.</summary>
+    public bool MayHaveFilledPeer { get; set; }
+
+    /// <summary>Whether the window may be shut with nothing unread behind it: the peer has read since.</summary>
+    public bool MayBeStalled { get; set; }
 
     /// <summary>No byte comes from it after those that were sent.</summary>
     public bool HasEnded => WriteIsClosed || IsDisposed;
@@ -302,17 +312,21 @@ internal sealed class ConnModel
         }
         op.Segment!.Possible = op.Count;
         if (end.Peer.IsDisposed || end.Peer is { ReadIsClosed: true, WriteIsClosed: true }) _mayBeReset = true;
+        if (end.Sent.PossibleBytes > RoomForSure) end.MayHaveFilledPeer = true;
         bool isCopied = end.Peer is { Reads: [{ Call: ConnCall.CopyTo }, ..], ReadDeadline: ConnDeadline.Far, ReadIsClosed: false };
         Allow(op, ConnOutcomes.Done, isFirst && (isCopied || end.Sent.PossibleBytes <= RoomForSure));
 
-        // One who is gone answers with a reset. One who only reads no more may have let his window close before.
-        if (_mayBeReset) Allow(op, ConnOutcomes.Reset | ConnOutcomes.Shutdown, isFirst && end.Peer.IsDisposed);
+        // A peer that is gone answers with a reset, unless it has nothing to say any more. One that only reads no more may have let its
+        // window close before.
+        bool answers = end.Peer.IsDisposed && !(end.Peer.WriteIsClosed && end.MayBeStalled);
+        if (_mayBeReset) Allow(op, ConnOutcomes.Reset | ConnOutcomes.Shutdown, isFirst && answers);
     }
 
     private void EvaluateRead(ConnOp op, bool isFirst)
     {
         ConnEnd end = op.End;
         if (MeetsDeadline(op, isFirst)) return;
+        if (end.Peer.MayHaveFilledPeer && op.Call is not (ConnCall.ReadNothing or ConnCall.WaitToRead)) end.Peer.MayBeStalled = true;
         ConnStream stream = end.Peer.Sent;
         long wanted = op.Call == ConnCall.ReadExactly ? op.Count : op.Call == ConnCall.CopyTo ? long.MaxValue : 1;
         bool isThere = stream.CertainBytes >= wanted;
