@@ -23,8 +23,9 @@ public sealed class TcpConn : Conn
 
     /// <summary>
     /// What a close does with bytes that are not yet sent or acknowledged (SO_LINGER, socket(7)): null sends them in the background, which
-    /// is the default; 0 throws them away and resets the connection; above 0 they are thrown away after so many seconds, for which a thread
-    /// of the pool waits.
+    /// is the default; 0 throws them away and resets the connection; above 0 they are thrown away after so many seconds, and the connection
+    /// is reset. A close returns at once in any case: the poller waits for the peer's acknowledgement, and no thread does. Bytes that the
+    /// peer sends meanwhile are thrown away. When the poller is disposed or fails meanwhile, the system sends the rest in the background.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Below 0, or above 65535.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
@@ -36,6 +37,6 @@ public sealed class TcpConn : Conn
             throw new ArgumentOutOfRangeException(nameof(seconds), seconds, "null, or 0 to 65535 seconds, was expected.");
         }
         _fd.SetOption(SocketOptionLevel.Socket, SocketOptionName.Linger, seconds ?? -1, "set linger");
-        _fd.Lingers = seconds > 0;
+        _fd.Linger = seconds ?? 0;
     }
 }

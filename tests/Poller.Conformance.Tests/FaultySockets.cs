@@ -27,6 +27,7 @@ internal abstract class FaultySockets : ISocketApi
     public virtual IoResult Send(nint fd, ReadOnlySpan<byte> buffer) => _inner.Send(fd, buffer);
     public virtual IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
     public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) => _inner.SetOption(fd, level, name, value);
+    public IoResult Unsent(nint fd) => _inner.Unsent(fd);
     public IoResult TakeError(nint fd) => _inner.TakeError(fd);
     public IoResult LocalName(nint fd, Span<byte> address, out int addressLength) => _inner.LocalName(fd, address, out addressLength);
     public IoResult PeerName(nint fd, Span<byte> address, out int addressLength) => _inner.PeerName(fd, address, out addressLength);

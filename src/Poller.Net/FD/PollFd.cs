@@ -27,7 +27,7 @@ internal abstract partial class PollFd : IDisposable
 
     // Atomic.
     private FdMutex _mutex;
-    private bool _lingers;
+    private int _linger;
 
     /// <summary>Takes over a descriptor that is non-blocking.</summary>
     protected PollFd(SocketNetwork network, nint fd)
@@ -43,11 +43,8 @@ internal abstract partial class PollFd : IDisposable
 
     protected nint Fd => _fd;
 
-    /// <summary>
-    /// Whether close(2) may block, which it does for SO_LINGER even on a non-blocking socket: then the pool does it, and neither a loop
-    /// nor the finalizer's thread.
-    /// </summary>
-    public bool Lingers { get => Volatile.Read(ref _lingers); set => Volatile.Write(ref _lingers, value); }
+    /// <summary>For how many seconds SO_LINGER would have close(2) block: above 0 it is closed by <see cref="LingeringClose"/>.</summary>
+    public int Linger { get => Volatile.Read(ref _linger); set => Volatile.Write(ref _linger, value); }
 
     public bool IsClosed => _mutex.IsClosed;
 
@@ -234,8 +231,8 @@ internal abstract partial class PollFd : IDisposable
     protected virtual void Destroy()
     {
         if (_desc is not null) Loop.Close(_desc);
-        if (Lingers) ThreadPool.UnsafeQueueUserWorkItem(static fd => fd.CloseDescriptor(), this, preferLocal: false);
-        else CloseDescriptor();
+        if (Linger > 0 && _loop is not null) LingeringClose.Begin(Api, _loop, Fd, Linger);
+        else CloseDescriptor(Api, _loop, Fd);
     }
 
     private InvalidOperationException NotInPoller() => new($"fd {Fd} is not in a poller; Init was expected to be called first.");
@@ -287,13 +284,14 @@ internal abstract partial class PollFd : IDisposable
         }
     }
 
-    private void CloseDescriptor()
+    /// <summary>Closes a descriptor that is in no poller, and reports when it was not open.</summary>
+    internal static void CloseDescriptor(ISocketApi api, PollLoop? loop, nint fd)
     {
-        IoResult result = Api.Close(Fd);
+        IoResult result = api.Close(fd);
 
         // close(2) frees the descriptor whatever it returns; EBADF says that someone else had closed it.
         if (result != Errno.EBADF) return;
-        string operation = $"close fd {Fd}";
-        _loop?.Report(operation, new NetpollException(operation, Errno.EBADF, "it was closed elsewhere"));
+        string operation = $"close fd {fd}";
+        loop?.Report(operation, new NetpollException(operation, Errno.EBADF, "it was closed elsewhere"));
     }
 }

@@ -77,12 +77,6 @@ internal sealed unsafe partial class BsdSocketApi(SocketNumbers os) : UnixSocket
         return result;
     }
 
-    // ioctl is variadic, and Apple's arm64 passes variadic arguments on the stack. Six dummy arguments fill the registers.
-    private static int Ioctl(int fd, nuint request, void* argument) =>
-        OperatingSystem.IsMacOS() && RuntimeInformation.ProcessArchitecture == Architecture.Arm64
-            ? ioctl(fd, request, 0, 0, 0, 0, 0, 0, argument)
-            : ioctl(fd, request, argument);
-
     [LibraryImport(Library, SetLastError = true)]
     private static partial int socket(int domain, int type, int protocol);
 
@@ -94,10 +88,4 @@ internal sealed unsafe partial class BsdSocketApi(SocketNumbers os) : UnixSocket
 
     [LibraryImport(Library, SetLastError = true)]
     private static partial nint send(int fd, byte* buffer, nint length, int flags);
-
-    [LibraryImport(Library, SetLastError = true)]
-    private static partial int ioctl(int fd, nuint request, void* argument);
-
-    [LibraryImport(Library, SetLastError = true)]
-    private static partial int ioctl(int fd, nuint request, nint x2, nint x3, nint x4, nint x5, nint x6, nint x7, void* argument);
 }

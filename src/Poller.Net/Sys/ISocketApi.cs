@@ -46,6 +46,12 @@ internal interface ISocketApi
     /// <summary>Reads and clears the socket's pending error (SO_ERROR): 0, or that error.</summary>
     IoResult TakeError(nint fd);
 
+    /// <summary>
+    /// How many bytes of what was written, and of the end, the peer has yet to acknowledge (SIOCOUTQ, tcp(7)). EOPNOTSUPP where the system
+    /// does not tell.
+    /// </summary>
+    IoResult Unsent(nint fd);
+
     /// <summary>getsockname(2).</summary>
     IoResult LocalName(nint fd, Span<byte> address, out int addressLength);
 

@@ -21,6 +21,7 @@ internal sealed record SocketNumbers
         RLIMIT_NOFILE = 7,
         FIOCLEX = 0x5451,
         FIONBIO = 0x5421,
+        FIONWRITE = 0x5411, // SIOCOUTQ.
         InheritsTcpOptions = true, // tcp(7).
     };
 
@@ -120,6 +121,9 @@ internal sealed record SocketNumbers
     public uint FIOCLEX { get; init; } = 0x2000_6601;
 
     public uint FIONBIO { get; init; } = 0x8004_667e;
+
+    /// <summary>Asks how many bytes are unacknowledged, the end included; 0 where the system has no request that does.</summary>
+    public uint FIONWRITE { get; init; }
 
     /// <summary>
     /// Whether we know that an accepted socket inherits its listener's TCP_NODELAY and keep-alive times. It inherits SO_KEEPALIVE on every

@@ -103,6 +103,14 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
         return result.IsSuccess ? new Errno(error) : result;
     }
 
+    public IoResult Unsent(nint fd)
+    {
+        if (os.FIONWRITE == 0) return Errno.EOPNOTSUPP;
+        int unsent;
+        int result = Ioctl((int)fd, os.FIONWRITE, &unsent);
+        return result == 0 ? unsent : Result(result);
+    }
+
     public IoResult LocalName(nint fd, Span<byte> address, out int addressLength)
     {
         uint length = (uint)address.Length;
@@ -142,6 +150,12 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
 
     private protected static IoResult Result(int result) => result >= 0 ? result : new Errno(Marshal.GetLastPInvokeError());
 
+    // ioctl is variadic, and Apple's arm64 passes variadic arguments on the stack. Six dummy arguments fill the registers.
+    private protected static int Ioctl(int fd, nuint request, void* argument) =>
+        OperatingSystem.IsMacOS() && RuntimeInformation.ProcessArchitecture == Architecture.Arm64
+            ? ioctl(fd, request, 0, 0, 0, 0, 0, 0, argument)
+            : ioctl(fd, request, argument);
+
     [LibraryImport(Library, SetLastError = true)]
     private static partial int bind(int fd, byte* address, uint length);
 
@@ -171,4 +185,10 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
 
     [LibraryImport(Library)]
     private static partial int getrlimit(int resource, ResourceLimit* limit);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int ioctl(int fd, nuint request, void* argument);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int ioctl(int fd, nuint request, nint x2, nint x3, nint x4, nint x5, nint x6, nint x7, void* argument);
 }

@@ -104,52 +104,6 @@ public abstract class CloseTests<TBackend> : NetTest<TBackend> where TBackend : 
         Assert.Throws<ObjectDisposedException>(() => another.LocalEndPoint is null);
     }
 
-    [Fact]
-    public async Task A_close_that_lingers_holds_up_nobody_and_happens_once()
-    {
-        FaultySocketApi api = new();
-        using Fixture fixture = new(NetpollDispatch.Inline, api: api);
-        (TcpConn client, TcpConn server) = await fixture.PairAsync();
-        (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
-        server.SetLinger(60);
-        nint fd = Raw.FdOf(server);
-        int closes = 0;
-        TaskCompletionSource closing = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        using ManualResetEventSlim release = new();
-        api.Closing = closed =>
-        {
-            if (closed != fd) return;
-            Interlocked.Increment(ref closes);
-            closing.TrySetResult();
-            release.Wait(); // As for a peer that does not read what it was sent.
-        };
-        try
-        {
-            Task handler = CloseAsync(server);
-            client.Write(One);
-            await Task.WhenAll(handler, closing.Task).Within();
-            for (int i = 0; i < 5; i++)
-            {
-                ValueTask<int> reading = server2.ReadAsync(new byte[1]);
-                client2.Write(One);
-                Assert.Equal(1, await reading.Within());
-            }
-        }
-        finally
-        {
-            release.Set();
-        }
-        Assert.Equal(0, await client.ReadAsync(new byte[1]).Within());
-        Assert.Equal(1, closes);
-
-        static async Task CloseAsync(TcpConn conn)
-        {
-            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
-            conn.Dispose();
-            conn.Dispose();
-        }
-    }
-
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task A_second_close_does_nothing_whatever_took_the_number(NetpollDispatch dispatch)
     {

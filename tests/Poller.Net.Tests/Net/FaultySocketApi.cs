@@ -109,6 +109,11 @@ internal sealed class FaultySocketApi : ISocketApi
 
     public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) => _inner.SetOption(fd, level, name, value);
 
+    /// <summary>Whether the system does not tell what is unacknowledged.</summary>
+    public bool TellsNoUnsent { get; set; }
+
+    public IoResult Unsent(nint fd) => TellsNoUnsent ? Errno.EOPNOTSUPP : _inner.Unsent(fd);
+
     public IoResult TakeError(nint fd) => _inner.TakeError(fd);
 
     public IoResult LocalName(nint fd, Span<byte> address, out int addressLength) => _selfConnected.ContainsKey(fd)

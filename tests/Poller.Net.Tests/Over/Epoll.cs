@@ -22,6 +22,7 @@ public sealed class DialListenTests : DialListenTests<EpollBackend>;
 public sealed class DrainedReadTests : DrainedReadTests<EpollBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<EpollBackend>;
 public sealed class LeakTests : LeakTests<EpollBackend>;
+public sealed class LingerTests : LingerTests<EpollBackend>;
 public sealed class LoopThreadsTests : LoopThreadsTests<EpollBackend>;
 public sealed class NetpollerTests : NetpollerTests<EpollBackend>;
 public sealed class QueueTests : QueueTests<EpollBackend>;

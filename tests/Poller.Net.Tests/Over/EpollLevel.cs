@@ -22,6 +22,7 @@ public sealed class DialListenTests : DialListenTests<EpollLevelBackend>;
 public sealed class DrainedReadTests : DrainedReadTests<EpollLevelBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<EpollLevelBackend>;
 public sealed class LeakTests : LeakTests<EpollLevelBackend>;
+public sealed class LingerTests : LingerTests<EpollLevelBackend>;
 public sealed class LoopThreadsTests : LoopThreadsTests<EpollLevelBackend>;
 public sealed class NetpollerTests : NetpollerTests<EpollLevelBackend>;
 public sealed class QueueTests : QueueTests<EpollLevelBackend>;

@@ -22,6 +22,7 @@ public sealed class DialListenTests : DialListenTests<PosixBackend>;
 public sealed class DrainedReadTests : DrainedReadTests<PosixBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<PosixBackend>;
 public sealed class LeakTests : LeakTests<PosixBackend>;
+public sealed class LingerTests : LingerTests<PosixBackend>;
 public sealed class LoopThreadsTests : LoopThreadsTests<PosixBackend>;
 public sealed class NetpollerTests : NetpollerTests<PosixBackend>;
 public sealed class QueueTests : QueueTests<PosixBackend>;

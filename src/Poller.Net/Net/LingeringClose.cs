@@ -1,0 +1,154 @@
+using System.Net.Sockets;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// close(2) of a socket with SO_LINGER blocks its thread, non-blocking or not, until the peer has acknowledged all that was written or the
+// seconds are over. So the same is done in stages, which block nobody: end the writing side, wait in the poller, and close when there is
+// nothing left to wait for. Go leaves the thread in close(2).
+//
+//   begun   -> closed   all is acknowledged, the connection is dead, or no loop takes it
+//   begun   -> waiting  for the peer to send or to end, or for the next look
+//   waiting -> waiting  what the peer sent is thrown away: left unread, it would have the close reset the connection
+//   waiting -> closed   all is acknowledged, or the connection is dead; the system closes it as any other
+//   waiting -> reset    the seconds are over: what is not acknowledged is thrown away
+//   waiting -> closed   the poller is disposed or has failed: the system sends the rest in the background
+
+/// <summary>
+/// The close of a connection with SO_LINGER above 0, after its <see cref="PollDesc"/> was closed. It owns the descriptor, and runs on its
+/// starter's stack and then on the loop.
+/// </summary>
+internal sealed class LingeringClose : PollWaiter
+{
+    // That an acknowledgement has come raises no event, so it is looked for: after a round trip in a data centre, and then more rarely. Half
+    // and double change how soon a descriptor is free, and how often the loop wakes for it.
+    private static readonly TimeSpan MinPause = TimeSpan.FromMilliseconds(1);
+    private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(1);
+
+    // What is read in one turn of the loop from a peer that sends on.
+    private const int MaxDrain = 64 * 1024;
+
+    // Constant.
+    private readonly ISocketApi _api;
+    private readonly PollLoop _loop;
+    private readonly PollDesc _desc;
+    private readonly long _end;
+
+    // Touched by whoever runs it.
+    private TimeSpan _pause = MinPause;
+    private bool _peerHasEnded;
+    private bool _isDead;
+
+    private LingeringClose(ISocketApi api, PollLoop loop, PollDesc desc, long end)
+    {
+        _api = api;
+        _loop = loop;
+        _desc = desc;
+        _end = end;
+    }
+
+    /// <summary>Closes <paramref name="fd"/>, which is in no poller, within <paramref name="seconds"/>. Blocks nobody.</summary>
+    public static void Begin(ISocketApi api, PollLoop loop, nint fd, int seconds)
+    {
+        api.Shutdown(fd, SocketShutdown.Send); // Refused where the connection is dead, and then nothing is unsent either.
+        if (api.Unsent(fd) != 0)
+        {
+            try
+            {
+                PollDesc desc = loop.Open(fd);
+                new LingeringClose(api, loop, desc, loop.Clock.After(TimeSpan.FromSeconds(seconds))).Advance();
+                return;
+            }
+            catch (Exception e) when (e is NetpollException or ObjectDisposedException)
+            {
+                // The poller is full or gone: the system sends the rest in the background.
+            }
+        }
+        Close(api, loop, fd, linger: -1);
+    }
+
+    public override void Execute()
+    {
+        _desc.Consume(Direction.Read);
+        Advance();
+    }
+
+    internal override bool TryWakeThread() => false;
+
+    private void Advance()
+    {
+        while (true)
+        {
+            IoResult reason = _desc.Check(Direction.Read);
+            if (!reason.IsSuccess && reason != IoResult.Timeout)
+            {
+                End(linger: -1);
+                return;
+            }
+            if (!TryDrain())
+            {
+                _loop.Schedule(this); // Others have their turn first.
+                return;
+            }
+            IoResult unsent = _api.Unsent(_desc.Fd);
+            bool isDone = unsent.IsSuccess ? unsent == 0 : _peerHasEnded; // Where the system does not tell, the peer's end has to do.
+            if (isDone || _isDead || _api.TakeError(_desc.Fd) != 0)
+            {
+                End(linger: -1);
+                return;
+            }
+            long next = _loop.Clock.After(_pause);
+            if (_loop.Clock.Now >= _end)
+            {
+                End(linger: 0);
+                return;
+            }
+            _pause = _pause * 2 < MaxPause ? _pause * 2 : MaxPause;
+            _loop.SetDeadline(_desc, PollMode.Read, Math.Min(next, _end));
+            try
+            {
+                // A level-triggered poller would report the peer's end again and again: after it only the looks are left.
+                PollPark park = _peerHasEnded ? _desc.Park(Direction.Read, this) : _loop.Park(_desc, Direction.Read, this);
+                if (park == PollPark.Parked) return;
+            }
+            catch (NetpollException)
+            {
+                End(linger: -1);
+                return;
+            }
+        }
+    }
+
+    // False when there is more than one turn's worth.
+    private bool TryDrain()
+    {
+        Span<byte> buffer = stackalloc byte[4096];
+        for (int drained = 0; drained < MaxDrain;)
+        {
+            IoResult result = _api.Receive(_desc.Fd, buffer);
+            if (result == Errno.EINTR) continue;
+            if (!result.IsSuccess || result == 0)
+            {
+                _peerHasEnded |= result == 0;
+                _isDead = !result.IsSuccess && result != Errno.EAGAIN;
+                return true;
+            }
+            drained += result.Value;
+        }
+        return false;
+    }
+
+    private void End(int linger)
+    {
+        nint fd = _desc.Fd;
+        _loop.Evict(_desc);
+        _loop.Close(_desc);
+        Close(_api, _loop, fd, linger);
+    }
+
+    private static void Close(ISocketApi api, PollLoop loop, nint fd, int linger)
+    {
+        api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.Linger, linger);
+        PollFd.CloseDescriptor(api, loop, fd);
+    }
+}
