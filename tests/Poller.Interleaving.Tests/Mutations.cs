@@ -156,13 +156,13 @@ internal static class Mutations
         new(
             "a deadline that has passed is forgotten as an operation begins",
             "PollTimers.cs",
-            "if (!deadlines.HasPassed(mode)) desc.Unexpire(mode);",
-            "desc.Unexpire(mode);",
+            "if (!deadlines.HasPassed(mode)) desc.Unexpire(mode.ToDirection());",
+            "desc.Unexpire(mode.ToDirection());",
             "operation begins ‖ set deadline ‖ timer fires"),
         new(
             "a time-out that has passed is not taken back as an operation begins",
             "PollTimers.cs",
-            "if (!deadlines.HasPassed(mode)) desc.Unexpire(mode);",
+            "if (!deadlines.HasPassed(mode)) desc.Unexpire(mode.ToDirection());",
             "",
             "operation begins ‖ timer fires",
             "time-out passes ‖ prolong deadline"),
@@ -170,11 +170,11 @@ internal static class Mutations
             "an operation's time-out does not move the timer",
             "PollTimers.cs",
             """
-                        if (!deadlines.HasPassed(mode)) desc.Unexpire(mode);
+                        if (!deadlines.HasPassed(mode)) desc.Unexpire(mode.ToDirection());
                         Arm(deadlines, mode, when);
             """,
             """
-                        if (!deadlines.HasPassed(mode)) desc.Unexpire(mode);
+                        if (!deadlines.HasPassed(mode)) desc.Unexpire(mode.ToDirection());
             """,
             "operation begins ‖ timer fires"),
         new(
@@ -293,6 +293,12 @@ internal static class Mutations
             """,
             "",
             "operation completes ‖ awaiter"),
+        new(
+            "an awaiter is told that an operation is done before whoever completes it has looked for the awaiter",
+            "PollOp.cs",
+            "Volatile.Read(ref _continuation) is not null && Volatile.Read(ref _completed);",
+            "Volatile.Read(ref _completed);",
+            "operation completes ‖ awaiter begins anew"),
         new(
             "an operation is done before its result is there",
             "PollOp.cs",

@@ -21,9 +21,10 @@ namespace Poller.Net;
 //   null -> Done           it is done; an awaiter that has yet to ask finds so
 //   Done -> continuation   the awaiter had asked before it was done, and comes after: the loop runs it, by Execute
 //
-// _completed is set before the word is looked at, so an awaiter that asks is told no later than one that attaches. Nobody else's stack ever
-// runs a continuation: not that of a close, a cancellation, a deadline, a write, or of the awaiter itself; and no pool's but in thread-pool
-// dispatch and after the loop has stopped.
+// _completed is set before the word is looked at, and counts only once the word is not null. So an awaiter that asks is told last: after that,
+// whoever completed touches the operation no more, which may be in use again. Nobody else's stack ever runs a continuation: not that of a
+// close, a cancellation, a deadline, a write, or of the awaiter itself; and no pool's but in thread-pool dispatch and after the loop has
+// stopped.
 //
 // The order at the end guards the next operation: first the registration is gone (Dispose waits for a callback that runs), then the lock
 // is given back, and only then the awaiter goes on.
@@ -80,6 +81,9 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
 
     /// <summary>The operation's name in an error, as <c>read</c>.</summary>
     protected abstract string Name { get; }
+
+    // Pairs with the exchange in Complete.
+    private bool IsDone => Volatile.Read(ref _continuation) is not null && Volatile.Read(ref _completed);
 
     /// <summary>Begins an operation whose caller holds nothing. It may be done when this returns.</summary>
     public void Start(CancellationToken token)
@@ -147,7 +151,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     public ValueTaskSourceStatus GetStatus(short token)
     {
         Validate(token);
-        return !Volatile.Read(ref _completed) ? ValueTaskSourceStatus.Pending
+        return !IsDone ? ValueTaskSourceStatus.Pending
             : _outcome is not Exception ? ValueTaskSourceStatus.Succeeded
             : _outcome is OperationCanceledException ? ValueTaskSourceStatus.Canceled
             : ValueTaskSourceStatus.Faulted;
@@ -173,7 +177,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     protected IoResult TakeResult(short token, out object? made)
     {
         Validate(token);
-        if (!Volatile.Read(ref _completed))
+        if (!IsDone)
         {
             throw new InvalidOperationException("the result of an operation was asked for before it was done; await it.");
         }

@@ -35,6 +35,7 @@ public static class AllScenarios
         ["queue ‖ cancel"] = FdMutexScenarios.QueueAndCancel,
         ["close ‖ queued locker leaves"] = FdMutexScenarios.CloseAndQueuedLockerLeaves,
         ["operation completes ‖ awaiter"] = PollOpScenarios.CompleteAndAwait,
+        ["operation completes ‖ awaiter begins anew"] = PollOpScenarios.CompleteAndBeginAnew,
         ["operation queues ‖ unlock ‖ close"] = PollOpScenarios.QueueAndUnlockAndClose,
         ["fill ‖ claim"] = LoopScenarios.FillAndClaim,
         ["claim ‖ claim"] = LoopScenarios.TwoClaim,

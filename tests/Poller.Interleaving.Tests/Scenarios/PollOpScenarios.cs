@@ -11,6 +11,7 @@ internal static class PollOpScenarios
     private sealed class Reading(PollFd fd) : PollOp(fd, Direction.Read), IValueTaskSource<int>
     {
         private readonly PollFd _fd = fd;
+        private int _taken;
 
         public int There { get; set; }
 
@@ -29,6 +30,13 @@ internal static class PollOpScenarios
             }
             OnCompleted(_ => TakeOnLoop(token), null, token, ValueTaskSourceOnCompletedFlags.None);
             return false;
+        }
+
+        /// <summary>Forgets the result of a read, before the next one.</summary>
+        public void Forget()
+        {
+            There = 0;
+            Result = -1;
         }
 
         int IValueTaskSource<int>.GetResult(short token) => TakeResult(token, out _).Value;
@@ -52,7 +60,7 @@ internal static class PollOpScenarios
             {
                 Result = 0;
             }
-            Invariant.Holds(_fd.Returned == 1, "an operation was not returned.");
+            Invariant.Holds(_fd.Returned == ++_taken, "an operation was not returned.");
         }
     }
 
@@ -76,6 +84,43 @@ internal static class PollOpScenarios
             if (reader is not null) fd.Schedule(reader);
         });
         run.Finally(() => Invariant.Holds(reading.Result == 7, $"the read came to {reading.Result}."));
+    }
+
+    // An awaiter that asks, and finds it done, uses the same operation again at once: whoever completes the first must be done with it.
+    public static void CompleteAndBeginAnew(Run run)
+    {
+        PollFd fd = new();
+        Reading reading = new(fd);
+        bool begunAnew = false;
+        int sum = 0;
+        run.Service("loop", fd.RunLoop);
+        run.Thread("awaiter", () =>
+        {
+            for (int i = 0; i < 2; i++)
+            {
+                Invariant.Holds(fd.TryLock(Direction.Read) == FdLock.Acquired, "the lock was not free.");
+                reading.StartWaiting(CancellationToken.None);
+                begunAnew = i > 0;
+                reading.Await();
+                ControlledThread.WaitUntil(() => reading.Result > 0, new Site("Wait", "for the result", "", 0));
+                sum += reading.Result;
+                reading.Forget();
+            }
+        });
+        run.Thread("poller", () =>
+        {
+            Notify(7);
+            ControlledThread.WaitUntil(() => begunAnew, new Site("Wait", "for the second read", "", 0));
+            Notify(8);
+        });
+        run.Finally(() => Invariant.Holds(sum == 15, $"the two reads came to {sum}."));
+
+        void Notify(int there)
+        {
+            reading.There = there;
+            fd.Desc.Notify(new PollEvent(fd.Desc.Token, PollReadiness.Readable), out PollWaiter? reader, out _);
+            if (reader is not null) fd.Schedule(reader);
+        }
     }
 
     // One queues behind the lock's holder as that gives it back and the descriptor is closed: it ends, and its awaiter goes on.
