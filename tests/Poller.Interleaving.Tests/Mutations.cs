@@ -180,7 +180,7 @@ internal static class Mutations
         new(
             "a deadline that was cleared expires",
             "PollTimers.cs",
-            "if (passed && deadlines.Desc.Expire(mode) is { } waiter)",
+            "if (passed && deadlines.Desc.Expire(mode.ToDirection()) is { } waiter)",
             "if (deadlines.Desc.Expire(mode) is { } waiter)",
             "clear deadline ‖ timer fires"),
         new(
