@@ -32,10 +32,12 @@ public abstract class Conn : Stream
 
     /// <summary>The address on this side.</summary>
     /// <exception cref="ObjectDisposedException">The connection was closed before anyone asked.</exception>
+    /// <exception cref="NetOpException">The system no longer knows it: some forget it when the peer resets the connection.</exception>
     public abstract EndPoint LocalEndPoint { get; }
 
     /// <summary>The peer's address.</summary>
     /// <exception cref="ObjectDisposedException">The connection was closed before anyone asked.</exception>
+    /// <exception cref="NetOpException">The system no longer knows it: some forget it when the peer resets the connection.</exception>
     public abstract EndPoint RemoteEndPoint { get; }
 
     /// <summary>True until the connection is closed on this side.</summary>

@@ -14,8 +14,8 @@ public sealed class NetOpException : IOException
     {
         Operation = operation;
         Network = network;
-        LocalEndPoint = local;
-        RemoteEndPoint = remote;
+        LocalEndPoint = Copy(local);
+        RemoteEndPoint = Copy(remote);
     }
 
     /// <summary>What failed: <c>read</c>, <c>write</c>, <c>accept</c>, <c>dial</c>, <c>listen</c>, …</summary>
@@ -72,6 +72,9 @@ public sealed class NetOpException : IOException
             SocketErrorCode = SocketError.OperationAborted,
             IsClosed = true,
         };
+
+    // An IPEndPoint can be changed by whoever holds it; the exception has its own.
+    private static EndPoint? Copy(EndPoint? address) => address is IPEndPoint ip ? NetAddress.Copy(ip) : address;
 
     // A DnsEndPoint shows its address family too.
     private static string? Show(EndPoint address) => address is DnsEndPoint name ? $"{name.Host}:{name.Port}" : address.ToString();

@@ -11,23 +11,25 @@ namespace Poller.Net;
 public sealed class NetStack
 {
     private readonly Netpoller _poller;
+    private readonly INameLookup _names;
     private readonly Dictionary<string, SocketNetwork> _networks;
 
     /// <summary>A net layer over <paramref name="poller"/>.</summary>
     /// <exception cref="PlatformNotSupportedException">There are no socket calls for this system yet.</exception>
     public NetStack(Netpoller poller) : this(poller, SystemSocketApi.Current) { }
 
-    /// <summary>A net layer over <paramref name="poller"/> and the socket calls that are given.</summary>
-    internal NetStack(Netpoller poller, ISocketApi api)
+    /// <summary>A net layer over <paramref name="poller"/>, and the socket calls and the name look-up that are given.</summary>
+    internal NetStack(Netpoller poller, ISocketApi api, INameLookup? names = null)
     {
         ArgumentNullException.ThrowIfNull(poller);
         _poller = poller;
+        _names = names ?? SystemNameLookup.Instance;
         _networks = NetAddress.Networks.Keys.ToDictionary(static name => name, name => new SocketNetwork(name, api));
     }
 
     /// <summary>
-    /// Listens on <paramref name="address"/>. No host, as in <c>:8888</c>, is every address of the machine, IPv4 and IPv6, or the one family
-    /// that the network names. The address <c>[::]</c>, however it is written, is the same; <c>0.0.0.0</c> is IPv4 alone. A name is looked
+    /// Listens on <paramref name="address"/>. No host, as in <c>:8888</c>, is every address of the machine, IPv4 and IPv6, or the one
+    /// family that the network names. The address <c>[::]</c>, however it is written, is the same; <c>0.0.0.0</c> is IPv4 alone. A name is looked
     /// up, and an IPv4 address of it is preferred. Port 0, or none, lets the system choose.
     /// </summary>
     /// <exception cref="ArgumentException">The network is not known.</exception>
@@ -36,7 +38,7 @@ public sealed class NetStack
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     public ConnListener Listen(string network, string address)
     {
-        IPEndPoint local = NetAddress.Parse(network, address).ForListen(out bool dualStack);
+        IPEndPoint local = NetAddress.Parse(network, address).ForListen(_names, out bool dualStack);
         return Listen(network, local, dualStack);
     }
 
@@ -53,56 +55,131 @@ public sealed class NetStack
     }
 
     /// <summary>
-    /// Connects to <paramref name="address"/>. The addresses of a name are tried in turn, and the error is the first one's. No host is this
-    /// machine. Where nobody answers it takes as long as the system lets it, which may be minutes, unless the token ends it.
+    /// Connects to <paramref name="address"/>. No host is this machine. The addresses of a name are tried in turn, and the error is the
+    /// first one's. Where nobody answers it takes as long as the system lets it, which may be minutes, unless the token ends it.
     /// </summary>
     /// <exception cref="ArgumentException">The network is not known.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
-    /// <exception cref="NetOpException">The system or the peer refused, or the name is not known; or the poller was disposed meanwhile.</exception>
+    /// <exception cref="NetOpException">
+    /// The system or the peer refused, the name is not known, or the poller was disposed meanwhile.
+    /// </exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public async ValueTask<Conn> DialAsync(string network, string address, CancellationToken cancellationToken = default) =>
-        await DialAsync(NetAddress.Parse(network, address), new DialMode(Blocking: false, null, cancellationToken)).ConfigureAwait(false);
+        await DialAsync(NetAddress.Parse(network, address), Mode(null, cancellationToken)).ConfigureAwait(false);
 
     /// <summary>
-    /// The blocking form of <see cref="DialAsync(string, string, CancellationToken)"/>. Fails with <see cref="NetOpException.IsTimeout"/>
-    /// when it takes longer than <paramref name="timeout"/>, over all addresses; null leaves that to the system. Looking up a name counts,
-    /// but is not cut short.
+    /// <see cref="DialAsync(string, string, CancellationToken)"/> that fails with <see cref="NetOpException.IsTimeout"/> when it takes
+    /// longer than <paramref name="timeout"/>, which is for all of it: looking up the name, and then the addresses, each of which has an
+    /// equal share of the time that is left, two seconds at the least. <see cref="Timeout.InfiniteTimeSpan"/> leaves that to the system.
     /// </summary>
-    public Conn Dial(string network, string address, TimeSpan? timeout = null)
-    {
-        DialMode mode = new(Blocking: true, Deadline(timeout), CancellationToken.None);
-        return Blocking.Result(DialAsync(NetAddress.Parse(network, address), mode));
-    }
+    /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
+    /// <inheritdoc cref="DialAsync(string, string, CancellationToken)"/>
+    public async ValueTask<Conn> DialAsync(
+        string network, string address, TimeSpan timeout, CancellationToken cancellationToken = default) =>
+        await DialAsync(NetAddress.Parse(network, address), Mode(timeout, cancellationToken)).ConfigureAwait(false);
 
-    /// <summary>Connects to one address.</summary>
-    /// <exception cref="NetOpException">The system or the peer refused; or the poller was disposed meanwhile.</exception>
+    /// <summary>The blocking form of <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>; null is no time-out.</summary>
+    /// <inheritdoc cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>
+    public Conn Dial(string network, string address, TimeSpan? timeout = null) =>
+        Blocking.Result(DialAsync(NetAddress.Parse(network, address), Mode(timeout)));
+
+    /// <summary>
+    /// Connects to one address, an <see cref="IPEndPoint"/>, or to a name, a <see cref="DnsEndPoint"/>, which is looked up as in
+    /// <see cref="DialAsync(string, string, CancellationToken)"/>; its address family restricts what is tried.
+    /// </summary>
+    /// <exception cref="ArgumentException">The end point is of another kind.</exception>
+    /// <exception cref="FormatException">The host is neither a name nor an address.</exception>
+    /// <exception cref="NetOpException">
+    /// The system or the peer refused, the name is not known, or the poller was disposed meanwhile.
+    /// </exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public ValueTask<TcpConn> DialTcpAsync(IPEndPoint remote, CancellationToken cancellationToken = default)
+    public ValueTask<TcpConn> DialTcpAsync(EndPoint remote, CancellationToken cancellationToken = default) =>
+        DialAsync(remote, Mode(null, cancellationToken));
+
+    /// <summary>
+    /// <see cref="DialTcpAsync(EndPoint, CancellationToken)"/> with a time-out, as in
+    /// <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
+    /// <inheritdoc cref="DialTcpAsync(EndPoint, CancellationToken)"/>
+    public ValueTask<TcpConn> DialTcpAsync(EndPoint remote, TimeSpan timeout, CancellationToken cancellationToken = default) =>
+        DialAsync(remote, Mode(timeout, cancellationToken));
+
+    /// <summary>The blocking form of <see cref="DialTcpAsync(EndPoint, TimeSpan, CancellationToken)"/>; null is no time-out.</summary>
+    /// <inheritdoc cref="DialTcpAsync(EndPoint, TimeSpan, CancellationToken)"/>
+    public TcpConn DialTcp(EndPoint remote, TimeSpan? timeout = null) => Blocking.Result(DialAsync(remote, Mode(timeout)));
+
+    /// <summary>Connects to a host, which is a name, or an address without brackets.</summary>
+    /// <exception cref="ArgumentException">The host is empty.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The port is not one from 0 to 65535.</exception>
+    /// <inheritdoc cref="DialTcpAsync(EndPoint, CancellationToken)"/>
+    public ValueTask<TcpConn> DialTcpAsync(string host, int port, CancellationToken cancellationToken = default) =>
+        DialAsync(new DnsEndPoint(host, port), Mode(null, cancellationToken));
+
+    /// <summary>
+    /// <see cref="DialTcpAsync(string, int, CancellationToken)"/> with a time-out, as in
+    /// <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// The port is not one from 0 to 65535, or the time-out is neither above zero nor infinite.
+    /// </exception>
+    /// <inheritdoc cref="DialTcpAsync(string, int, CancellationToken)"/>
+    public ValueTask<TcpConn> DialTcpAsync(string host, int port, TimeSpan timeout, CancellationToken cancellationToken = default) =>
+        DialAsync(new DnsEndPoint(host, port), Mode(timeout, cancellationToken));
+
+    /// <summary>The blocking form of <see cref="DialTcpAsync(string, int, TimeSpan, CancellationToken)"/>; null is no time-out.</summary>
+    /// <inheritdoc cref="DialTcpAsync(string, int, TimeSpan, CancellationToken)"/>
+    public TcpConn DialTcp(string host, int port, TimeSpan? timeout = null) =>
+        Blocking.Result(DialAsync(new DnsEndPoint(host, port), Mode(timeout)));
+
+    private DialMode Mode(TimeSpan? timeout, CancellationToken token) => Mode(blocking: false, timeout, token);
+
+    private DialMode Mode(TimeSpan? timeout) => Mode(blocking: true, timeout, CancellationToken.None);
+
+    private DialMode Mode(bool blocking, TimeSpan? timeout, CancellationToken token)
     {
-        ArgumentNullException.ThrowIfNull(remote);
-        return DialAsync("tcp", NetAddress.Copy(remote), new DialMode(Blocking: false, null, cancellationToken));
+        if (timeout == Timeout.InfiniteTimeSpan) timeout = null;
+        if (timeout <= TimeSpan.Zero)
+        {
+            throw new ArgumentOutOfRangeException(nameof(timeout), timeout, "a time-out above zero, or none, was expected.");
+        }
+        return new DialMode(blocking, timeout, _poller.TimeProvider, token);
     }
 
-    /// <summary>The blocking form of <see cref="DialTcpAsync"/>; the time-out as in <see cref="Dial"/>.</summary>
-    public TcpConn DialTcp(IPEndPoint remote, TimeSpan? timeout = null)
+    private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) =>
+        new(NetListenFd.Listen(_poller, _networks[network], local, dualStack));
+
+    private ValueTask<TcpConn> DialAsync(EndPoint remote, DialMode mode)
     {
         ArgumentNullException.ThrowIfNull(remote);
-        return Blocking.Result(DialAsync("tcp", NetAddress.Copy(remote), new DialMode(Blocking: true, Deadline(timeout), CancellationToken.None)));
+        return remote switch
+        {
+            IPEndPoint ip => DialSerialAsync("tcp", [NetAddress.Copy(ip)], mode),
+            DnsEndPoint name => DialAsync(NetAddress.Of(name), mode),
+            _ => throw new ArgumentException($"{remote}: an IPEndPoint or a DnsEndPoint was expected.", nameof(remote)),
+        };
     }
 
-    /// <summary>Dials the addresses of a name in turn; the error is the first one's. The twin of dialSerial in Go's net/dial.go.</summary>
-    internal async ValueTask<TcpConn> DialSerialAsync(string network, IReadOnlyList<IPEndPoint> remotes, DialMode mode)
+    private async ValueTask<TcpConn> DialAsync(NetAddress address, DialMode mode)
+    {
+        mode.Token.ThrowIfCancellationRequested();
+        List<IPEndPoint> remotes = await address.ForDialAsync(_names, mode).ConfigureAwait(false);
+        return await DialSerialAsync(address.Network, remotes, mode).ConfigureAwait(false);
+    }
+
+    // Dials the addresses of a name in turn; the error is the first one's. The twin of dialSerial in Go's net/dial.go.
+    private async ValueTask<TcpConn> DialSerialAsync(string network, List<IPEndPoint> remotes, DialMode mode)
     {
         NetOpException? first = null;
-        foreach (IPEndPoint remote in remotes)
+        for (int i = 0; i < remotes.Count; i++)
         {
             try
             {
-                return await DialAsync(network, remote, mode).ConfigureAwait(false);
+                return await DialSingleAsync(network, remotes[i], mode, addresses: remotes.Count - i).ConfigureAwait(false);
             }
-            catch (NetOpException e)
+            catch (NetOpException e) when (!e.IsClosed)
             {
                 first ??= e;
             }
@@ -110,33 +187,17 @@ public sealed class NetStack
         throw first!;
     }
 
-    private DateTimeOffset? Deadline(TimeSpan? timeout)
+    // The twin of doDialTCPProto in Go's net/tcpsock_posix.go.
+    private async ValueTask<TcpConn> DialSingleAsync(string network, IPEndPoint remote, DialMode mode, int addresses)
     {
-        if (timeout is not { } span || span == Timeout.InfiniteTimeSpan) return null;
-        if (span <= TimeSpan.Zero)
-        {
-            throw new ArgumentOutOfRangeException(nameof(timeout), span, "a time-out above zero, or null, was expected.");
-        }
-        DateTimeOffset now = _poller.TimeProvider.GetUtcNow();
-        return span < DateTimeOffset.MaxValue - now ? now + span : DateTimeOffset.MaxValue;
-    }
-
-    private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) =>
-        new(NetListenFd.Listen(_poller, _networks[network], local, dualStack));
-
-    private async ValueTask<TcpConn> DialAsync(NetAddress address, DialMode mode)
-    {
-        IReadOnlyList<IPEndPoint> addresses = await address.ForDialAsync(mode.Blocking, mode.Token).ConfigureAwait(false);
-        return await DialSerialAsync(address.Network, addresses, mode).ConfigureAwait(false);
-    }
-
-    private async ValueTask<TcpConn> DialAsync(string network, IPEndPoint remote, DialMode mode)
-    {
-        mode.Token.ThrowIfCancellationRequested();
         const int SelfConnects = 2;
         for (int attempt = 0; ; attempt++)
         {
-            NetFd fd = await NetFd.ConnectAsync(_poller, _networks[network], remote, mode).ConfigureAwait(false);
+            mode.Token.ThrowIfCancellationRequested();
+            TimeSpan? share = mode.Share(addresses);
+            if (share == TimeSpan.Zero) throw NetOpException.Timeout("dial", network, null, remote);
+            NetFd fd = await NetFd.ConnectAsync(_poller, _networks[network], remote, mode.Blocking, share, mode.Token)
+                .ConfigureAwait(false);
             if (attempt == SelfConnects || !fd.IsSelfConnected) return new TcpConn(fd);
             fd.Dispose();
         }

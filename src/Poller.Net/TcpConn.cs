@@ -11,9 +11,11 @@ public sealed class TcpConn : Conn
     internal TcpConn(NetFd fd) : base(fd) { }
 
     /// <inheritdoc/>
+    /// <remarks>A copy, which its receiver may change.</remarks>
     public override IPEndPoint LocalEndPoint => _fd.LocalEndPoint;
 
     /// <inheritdoc/>
+    /// <remarks>A copy, which its receiver may change.</remarks>
     public override IPEndPoint RemoteEndPoint => _fd.RemoteEndPoint;
 
     /// <summary>Sets whether small writes are sent at once (TCP_NODELAY, tcp(7)), as they are by default, or gathered first.</summary>

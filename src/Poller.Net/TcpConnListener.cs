@@ -8,14 +8,17 @@ public sealed class TcpConnListener : ConnListener
 {
     private readonly NetListenFd _fd;
 
+    // It is known after the close, too. What is handed out is a copy.
+    private readonly IPEndPoint _local;
+
     internal TcpConnListener(NetListenFd fd)
     {
         _fd = fd;
-        LocalEndPoint = fd.LocalEndPoint;
+        _local = fd.LocalEndPoint;
     }
 
-    /// <summary>The address it listens on, with the real port.</summary>
-    public override IPEndPoint LocalEndPoint { get; }
+    /// <summary>The address it listens on, with the real port. A copy, which its receiver may change.</summary>
+    public override IPEndPoint LocalEndPoint => NetAddress.Copy(_local);
 
     /// <inheritdoc/>
     public override ValueTask<Conn> AcceptAsync(CancellationToken cancellationToken = default)

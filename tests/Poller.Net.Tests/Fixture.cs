@@ -14,6 +14,7 @@ internal class Fixture : IDisposable
         int loops = 1,
         TimeProvider? clock = null,
         ISocketApi? api = null,
+        INameLookup? names = null,
         ILoggerFactory? log = null,
         int maxBlockedHandlers = 1024)
     {
@@ -26,7 +27,7 @@ internal class Fixture : IDisposable
             MaxBlockedHandlers = maxBlockedHandlers,
         };
         Poller = new Netpoller(backend, options);
-        Net = api is null ? new NetStack(Poller) : new NetStack(Poller, api);
+        Net = new NetStack(Poller, api ?? SystemSocketApi.Current, names);
     }
 
     // A connection that a test drops would be closed by its finalizer, under the other end.

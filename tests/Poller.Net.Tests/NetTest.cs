@@ -16,6 +16,7 @@ public abstract class NetTest<TBackend> where TBackend : ITestBackend
         int loops = 1,
         TimeProvider? clock = null,
         ISocketApi? api = null,
+        INameLookup? names = null,
         ILoggerFactory? log = null,
-        int maxBlockedHandlers = 1024) : Tests.Fixture(TBackend.Factory, dispatch, loops, clock, api, log, maxBlockedHandlers);
+        int maxBlockedHandlers = 1024) : Tests.Fixture(TBackend.Factory, dispatch, loops, clock, api, names, log, maxBlockedHandlers);
 }

@@ -16,6 +16,9 @@ internal readonly struct NetAddress
     // RFC 1035. Dns.GetHostAddresses throws for more than 254.
     private const int MaxName = 253;
 
+    // The most that a wait for a task takes, 24 days.
+    private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(int.MaxValue);
+
     /// <summary>The networks there are, and the only family each allows, or Unspecified.</summary>
     public static readonly Dictionary<string, AddressFamily> Networks = new()
     {
@@ -68,13 +71,16 @@ internal readonly struct NetAddress
         }
     }
 
-    /// <summary>A host without brackets, and a port.</summary>
+    /// <summary>A host, which stands without brackets, and a port.</summary>
     /// <exception cref="FormatException">The host is neither an address of the family nor a name.</exception>
-    public static NetAddress Of(string network, AddressFamily family, string host, int port)
+    public static NetAddress Of(DnsEndPoint endPoint)
     {
+        string host = endPoint.Host;
+        string network = Networks.First(pair => pair.Value == endPoint.AddressFamily).Key;
         try
         {
-            return new NetAddress(network, family, host, DecodeHost(host, host.Contains(':'), network, family), port);
+            IPAddress? literal = DecodeHost(host, host.Contains(':'), network, endPoint.AddressFamily);
+            return new NetAddress(network, endPoint.AddressFamily, host, literal, endPoint.Port);
         }
         catch (FormatException e)
         {
@@ -99,7 +105,7 @@ internal readonly struct NetAddress
     /// What to listen on: one address, and whether it is the wildcard that takes IPv4 too. For a name that has several, an IPv4 one, as in
     /// Go.
     /// </summary>
-    public IPEndPoint ForListen(out bool dualStack)
+    public IPEndPoint ForListen(INameLookup names, out bool dualStack)
     {
         IPEndPoint local;
         if (Host.Length == 0)
@@ -110,29 +116,39 @@ internal readonly struct NetAddress
         else if (Literal is not null) local = new IPEndPoint(Literal, Port);
         else
         {
-            List<IPEndPoint> found = Resolved("listen", Lookup("listen"));
-            local = found.Find(static e => e.AddressFamily == AddressFamily.InterNetwork) ?? found[0];
+            try
+            {
+                List<IPEndPoint> found = Resolved("listen", names.Lookup(Host));
+                local = found.Find(static e => e.AddressFamily == AddressFamily.InterNetwork) ?? found[0];
+            }
+            catch (SocketException e)
+            {
+                throw Unresolved("listen", e);
+            }
         }
         dualStack = Family == AddressFamily.Unspecified && local.Address.Equals(IPAddress.IPv6Any);
         return local;
     }
 
     /// <summary>What to dial, in the order to try. Nothing for a host is this machine.</summary>
-    public async ValueTask<List<IPEndPoint>> ForDialAsync(bool blocking, CancellationToken token)
+    public async ValueTask<List<IPEndPoint>> ForDialAsync(INameLookup names, DialMode mode)
     {
         if (Host.Length == 0)
         {
             return [new IPEndPoint(Family == AddressFamily.InterNetworkV6 ? IPAddress.IPv6Loopback : IPAddress.Loopback, Port)];
         }
         if (Literal is not null) return [new IPEndPoint(Literal, Port)];
-        if (blocking) return Resolved("dial", Lookup("dial"));
         try
         {
-            return Resolved("dial", await Dns.GetHostAddressesAsync(Host, token).ConfigureAwait(false));
+            return Resolved("dial", mode.Blocking ? Lookup(names, mode) : await LookupAsync(names, mode).ConfigureAwait(false));
         }
         catch (SocketException e)
         {
             throw Unresolved("dial", e);
+        }
+        catch (TimeoutException)
+        {
+            throw NetOpException.Timeout("dial", Network, null, new DnsEndPoint(Host, Port));
         }
     }
 
@@ -241,17 +257,37 @@ internal readonly struct NetAddress
             ? $"\\u{(int)c:x4}"
             : c.ToString()));
 
-    private IPAddress[] Lookup(string operation)
+    // getaddrinfo(3) cannot be ended: a look-up that takes too long is left behind.
+    private async ValueTask<IPAddress[]> LookupAsync(INameLookup names, DialMode mode)
     {
+        Task<IPAddress[]> lookup = names.LookupAsync(Host, mode.Token);
         try
         {
-            return Dns.GetHostAddresses(Host);
+            TimeSpan left = mode.Left is { } time && time < MaxWait ? time : Timeout.InfiniteTimeSpan;
+            return await lookup.WaitAsync(left, mode.Clock, mode.Token).ConfigureAwait(false);
         }
-        catch (SocketException e)
+        catch (Exception e) when (e is TimeoutException or OperationCanceledException)
         {
-            throw Unresolved(operation, e);
+            LeaveBehind(lookup);
+            throw;
         }
     }
+
+    // With a time-out on a thread of its own, as the pool may be what the caller blocks.
+    private IPAddress[] Lookup(INameLookup names, DialMode mode)
+    {
+        string host = Host;
+        if (mode.Left is not { } left || left > MaxWait) return names.Lookup(host);
+        Task<IPAddress[]> lookup = Task.Factory.StartNew(
+            () => names.Lookup(host), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        if (Task.WaitAny([lookup], left) == 0) return lookup.GetAwaiter().GetResult();
+        LeaveBehind(lookup);
+        throw new TimeoutException();
+    }
+
+    // Nobody is told of its error.
+    private static void LeaveBehind(Task lookup) => lookup.ContinueWith(
+        static task => _ = task.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
 
     private List<IPEndPoint> Resolved(string operation, IPAddress[] addresses)
     {
@@ -264,7 +300,8 @@ internal readonly struct NetAddress
         throw Unresolved(operation, new SocketException((int)SocketError.NoData), $"{kind} address of {Host} was expected for {Network}");
     }
 
-    private NetOpException Unresolved(string operation, SocketException e, string hint = "a name that resolves, or an address, was expected") =>
+    private NetOpException Unresolved(
+        string operation, SocketException e, string hint = "a name that resolves, or an address, was expected") =>
         operation == "listen"
             ? NetOpException.Refused(operation, Network, new DnsEndPoint(Host, Port), null, e, hint)
             : NetOpException.Refused(operation, Network, null, new DnsEndPoint(Host, Port), e, hint);

@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Net;
 using System.Net.Sockets;
 using Poller.Abstractions;
@@ -10,16 +9,10 @@ namespace Poller.Net;
 /// <summary>A socket of the net layer.</summary>
 internal class NetFd : StreamFd
 {
-    // What a sockaddr_in and a sockaddr_in6 take.
-    private const int IPv4Length = 16;
-    private const int IPv6Length = 28;
-    private const ulong HasPeer = 1UL << 48;
-
-    // Constant. The peer's IPv4 address as accept(2) told it, made an object on first use: address:32 port:16 and a bit that says that it
-    // is there. Few ever ask for it.
+    // Constant. The peer's IPv4 address as accept(2) told it, packed; 0 for none. It becomes an object on first use: few ever ask for it.
     private readonly ulong _peer;
 
-    // Made on first use; the same whoever makes it.
+    // Made on first use; the same whoever makes it. What is handed out is a copy: an IPEndPoint can be changed by whoever holds it.
     private IPEndPoint? _local;
     private IPEndPoint? _remote;
 
@@ -30,21 +23,17 @@ internal class NetFd : StreamFd
     public NetFd(SocketNetwork network, nint fd, ReadOnlySpan<byte> peer)
         : this(network, fd)
     {
-        if (TryGetIPv4(peer, out uint address))
-        {
-            _peer = HasPeer | ((ulong)BinaryPrimitives.ReadUInt16BigEndian(peer[2..]) << 32) | address;
-        }
-        else _remote = Decode(peer);
+        if (!SocketAddressBytes.TryPack(peer, out _peer)) _remote = SocketAddressBytes.ToEndPoint(peer);
     }
 
     public string Network => _network.Name;
 
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone asked.</exception>
-    public IPEndPoint LocalEndPoint => _local ??= TryGetName(remote: false) ?? throw Failed("local address", IoResult.Disposed);
+    /// <exception cref="NetOpException">The system has no such name any more.</exception>
+    public IPEndPoint LocalEndPoint => NetAddress.Copy(_local ??= GetName("local address", remote: false));
 
-    /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone asked.</exception>
-    public IPEndPoint RemoteEndPoint =>
-        _remote ??= DecodeAccepted() ?? TryGetName(remote: true) ?? throw Failed("remote address", IoResult.Disposed);
+    /// <inheritdoc cref="LocalEndPoint"/>
+    public IPEndPoint RemoteEndPoint => NetAddress.Copy(_remote ??= UnpackPeer() ?? GetName("remote address", remote: true));
 
     /// <summary>A new socket with Go's defaults for a connection. Its descriptor is none of the reserve.</summary>
     public static nint NewSocket(SocketNetwork network, string operation, AddressFamily family, IPEndPoint? local, IPEndPoint? remote)
@@ -79,15 +68,18 @@ internal class NetFd : StreamFd
         }
     }
 
-    /// <summary>Connects; the descriptor is closed when that fails. The twin of netFD.connect.</summary>
-    public static async ValueTask<NetFd> ConnectAsync(Netpoller poller, SocketNetwork network, IPEndPoint remote, DialMode mode)
+    /// <summary>
+    /// Connects, in <paramref name="timeout"/> at the most; the descriptor is closed when that fails. The twin of netFD.connect.
+    /// <paramref name="remote"/> is the descriptor's own from here on.
+    /// </summary>
+    public static async ValueTask<NetFd> ConnectAsync(
+        Netpoller poller, SocketNetwork network, IPEndPoint remote, bool blocking, TimeSpan? timeout, CancellationToken token)
     {
         NetFd fd = new(network, NewSocket(network, "dial", remote.AddressFamily, null, remote), remote);
         try
         {
             // Before it is registered: epoll reports a socket that is not connected as hung up.
-            SocketAddress address = remote.Serialize();
-            IoResult result = network.Api.Connect(fd.Fd, address.Buffer.Span[..address.Size]);
+            IoResult result = network.Api.Connect(fd.Fd, SocketAddressBytes.Of(remote));
             bool pending = IsPending(result);
             if (!result.IsSuccess && !pending) throw fd.Failed("dial", result);
             try
@@ -100,17 +92,19 @@ internal class NetFd : StreamFd
             }
             if (pending)
             {
-                if (mode.Deadline is not null) fd.SetDeadline(PollMode.Write, mode.Deadline, "dial");
-                await fd.ConnectedAsync(mode.Blocking, mode.Token).ConfigureAwait(false);
-                if (mode.Deadline is not null) fd.SetDeadline(PollMode.Write, null, "dial");
+                if (timeout is not null) fd.SetDeadline(PollMode.Write, timeout);
+                await fd.ConnectedAsync(blocking, token).ConfigureAwait(false);
+                if (timeout is not null) fd.SetDeadline(PollMode.Write, span: null);
             }
 
-            // The kernel takes a wildcard for the loopback, and shows a mapped address as IPv4: ask for the real one.
-            IPAddress dialed = remote.Address;
-            if (dialed.Equals(IPAddress.Any) || dialed.Equals(IPAddress.IPv6Any) || dialed.IsIPv4MappedToIPv6)
+            // The kernel takes a wildcard for the loopback: ask for the real address.
+            if (remote.Address.Equals(IPAddress.Any) || remote.Address.Equals(IPAddress.IPv6Any))
             {
-                fd._remote = fd.TryGetName(remote: true) ?? remote;
+                fd._remote = fd.TryReadName(remote: true) ?? remote;
             }
+
+            // While it is sure to have one: a reset takes it away on some systems.
+            fd._local = fd.TryReadName(remote: false);
             return fd;
         }
         catch
@@ -121,9 +115,10 @@ internal class NetFd : StreamFd
     }
 
     /// <summary>
-    /// Whether a dial has met itself: TCP joins the two ends where the port dialed was chosen for the dialer (Go issue 2690).
+    /// Whether a dial has met itself: TCP joins the two ends where the port dialed was chosen for the dialer (Go issue 2690). One that was
+    /// reset already may have lost its name, and is its user's to find out about.
     /// </summary>
-    public bool IsSelfConnected => LocalEndPoint.Equals(RemoteEndPoint);
+    public bool IsSelfConnected => _local is not null && _local.Equals(_remote);
 
     public void Shutdown(SocketShutdown how, string operation)
     {
@@ -161,10 +156,10 @@ internal class NetFd : StreamFd
         {
             return new ObjectDisposedException(ObjectName, $"{operation} {Network}: closed before the operation.");
         }
-        if (result == IoResult.ClosedInQueue) return NetOpException.Closed(operation, Network, _local, _remote ??= DecodeAccepted());
+        if (result == IoResult.ClosedInQueue) return NetOpException.Closed(operation, Network, _local, _remote ??= UnpackPeer());
 
-        IPEndPoint? local = _local ??= GetName(remote: false);
-        IPEndPoint? remote = _remote ??= DecodeAccepted() ?? GetName(remote: true);
+        IPEndPoint? local = _local ??= TryReadName(remote: false);
+        IPEndPoint? remote = _remote ??= UnpackPeer() ?? TryReadName(remote: true);
         if (result == IoResult.Closing)
         {
             return IsClosed
@@ -178,14 +173,16 @@ internal class NetFd : StreamFd
             const string Hint = "the descriptor reports an error and cannot be polled";
             return NetOpException.Refused(operation, Network, local, remote, SocketErrors.ToException(Errno.EOPNOTSUPP), Hint);
         }
-        return Refused(operation, Network, local, remote, result);
+        string? taken = operation == "dial" && result == Errno.ENOTCONN ? "the dial failed, and its error was read elsewhere" : null;
+        return Refused(operation, Network, local, remote, result, taken);
     }
 
     /// <summary>What the user knows the descriptor by.</summary>
     protected virtual string ObjectName => nameof(TcpConn);
 
-    private static NetOpException Refused(string operation, string network, IPEndPoint? local, IPEndPoint? remote, IoResult result) =>
-        NetOpException.Refused(operation, network, local, remote, SocketErrors.ToException(result.Errno));
+    private static NetOpException Refused(
+        string operation, string network, IPEndPoint? local, IPEndPoint? remote, IoResult result, string? hint = null) =>
+        NetOpException.Refused(operation, network, local, remote, SocketErrors.ToException(result.Errno), hint);
 
     private static bool IsPending(IoResult result) => result == Errno.EINPROGRESS || result == Errno.EINTR || result == Errno.EALREADY;
 
@@ -203,22 +200,25 @@ internal class NetFd : StreamFd
         await new ValueTask(op, op.Version).ConfigureAwait(false);
     }
 
-    // Readiness to write can be spurious: that the peer has a name is the proof.
+    // Readiness to write can be spurious: that the peer has a name is the proof. A hang-up is not spurious. It is looked for first: the
+    // error that it stands for is there before it, unless someone else has taken that.
     private IoResult TryFinishConnect()
     {
+        bool hungUp = HangupSeen;
         IoResult result = Api.TakeError(Fd);
         if (result == 0) result = Api.PeerName(Fd, default, out _);
         if (result == Errno.EISCONN) return 0;
+        if (result == Errno.ENOTCONN && hungUp) return result;
         return IsPending(result) || result == Errno.ENOTCONN ? Errno.EAGAIN : result;
     }
 
-    // Null when the descriptor is closed, or has no such name.
-    private IPEndPoint? TryGetName(bool remote)
+    private IPEndPoint GetName(string operation, bool remote)
     {
-        if (!Incref()) return null;
+        if (!Incref()) throw Failed(operation, IoResult.Disposed);
         try
         {
-            return GetName(remote);
+            IoResult result = ReadName(remote, out IPEndPoint? name);
+            return name ?? throw Failed(operation, result);
         }
         finally
         {
@@ -226,43 +226,26 @@ internal class NetFd : StreamFd
         }
     }
 
-    // getsockname(2) or getpeername(2), for a caller that holds a reference: also while the descriptor is being closed.
-    private IPEndPoint? GetName(bool remote)
+    private IPEndPoint? TryReadName(bool remote)
     {
-        Span<byte> address = stackalloc byte[IPv6Length];
+        ReadName(remote, out IPEndPoint? name);
+        return name;
+    }
+
+    // getsockname(2) or getpeername(2), for a caller that holds a reference: also while the descriptor is being closed. A socket that is
+    // not bound has a name with port 0, which is none.
+    private IoResult ReadName(bool remote, out IPEndPoint? name)
+    {
+        name = null;
+        Span<byte> address = stackalloc byte[SocketAddressBytes.MaxLength];
         IoResult result = remote ? Api.PeerName(Fd, address, out int length) : Api.LocalName(Fd, address, out length);
-        return result.IsSuccess ? Decode(address[..length]) : null;
+        if (!result.IsSuccess) return result;
+        name = SocketAddressBytes.ToEndPoint(address[..length]);
+        if (name is { Port: 0 }) name = null;
+        return name is null ? Errno.ENOTCONN : result;
     }
 
-    private IPEndPoint? DecodeAccepted() => _peer != 0 ? IPv4EndPoint((uint)_peer, (ushort)(_peer >> 32)) : null;
-
-    // Null for an address that is neither IPv4 nor IPv6, as the empty one that some systems tell of a peer that is gone.
-    private static IPEndPoint? Decode(ReadOnlySpan<byte> bytes)
-    {
-        if (TryGetIPv4(bytes, out uint four)) return IPv4EndPoint(four, BinaryPrimitives.ReadUInt16BigEndian(bytes[2..]));
-        if (bytes.Length != IPv6Length) return null;
-        SocketAddress address = new(AddressFamily.InterNetworkV6, bytes.Length);
-        bytes.CopyTo(address.Buffer.Span);
-        return (IPEndPoint)new IPEndPoint(IPAddress.IPv6Any, 0).Create(address);
-    }
-
-    // The lengths tell IPv4 and IPv6 apart. An IPv4 peer of a dual-stack socket goes by its own address, as in Go.
-    // In either sockaddr the port is bytes 2 and 3; the address begins at byte 4 of a sockaddr_in, and at byte 8 of a sockaddr_in6.
-    private static bool TryGetIPv4(ReadOnlySpan<byte> bytes, out uint address)
-    {
-        ReadOnlySpan<byte> mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-        bool isMapped = bytes.Length == IPv6Length && bytes[8..20].SequenceEqual(mapped);
-        bool isFour = isMapped || bytes.Length == IPv4Length;
-        address = isFour ? BinaryPrimitives.ReadUInt32BigEndian(bytes[(isMapped ? 20 : 4)..]) : 0;
-        return isFour;
-    }
-
-    private static IPEndPoint IPv4EndPoint(uint address, ushort port)
-    {
-        Span<byte> bytes = stackalloc byte[sizeof(uint)];
-        BinaryPrimitives.WriteUInt32BigEndian(bytes, address);
-        return new IPEndPoint(new IPAddress(bytes), port);
-    }
+    private IPEndPoint? UnpackPeer() => _peer != 0 ? SocketAddressBytes.Unpack(_peer) : null;
 
     private sealed class ConnectOp(NetFd fd) : PollOp(fd, Direction.Write)
     {

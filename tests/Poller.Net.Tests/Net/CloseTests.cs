@@ -97,7 +97,7 @@ public abstract class CloseTests<TBackend> : NetTest<TBackend> where TBackend : 
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         EndPoint local = server.LocalEndPoint;
         server.Dispose();
-        Assert.Same(local, server.LocalEndPoint);
+        Assert.Equal(local, server.LocalEndPoint);
         Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint); // Known since it was accepted.
         (_, TcpConn another) = await fixture.PairAsync();
         another.Dispose();

@@ -143,29 +143,6 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
-    public async Task The_addresses_of_a_name_are_dialed_in_turn(NetpollDispatch dispatch, bool blocking)
-    {
-        using Fixture fixture = new(dispatch);
-        using Socket refusing = BoundSocket();
-        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
-        using TcpConnListener last = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
-        EndPoint[] addresses = [refusing.LocalEndPoint!, listener.LocalEndPoint, last.LocalEndPoint];
-        using TcpConn client = await StartDialSerial(fixture.Net, blocking, addresses).Within();
-        Assert.Equal(listener.LocalEndPoint, client.RemoteEndPoint);
-    }
-
-    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
-    public async Task Of_addresses_that_all_refuse_the_first_one_is_named(NetpollDispatch dispatch, bool blocking)
-    {
-        using Fixture fixture = new(dispatch);
-        using Socket first = BoundSocket();
-        using Socket second = BoundSocket();
-        Operation<TcpConn> dial = StartDialSerial(fixture.Net, blocking, [first.LocalEndPoint!, second.LocalEndPoint!]);
-        NetOpException e = await Assert.ThrowsAsync<NetOpException>(dial.Within);
-        Assert.Equal((SocketError.ConnectionRefused, first.LocalEndPoint), (e.SocketErrorCode, e.RemoteEndPoint));
-    }
-
-    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_refused_dial_names_the_operation_the_network_and_the_address(NetpollDispatch dispatch, bool blocking)
     {
         using Fixture fixture = new(dispatch);
@@ -393,46 +370,5 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         e = Assert.Throws<ObjectDisposedException>(() => conn.SetLinger(0));
         Assert.Contains("set linger", e.Message, StringComparison.Ordinal);
         Assert.Equal(0, await peer.ReadAsync(new byte[1]).Within()); // By an end, not a reset.
-    }
-
-    private static Operation<TcpConn> StartDialSerial(NetStack net, bool blocking, EndPoint[] addresses)
-    {
-        IPEndPoint[] remotes = [.. addresses.Cast<IPEndPoint>()];
-        DialMode mode = new(blocking, null, CancellationToken.None);
-        return blocking
-            ? new(() => Blocking.Result(net.DialSerialAsync("tcp", remotes, mode)))
-            : new(net.DialSerialAsync("tcp", remotes, mode).AsTask());
-    }
-
-    // Refuses who connects to it, for it does not listen; and nobody else gets its port.
-    private static Socket BoundSocket()
-    {
-        Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(Raw.AnyLoopbackPort);
-        return socket;
-    }
-
-    /// <summary>A listener with room for one, who is there already: whoever comes next waits.</summary>
-    private sealed class FullListener : IDisposable
-    {
-        private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        private readonly Socket _first = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-
-        public FullListener()
-        {
-            _listener.Bind(Raw.AnyLoopbackPort);
-            _listener.Listen(0);
-            _first.Connect(EndPoint);
-        }
-
-        public IPEndPoint EndPoint => (IPEndPoint)_listener.LocalEndPoint!;
-
-        public Socket AcceptOne() => _listener.Accept();
-
-        public void Dispose()
-        {
-            _first.Dispose();
-            _listener.Dispose();
-        }
     }
 }

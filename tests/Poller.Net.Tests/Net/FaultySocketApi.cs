@@ -56,6 +56,12 @@ internal sealed class FaultySocketApi : ISocketApi
     /// <summary>Whether the host has IPv6 alone.</summary>
     public bool NoIPv4 { get; init; }
 
+    /// <summary>What the next questions for a descriptor's own name answer.</summary>
+    public ConcurrentQueue<IoResult> LocalNames { get; } = new();
+
+    /// <summary>Whether somebody else reads each pending error first.</summary>
+    public volatile bool ErrorsAreTaken;
+
     /// <summary>The most that one send takes.</summary>
     public int MaxSend { get; set; } = int.MaxValue;
 
@@ -114,11 +120,19 @@ internal sealed class FaultySocketApi : ISocketApi
 
     public IoResult Unsent(nint fd) => TellsNoUnsent ? Errno.EOPNOTSUPP : _inner.Unsent(fd);
 
-    public IoResult TakeError(nint fd) => _inner.TakeError(fd);
+    public IoResult TakeError(nint fd)
+    {
+        IoResult error = _inner.TakeError(fd);
+        return ErrorsAreTaken ? 0 : error;
+    }
 
-    public IoResult LocalName(nint fd, Span<byte> address, out int addressLength) => _selfConnected.ContainsKey(fd)
-        ? _inner.PeerName(fd, address, out addressLength)
-        : _inner.LocalName(fd, address, out addressLength);
+    public IoResult LocalName(nint fd, Span<byte> address, out int addressLength)
+    {
+        addressLength = 0;
+        return LocalNames.TryDequeue(out IoResult fault) ? fault
+            : _selfConnected.ContainsKey(fd) ? _inner.PeerName(fd, address, out addressLength)
+            : _inner.LocalName(fd, address, out addressLength);
+    }
 
     public IoResult PeerName(nint fd, Span<byte> address, out int addressLength) => _inner.PeerName(fd, address, out addressLength);
 

@@ -39,7 +39,7 @@ public sealed class NetAddressTests
     {
         try
         {
-            CheckDecoded(NetAddress.Of("tcp", AddressFamily.Unspecified, host, 1));
+            if (host.Length > 0) CheckDecoded(NetAddress.Of(new DnsEndPoint(host, 1)));
         }
         catch (FormatException e)
         {

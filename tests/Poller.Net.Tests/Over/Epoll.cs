@@ -19,6 +19,7 @@ public sealed class DeadlineLatenessTests : DeadlineLatenessTests<EpollBackend>;
 public sealed class DeadlineProlongTests : DeadlineProlongTests<EpollBackend>;
 public sealed class DeadlineTests : DeadlineTests<EpollBackend>;
 public sealed class DialListenTests : DialListenTests<EpollBackend>;
+public sealed class DialTests : DialTests<EpollBackend>;
 public sealed class DrainedReadTests : DrainedReadTests<EpollBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<EpollBackend>;
 public sealed class LeakTests : LeakTests<EpollBackend>;

@@ -19,6 +19,7 @@ public sealed class DeadlineLatenessTests : DeadlineLatenessTests<EpollLevelBack
 public sealed class DeadlineProlongTests : DeadlineProlongTests<EpollLevelBackend>;
 public sealed class DeadlineTests : DeadlineTests<EpollLevelBackend>;
 public sealed class DialListenTests : DialListenTests<EpollLevelBackend>;
+public sealed class DialTests : DialTests<EpollLevelBackend>;
 public sealed class DrainedReadTests : DrainedReadTests<EpollLevelBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<EpollLevelBackend>;
 public sealed class LeakTests : LeakTests<EpollLevelBackend>;

@@ -19,6 +19,7 @@ public sealed class DeadlineLatenessTests : DeadlineLatenessTests<KqueueBackend>
 public sealed class DeadlineProlongTests : DeadlineProlongTests<KqueueBackend>;
 public sealed class DeadlineTests : DeadlineTests<KqueueBackend>;
 public sealed class DialListenTests : DialListenTests<KqueueBackend>;
+public sealed class DialTests : DialTests<KqueueBackend>;
 public sealed class DrainedReadTests : DrainedReadTests<KqueueBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<KqueueBackend>;
 public sealed class LeakTests : LeakTests<KqueueBackend>;

@@ -19,6 +19,7 @@ public sealed class DeadlineLatenessTests : DeadlineLatenessTests<PosixBackend>;
 public sealed class DeadlineProlongTests : DeadlineProlongTests<PosixBackend>;
 public sealed class DeadlineTests : DeadlineTests<PosixBackend>;
 public sealed class DialListenTests : DialListenTests<PosixBackend>;
+public sealed class DialTests : DialTests<PosixBackend>;
 public sealed class DrainedReadTests : DrainedReadTests<PosixBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<PosixBackend>;
 public sealed class LeakTests : LeakTests<PosixBackend>;

@@ -145,8 +145,8 @@ public sealed class BsdSocketApiTests : IDisposable
         for (int round = 0; round < 50; round++)
         {
             ValueTask<TcpConn> accepting = listener.AcceptTcpAsync();
-            DialMode mode = new(Blocking: false, null, CancellationToken.None);
-            using TcpConn client = new(await NetFd.ConnectAsync(poller, network, (IPEndPoint)listener.LocalEndPoint, mode));
+            IPEndPoint remote = listener.LocalEndPoint;
+            using TcpConn client = new(await NetFd.ConnectAsync(poller, network, remote, blocking: false, null, CancellationToken.None));
             using TcpConn server = await accepting;
             Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
             ValueTask<int> read = server.ReadAsync(new byte[8]);
