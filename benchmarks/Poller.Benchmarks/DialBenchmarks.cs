@@ -51,7 +51,7 @@ public class DialBenchmarks
         {
             using TcpConn dialed = await _net!.DialTcpAsync(_listener!.LocalEndPoint).ConfigureAwait(false);
             using TcpConn accepted = await _listener.AcceptTcpAsync().ConfigureAwait(false);
-            dialed.SetLinger(0);
+            dialed.LingerState = new LingerOption(true, 0);
             dialed.Dispose();
         }
     }

@@ -40,6 +40,25 @@ public abstract class Conn : Stream
     /// <exception cref="NetOpException">The system no longer knows it: some forget it when the peer resets the connection.</exception>
     public abstract EndPoint RemoteEndPoint { get; }
 
+    /// <summary>
+    /// Whether small writes are sent at once, as they are by default, or gathered first (TCP_NODELAY, tcp(7)).
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
+    public abstract bool NoDelay { get; set; }
+
+    /// <summary>
+    /// What a close does with bytes that are not yet sent or acknowledged (SO_LINGER, socket(7)). Not enabled, which is the default, sends
+    /// them in the background. A time of 0 s throws them away and resets the connection. After a longer time, of 65535 s at the most, what
+    /// is left is thrown away, and the connection is reset. A close returns at once in any case: the poller waits for the peer's
+    /// acknowledgement, and no thread does. Bytes that the peer sends meanwhile are thrown away. When the poller is disposed or fails
+    /// meanwhile, the system sends the rest in the background. What is read is a copy: set it to change it.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is enabled, and the time is below 0 or above 65535 s.</exception>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
+    public abstract LingerOption LingerState { get; set; }
+
     /// <summary>True until the connection is closed on this side.</summary>
     public override bool CanRead => !_fd.IsClosed;
 

@@ -1,11 +1,12 @@
 using System.Net;
+using System.Runtime.CompilerServices;
 
 namespace Poller.Net;
 
 /// <summary>
 /// A listener for stream-oriented connections: the twin of Go's <c>net.Listener</c>. Safe from any thread; accepts queue.
 /// </summary>
-public abstract class ConnListener : IDisposable
+public abstract class ConnListener : IDisposable, IAsyncDisposable
 {
     private protected ConnListener() { }
 
@@ -26,6 +27,30 @@ public abstract class ConnListener : IDisposable
     public abstract Conn Accept();
 
     /// <summary>
+    /// Takes one connection after the other, as <see cref="AcceptAsync"/> does. The sequence ends when the listener is closed or its poller
+    /// disposed. Every other error of an accept is thrown; after a deadline or a cancellation the listener stays usable. You own the
+    /// connections: dispose them.
+    /// </summary>
+    /// <exception cref="NetOpException">A deadline passed, or the system refused.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public async IAsyncEnumerable<Conn> AcceptAllAsync([EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        while (true)
+        {
+            Conn conn;
+            try
+            {
+                conn = await AcceptAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is ObjectDisposedException or NetOpException { IsClosed: true })
+            {
+                yield break;
+            }
+            yield return conn;
+        }
+    }
+
+    /// <summary>
     /// Sets the deadline of accepts to a time of day. Null, or the default value, clears it. A time that is past ends those that wait at
     /// once.
     /// </summary>
@@ -42,4 +67,10 @@ public abstract class ConnListener : IDisposable
 
     /// <summary>Closes it: accepts that wait end. Connections that were accepted live on.</summary>
     public abstract void Dispose();
+
+    /// <summary>
+    /// Closes it as <see cref="Dispose"/> does. The awaited end means that no accept uses the descriptor any more, that it is closed, and
+    /// that its port is free.
+    /// </summary>
+    public abstract ValueTask DisposeAsync();
 }

@@ -18,6 +18,24 @@ public sealed class NetOpException : IOException
         RemoteEndPoint = Copy(remote);
     }
 
+    /// <summary>
+    /// An error as the library throws it, for the tests of code that handles it. A deadline that passed has <see cref="IsTimeout"/> too,
+    /// and a close on this side <see cref="IsClosed"/>.
+    /// </summary>
+    /// <param name="operation">What failed, as <c>read</c>.</param>
+    /// <param name="network">The network's name, as <c>tcp</c>.</param>
+    /// <param name="local">The address on this side, or null. It is copied.</param>
+    /// <param name="remote">The address on the peer's side, or null. It is copied.</param>
+    /// <param name="error">The error, whose text ends the message.</param>
+    /// <param name="inner">The cause; null stands for a <see cref="SocketException"/> of <paramref name="error"/>.</param>
+    public NetOpException(
+        string operation, string network, EndPoint? local, EndPoint? remote, SocketError error, Exception? inner = null)
+        : this(operation, network, local, remote, new SocketException((int)error), inner) { }
+
+    private NetOpException(
+        string operation, string network, EndPoint? local, EndPoint? remote, SocketException error, Exception? inner)
+        : this(operation, network, local, remote, error.Message, inner ?? error) => SocketErrorCode = error.SocketErrorCode;
+
     /// <summary>What failed: <c>read</c>, <c>write</c>, <c>accept</c>, <c>dial</c>, <c>listen</c>, …</summary>
     public string Operation { get; }
 
@@ -34,10 +52,10 @@ public sealed class NetOpException : IOException
     public SocketError SocketErrorCode { get; private init; }
 
     /// <summary>A deadline or time-out set on the connection has passed. The connection stays usable.</summary>
-    public bool IsTimeout { get; private init; }
+    public bool IsTimeout { get; init; }
 
     /// <summary>The connection was closed on this side during the operation; or its poller was disposed, before or during it.</summary>
-    public bool IsClosed { get; private init; }
+    public bool IsClosed { get; init; }
 
     internal static NetOpException Refused(
         string operation, string network, EndPoint? local, EndPoint? remote, SocketException inner, string? hint = null) =>

@@ -29,8 +29,8 @@ public sealed class NetStack
 
     /// <summary>
     /// Listens on <paramref name="address"/>. No host, as in <c>:8888</c>, is every address of the machine, IPv4 and IPv6, or the one
-    /// family that the network names. The address <c>[::]</c>, however it is written, is the same; <c>0.0.0.0</c> is IPv4 alone. A name is looked
-    /// up, and an IPv4 address of it is preferred. Port 0, or none, lets the system choose.
+    /// family that the network names. The address <c>[::]</c>, however it is written, is the same; <c>0.0.0.0</c> is IPv4 alone. A name is
+    /// looked up, and an IPv4 address of it is preferred. Port 0, or none, lets the system choose.
     /// </summary>
     /// <exception cref="ArgumentException">The network is not known.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>

@@ -34,8 +34,11 @@ public sealed class TcpConnListener : ConnListener
         return new ValueTask<TcpConn>(op, op.Version);
     }
 
-    /// <summary>The blocking form of <see cref="AcceptAsync"/> and of <see cref="AcceptTcpAsync"/>.</summary>
-    public override TcpConn Accept() => new(_fd.Accept());
+    /// <inheritdoc/>
+    public override TcpConn Accept() => AcceptTcp();
+
+    /// <summary>The blocking form of <see cref="AcceptTcpAsync"/>.</summary>
+    public TcpConn AcceptTcp() => new(_fd.Accept());
 
     /// <inheritdoc/>
     public override void SetDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Read, deadline, "set deadline");
@@ -45,4 +48,11 @@ public sealed class TcpConnListener : ConnListener
 
     /// <inheritdoc/>
     public override void Dispose() => _fd.Dispose();
+
+    /// <inheritdoc/>
+    public override ValueTask DisposeAsync()
+    {
+        _fd.Dispose();
+        return new ValueTask(_fd.Destroyed);
+    }
 }

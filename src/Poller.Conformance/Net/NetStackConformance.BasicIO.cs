@@ -263,7 +263,7 @@ public abstract partial class NetStackConformance
     {
         (TcpConn client, TcpConn server) = Pair();
         NetOperation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
-        client.SetLinger(0);
+        client.LingerState = new LingerOption(true, 0);
         client.Dispose();
         NetOpException e = reading.Fails();
         Assert.Equal(SocketError.ConnectionReset, e.SocketErrorCode);

@@ -136,6 +136,20 @@ internal class NetFd : StreamFd
         }
     }
 
+    public int GetOption(SocketOptionLevel level, SocketOptionName name, string operation)
+    {
+        if (!Incref()) throw Failed(operation, IoResult.Disposed);
+        try
+        {
+            IoResult result = Api.GetOption(Fd, level, name, out int value);
+            return result.IsSuccess ? value : throw Failed(operation, result);
+        }
+        finally
+        {
+            Decref();
+        }
+    }
+
     public void SetOption(SocketOptionLevel level, SocketOptionName name, int value, string operation)
     {
         if (!Incref()) throw Failed(operation, IoResult.Disposed);

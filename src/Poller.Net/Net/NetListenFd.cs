@@ -30,6 +30,9 @@ internal sealed class NetListenFd : NetFd
     // Atomic. For the next accept.
     private AcceptOp? _acceptOp;
 
+    // Who waits for it runs on the pool, and never on the stack of the last one out.
+    private readonly TaskCompletionSource _destroyed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     private NetListenFd(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family)
         : base(network, fd)
     {
@@ -37,6 +40,9 @@ internal sealed class NetListenFd : NetFd
         _family = family;
         _isNearReserve = DescriptorReserve.IsNear(network.Api, fd);
     }
+
+    /// <summary>Completes when it is closed, and nobody uses the descriptor any more.</summary>
+    public Task Destroyed => _destroyed.Task;
 
     protected override string ObjectName => nameof(TcpConnListener);
 
@@ -140,6 +146,18 @@ internal sealed class NetListenFd : NetFd
             SetDeadline(PollMode.Write, left < _pause ? left : _pause);
             _isPausing = true;
             return Errno.EAGAIN;
+        }
+    }
+
+    protected override void Destroy()
+    {
+        try
+        {
+            base.Destroy();
+        }
+        finally
+        {
+            _destroyed.TrySetResult();
         }
     }
 

@@ -43,6 +43,9 @@ internal interface ISocketApi
     /// </summary>
     IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value);
 
+    /// <summary>getsockopt(2) of what <see cref="SetOption"/> sets.</summary>
+    IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value);
+
     /// <summary>Reads and clears the socket's pending error (SO_ERROR): 0, or that error.</summary>
     IoResult TakeError(nint fd);
 

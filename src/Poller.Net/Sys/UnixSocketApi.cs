@@ -81,20 +81,25 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
             Linger linger = new() { On = value < 0 ? 0 : 1, Seconds = Math.Max(value, 0) };
             return Result(setsockopt((int)fd, os.SOL_SOCKET, os.SO_LINGER, &linger, (uint)sizeof(Linger)));
         }
-        (int systemLevel, int systemName) = (level, name) switch
-        {
-            (SocketOptionLevel.Socket, SocketOptionName.ReuseAddress) => (os.SOL_SOCKET, os.SO_REUSEADDR),
-            (SocketOptionLevel.Socket, SocketOptionName.KeepAlive) => (os.SOL_SOCKET, os.SO_KEEPALIVE),
-            (SocketOptionLevel.Tcp, SocketOptionName.NoDelay) => (os.IPPROTO_TCP, os.TCP_NODELAY),
-            (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime) => (os.IPPROTO_TCP, os.TCP_KEEPIDLE),
-            (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval) => (os.IPPROTO_TCP, os.TCP_KEEPINTVL),
-            (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount) => (os.IPPROTO_TCP, os.TCP_KEEPCNT),
-            (SocketOptionLevel.IPv6, SocketOptionName.IPv6Only) => (os.IPPROTO_IPV6, os.IPV6_V6ONLY),
-            _ => throw new ArgumentOutOfRangeException(nameof(name), $"{level}/{name}", "an option that the net layer sets was expected."),
-        };
+        (int systemLevel, int systemName) = NumbersOf(level, name);
 
         // 0 means that the system has no such option. Keep-alive then uses the system's times, as in Go (net/tcpsockopt_openbsd.go).
         return systemName == 0 ? 0 : Set((int)fd, systemLevel, systemName, value);
+    }
+
+    public IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value)
+    {
+        if (level == SocketOptionLevel.Socket && name == SocketOptionName.Linger)
+        {
+            Linger linger = default;
+            uint length = (uint)sizeof(Linger);
+            IoResult result = Result(getsockopt((int)fd, os.SOL_SOCKET, os.SO_LINGER, &linger, &length));
+            value = linger.On == 0 ? -1 : linger.Seconds;
+            return result;
+        }
+        (int systemLevel, int systemName) = NumbersOf(level, name);
+        value = 0;
+        return systemName == 0 ? Errno.ENOPROTOOPT : Get((int)fd, systemLevel, systemName, out value);
     }
 
     public IoResult TakeError(nint fd)
@@ -138,6 +143,18 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
 
     /// <summary>Creates a socket that is close-on-exec and non-blocking.</summary>
     private protected abstract IoResult Create(int domain, int type, int protocol);
+
+    private (int Level, int Name) NumbersOf(SocketOptionLevel level, SocketOptionName name) => (level, name) switch
+    {
+        (SocketOptionLevel.Socket, SocketOptionName.ReuseAddress) => (os.SOL_SOCKET, os.SO_REUSEADDR),
+        (SocketOptionLevel.Socket, SocketOptionName.KeepAlive) => (os.SOL_SOCKET, os.SO_KEEPALIVE),
+        (SocketOptionLevel.Tcp, SocketOptionName.NoDelay) => (os.IPPROTO_TCP, os.TCP_NODELAY),
+        (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime) => (os.IPPROTO_TCP, os.TCP_KEEPIDLE),
+        (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval) => (os.IPPROTO_TCP, os.TCP_KEEPINTVL),
+        (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount) => (os.IPPROTO_TCP, os.TCP_KEEPCNT),
+        (SocketOptionLevel.IPv6, SocketOptionName.IPv6Only) => (os.IPPROTO_IPV6, os.IPV6_V6ONLY),
+        _ => throw new ArgumentOutOfRangeException(nameof(name), $"{level}/{name}", "an option that the net layer sets was expected."),
+    };
 
     private protected static IoResult Get(int fd, int level, int name, out int value)
     {

@@ -345,30 +345,54 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         Assert.NotEqual(0, BitConverter.ToInt32(reuse));
     }
 
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task Options_are_set_and_read_on_what_a_dial_and_an_accept_give(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        using ConnListener listener = fixture.Net.Listen("tcp", "127.0.0.1:0");
+        using Conn client = await fixture.Net.StartDial(blocking, "tcp", listener.LocalEndPoint.ToString()!).Within();
+        using Conn server = await listener.StartAccept(blocking).Within();
+        foreach (Conn conn in (Conn[])[client, server])
+        {
+            using Socket socket = Raw.SocketOf((TcpConn)conn);
+            Assert.True(conn.NoDelay);
+            Assert.False(conn.LingerState.Enabled);
+            foreach (bool noDelay in (bool[])[false, true])
+            {
+                conn.NoDelay = noDelay;
+                Assert.Equal((noDelay, noDelay), (socket.NoDelay, conn.NoDelay));
+            }
+            foreach (LingerOption linger in (LingerOption[])[new(true, 7), new(true, 65535), new(true, 0), new(false, 9)])
+            {
+                conn.LingerState = linger;
+                LingerOption read = conn.LingerState;
+                Assert.Equal((linger.Enabled, linger.Enabled ? linger.LingerTime : 0), (read.Enabled, read.LingerTime));
+                Assert.Equal((read.Enabled, read.LingerTime), (socket.LingerState!.Enabled, socket.LingerState.LingerTime));
+            }
+        }
+    }
+
     [Fact]
-    public async Task Options_are_set_and_a_closed_connection_has_none()
+    public async Task Options_that_cannot_be_are_refused_and_a_closed_connection_has_none()
     {
         using Fixture fixture = new();
         (TcpConn conn, TcpConn peer) = await fixture.PairAsync();
-        using (Socket socket = Raw.SocketOf(conn))
-        {
-            conn.SetNoDelay(false);
-            Assert.False(socket.NoDelay);
-            conn.SetNoDelay(true);
-            Assert.True(socket.NoDelay);
-            foreach (int? seconds in (int?[])[7, 0, null])
-            {
-                conn.SetLinger(seconds);
-                Assert.Equal((seconds is not null, seconds ?? 0), (socket.LingerState!.Enabled, socket.LingerState.LingerTime));
-            }
-        }
-        Assert.Throws<ArgumentOutOfRangeException>(() => conn.SetLinger(-1));
-        Assert.Throws<ArgumentOutOfRangeException>(() => conn.SetLinger(65536));
+        Assert.Throws<ArgumentOutOfRangeException>(() => conn.LingerState = new LingerOption(true, -1));
+        Assert.Throws<ArgumentOutOfRangeException>(() => conn.LingerState = new LingerOption(true, 65536));
+        Assert.Throws<ArgumentNullException>(() => conn.LingerState = null!);
         conn.Dispose();
-        ObjectDisposedException e = Assert.Throws<ObjectDisposedException>(() => conn.SetNoDelay(true));
-        Assert.Contains("set no delay", e.Message, StringComparison.Ordinal);
-        e = Assert.Throws<ObjectDisposedException>(() => conn.SetLinger(0));
-        Assert.Contains("set linger", e.Message, StringComparison.Ordinal);
+        (string, Action)[] uses =
+        [
+            ("set no delay", () => conn.NoDelay = true),
+            ("no delay", () => _ = conn.NoDelay),
+            ("set linger state", () => conn.LingerState = new LingerOption(true, 0)),
+            ("linger state", () => _ = conn.LingerState),
+        ];
+        Assert.All(uses, static use =>
+        {
+            ObjectDisposedException e = Assert.Throws<ObjectDisposedException>(use.Item2);
+            Assert.StartsWith(use.Item1, e.Message, StringComparison.Ordinal);
+        });
         Assert.Equal(0, await peer.ReadAsync(new byte[1]).Within()); // By an end, not a reset.
     }
 }

@@ -110,7 +110,7 @@ public abstract class DrainedReadTests<TBackend> : NetTest<TBackend> where TBack
         for (int i = 0; i < 200; i++)
         {
             (TcpConn client, TcpConn server) = await fixture.PairAsync();
-            client.SetLinger(0);
+            client.LingerState = new LingerOption(true, 0);
             Operation<int> reading = server.StartRead(blocking, new byte[16]);
             client.WriteByte(1);
             client.Dispose();

@@ -115,6 +115,9 @@ internal sealed class FaultySocketApi : ISocketApi
 
     public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) => _inner.SetOption(fd, level, name, value);
 
+    public IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value) =>
+        _inner.GetOption(fd, level, name, out value);
+
     /// <summary>Whether the system does not tell what is unacknowledged.</summary>
     public bool TellsNoUnsent { get; set; }
 

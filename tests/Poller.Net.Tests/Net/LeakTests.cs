@@ -64,7 +64,7 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
             for (int i = 0; i < Each; i++)
             {
                 TcpConn conn = await net.DialTcpAsync(remote).ConfigureAwait(false);
-                conn.SetLinger(0);
+                conn.LingerState = new LingerOption(true, 0);
                 ValueTask<int> read = (i + id) % 2 == 0 ? conn.ReadAsync(new byte[1]) : ValueTask.FromResult(0);
                 conn.Dispose();
                 try

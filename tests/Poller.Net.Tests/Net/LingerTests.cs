@@ -164,7 +164,7 @@ public abstract class LingerTests<TBackend> : NetTest<TBackend> where TBackend :
                 idle++;
                 await Task.Delay(5); // The kernel moves bytes on to the peer.
             }
-            server.SetLinger(Seconds);
+            server.LingerState = new LingerOption(true, Seconds);
             return (client, server);
         }
 

@@ -18,7 +18,7 @@ internal static class Raw
     /// <summary>Closes a connection as a peer that dies does.</summary>
     public static void Reset(this TcpConn conn)
     {
-        conn.SetLinger(0);
+        conn.LingerState = new LingerOption(true, 0);
         conn.Dispose();
     }
 

@@ -24,6 +24,7 @@ public sealed class DrainedReadTests : DrainedReadTests<EpollBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<EpollBackend>;
 public sealed class LeakTests : LeakTests<EpollBackend>;
 public sealed class LingerTests : LingerTests<EpollBackend>;
+public sealed class ListenerTests : ListenerTests<EpollBackend>;
 public sealed class LoopThreadsTests : LoopThreadsTests<EpollBackend>;
 public sealed class NetpollerTests : NetpollerTests<EpollBackend>;
 public sealed class QueueTests : QueueTests<EpollBackend>;

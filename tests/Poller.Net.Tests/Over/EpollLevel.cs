@@ -24,6 +24,7 @@ public sealed class DrainedReadTests : DrainedReadTests<EpollLevelBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<EpollLevelBackend>;
 public sealed class LeakTests : LeakTests<EpollLevelBackend>;
 public sealed class LingerTests : LingerTests<EpollLevelBackend>;
+public sealed class ListenerTests : ListenerTests<EpollLevelBackend>;
 public sealed class LoopThreadsTests : LoopThreadsTests<EpollLevelBackend>;
 public sealed class NetpollerTests : NetpollerTests<EpollLevelBackend>;
 public sealed class QueueTests : QueueTests<EpollLevelBackend>;

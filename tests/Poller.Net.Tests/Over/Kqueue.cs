@@ -24,6 +24,7 @@ public sealed class DrainedReadTests : DrainedReadTests<KqueueBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<KqueueBackend>;
 public sealed class LeakTests : LeakTests<KqueueBackend>;
 public sealed class LingerTests : LingerTests<KqueueBackend>;
+public sealed class ListenerTests : ListenerTests<KqueueBackend>;
 public sealed class LoopThreadsTests : LoopThreadsTests<KqueueBackend>;
 public sealed class NetpollerTests : NetpollerTests<KqueueBackend>;
 public sealed class QueueTests : QueueTests<KqueueBackend>;

@@ -24,6 +24,7 @@ public sealed class DrainedReadTests : DrainedReadTests<PosixBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<PosixBackend>;
 public sealed class LeakTests : LeakTests<PosixBackend>;
 public sealed class LingerTests : LingerTests<PosixBackend>;
+public sealed class ListenerTests : ListenerTests<PosixBackend>;
 public sealed class LoopThreadsTests : LoopThreadsTests<PosixBackend>;
 public sealed class NetpollerTests : NetpollerTests<PosixBackend>;
 public sealed class QueueTests : QueueTests<PosixBackend>;
