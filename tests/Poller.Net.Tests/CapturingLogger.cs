@@ -7,6 +7,7 @@ namespace Poller.Net.Tests;
 internal sealed class CapturingLogger : ILoggerFactory, ILogger
 {
     private readonly TaskCompletionSource _logged = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly SemaphoreSlim _news = new(0);
     private readonly ConcurrentQueue<(LogLevel Level, string Text, Exception? Exception)> _entries = new();
 
     /// <summary>Whether it throws, as when a provider behind it fails.</summary>
@@ -16,6 +17,9 @@ internal sealed class CapturingLogger : ILoggerFactory, ILogger
     public Action? OnLog { get; set; }
 
     public Task Logged => _logged.Task;
+
+    /// <summary>Comes back once there is an entry that no earlier call came back for: a report is told on a thread of its own.</summary>
+    public async Task NextAsync() => Assert.True(await _news.WaitAsync(Fixture.Patience), "nothing was logged.");
 
     public IReadOnlyCollection<(LogLevel Level, string Text, Exception? Exception)> Entries => _entries;
 
@@ -32,10 +36,11 @@ internal sealed class CapturingLogger : ILoggerFactory, ILogger
     public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
     {
         _entries.Enqueue((logLevel, formatter(state, exception), exception));
+        _news.Release();
         _logged.TrySetResult();
         OnLog?.Invoke();
         if (Fails) throw new InvalidOperationException("the logger fails");
     }
 
-    public void Dispose() { }
+    public void Dispose() => _news.Dispose();
 }

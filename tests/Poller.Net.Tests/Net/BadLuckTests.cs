@@ -144,6 +144,7 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
         using Socket client = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
         using (Conn server = await accepting.Within()) Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
         Assert.Equal(5, rig.Api.FaultyAccepts);
+        await rig.Log.NextAsync();
         (LogLevel level, string text, Exception? _) = Assert.Single(rig.Log.Entries);
         Assert.Equal(LogLevel.Warning, level);
         string reason = Errno.EMFILE.Message;
@@ -160,6 +161,7 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
         rig.Api.Accepts.Enqueue(Errno.EMFILE);
         using Socket third = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
         (await accepting.Within()).Dispose();
+        await rig.Log.NextAsync();
         Assert.Equal(2, rig.Log.Entries.Count);
     }
 
@@ -209,6 +211,7 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(accepting.Within);
         Assert.True(e.IsTimeout, e.Message);
         Assert.Equal(2, rig.Api.FaultyAccepts);
+        await rig.Log.NextAsync();
         Assert.Single(rig.Log.Entries);
     }
 
@@ -284,6 +287,7 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
         using Conn server = await listener.StartAccept(blocking).Within();
         Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
         Assert.Equal(0, await lost.ReceiveAsync(new byte[1]).Within());
+        await log.NextAsync();
         Assert.Single(log.Entries);
 
         full.Refusals = 1;
