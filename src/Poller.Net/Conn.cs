@@ -9,20 +9,22 @@ namespace Poller.Net;
 /// </summary>
 /// <remarks>
 /// <para>
-/// Threads: every member is safe from any thread. One read and one write are under way at a time; others queue behind them, and a write is
-/// never interleaved with another. <see cref="Stream.Dispose()"/> ends what waits and does not wait for it; the descriptor is closed when
-/// the last operation has left it.
+/// Threads: every member is safe from any thread. At most one read and one write run at a time; others queue behind them, so the bytes of
+/// two writes never mix. <see cref="Stream.Dispose()"/> ends the operations that wait, and does not wait for them. The descriptor is closed
+/// when the last operation has left it.
 /// </para>
 /// <para>
-/// Deadlines are absolute points in time for each direction, and hold for operations under way as for later ones, until they are moved or
-/// cleared. An operation that meets one fails with <see cref="NetOpException.IsTimeout"/> and leaves the connection usable; of a write
-/// it is then not known how much was sent.
+/// Deadlines: each direction has one, an absolute time. It holds for operations under way and for later ones, until you move or clear it.
+/// An operation that meets it fails with <see cref="NetOpException.IsTimeout"/>, and the connection stays usable. A write that ends by a
+/// deadline or a cancellation may have sent a part. The caller cannot learn how much, so close the connection unless your protocol can
+/// resynchronise.
 /// </para>
 /// <para>
-/// Errors: <see cref="NetOpException"/> for what the system refused, for a deadline and for a close during the operation;
-/// <see cref="ObjectDisposedException"/> after a close; <see cref="OperationCanceledException"/> for a token.
+/// Errors: an operation throws <see cref="NetOpException"/> when the system refuses it, when its deadline passes, or when the connection is
+/// closed during it. After a close it throws <see cref="ObjectDisposedException"/>. When its token is cancelled it throws
+/// <see cref="OperationCanceledException"/>, and the connection stays usable.
 /// </para>
-/// <para>A <see cref="ValueTask"/> returned here is awaited once, as every ValueTask is.</para>
+/// <para>Await each <see cref="ValueTask"/> that a member returns only once.</para>
 /// </remarks>
 public abstract class Conn : Stream
 {
@@ -31,30 +33,37 @@ public abstract class Conn : Stream
     private protected Conn(NetFd fd) => _fd = fd;
 
     /// <summary>The address on this side.</summary>
-    /// <exception cref="ObjectDisposedException">The connection was closed before anyone asked.</exception>
-    /// <exception cref="NetOpException">The system no longer knows it: some forget it when the peer resets the connection.</exception>
+    /// <exception cref="ObjectDisposedException">The connection was closed before anyone had read the address.</exception>
+    /// <exception cref="NetOpException">
+    /// The system no longer knows the address. Some systems forget it when the peer resets the connection.
+    /// </exception>
     public abstract EndPoint LocalEndPoint { get; }
 
     /// <summary>The peer's address.</summary>
-    /// <exception cref="ObjectDisposedException">The connection was closed before anyone asked.</exception>
-    /// <exception cref="NetOpException">The system no longer knows it: some forget it when the peer resets the connection.</exception>
+    /// <exception cref="ObjectDisposedException">The connection was closed before anyone had read the address.</exception>
+    /// <exception cref="NetOpException">
+    /// The system no longer knows the address. Some systems forget it when the peer resets the connection.
+    /// </exception>
     public abstract EndPoint RemoteEndPoint { get; }
 
     /// <summary>
-    /// Whether small writes are sent at once, as they are by default, or gathered first (TCP_NODELAY, tcp(7)).
+    /// Whether the system sends small writes at once, which is the default, or gathers them first (TCP_NODELAY, tcp(7)).
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>
     public abstract bool NoDelay { get; set; }
 
     /// <summary>
-    /// What a close does with bytes that are not yet sent or acknowledged (SO_LINGER, socket(7)). Not enabled, which is the default, sends
-    /// them in the background. A time of 0 s throws them away and resets the connection. After a longer time, of 65535 s at the most, what
-    /// is left is thrown away, and the connection is reset. A close returns at once in any case: the poller waits for the peer's
-    /// acknowledgement, and no thread does. Bytes that the peer sends meanwhile are thrown away. When the poller is disposed or fails
-    /// meanwhile, the system sends the rest in the background. What is read is a copy: set it to change it.
+    /// What a close does with bytes that are not sent or not acknowledged yet (SO_LINGER, socket(7)). If it is not enabled, which is the
+    /// default, the system sends them in the background. With a time of 0 s a close drops them and resets the connection. With a longer
+    /// time, at most 65,535 s, the bytes that are left after that time are dropped, and the connection is reset.
     /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">It is enabled, and the time is below 0 or above 65535 s.</exception>
+    /// <remarks>
+    /// A close always returns at once. The poller waits for the peer's acknowledgement, and no thread does. Bytes that the peer sends
+    /// meanwhile are dropped. If the poller is disposed or fails meanwhile, the system sends the rest in the background. The getter returns
+    /// a copy: set the property to change the option.
+    /// </remarks>
+    /// <exception cref="ArgumentOutOfRangeException">It is enabled, and its time is below 0 or above 65,535 s.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>
     public abstract LingerOption LingerState { get; set; }
@@ -78,33 +87,33 @@ public abstract class Conn : Stream
     public override long Position { get => throw NotSeekable(); set => throw NotSeekable(); }
 
     /// <summary>
-    /// How long a read may take, blocking or async, in ms; <see cref="Timeout.Infinite"/>, which is the default, sets no limit. The time
-    /// counts from when the read starts: what it spends queued behind another read does not count. Where a read deadline is set too, the
-    /// earlier of the two holds. A new value holds for reads that start after it, and leaves the read deadline as it is.
+    /// How long a read, blocking or async, may take, in ms. <see cref="Timeout.Infinite"/>, the default, sets no limit. The time counts
+    /// from when the read starts; time spent queued behind another read does not count. If there is a read deadline too, the earlier of the
+    /// two holds. A new value applies to reads that start later, and does not change the read deadline.
     /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">Neither above 0 nor <see cref="Timeout.Infinite"/>.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The value is neither above 0 nor <see cref="Timeout.Infinite"/>.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public override int ReadTimeout { get => _fd.ReadTimeout; set => _fd.ReadTimeout = value; }
 
     /// <summary>
-    /// How long a write may take, blocking or async, in ms; <see cref="Timeout.Infinite"/>, which is the default, sets no limit. The time
-    /// counts from when the write starts: what it spends queued behind another write does not count. Where a write deadline is set too, the
-    /// earlier of the two holds. A new value holds for writes that start after it, and leaves the write deadline as it is.
+    /// How long a write, blocking or async, may take, in ms. <see cref="Timeout.Infinite"/>, the default, sets no limit. The time counts
+    /// from when the write starts; time spent queued behind another write does not count. If there is a write deadline too, the earlier of
+    /// the two holds. A new value applies to writes that start later, and does not change the write deadline.
     /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">Neither above 0 nor <see cref="Timeout.Infinite"/>.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The value is neither above 0 nor <see cref="Timeout.Infinite"/>.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public override int WriteTimeout { get => _fd.WriteTimeout; set => _fd.WriteTimeout = value; }
 
     /// <summary>
-    /// Sets both deadlines to a time of day. Null, or the default value, clears them. A time that is past ends what waits at once.
+    /// Sets both deadlines to a time of day. Null, or the default value, clears them. A time in the past ends waiting operations at once.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public void SetDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.ReadWrite, deadline, "set deadline");
 
     /// <summary>
-    /// Sets both deadlines to a time from now, by the monotonic clock of the poller's <see cref="TimeProvider"/>: a change of the time of
-    /// day does not move them. <see cref="Timeout.InfiniteTimeSpan"/>, which is exactly -1 ms, clears them. Any other span that is zero or
-    /// below ends what waits at once.
+    /// Sets both deadlines to a time from now. It uses the monotonic clock of the poller's <see cref="TimeProvider"/>, so a change of the
+    /// time of day does not move them. <see cref="Timeout.InfiniteTimeSpan"/>, which is exactly -1 ms, clears them. Any other span that is
+    /// zero or below ends waiting operations at once.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public void SetDeadline(TimeSpan fromNow) => _fd.SetDeadline(PollMode.ReadWrite, fromNow, "set deadline");
@@ -126,20 +135,22 @@ public abstract class Conn : Stream
     public void SetWriteDeadline(TimeSpan fromNow) => _fd.SetDeadline(PollMode.Write, fromNow, "set write deadline");
 
     /// <summary>
-    /// Ends the reading side (shutdown(2), SHUT_RD): a read that waits returns 0, and so do later ones, once the bytes that have come are
-    /// taken. On Linux bytes that the peer still sends are read too.
+    /// Ends the reading side (shutdown(2), SHUT_RD). A read that waits returns 0. Later reads return the bytes that have arrived, and then
+    /// 0. On Linux they also return bytes that the peer sends afterwards.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
-    /// <exception cref="NetOpException">The system refused: the peer has reset the connection, for example.</exception>
+    /// <exception cref="NetOpException">The system refused, for example because the peer has reset the connection.</exception>
     public void CloseRead() => _fd.Shutdown(SocketShutdown.Receive, "close read");
 
-    /// <summary>Ends the writing side: the peer reads 0 after what was sent (shutdown(2), SHUT_WR). Half close.</summary>
+    /// <summary>
+    /// Ends the writing side (shutdown(2), SHUT_WR): the peer reads what was sent, and then 0. Reading goes on: this is a half close.
+    /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
-    /// <exception cref="NetOpException">The system refused: the peer has reset the connection, for example.</exception>
+    /// <exception cref="NetOpException">The system refused, for example because the peer has reset the connection.</exception>
     public void CloseWrite() => _fd.Shutdown(SocketShutdown.Send, "close write");
 
     /// <summary>
-    /// Waits until a read has something to return, holding no buffer meanwhile. True for bytes, false when the peer has ended.
+    /// Waits until a read would return something. The wait holds no buffer. The result is true for bytes, and false if the peer has ended.
     /// </summary>
     public ValueTask<bool> WaitToReadAsync(CancellationToken cancellationToken = default) => _fd.WaitToReadAsync(cancellationToken);
 
@@ -147,8 +158,8 @@ public abstract class Conn : Stream
     public bool WaitToRead() => _fd.WaitToRead();
 
     /// <summary>
-    /// Reads what there is, at least one byte; 0 when the peer has ended. An empty buffer waits until there is something to read and
-    /// returns 0.
+    /// Reads the bytes that have arrived, at least one; it waits if there are none. Returns 0 if the peer has ended. A read into an empty
+    /// buffer waits until there is something to read, and returns 0.
     /// </summary>
     public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
         _fd.ReadAsync(buffer, cancellationToken);
@@ -170,7 +181,7 @@ public abstract class Conn : Stream
         return Read(buffer.AsSpan(offset, count));
     }
 
-    /// <summary>Reads one byte; -1 when the peer has ended.</summary>
+    /// <summary>Reads one byte. Returns -1 if the peer has ended.</summary>
     public override int ReadByte()
     {
         byte value = 0;
@@ -207,7 +218,7 @@ public abstract class Conn : Stream
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">
-    /// The read is not done, and this thread is the one that would end it: a handler with inline dispatch.
+    /// The read is not done, and this thread runs a handler of its loop with inline dispatch: the call would wait for its own thread.
     /// </exception>
     public override int EndRead(IAsyncResult asyncResult)
     {
@@ -221,7 +232,7 @@ public abstract class Conn : Stream
 
     /// <inheritdoc/>
     /// <exception cref="InvalidOperationException">
-    /// The write is not done, and this thread is the one that would end it: a handler with inline dispatch.
+    /// The write is not done, and this thread runs a handler of its loop with inline dispatch: the call would wait for its own thread.
     /// </exception>
     public override void EndWrite(IAsyncResult asyncResult)
     {
@@ -229,10 +240,10 @@ public abstract class Conn : Stream
         TaskToAsyncResult.End(asyncResult);
     }
 
-    /// <summary>Does nothing: what is written is sent at once.</summary>
+    /// <summary>Does nothing, because a write sends its bytes at once.</summary>
     public override void Flush() { }
 
-    /// <summary>Does nothing: what is written is sent at once.</summary>
+    /// <summary>Does nothing, because a write sends its bytes at once.</summary>
     public override Task FlushAsync(CancellationToken cancellationToken) =>
         cancellationToken.IsCancellationRequested ? Task.FromCanceled(cancellationToken) : Task.CompletedTask;
 
@@ -245,7 +256,7 @@ public abstract class Conn : Stream
     /// <inheritdoc/>
     protected override void Dispose(bool disposing)
     {
-        // An abandoned connection is closed by PollFd's finalizer.
+        // PollFd's finalizer closes an abandoned connection.
         if (disposing)
         {
             _fd.Dispose();

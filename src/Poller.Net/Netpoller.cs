@@ -4,18 +4,23 @@ using Poller.Abstractions;
 namespace Poller.Net;
 
 /// <summary>
-/// The runtime between a backend and the connections: polls, keeps the deadlines and runs what is ready. The twin of the network
-/// poller in Go's runtime; a program makes one and hands it to <see cref="NetStack"/>.
+/// The runtime between a backend and the connections. It polls, keeps the deadlines and runs the operations that are ready. It is the twin
+/// of the network poller in Go's runtime. A program creates one and passes it to <see cref="NetStack"/>.
 /// </summary>
 /// <remarks>
-/// Safe from any thread. Kernel objects and threads are made on first use, and its threads do not keep a process alive, unless a handler
-/// makes one a foreground thread. What it serves must be closed by its owners; <see cref="Dispose"/> only ends the waits. Dispose it: its
-/// threads keep it alive, so one that is dropped keeps them and its descriptors for as long as the process lives.
+/// <para>
+/// Safe from any thread. It creates its kernel objects and threads on first use. Its threads are background threads, so they do not keep a
+/// process alive unless a handler makes one a foreground thread.
+/// </para>
+/// <para>
+/// You own the listeners and connections; <see cref="Dispose"/> only ends their waits. Dispose the poller when you no longer need it: its
+/// threads keep it alive, so a poller that you drop keeps its threads and descriptors until the process ends.
+/// </para>
 /// </remarks>
 public sealed class Netpoller : IDisposable, IAsyncDisposable
 {
     private const int MaxLoops = 1024;
-    private const int MaxMaxBlockedHandlers = 32_767; // Linux lets a process have about as many threads.
+    private const int MaxMaxBlockedHandlers = 32_767; // About as many threads as Linux allows a process.
 
     // Constant.
     private readonly INetpollFactory _factory;
@@ -23,18 +28,18 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
 
     private readonly Lock _lock = new();
 
-    // Guarded by the lock; the loops are read without, once they are there.
+    // Guarded by the lock. Once the loops exist, they are read without it.
     private PollLoop[]? _loops;
     private bool _disposed;
 
     // Atomic.
     private uint _turn;
 
-    /// <summary>Makes a poller over a backend.</summary>
-    /// <param name="factory">Makes one <see cref="INetpoll"/> for each loop.</param>
-    /// <param name="options">How it works; null is the defaults.</param>
+    /// <summary>Creates a poller over a backend.</summary>
+    /// <param name="factory">Creates one <see cref="INetpoll"/> for each loop.</param>
+    /// <param name="options">The options; null means the defaults.</param>
     /// <exception cref="PlatformNotSupportedException">The backend does not work on this machine; the message says why.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">An option is out of its range.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">An option is out of range.</exception>
     /// <exception cref="ArgumentException"><see cref="NetpollerOptions.TimeProvider"/> is null.</exception>
     public Netpoller(INetpollFactory factory, NetpollerOptions? options = null)
     {
@@ -68,22 +73,22 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
         _reports = new Reports(options.LoggerFactory?.CreateLogger<Netpoller>());
     }
 
-    /// <summary>The backend's name, as <c>epoll</c>.</summary>
+    /// <summary>The backend's name, such as <c>epoll</c>.</summary>
     public string Backend => _factory.Name;
 
     /// <summary>Where continuations run.</summary>
     public NetpollDispatch Dispatch { get; }
 
-    /// <summary>How many loops there are.</summary>
+    /// <summary>The number of loops.</summary>
     public int LoopCount { get; }
 
-    /// <summary>How many handlers of a loop may block or compute at once; <see cref="NetpollerOptions.MaxBlockedHandlers"/>.</summary>
+    /// <summary>How many handlers of a loop may block or compute at once: <see cref="NetpollerOptions.MaxBlockedHandlers"/>.</summary>
     public int MaxBlockedHandlers { get; }
 
-    /// <summary>The clock that deadlines count by.</summary>
+    /// <summary>The clock of the deadlines.</summary>
     public TimeProvider TimeProvider { get; }
 
-    /// <summary>What it has done so far.</summary>
+    /// <summary>What the poller has done so far.</summary>
     public NetpollerStatistics Statistics
     {
         get
@@ -99,12 +104,12 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
 
     internal PollLoop[] Loops => Volatile.Read(ref _loops) ?? Init();
 
-    /// <summary>The monitor of a poller that runs handlers in place.</summary>
+    /// <summary>The monitor; null until first use, and with thread-pool dispatch.</summary>
     internal Sysmon? Sysmon { get; private set; }
 
     /// <summary>
-    /// Stops polling and frees the kernel objects. Operations that wait end as if their connections were closed. Does not wait for handlers
-    /// that run, and may be called from one.
+    /// Stops polling and frees the kernel objects. Waiting operations end as if their connections were closed. It does not wait for running
+    /// handlers, and a handler may call it. A second call does nothing.
     /// </summary>
     public void Dispose()
     {
@@ -119,13 +124,13 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     }
 
     /// <summary>
-    /// <see cref="Dispose"/>, and waits: when it completes, the threads of the poller are gone and its kernel objects freed. Handlers that
-    /// run in place keep their thread, so it waits for them to return, or to await something else than this poller.
+    /// Calls <see cref="Dispose"/> and waits. When it completes, the poller's threads have ended and its kernel objects are freed. A
+    /// handler that runs in place holds its thread, so this waits until such handlers return or await something.
     /// </summary>
     /// <remarks>
-    /// A handler may await it, as the handler gives up its thread there. A handler that blocks on it (<c>.AsTask().Wait()</c>) waits for
-    /// itself, for ever. It does not wait for handlers that the .NET thread pool runs, for a loop whose backend failed, nor longer than a
-    /// second for a logger or a standard error stream that takes no report.
+    /// A handler may await it, because the await gives up the handler's thread. A handler that blocks on it (<c>.AsTask().Wait()</c>) waits
+    /// for itself, for ever. It does not wait for handlers that run on the .NET thread pool, or for a loop whose backend failed. If a
+    /// logger or the standard error stream does not take the last reports, it waits for that at most a second.
     /// </remarks>
     public async ValueTask DisposeAsync()
     {
@@ -139,8 +144,8 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
         await Task.WhenAny(_reports.Ended, Task.Delay(Reports.Patience)).ConfigureAwait(false);
     }
 
-    /// <summary>The loop for the next descriptor: the next in turn that has not failed.</summary>
-    /// <exception cref="IOException">Every loop's backend has failed; the inner exception is what the last one threw.</exception>
+    /// <summary>The loop for the next descriptor. It takes the loops in turn and skips those that have failed.</summary>
+    /// <exception cref="IOException">Every loop's backend has failed. The inner exception is one that a backend threw.</exception>
     internal PollLoop NextLoop()
     {
         PollLoop[] loops = Loops;
@@ -154,10 +159,10 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
         throw PollLoop.FailureOf($"every loop of the poller ({Backend})", failure!);
     }
 
-    /// <summary>Takes an error that no caller can be told. Never throws, and never waits.</summary>
+    /// <summary>Reports an error that reaches no caller. Never throws, and never waits.</summary>
     internal void Report(string operation, Exception exception) => _reports.Error(operation, exception);
 
-    /// <summary>Tells what somebody should know. Never throws, and never waits.</summary>
+    /// <summary>Reports something that the operator should know. Never throws, and never waits.</summary>
     internal void Warn(string message) => _reports.Warn(message);
 
     private PollLoop[] Init()

@@ -181,7 +181,7 @@ internal static class Mutations
             "a deadline that was cleared expires",
             "PollTimers.cs",
             "if (passed && deadlines.Desc.Expire(mode.ToDirection()) is { } waiter)",
-            "if (deadlines.Desc.Expire(mode) is { } waiter)",
+            "if (deadlines.Desc.Expire(mode.ToDirection()) is { } waiter)",
             "clear deadline ‖ timer fires"),
         new(
             "a close leaves the timers armed",

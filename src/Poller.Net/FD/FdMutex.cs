@@ -2,34 +2,40 @@ namespace Poller.Net;
 
 // The twin of Go's internal/poll/fd_mutex.go.
 //
-// One 64-bit word holds all there is to know: closed:1 rlock:1 wlock:1 refs:20 rwait:20 wwait:20. One reader and one writer at a time,
-// any number of other operations; each holds a reference. Close sets a bit that no later operation passes, and sends off those that queue
-// for a lock. Whoever drops the last reference of a closed descriptor is told so, and destroys it: once, and after its last use.
+// One 64-bit word holds the state: closed:1 rlock:1 wlock:1 refs:20 rwait:20 wwait:20. There is one reader and one writer at a time, and
+// any number of other operations. Each holds a reference. Close sets the closed bit, which lets no later operation in, and sends off the
+// waiters in the queues. Whoever drops the last reference of a closed descriptor learns so from the return value and destroys it: once, and
+// after its last use.
 //
+//   from -> to                                    by
 //   open, unlocked       -> locked, refs + 1      TryLock, LockOrQueue
-//   open, locked         -> waits + 1             LockOrQueue, under the lock of the queues: the waiter is Queued
-//   locked, waits > 0    -> waits - 1             Unlock, under the same lock: lock and reference are the next one's, who is Acquired
+//   open                 -> refs + 1              Incref
+//   open, locked         -> waits + 1             LockOrQueue, under the queues' lock: the waiter is Queued
+//   locked, waits > 0    -> waits - 1             Unlock, under the queues' lock: the next waiter is Acquired, and now has lock and
+//   reference
 //   locked, waits = 0    -> unlocked, refs - 1    Unlock
-//   waits > 0            -> waits - 1             TryLeaveQueue, under the same lock: the waiter is Left
-//   open                 -> closed, waits = 0     IncrefAndClose; then, under the same lock, all who queue are Closed
+//   refs > 0             -> refs - 1              Decref
+//   waits > 0            -> waits - 1             TryLeaveQueue, under the queues' lock: the waiter is Left
+//   open                 -> closed, refs + 1, waits = 0
+//                                                 IncrefAndClose; it then takes the queues' lock, and all waiters in them are Closed
 //
-// Go lets whoever comes next have a lock that is given back, and those who queue try again. Here the lock and its reference are handed to
-// the one who queues longest: a continuation that writes again at once would else overtake the queue for ever, and writes that nobody
-// awaits would change places.
+// In Go a lock that is given back goes to whoever comes first, and those who queue must try again. Here we hand the lock and its reference
+// to the waiter that has queued longest. Otherwise a continuation that writes again at once could overtake the queue for ever, and writes
+// that nobody awaits could change their order.
 //
-// Nobody runs in here. Who is runnable by a call is returned, and the caller hands it to the loop: so no continuation runs on the stack of
-// one who unlocks, closes or cancels.
+// These methods run no waiter. They return the waiters that became runnable, and the caller passes them to the loop. So no continuation
+// runs on the stack of a caller that unlocks, closes or cancels.
 
-/// <summary>What a try at a lock, or a wait for it, came to.</summary>
+/// <summary>The outcome of a try to take a lock, or of a wait for it.</summary>
 internal enum FdLock : byte
 {
-    /// <summary>The lock and a reference are held.</summary>
+    /// <summary>The caller holds the lock and a reference.</summary>
     Acquired,
 
-    /// <summary>The lock is another's.</summary>
+    /// <summary>Another operation holds the lock.</summary>
     Busy,
 
-    /// <summary>The lock is another's; the waiter queues for it.</summary>
+    /// <summary>Another operation holds the lock, and the waiter is in the queue for it.</summary>
     Queued,
 
     /// <summary>The waiter gave up and left the queue. It holds nothing.</summary>
@@ -39,11 +45,11 @@ internal enum FdLock : byte
     Closed,
 }
 
-/// <summary>Serialises access to a descriptor and counts its users. Safe from any thread; must not be copied.</summary>
+/// <summary>Serialises access to a descriptor and counts its users. Safe from any thread; do not copy it.</summary>
 /// <remarks>
-/// Calls come in pairs. <see cref="Incref"/> that returned true, and <see cref="IncrefAndClose"/> that did, by <see cref="Decref"/>. A lock
-/// that is <see cref="FdLock.Acquired"/>, at once or after a wait, by <see cref="Unlock"/>. Whoever is told by one of the second calls to
-/// destroy the descriptor does so; nobody uses it any more.
+/// Calls come in pairs. After <see cref="Incref"/> or <see cref="IncrefAndClose"/> has returned true, the caller must call
+/// <see cref="Decref"/>. After a lock is <see cref="FdLock.Acquired"/>, at once or after a wait, the caller must call <see cref="Unlock"/>.
+/// If the second call returns true, nobody uses the descriptor any more, and its caller must destroy the descriptor.
 /// </remarks>
 internal struct FdMutex
 {
@@ -60,13 +66,13 @@ internal struct FdMutex
     // Atomic.
     private long _state;
 
-    // Made by whoever needs them first: almost no descriptor has two readers. Until the descriptor is closed a queue holds as many as the
-    // word counts, under the lock of the queues.
+    // Created when first needed, because almost no descriptor has two readers. Until the descriptor is closed, under the queues' lock, a
+    // queue has as many waiters as the word counts.
     private Queues? _queues;
 
     public bool IsClosed => (Volatile.Read(ref _state) & ClosedBit) != 0;
 
-    /// <summary>Takes a reference for an operation that needs no lock. False when the descriptor is closed.</summary>
+    /// <summary>Takes a reference for an operation that needs no lock. False if the descriptor is closed.</summary>
     public bool Incref()
     {
         while (true)
@@ -80,8 +86,8 @@ internal struct FdMutex
     }
 
     /// <summary>
-    /// Closes the descriptor, takes a reference and sends off all who queue for a lock: they are runnable, linked, and hold nothing. False
-    /// when it was closed already.
+    /// Closes the descriptor, takes a reference and empties the queues. Returns the waiters from the queues in a linked list: they are
+    /// runnable and hold nothing. False if the descriptor was already closed.
     /// </summary>
     public bool IncrefAndClose(out PollWaiter? sentOff)
     {
@@ -100,19 +106,19 @@ internal struct FdMutex
         }
     }
 
-    /// <summary>Drops a reference. True when the caller is to destroy the descriptor.</summary>
+    /// <summary>Drops a reference. True if the caller must destroy the descriptor.</summary>
     public bool Decref()
     {
         while (true)
         {
             long old = Volatile.Read(ref _state);
-            if ((old & References) == 0) throw new InvalidOperationException("FdMutex: a reference was dropped that nobody held.");
+            if ((old & References) == 0) throw new InvalidOperationException("FdMutex: Decref without a reference; call Incref first.");
             long next = old - Reference;
             if (Interlocked.CompareExchange(ref _state, next, old) == old) return (next & (ClosedBit | References)) == ClosedBit;
         }
     }
 
-    /// <summary>Takes the lock of one direction, and a reference, where it is free: <see cref="FdLock.Busy"/> where it is not.</summary>
+    /// <summary>Takes the lock of one direction and a reference. <see cref="FdLock.Busy"/> if the lock is not free.</summary>
     public FdLock TryLock(Direction direction)
     {
         (long bit, _, _) = BitsOf(direction);
@@ -126,8 +132,8 @@ internal struct FdMutex
     }
 
     /// <summary>
-    /// Takes the lock of one direction, and a reference, or queues the waiter for them: one who is <see cref="FdLock.Queued"/> is runnable
-    /// once, when its <see cref="PollWaiter.Lock"/> says what came of it.
+    /// Takes the lock of one direction and a reference, or queues the waiter for them. A waiter that is <see cref="FdLock.Queued"/> becomes
+    /// runnable once, and then its <see cref="PollWaiter.Lock"/> is the outcome.
     /// </summary>
     public FdLock LockOrQueue(Direction direction, PollWaiter waiter)
     {
@@ -138,8 +144,8 @@ internal struct FdMutex
     }
 
     /// <summary>
-    /// Gives back a lock and its reference, or hands both to the one who queues longest, who is runnable then. True when the caller is to
-    /// destroy the descriptor.
+    /// Gives back a lock and its reference, or hands both to the waiter that has queued longest, which is then runnable. True if the caller
+    /// must destroy the descriptor.
     /// </summary>
     public bool Unlock(Direction direction, out PollWaiter? runnable)
     {
@@ -150,13 +156,13 @@ internal struct FdMutex
             long old = Volatile.Read(ref _state);
             if ((old & bit) == 0 || (old & References) == 0)
             {
-                throw new InvalidOperationException($"FdMutex: {direction} was unlocked that nobody had locked.");
+                throw new InvalidOperationException($"FdMutex: Unlock of {direction}, which is not locked.");
             }
             if ((old & waits) != 0)
             {
                 runnable = TryHandOver(direction);
                 if (runnable is not null) return false;
-                continue; // Those who queued have left, or were sent off.
+                continue; // The waiters have left the queue, or were sent off.
             }
             long next = (old & ~bit) - Reference;
             if (Interlocked.CompareExchange(ref _state, next, old) == old) return (next & (ClosedBit | References)) == ClosedBit;
@@ -164,12 +170,12 @@ internal struct FdMutex
     }
 
     /// <summary>
-    /// Takes one who gives up out of the queue: it is runnable, by the caller's hand, and holds nothing. False when it does not queue, or
-    /// was made runnable already.
+    /// Takes a waiter that gives up out of the queue. It then holds nothing, and the caller makes it runnable. False if it is not in the
+    /// queue, or was already made runnable.
     /// </summary>
     public bool TryLeaveQueue(Direction direction, PollWaiter waiter)
     {
-        // Without queues nobody has queued, and one who is about to looks after it whether it was to give up (PollOp.Start).
+        // Without queues nobody has queued yet. A waiter that is about to queue checks afterwards whether it should give up (PollOp.Start).
         if (Volatile.Read(ref _queues) is not { } queues) return false;
         (_, long wait, _) = BitsOf(direction);
         lock (queues.Lock)
@@ -180,7 +186,7 @@ internal struct FdMutex
             while (true)
             {
                 long old = Volatile.Read(ref _state);
-                if ((old & ClosedBit) != 0) return true; // Its count is gone; whoever closed has yet to come for the queue.
+                if ((old & ClosedBit) != 0) return true; // The close has already cleared the count, and will empty the queue.
                 if (Interlocked.CompareExchange(ref _state, old - wait, old) == old) return true;
             }
         }
@@ -217,7 +223,7 @@ internal struct FdMutex
         }
     }
 
-    // The lock bit and the reference stay as they are: they change hands.
+    // The lock bit and the reference stay in the word. They now belong to the next waiter.
     private PollWaiter? TryHandOver(Direction direction)
     {
         (_, long wait, long waits) = BitsOf(direction);
@@ -231,7 +237,7 @@ internal struct FdMutex
                 if (Interlocked.CompareExchange(ref _state, old - wait, old) == old) break;
             }
             PollWaiter first = queues.Of(direction).First
-                ?? throw new InvalidOperationException($"FdMutex: {direction} counts one who queues, and nobody does.");
+                ?? throw new InvalidOperationException($"FdMutex: {direction} counts a waiter, but its queue is empty.");
             queues.Of(direction).Remove(first);
             first.Lock = FdLock.Acquired;
             return first;
@@ -261,7 +267,7 @@ internal struct FdMutex
 
         public ref Queue Of(Direction direction) => ref direction == Direction.Read ? ref _readers : ref _writers;
 
-        /// <summary>Empties both; those who queued are Closed, linked.</summary>
+        /// <summary>Empties both queues. Returns their waiters, which are Closed, in a linked list.</summary>
         public PollWaiter? SendOff()
         {
             lock (Lock)
@@ -279,7 +285,7 @@ internal struct FdMutex
         }
     }
 
-    /// <summary>Linked through the waiters.</summary>
+    /// <summary>A list that is linked through its waiters.</summary>
     private struct Queue
     {
         public PollWaiter? First;

@@ -2,15 +2,15 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The twin of Go's internal/poll/fd_poll_runtime.go, as far as deadlines go; the time-outs of operations are .NET's (Stream.ReadTimeout).
-// How a deadline and a time-out go together is in PollDeadlines.
+// The twin of the deadline part of Go's internal/poll/fd_poll_runtime.go. The time-outs of operations come from .NET (Stream.ReadTimeout).
+// PollDeadlines says how a deadline and a time-out work together.
 internal abstract partial class PollFd
 {
-    // The ones of the PollDesc. They are kept here too, as they can be prolonged without a reference, and by then the desc may be another
-    // descriptor's. Null before one is set. A racy write is harmless: every writer stores the same object.
+    // Cached from our PollDesc, because they can be prolonged without a reference, and the desc is recycled after close. Null until a
+    // deadline is set. A racy write is harmless: every writer stores the same object.
     private PollDeadlines? _deadlines;
 
-    // Atomic. In ms, or Timeout.Infinite. An operation reads its own as it begins.
+    // Atomic. In ms, or Timeout.Infinite. An operation reads its own when it starts.
     private int _readTimeout = Timeout.Infinite;
     private int _writeTimeout = Timeout.Infinite;
 
@@ -18,7 +18,7 @@ internal abstract partial class PollFd
 
     public int WriteTimeout { get => GetTimeout(PollMode.Write); set => SetTimeout(PollMode.Write, value); }
 
-    /// <summary>Sets the deadlines that <paramref name="mode"/> names, to a time of day; null and the default value clear.</summary>
+    /// <summary>Sets the deadlines that <paramref name="mode"/> names to a time of day. Null and the default value clear them.</summary>
     public void SetDeadline(PollMode mode, DateTimeOffset? deadline, string operation)
     {
         bool clears = deadline is null || deadline == default(DateTimeOffset);
@@ -27,8 +27,8 @@ internal abstract partial class PollFd
     }
 
     /// <summary>
-    /// Sets the deadlines that <paramref name="mode"/> names, to a time from now, whatever the time of day does;
-    /// <see cref="Timeout.InfiniteTimeSpan"/> clears.
+    /// Sets the deadlines that <paramref name="mode"/> names to a time from now. A change of the time of day does not move them.
+    /// <see cref="Timeout.InfiniteTimeSpan"/> clears them.
     /// </summary>
     public void SetDeadline(PollMode mode, TimeSpan fromNow, string operation)
     {
@@ -37,13 +37,13 @@ internal abstract partial class PollFd
         SetDeadline(mode, when, operation);
     }
 
-    /// <summary>Sets deadlines, from now, for a caller that holds a reference; null clears.</summary>
+    /// <summary>Sets deadlines to a time from now; null clears them. The caller holds a reference.</summary>
     protected void SetDeadline(PollMode mode, TimeSpan? span) =>
         Loop.SetDeadline(Desc, mode, span is { } fromNow ? Loop.Clock.After(fromNow) : PollDeadlines.None);
 
     /// <summary>
-    /// How long the deadline of a side leaves, for a wait that is not the poller's. Zero when it has passed, and then <see cref="Check"/>
-    /// says so too: what is due by the clock is expired here, as the loop may be the caller's and not get to it.
+    /// The time left until the deadline of a side, for a wait that the poller does not end. If the deadline has passed, the result is zero,
+    /// and <see cref="Check"/> then says so too: this method expires what is due, because the loop's own thread may be the caller.
     /// </summary>
     protected TimeSpan TimeLeft(PollMode mode)
     {
@@ -51,7 +51,7 @@ internal abstract partial class PollFd
         if (deadline == PollDeadlines.None) return TimeSpan.MaxValue;
         long now = Loop.Clock.Now;
         long left = deadline - now;
-        if (left > 0) return new TimeSpan((left - 1) / TimeSpan.NanosecondsPerTick + 1); // Rounded up: zero is for what has passed.
+        if (left > 0) return new TimeSpan((left - 1) / TimeSpan.NanosecondsPerTick + 1); // Rounded up: zero means that it has passed.
         Loop.Expire(now);
         return TimeSpan.Zero;
     }
@@ -70,7 +70,7 @@ internal abstract partial class PollFd
         }
     }
 
-    // Starts the time-out of an operation, or clears one that an earlier operation left. The caller holds the lock of the side.
+    // Starts the time-out of an operation, or clears one that an earlier operation left. The caller holds the side's lock.
     private void StartTimeout(PollMode mode)
     {
         int timeout = Volatile.Read(ref TimeoutOf(mode));

@@ -2,21 +2,23 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The twin of Go's internal/poll/fd_unix.go: a descriptor, its life and its waits. What is done with it is its children's.
+// The twin of Go's internal/poll/fd_unix.go: a descriptor, its life and its waits. Derived classes add the operations.
 //
-// Each operation takes the lock of its side, prepares the side, tries the system call, and waits where that would block: EINTR again,
-// EAGAIN wait, again. A blocking one does so in RunBlocking, one that awaits in PollOp. The lock holds a reference; Close sets the closed bit,
-// ends the waits, and whoever drops the last reference unregisters and closes the descriptor. So a descriptor is closed once, and its number
-// cannot be someone else's while a call uses it.
+// An operation takes its side's lock, prepares the side, and tries the system call. After EINTR it tries again; after EAGAIN it waits and
+// then tries again. The blocking form does this in RunBlocking, the async form in PollOp. The lock holds a reference. Close sets the closed
+// bit and ends the waits. Whoever drops the last reference unregisters and closes the descriptor. So a descriptor is closed once, and its
+// number cannot belong to another while a call uses it.
 //
-// A write does not Reset its side at all. Each edge of arriving bytes says "writable" too, so that the side is nearly always Ready:
-// forgetting that for each write, and having the next edge set it again, costs two atomic operations a message. A write that does meet a
-// full socket finds the old readiness, tries once more, and then waits.
+// A write does not Reset its side. Each edge of arriving bytes also says "writable", so the side is nearly always Ready. If each write
+// cleared that, and the next edge set it again, each message would cost two more atomic operations. A write that finds the socket full
+// consumes the old readiness, tries once more, and then waits.
 
-/// <summary>An open descriptor in a poller. Safe from any thread: one operation a direction at a time, others queue.</summary>
+/// <summary>
+/// An open descriptor in a poller. Safe from any thread: one operation runs at a time in each direction, and others queue.
+/// </summary>
 internal abstract partial class PollFd : IDisposable
 {
-    /// <summary>One try of a blocking operation, under the lock of its side: EAGAIN when it has to wait.</summary>
+    /// <summary>Tries a blocking operation once, under its side's lock. EAGAIN means that it must wait.</summary>
     protected delegate IoResult Attempt<TState>(PollFd fd, ref TState state) where TState : allows ref struct;
 
     // Constant after Init.
@@ -29,14 +31,14 @@ internal abstract partial class PollFd : IDisposable
     private FdMutex _mutex;
     private int _linger;
 
-    /// <summary>Takes over a descriptor that is non-blocking.</summary>
+    /// <summary>Takes ownership of a non-blocking descriptor.</summary>
     protected PollFd(SocketNetwork network, nint fd)
     {
         _network = network;
         _fd = (int)fd;
     }
 
-    /// <summary>Closes a descriptor whose owner lost it.</summary>
+    /// <summary>Closes a descriptor that its owner dropped without Dispose.</summary>
     ~PollFd() => Close();
 
     protected ISocketApi Api => _network.Api;
@@ -48,17 +50,19 @@ internal abstract partial class PollFd : IDisposable
 
     public bool IsClosed => _mutex.IsClosed;
 
-    /// <summary>Whether an end, an error or urgent data was reported: a short read no longer means that the socket is drained.</summary>
+    /// <summary>
+    /// Whether the end, an error or urgent data was reported. If so, a short read no longer means that the socket is drained.
+    /// </summary>
     protected bool HangupSeen => Desc.HangupSeen;
 
     private PollDesc Desc => _desc ?? throw NotInPoller();
 
     private PollLoop Loop => _loop ?? throw NotInPoller();
 
-    /// <summary>What the backend threw that ended the descriptor's loop; else null.</summary>
+    /// <summary>The backend's exception that ended the descriptor's loop; null if none did.</summary>
     protected Exception? PollerFailure => _loop?.Failure;
 
-    /// <summary>Registers the descriptor with a loop, for life. When that fails it is closed.</summary>
+    /// <summary>Registers the descriptor with a loop, for life. If that fails, the descriptor is closed.</summary>
     public void Init(PollLoop loop)
     {
         try
@@ -73,7 +77,7 @@ internal abstract partial class PollFd : IDisposable
         }
     }
 
-    /// <summary>Closes: no operation begins any more, those that wait end, and the last one out closes the descriptor.</summary>
+    /// <summary>Closes: no new operation begins, and waiting ones end. The last operation to leave closes the descriptor.</summary>
     public void Dispose()
     {
         GC.SuppressFinalize(this);
@@ -81,27 +85,28 @@ internal abstract partial class PollFd : IDisposable
     }
 
     /// <summary>
-    /// Before this thread waits for an operation of this descriptor. With inline dispatch a thread of its own loop would wait for itself.
+    /// Call it before this thread blocks on an operation of this descriptor. With inline dispatch, a thread of the descriptor's own loop
+    /// would wait for itself.
     /// </summary>
-    /// <exception cref="InvalidOperationException">It is such a thread.</exception>
+    /// <exception cref="InvalidOperationException">This is such a thread.</exception>
     public void BeforeBlocking(string operation)
     {
         if (LoopThreads.LoopOfThisThread is { } loop && loop == _loop && loop.Dispatch == NetpollDispatch.Inline)
         {
             throw new InvalidOperationException(
-                $"{operation}: a blocking call on the loop's own thread would wait for itself: with inline dispatch, await the call's async form.");
+                $"{operation}: a blocking call on the loop's thread would wait for itself; with inline dispatch, await the async form.");
         }
     }
 
-    // What PollOp, an operation that waits, asks of its descriptor. It holds the lock of its side, unless a member says otherwise.
+    // The members that PollOp, an operation that waits, calls. It holds its side's lock unless a member says otherwise.
 
-    /// <summary>Takes the lock of a side, or queues the operation for it. For a caller that holds nothing.</summary>
+    /// <summary>Takes a side's lock, or queues the operation for it. The caller holds no lock.</summary>
     public FdLock LockOrQueue(Direction direction, PollOp op) => _mutex.LockOrQueue(direction, op);
 
-    /// <summary>Takes the lock of a side where it is free. For a caller that holds nothing.</summary>
+    /// <summary>Takes a side's lock if it is free. The caller holds no lock.</summary>
     public FdLock TryLock(Direction direction) => _mutex.TryLock(direction);
 
-    /// <summary>Gives the lock of a side back, to the one who queues longest.</summary>
+    /// <summary>Gives back a side's lock; the waiter that has queued longest gets it.</summary>
     public void Unlock(Direction direction)
     {
         bool isLast = _mutex.Unlock(direction, out PollWaiter? next);
@@ -110,8 +115,8 @@ internal abstract partial class PollFd : IDisposable
     }
 
     /// <summary>
-    /// Prepares an operation: starts its time-out, and forgets a reader's old readiness. The operation is to be tried next. 0, or why it
-    /// cannot begin.
+    /// Prepares an operation: starts its time-out and, for a read, clears old readiness. The caller must try the operation next. Returns 0,
+    /// or why the operation cannot begin.
     /// </summary>
     public IoResult Prepare(Direction direction)
     {
@@ -122,10 +127,10 @@ internal abstract partial class PollFd : IDisposable
     /// <summary>0, or why nothing can wait in a side now.</summary>
     public IoResult Check(Direction direction) => Desc.Check(direction);
 
-    /// <summary>The side that an operation waits in after a try that said EAGAIN: its own, unless it pauses.</summary>
+    /// <summary>The side in which an operation waits after EAGAIN: its own, unless the operation pauses.</summary>
     public virtual Direction SideToWaitIn(Direction direction) => direction;
 
-    /// <summary>Parks the operation in a side. The caller is its only waiter.</summary>
+    /// <summary>Parks the operation in a side, which has no other waiter.</summary>
     public PollPark Park(Direction side, PollOp op)
     {
         PollPark park = Loop.Park(Desc, side, op);
@@ -133,7 +138,7 @@ internal abstract partial class PollFd : IDisposable
         return park;
     }
 
-    /// <summary>Ends the wait of an operation that was made runnable in a side: true when by readiness.</summary>
+    /// <summary>Ends the wait of an operation that is runnable. True if the side was ready.</summary>
     public bool Consume(Direction side)
     {
         bool ready = Desc.Consume(side);
@@ -142,8 +147,9 @@ internal abstract partial class PollFd : IDisposable
     }
 
     /// <summary>
-    /// Makes an operation runnable that was cancelled, wherever it waits. From any thread. One that waits nowhere has yet to look; then it may
-    /// be that another operation is woken in the side, which finds no reason to and waits on.
+    /// Makes a cancelled operation runnable, wherever it waits. Safe from any thread, and the caller holds no lock. An operation that does
+    /// not wait yet will check for the cancellation itself. This may then wake another operation in the side, which finds no reason and
+    /// waits again.
     /// </summary>
     public void Cancel(Direction direction, PollOp op)
     {
@@ -151,22 +157,23 @@ internal abstract partial class PollFd : IDisposable
         else Loop.Schedule(Desc.Cancel(op.WaitsIn));
     }
 
-    /// <summary>Has the loop run an operation, or wakes the thread that waits. From any thread.</summary>
+    /// <summary>Has the loop run an operation, or wakes the thread that waits. Safe from any thread; the caller needs no lock.</summary>
     public void Schedule(PollWaiter waiter) => Loop.Schedule(waiter);
 
-    /// <summary>Keeps an operation that is done, for the next one.</summary>
+    /// <summary>Keeps the object of an operation that is done, for the next operation.</summary>
     public abstract void Return(PollOp op);
 
     public void Report(string operation, Exception exception) => Loop.Report(operation, exception);
 
     /// <summary>
-    /// The exception for an operation that came to <paramref name="result"/>. The operation holds a reference, unless the result says that it
-    /// never got one.
+    /// The exception for an operation that ended with <paramref name="result"/>. The operation holds a reference, unless the result says
+    /// that it never got one.
     /// </summary>
     public abstract Exception Failed(string operation, IoResult result);
 
     /// <summary>
-    /// A blocking operation: tries until it has not to wait. <paramref name="waitFirst"/>: it has been tried already. Returns what it came to.
+    /// Runs a blocking operation: tries it until the result is not EAGAIN, and waits before each further try. With
+    /// <paramref name="waitFirst"/> the caller has already tried it, so it waits before the first try too. Returns the value.
     /// </summary>
     protected int RunBlocking<TState>(
         Direction direction, string operation, ref TState state, Attempt<TState> attempt, bool waitFirst = false)
@@ -191,13 +198,13 @@ internal abstract partial class PollFd : IDisposable
         }
     }
 
-    /// <summary>Whether readiness that earlier operations left is to be kept.</summary>
+    /// <summary>Whether to keep the readiness that earlier operations left.</summary>
     protected virtual bool SkipsReset(Direction direction) => direction == Direction.Write;
 
-    /// <summary>An operation has waited in a side, or is about to block in it.</summary>
+    /// <summary>Notes that an operation has waited in a side, or is about to block in it.</summary>
     protected virtual void Waited(Direction direction) { }
 
-    /// <summary>Takes a reference for an operation without a lock. False when the descriptor is closed.</summary>
+    /// <summary>Takes a reference for an operation without a lock. False if the descriptor is closed.</summary>
     protected bool Incref() => _mutex.Incref();
 
     protected void Decref()
@@ -205,7 +212,7 @@ internal abstract partial class PollFd : IDisposable
         if (_mutex.Decref()) Destroy();
     }
 
-    /// <summary>False when it was closed before.</summary>
+    /// <summary>Closes the descriptor. False if it was already closed.</summary>
     protected virtual bool Close()
     {
         if (!_mutex.IncrefAndClose(out PollWaiter? sentOff)) return false;
@@ -214,7 +221,7 @@ internal abstract partial class PollFd : IDisposable
             while (sentOff is not null)
             {
                 PollWaiter? next = sentOff.Next;
-                sentOff.Next = null; // Before it runs: it may queue again at once.
+                sentOff.Next = null; // Before the waiter runs, because it may queue again at once.
                 Schedule(sentOff);
                 sentOff = next;
             }
@@ -235,15 +242,15 @@ internal abstract partial class PollFd : IDisposable
         else CloseDescriptor(Api, _loop, Fd);
     }
 
-    private InvalidOperationException NotInPoller() => new($"fd {Fd} is not in a poller; Init was expected to be called first.");
+    private InvalidOperationException NotInPoller() => new($"fd {Fd} is not in a poller; call Init first.");
 
-    // Takes the lock of a side, blocking the thread.
+    // Takes a side's lock, and blocks the thread until it has it.
     private void Lock(Direction direction, string operation)
     {
         FdLock found = _mutex.TryLock(direction);
         if (found == FdLock.Busy)
         {
-            // The one who holds the lock may wait for this very loop.
+            // The operation that holds the lock may need this thread's loop to continue.
             LoopThreads.LoopOfThisThread?.HandOff();
             ThreadWaiter waiter = ThreadWaiter.OfThisThread;
             if (_mutex.LockOrQueue(direction, waiter) == FdLock.Queued) WaitForLock(direction, waiter, operation);
@@ -254,7 +261,8 @@ internal abstract partial class PollFd : IDisposable
 
     private void WaitForLock(Direction direction, ThreadWaiter waiter, string operation)
     {
-        // One that is interrupted leaves the queue; unless somebody took it out already, and is about to wake this thread.
+        // A thread that is interrupted leaves the queue. If another thread has already taken the waiter out, it is about to wake this
+        // thread: sleep until then.
         ThreadInterruptedException? interrupted = null;
         while (waiter.Sleep() is { } e)
         {
@@ -269,11 +277,12 @@ internal abstract partial class PollFd : IDisposable
         if (waiter.Lock == FdLock.Closed) throw Failed(operation, IoResult.ClosedInQueue);
     }
 
-    // 0, also when the wait ended for a reason that is gone, as a deadline that was moved; or why the operation is not to go on.
+    // Returns 0, or why the operation must not continue. It also returns 0 if the reason has gone meanwhile, such as a deadline that was
+    // moved.
     private IoResult WaitReady(Direction direction)
     {
         Direction side = SideToWaitIn(direction);
-        Waited(side); // Before the wait: a thread that is interrupted may take an edge with it.
+        Waited(side); // Before the wait, because a thread that is interrupted may take an edge with it.
         try
         {
             return ThreadWaiter.Wait(Loop, Desc, side) ? 0 : Check(direction);
@@ -289,7 +298,7 @@ internal abstract partial class PollFd : IDisposable
     {
         IoResult result = api.Close(fd);
 
-        // close(2) frees the descriptor whatever it returns; EBADF says that someone else had closed it.
+        // Whatever close(2) returns, it frees the descriptor. EBADF means that someone else has closed it before.
         if (result != Errno.EBADF) return;
         string operation = $"close fd {fd}";
         loop?.Report(operation, new NetpollException(operation, Errno.EBADF, "it was closed elsewhere"));

@@ -5,43 +5,44 @@ using Poller.Abstractions;
 namespace Poller.Net;
 
 // The twin of gopark in netpollblock of Go's runtime/netpoll.go, for code that awaits: an operation that could not complete at once. It is
-// what waits, in a queue of FdMutex and then in a side of the PollDesc, and the source of the ValueTask in one. A descriptor keeps one for
-// the next time, so waiting allocates nothing.
+// both the waiter, first in a queue of FdMutex and then in a side of the PollDesc, and the source of the ValueTask. A descriptor keeps one
+// for the next time, so waiting allocates nothing.
 //
-// It begins on its caller's stack, and goes on in Execute alone, which a loop or the pool calls. Where it is, and who makes it runnable:
+// An operation begins on its caller's stack. After a wait it continues only in Execute, which a loop or the pool calls. Where it is, what
+// it holds, and what makes it runnable:
 //
-//   queued   for the lock of its side   by Unlock (the lock is its own), IncrefAndClose, or a cancellation that takes it out
-//   yielded  it has the lock            at once: its caller's turn has used up its budget
-//   parked   it has the lock            by readiness, a deadline, a close or a cancellation
-//   late     it is done                 by the awaiter that came after it was done
+//   queued   waits for its side's lock   Unlock (the operation now has the lock), IncrefAndClose, or a cancellation that takes it out
+//   yielded  holds the lock              its caller, at once: the caller's turn has used up its budget
+//   parked   holds the lock              readiness, a deadline, a close or a cancellation
+//   late     is done, holds nothing      the awaiter, which came after the operation was done
 //
-// Who awaits and who completes meet in one word:
+// The awaiter and the thread that completes the operation meet in one word:
 //
-//   null -> continuation   the awaiter came first: who completes runs it, and is in Execute then
-//   null -> Done           it is done; an awaiter that has yet to ask finds so
-//   Done -> continuation   the awaiter had asked before it was done, and comes after: the loop runs it, by Execute
+//   null -> continuation   the awaiter came first. The completing thread, which is in Execute, runs the continuation.
+//   null -> Done           the operation is done. An awaiter that asks now sees that.
+//   Done -> continuation   the awaiter asked before the operation was done, and attaches afterwards. The loop runs it, through Execute.
 //
-// _completed is set before the word is looked at, and counts only once the word is not null. So an awaiter that asks is told last: after that,
-// whoever completed touches the operation no more, which may be in use again. Nobody else's stack ever runs a continuation: not that of a
-// close, a cancellation, a deadline, a write, or of the awaiter itself; and no pool's but in thread-pool dispatch and after the loop has
-// stopped.
+// _completed is set before the word is read, but counts only once the word is not null. So an awaiter that asks learns of the end last:
+// after that, the completing thread no longer touches the operation, which may already be in use again. A continuation never runs on the
+// stack of a close, a cancellation, a deadline, a write or its own awaiter. It runs on the pool only in thread-pool dispatch, in the
+// overflow of a loop, and after the loop has stopped.
 //
-// The order at the end guards the next operation: first the registration is gone (Dispose waits for a callback that runs), then the lock
-// is given back, and only then the awaiter goes on.
+// The order at the end protects the next operation. First the token's registration is disposed, which waits for a callback that runs. Then
+// the lock is given back. Only then does the awaiter continue.
 
 /// <summary>
-/// An async operation of a <see cref="PollFd"/>, reused. Owned by whoever made it runnable or holds the lock of its side for it, and when
-/// it is done by the awaiter.
+/// An async operation of a <see cref="PollFd"/>. It is reused. Its owner is whoever made it runnable, or holds its side's lock for it; once
+/// it is done, the awaiter.
 /// </summary>
 internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IValueTaskSource
 {
-    /// <summary>What Execute is to do.</summary>
+    /// <summary>What Execute must do.</summary>
     private enum Step : byte
     {
-        /// <summary>Begin, with the lock if it is Acquired.</summary>
+        /// <summary>Begin; Lock says whether the operation has the lock.</summary>
         Begin,
 
-        /// <summary>Go on after a wait in a side.</summary>
+        /// <summary>Continue after a wait in a side.</summary>
         Resume,
 
         /// <summary>Run the awaiter that came late.</summary>
@@ -49,43 +50,43 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     }
 
     private static readonly Action<object?> Done =
-        static _ => throw new InvalidOperationException("an operation that was done was run as a continuation.");
+        static _ => throw new InvalidOperationException("the mark of an operation that is done was run as a continuation.");
 
     // Atomic.
     private Action<object?>? _continuation;
     private bool _completed;
 
-    // Written by the awaiter before it attaches. The context is what it captured: an ExecutionContext to run in, a SynchronizationContext
-    // or TaskScheduler to post to, or one of each.
+    // The awaiter writes them before it attaches. The context is what it captured: an ExecutionContext to run in, a SynchronizationContext
+    // or TaskScheduler to post to, or a pair of both kinds.
     private object? _continuationState;
     private object? _continuationContext;
 
-    // Set by the operation before it is completed, and read by the awaiter after that.
+    // The operation sets them before it completes, and the awaiter reads them afterwards.
     private IoResult _result;
     private object? _outcome;
 
-    // Changes with each use. A ValueTask of an earlier one is told so.
+    // Changes with each use, so that a ValueTask of an earlier use is refused.
     private short _version;
 
-    // Set for each wait, before another thread may run it.
+    // Set for each wait, before another thread may run the operation.
     private Step _step;
     private Direction _waitsIn = direction;
     private CancellationTokenRegistration _registration;
 
-    /// <summary>Whose lock it holds.</summary>
+    /// <summary>The side that it works on, and takes the lock of.</summary>
     public Direction Direction { get; } = direction;
 
     public short Version => _version;
 
     protected PollFd Fd { get; } = fd;
 
-    /// <summary>The operation's name in an error, as <c>read</c>.</summary>
+    /// <summary>The operation's name in an error, such as <c>read</c>.</summary>
     protected abstract string Name { get; }
 
     // Pairs with the exchange in Complete.
     private bool IsDone => Volatile.Read(ref _continuation) is not null && Volatile.Read(ref _completed);
 
-    /// <summary>Begins an operation whose caller holds nothing. It may be done when this returns.</summary>
+    /// <summary>Begins an operation that has no lock yet. It may be done when this returns.</summary>
     public void Start(CancellationToken token)
     {
         _step = Step.Begin;
@@ -101,7 +102,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
                 TurnBudget.Spend();
                 break;
             case FdLock.Queued:
-                // A cancellation that came before it queued did not find it there.
+                // A cancellation that came before the operation was in the queue did not find it there.
                 if (IsCanceled) Fd.Cancel(Direction, this);
                 break;
             default:
@@ -110,7 +111,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         }
     }
 
-    /// <summary>Begins an operation that holds the lock of its side, on the loop: the turn has used up its budget.</summary>
+    /// <summary>Has the loop begin an operation that holds its side's lock, because the turn has used up its budget.</summary>
     public void StartLater(CancellationToken token)
     {
         _step = Step.Begin;
@@ -118,7 +119,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         if (TryRegister(token)) Fd.Schedule(this);
     }
 
-    /// <summary>Begins an operation that holds the lock of its side, and is to wait before it is tried, or tried again.</summary>
+    /// <summary>Begins an operation that holds its side's lock and must wait before its first or next try.</summary>
     public void StartWaiting(CancellationToken token)
     {
         Lock = FdLock.Acquired;
@@ -138,7 +139,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
                 default: Continue(); break;
             }
         }
-#pragma warning disable CA1031 // Whatever a continuation throws, the other connections of the loop go on, and so does the pool's thread.
+#pragma warning disable CA1031 // Whatever a continuation throws, the loop's other connections and the pool's thread must go on.
         catch (Exception e)
 #pragma warning restore CA1031
         {
@@ -173,13 +174,16 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
 
     void IValueTaskSource.GetResult(short token) => TakeResult(token, out _);
 
-    /// <summary>What it came to, for the awaiter; <paramref name="made"/> is what <see cref="Try"/> made. It is used again after that.</summary>
+    /// <summary>
+    /// Returns the result to the awaiter; <paramref name="made"/> is the object that <see cref="Try"/> made. The operation may then be
+    /// reused.
+    /// </summary>
     protected IoResult TakeResult(short token, out object? made)
     {
         Validate(token);
         if (!IsDone)
         {
-            throw new InvalidOperationException("the result of an operation was asked for before it was done; await it.");
+            throw new InvalidOperationException("the operation is not done, so it has no result yet; await it.");
         }
         IoResult result = _result;
         made = _outcome;
@@ -192,10 +196,10 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         return result;
     }
 
-    /// <summary>One try, under the lock of the side: EAGAIN when it has to wait. What it throws is the operation's error.</summary>
+    /// <summary>Tries once, under the side's lock. EAGAIN means that it must wait. An exception is the operation's error.</summary>
     protected abstract IoResult Try(ref object? made);
 
-    /// <summary>The operation is over: forgets what it was given.</summary>
+    /// <summary>Drops what the operation was given, once it is over.</summary>
     protected virtual void Release() { }
 
     private bool TryRegister(CancellationToken token)
@@ -204,7 +208,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         _registration = token.UnsafeRegister(static op => ((PollOp)op!).OnCanceled(), this);
         if (_registration != default || !IsCanceled) return true;
 
-        // It was cancelled before, and the callback has run; and the registration is what keeps the token.
+        // The token was already cancelled, and the callback has run. The empty registration does not hold the token, so we pass it here.
         Complete(IoResult.Canceled, new OperationCanceledException(token));
         return false;
     }
@@ -215,7 +219,10 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         Fd.Cancel(Direction, this);
     }
 
-    /// <summary>Where it is parked, for a cancellation. Pairs with the exchange to Wait in PollDesc.Park, as IsCanceled does.</summary>
+    /// <summary>
+    /// The side that it parks in, for a cancellation. As with IsCanceled, the read pairs with the compare-and-swap to Wait in
+    /// PollDesc.Park.
+    /// </summary>
     internal Direction WaitsIn => _waitsIn;
 
     private void Begin()
@@ -229,7 +236,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     {
         if (Fd.Consume(_waitsIn)) Advance(parkFirst: false);
         else if (WaitError() is { IsSuccess: false } reason) Complete(reason);
-        else Advance(parkFirst: _waitsIn == Direction); // Its deadline was moved; or it has paused, and the pause is over.
+        else Advance(parkFirst: _waitsIn == Direction); // Its deadline was moved: wait again. Or a pause is over: try.
     }
 
     private void Advance(bool parkFirst)
@@ -243,7 +250,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
                 {
                     result = Try(ref _outcome);
                 }
-#pragma warning disable CA1031 // The buffer's owner may be gone by now (MemoryManager.GetSpan throws what it likes): the operation's error.
+#pragma warning disable CA1031 // If the buffer's owner throws (MemoryManager.GetSpan), that is the operation's error.
                 catch (Exception e)
 #pragma warning restore CA1031
                 {
@@ -270,13 +277,13 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
             }
             catch (IOException e)
             {
-                Complete(0, e); // The backend threw, in words of its own.
+                Complete(0, e); // The backend threw an exception of its own.
                 return;
             }
             switch (park)
             {
                 case PollPark.Parked:
-                    return; // It may run elsewhere by now.
+                    return; // The operation may already run on another thread.
                 case PollPark.Ready:
                     parkFirst = false;
                     break;
@@ -302,7 +309,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         _registration = default;
         if (IsCanceled) SetCanceled(false);
 
-        // Made under the lock: it names addresses that a closed descriptor no longer tells.
+        // Under the lock: the exception names addresses, which a closed descriptor no longer has.
         if (error is null && !result.IsSuccess)
         {
             error = result == IoResult.Canceled ? new OperationCanceledException(token) : Fd.Failed(Name, result);
@@ -347,7 +354,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         self._continuation!(self._continuationState);
     }
 
-    // As ManualResetValueTaskSourceCore captures it.
+    // Captures what ManualResetValueTaskSourceCore would.
     private static object? CaptureContext(ValueTaskSourceOnCompletedFlags flags)
     {
         if (flags == ValueTaskSourceOnCompletedFlags.None) return null;
@@ -366,8 +373,8 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     private void Validate(short token)
     {
         if (token == _version) return;
-        throw new InvalidOperationException("a ValueTask was used after its result was taken; it is awaited once.");
+        throw new InvalidOperationException("the ValueTask was used after its result was taken; await a ValueTask only once.");
     }
 
-    private static InvalidOperationException AwaitedTwice() => new("an operation was awaited twice; a ValueTask is awaited once.");
+    private static InvalidOperationException AwaitedTwice() => new("the operation was awaited twice; await a ValueTask only once.");
 }

@@ -6,21 +6,22 @@ namespace Poller.Net;
 
 // The twin of FD.Read and FD.Write in Go's internal/poll/fd_unix.go: the operations of a stream socket, and their system calls.
 //
-// An operation that completes at once runs on its caller's stack, and takes no object: Begin. One that has to queue or to wait is an IoOp.
+// An operation that completes at once runs on its caller's stack and needs no object: Begin. An operation that must queue or wait is an
+// IoOp.
 
-/// <summary>A descriptor that is read from and written to as a stream.</summary>
+/// <summary>A descriptor that its users read and write as a stream.</summary>
 internal abstract class StreamFd : PollFd
 {
     private const int MaxChunk = 1 << 30;
 
-    // Atomic. For the next operation that waits.
+    // Atomic. Kept for the next operation that waits.
     private IoOp? _readOp;
     private IoOp? _writeOp;
 
     // Guarded by the read lock.
     private DrainedFlag _drained;
 
-    /// <summary>Takes over a descriptor that is non-blocking.</summary>
+    /// <summary>Takes ownership of a non-blocking descriptor.</summary>
     protected StreamFd(SocketNetwork network, nint fd) : base(network, fd) { }
 
     private enum Kind : byte
@@ -28,7 +29,7 @@ internal abstract class StreamFd : PollFd
         /// <summary>Takes bytes.</summary>
         Read,
 
-        /// <summary>Looks whether there are bytes, and leaves them.</summary>
+        /// <summary>Checks whether there are bytes, and leaves them in the socket.</summary>
         WaitToRead,
 
         /// <summary>Sends all of its bytes.</summary>
@@ -53,7 +54,7 @@ internal abstract class StreamFd : PollFd
 
     public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token)
     {
-        // Only ever read from: one field of the operation serves both directions.
+        // The cast lets one field of the operation serve both directions. A write only reads from the buffer.
         Begun begun = Begin(Direction.Write, Kind.Write, MemoryMarshal.AsMemory(buffer), token);
         return begun.Op is { } op ? new ValueTask(op, op.Version)
             : begun.Error is OperationCanceledException ? ValueTask.FromCanceled(token)
@@ -95,7 +96,7 @@ internal abstract class StreamFd : PollFd
         if (direction == Direction.Read) _drained.Waited();
     }
 
-    // One of these: an operation that queues or waits, an error, a result.
+    // The outcome of Begin: an operation that queues or waits, an error, or a value.
     private readonly struct Begun
     {
         public IoOp? Op { get; init; }
@@ -133,7 +134,7 @@ internal abstract class StreamFd : PollFd
             result = Prepare(direction);
             if (result.IsSuccess) result = Try(kind, buffer.Span, ref done);
         }
-#pragma warning disable CA1031 // What a buffer's owner throws (MemoryManager.GetSpan) is the operation's error.
+#pragma warning disable CA1031 // If the buffer's owner throws (MemoryManager.GetSpan), that is the operation's error.
         catch (Exception e)
 #pragma warning restore CA1031
         {
@@ -147,7 +148,7 @@ internal abstract class StreamFd : PollFd
             return new Begun { Op = op };
         }
 
-        // Made under the lock: it names addresses that a closed descriptor no longer tells.
+        // Under the lock: the exception names addresses, which a closed descriptor no longer has.
         if (!result.IsSuccess) error = Failed(NameOf(kind), result);
         Unlock(direction);
         TurnBudget.Spend();
@@ -176,7 +177,7 @@ internal abstract class StreamFd : PollFd
         return result;
     }
 
-    // 1 for bytes, 0 for the end.
+    // Returns 1 if there are bytes, and 0 at the end.
     private IoResult Peek()
     {
         if (_drained.BeforeTry(HangupSeen)) return Errno.EAGAIN;
@@ -211,8 +212,8 @@ internal abstract class StreamFd : PollFd
         _ => "write",
     };
 
-    // By who holds the side's lock, so nobody else takes. One may come back meanwhile, from an awaiter that was late: then one of two is
-    // lost, and no harm done.
+    // The caller holds the side's lock, so nobody else takes the kept operation. A late awaiter may return another one meanwhile; then one
+    // of the two is lost, which does no harm.
     private IoOp TakeOp(Direction direction)
     {
         ref IoOp? kept = ref OpOf(direction);
@@ -227,7 +228,7 @@ internal abstract class StreamFd : PollFd
     /// <summary>A read, a wait to read or a write that could not complete at once.</summary>
     private sealed class IoOp(StreamFd fd, Direction direction) : PollOp(fd, direction), IValueTaskSource<int>, IValueTaskSource<bool>
     {
-        // Set for each operation. _done is how many bytes a write has sent.
+        // Set for each operation. _done counts the bytes that a write has sent.
         private Kind _kind;
         private int _done;
         private Memory<byte> _buffer;

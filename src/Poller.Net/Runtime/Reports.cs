@@ -2,21 +2,21 @@ using Microsoft.Extensions.Logging;
 
 namespace Poller.Net;
 
-// Where a poller reports what no caller can be told. A report may do no harm: whoever reports never waits, never throws, and needs neither
-// memory nor a descriptor. So a report only goes into a queue of fixed size. A thread of its own, which starts with the loops, hands it to
-// the logger, which may block or throw; or writes it to the standard error stream, which may be full, closed or a pipe that nobody reads.
-// What found no room in the queue, and what could not be written, is counted, and told with the next report that gets through.
+// Where a poller reports what reaches no caller. A report must do no harm: reporting never waits, never throws, and needs neither memory
+// nor a descriptor. So a report only goes into a queue of fixed size. A separate thread, which starts with the loops, passes it to the
+// logger, which may block or throw. Or it writes it to the standard error stream, which may be full, closed, or a pipe that nobody reads.
+// Reports that find the queue full, or cannot be written, are counted; the next report that is written says how many.
 
 /// <summary>The reports of one poller. Safe from any thread.</summary>
 internal sealed partial class Reports
 {
     // Enough for every connection of a middling server to fail at once. Each place keeps an exception alive while a logger hangs.
     private const int Capacity = 256;
-    
-    /// <summary>How long the end of a process, or of its poller, waits for reports that nothing takes.</summary>
+
+    /// <summary>How long the end of the process, or of the poller, waits for reports that are not written yet.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
-    // Text is the operation that failed, or, without an exception, a warning.
+    // Text is the operation that failed. Without an exception it is a warning.
     private readonly record struct Entry(string Text, Exception? Exception);
 
     // Constant.
@@ -34,21 +34,21 @@ internal sealed partial class Reports
     private bool _stopped;
     private long _dropped;
 
-    // Touched by who starts the thread.
+    // Touched only by whoever starts the thread.
     private bool _started;
 
-    // Touched by the thread alone: how many of the dropped ones it has told.
+    // Touched only by the thread: how many dropped reports it has reported.
     private long _droppedTold;
 
     public Reports(ILogger? logger) => _logger = logger;
 
-    /// <summary>How many were lost: they found the queue full, or nothing took them.</summary>
+    /// <summary>The number of lost reports: the queue was full, or they could not be written.</summary>
     public long Dropped => Volatile.Read(ref _dropped);
 
-    /// <summary>Completes when all reports are written after <see cref="Stop"/>.</summary>
+    /// <summary>Completes after <see cref="Stop"/>, when all reports are written.</summary>
     public Task Ended => _ended.Task;
 
-    /// <summary>Starts the thread, once. What was reported before waits for it. Not from two threads at a time.</summary>
+    /// <summary>Starts the thread, once. Earlier reports wait for it. Not for two threads at a time.</summary>
     public void Start()
     {
         if (_started) return;
@@ -57,13 +57,13 @@ internal sealed partial class Reports
         AppDomain.CurrentDomain.ProcessExit += OnProcessExit;
     }
 
-    /// <summary>Takes an error that no caller can be told.</summary>
+    /// <summary>Reports an error that reaches no caller.</summary>
     public void Error(string operation, Exception exception) => Add(new Entry(operation, exception));
 
-    /// <summary>Takes what somebody should know.</summary>
+    /// <summary>Reports something that the operator should know.</summary>
     public void Warn(string text) => Add(new Entry(text, null));
 
-    /// <summary>Ends the thread when all that was reported before is written.</summary>
+    /// <summary>Ends the thread once all earlier reports are written.</summary>
     public void Stop()
     {
         lock (_lock)
@@ -108,7 +108,7 @@ internal sealed partial class Reports
                 }
                 catch (ThreadInterruptedException)
                 {
-                    // It was meant for a logger that ran here, and came too late for it.
+                    // The interrupt was meant for a logger that ran on this thread, and came too late.
                 }
             }
             entry = default;
@@ -135,7 +135,7 @@ internal sealed partial class Reports
         }
     }
 
-#pragma warning disable CA1031 // A logger, a stream and an exception's own text may throw what they like; the report is counted then.
+#pragma warning disable CA1031 // A logger, a stream and an exception's own text may throw anything. The report is then counted as lost.
     private bool TryLog(string? lost, Entry entry, out string? failure)
     {
         failure = null;
@@ -171,7 +171,7 @@ internal sealed partial class Reports
         }
     }
 
-    // The stack trace may need descriptors that are not there, to read the symbols.
+    // The stack trace reads symbols, for which there may be no free descriptor.
     private static string Describe(Exception exception)
     {
         try
@@ -184,8 +184,8 @@ internal sealed partial class Reports
         }
     }
 
-    // The first use duplicates descriptor 2: it is made now, while there are descriptors. If 2 is closed it must never be tried again,
-    // since the next descriptor to be opened, a connection's perhaps, may get that number.
+    // The first use of Console.Error duplicates descriptor 2, so we use it now, while there are free descriptors. If 2 is closed, we never
+    // use it again: the next descriptor that is opened, perhaps a connection's, may get that number.
     private static bool HasStandardError()
     {
         try
@@ -200,7 +200,7 @@ internal sealed partial class Reports
     }
 #pragma warning restore CA1031
 
-    // What was reported just before the process ends is still written, if it is taken at once.
+    // Waits a moment at the end of the process, so that the last reports are still written.
     private void OnProcessExit(object? sender, EventArgs e)
     {
         lock (_lock)
@@ -214,7 +214,7 @@ internal sealed partial class Reports
         }
     }
 
-    [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "{Operation}: an error that no caller can be told.")]
+    [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "{Operation}: an error that reaches no caller.")]
     private static partial void LogUntold(ILogger logger, string operation, Exception exception);
 
     [LoggerMessage(EventId = 2, Level = LogLevel.Warning, Message = "{Text}")]

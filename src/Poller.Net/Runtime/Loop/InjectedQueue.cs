@@ -1,11 +1,11 @@
 namespace Poller.Net;
 
-// The twin of injectglist in Go's runtime/proc.go: waiters that were made runnable outside of a poll, on their way to the loop.
+// The twin of injectglist in Go's runtime/proc.go: waiters that became runnable outside of a poll, on their way to the loop.
 
-/// <summary>A queue that any thread pushes to and any thread empties as a whole. Must not be copied.</summary>
+/// <summary>A queue. Any thread may push to it, and any thread may take all of it. Do not copy it.</summary>
 internal struct InjectedQueue
 {
-    // Atomic. The last one in stands first.
+    // Atomic. The list begins with the waiter that was pushed last.
     private PollWaiter? _head;
 
     public bool IsEmpty => Volatile.Read(ref _head) is null;
@@ -22,7 +22,7 @@ internal struct InjectedQueue
         }
     }
 
-    /// <summary>All there are, linked in the order they came.</summary>
+    /// <summary>Takes all waiters. They are linked in the order in which they came.</summary>
     public PollWaiter? TakeAll()
     {
         if (IsEmpty) return null;

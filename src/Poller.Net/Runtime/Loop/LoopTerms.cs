@@ -2,18 +2,18 @@ using System.Diagnostics;
 
 namespace Poller.Net;
 
-// The twin of schedule, execute and handoffp in Go's runtime/proc.go: who leads a loop, and who runs what it found.
+// The twin of schedule, execute and handoffp in Go's runtime/proc.go: which thread leads a loop, and which threads run what it found.
 //
-// One thread at a time leads. It polls, fills the batch and, unless dispatch is ThreadPool, runs the batch in place. One word says which term
-// this is and what its leader does, term:31 polling:1:
+// One thread at a time leads. It polls, fills the batch and, unless dispatch is ThreadPool, runs the batch in place. One word holds the
+// number of the term and whether its leader polls, term:31 polling:1:
 //
 //   term, polling -> term, running      by the leader, when it has published the batch
 //   term, running -> term, polling      by the leader, when the batch is claimed to the end
 //   term, running -> term + 1, running  by the monitor, by the leader itself (HandOff) or by a helper that finds nothing left to claim:
 //                                       another thread leads from here on
 //
-// Only the thread which has the term fills the batch, and only while it polls. Nobody can depose it then. A deposed leader learns of it after
-// the waiter that it runs. It then helps, if the loop is shared, or retires.
+// Only the thread which has the term fills the batch, and only while it polls. Nobody can depose it then. A deposed leader learns of it
+// after the waiter that it runs. It then helps, if the loop is shared, or retires.
 
 /// <summary>The terms of one loop: who leads it, and what leader and helpers run.</summary>
 internal sealed class LoopTerms(PollLoop loop)
@@ -21,8 +21,8 @@ internal sealed class LoopTerms(PollLoop loop)
     private const uint Polling = 1;
     private const uint NextTerm = 2;
 
-    // 0.5 ms, about ten wake-ups of a helper. At half a helper gains less than it costs where the scheduler interrupts it once; at double,
-    // handlers that compute for most of a millisecond, with others behind them, are not shared.
+    // 0.5 ms, about as long as ten wake-ups of a helper. With half the value, a helper that the scheduler interrupts once gains less than
+    // it costs. With double the value, handlers that compute for most of a millisecond, with others behind them, are not shared.
     private static readonly long Slow = Stopwatch.Frequency / 2_000;
     internal static readonly bool HasOneCore = Environment.ProcessorCount == 1;
 
@@ -42,23 +42,24 @@ internal sealed class LoopTerms(PollLoop loop)
     public uint Lead => Volatile.Read(ref _lead);
 
     /// <summary>
-    /// Changes with each waiter that the leader ran. A waiter that a deposed leader ran to its end does not count: it says nothing of the
-    /// successor.
+    /// Changes with each waiter that the leader ran. A waiter that a deposed leader ran to its end does not count, because it says nothing
+    /// about the successor.
     /// </summary>
     public uint Progress => Volatile.Read(ref _progress);
 
     /// <summary>Changes with each waiter that a helper ran.</summary>
     public uint Helped => Volatile.Read(ref _helped);
 
-    /// <summary>Changes with each waiter that ran for long, with others behind it, while the loop was shared.</summary>
+    /// <summary>Changes with each waiter that ran for at least 0.5 ms, with others behind it, while the loop was shared.</summary>
     public uint SlowRuns => Volatile.Read(ref _slow);
 
     /// <summary>How often another thread took over from a leader that still ran a waiter.</summary>
     public long Promotions => Volatile.Read(ref _promotions);
 
     /// <summary>
-    /// Whether a helper is woken with every batch. It takes over at once from a leader that is caught in a handler; the monitor would do so
-    /// only at its next look. Set it only while handlers run for long: a wake-up costs about as much as an echo.
+    /// Whether the leader wakes a helper with every batch. The helper takes over at once from a leader that is caught in a handler; the
+    /// monitor would do so only at its next look. It is set only while handlers run for long, because a wake-up costs about as much as an
+    /// echo.
     /// </summary>
     public bool IsShared { get => Volatile.Read(ref _isShared); set => Volatile.Write(ref _isShared, value); }
 
@@ -66,7 +67,7 @@ internal sealed class LoopTerms(PollLoop loop)
 
     private static uint TermOf(uint lead) => lead >> 1;
 
-    /// <summary>Leads for as long as the term is the caller's.</summary>
+    /// <summary>Leads while the caller has the term.</summary>
     public void LeadTerm(uint term)
     {
         uint running = term << 1;
@@ -89,7 +90,8 @@ internal sealed class LoopTerms(PollLoop loop)
             }
             else
             {
-                // A full fence, between publishing that the leader runs and looking whether the monitor sleeps.
+                // A full fence between publishing that the leader runs and checking whether the monitor sleeps. It pairs with the one in
+                // Sysmon.
                 Interlocked.Exchange(ref _lead, running);
                 if (ready > 0) loop.Sysmon?.Wake();
             }
@@ -97,17 +99,18 @@ internal sealed class LoopTerms(PollLoop loop)
     }
 
     /// <summary>
-    /// Runs what is left of the batch, as a helper of the leader. True when the leader still runs what it claimed after that: then the
-    /// caller leads <paramref name="term"/> in its place.
+    /// Runs what is left of the batch, as a helper of the leader. True if the leader is then still in a waiter that it claimed: the caller
+    /// must lead <paramref name="term"/> in its place.
     /// </summary>
     public bool Help(out uint term)
     {
-        // If they share a core the leader comes first. Otherwise what it runs would wait until the scheduler takes the core from this thread.
+        // If they share a core the leader comes first. Otherwise what it runs would wait until the scheduler takes the core from this
+        // thread.
         if (HasOneCore) Thread.Yield();
         bool hasSuccessor = false;
         while (loop.Batch.TryClaim(out PollWaiter? waiter))
         {
-            // This one may be caught as well.
+            // This thread may be caught in a handler as well.
             if (!hasSuccessor && IsShared) hasSuccessor = loop.Threads.TryWakeHelper();
             Run(waiter);
             Volatile.Write(ref _helped, _helped + 1);
@@ -119,21 +122,22 @@ internal sealed class LoopTerms(PollLoop loop)
         return TryEndTerm(lead);
     }
 
-    /// <summary>Runs what the leader could not run in place, for a thread that has come back from its handler.</summary>
+    /// <summary>Runs the waiters that the leader could not run in place. A thread that has come back from its handler calls it.</summary>
     public void RunOverflow()
     {
         while (loop.Threads.TryTakeOverflow(out PollWaiter? waiter)) Run(waiter);
     }
 
     /// <summary>
-    /// Has a follower lead in place of the leader that runs in <paramref name="lead"/>. False when that leader is no longer stuck, or when
-    /// there is no thread to succeed it.
+    /// Has a follower lead in place of the leader whose term is in <paramref name="lead"/>. False if that leader is no longer stuck, or if
+    /// no thread can succeed it.
     /// </summary>
     public bool TryPromote(uint lead)
     {
         Debug.Assert(!IsPolling(lead));
 
-        // The successor first: without a thread for it, the term would never end. The monitor tries again.
+        // Reserve the successor first: if we ended the term and had no thread for the next, nobody would lead. The monitor tries again
+        // later.
         if (loop.Threads.TryReserve() is not { } follower) return false;
         if (!TryEndTerm(lead))
         {
@@ -144,14 +148,14 @@ internal sealed class LoopTerms(PollLoop loop)
         return true;
     }
 
-    /// <summary>Has a follower lead in place of the calling thread, if that leads.</summary>
+    /// <summary>Has a follower lead in place of the calling thread, if the calling thread leads.</summary>
     public void HandOff()
     {
         uint lead = Lead;
         if (LoopThreads.TermOfThisThread == TermOf(lead) && !IsPolling(lead)) TryPromote(lead);
     }
 
-    // Whoever succeeds has the next term to give away, or to lead.
+    // If it succeeds, the caller has the next term, which it may lead or give away.
     private bool TryEndTerm(uint lead)
     {
         if (Interlocked.CompareExchange(ref _lead, lead + NextTerm, lead) != lead) return false;
@@ -176,7 +180,7 @@ internal sealed class LoopTerms(PollLoop loop)
 
     private void Run(PollWaiter waiter)
     {
-        // Not on one core: there the helper itself makes a handler last, because it takes the core.
+        // We do not measure on one core: there the helper itself makes a handler last, because it takes the core.
         bool isShared = IsShared;
         long start = isShared && !HasOneCore && loop.Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;
         TurnBudget.BeginTurn();

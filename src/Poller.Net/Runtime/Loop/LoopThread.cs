@@ -1,12 +1,12 @@
 namespace Poller.Net;
 
-// The twin of an m in Go's runtime: a thread that is idle until it is given a role. It then leads the loop, or helps whoever leads, for as long
-// as there is work for it, and retires.
+// The twin of an m in Go's runtime: a thread that is idle until it gets a role. It then leads the loop, or helps the leader, while there is
+// work for it. Then it is idle again.
 
-/// <summary>What a thread of a loop is to do.</summary>
+/// <summary>What a thread of a loop must do next.</summary>
 internal enum LoopRole
 {
-    /// <summary>Nothing yet: it is idle, or is at work on what it was given.</summary>
+    /// <summary>Nothing new: it is idle, or it works in the role that it got last.</summary>
     None,
 
     /// <summary>Lead a term.</summary>
@@ -29,18 +29,18 @@ internal sealed class LoopThread
     private readonly LoopThreads _threads;
     private readonly Thread _thread;
 
-    // Written under the lock on this. The role stands from when it is given until it is taken up.
+    // Written under the lock on this. The role is set when it is given, and None again when the thread takes it up.
     private volatile LoopRole _role;
     private uint _givenTerm;
 
-    // Written by the thread itself. The count changes with each waiter that it ran while the loop was shared.
+    // Written by the thread itself. The first changes with each waiter that the thread ran while the loop was shared.
     private uint _runs;
     private uint _term;
 
-    // Guarded by the lock of the threads: where it stands among the active.
+    // Guarded by the lock of LoopThreads: its index among the active threads.
     public int Index;
 
-    // Touched by the monitor alone, for Waits.
+    // Touched only by the monitor, for Waits.
     private uint _runsSeen;
     private int _looksWaited;
 
@@ -51,17 +51,17 @@ internal sealed class LoopThread
         _thread = new Thread(Serve) { IsBackground = true, Name = name };
     }
 
-    /// <summary>The calling thread, if it is a loop's; else null.</summary>
+    /// <summary>The calling thread; null if it is not a loop's thread.</summary>
     public static LoopThread? Current => _current;
 
     public PollLoop Loop { get; }
 
-    /// <summary>The term that it leads, or led last; <see cref="uint.MaxValue"/> while it helps. For the thread itself.</summary>
+    /// <summary>The term that it leads, or led last; <see cref="uint.MaxValue"/> while it helps. Only the thread itself reads it.</summary>
     public uint Term => _term;
 
     /// <summary>
-    /// Whether it may be running on a core. A thread that sleeps or waits in its handler is not. Nor is one in a system call that blocks,
-    /// but that cannot be seen from here.
+    /// Whether it may be running on a core. A thread that sleeps or waits in its handler is not. A thread in a system call that blocks is
+    /// not either, but .NET does not tell us that.
     /// </summary>
     public bool HoldsCore => _role != LoopRole.None || (_thread.ThreadState & ThreadState.WaitSleepJoin) == 0;
 
@@ -78,11 +78,12 @@ internal sealed class LoopThread
         }
     }
 
-    /// <summary>It has run a waiter. For the thread itself.</summary>
+    /// <summary>Notes that it has run a waiter. Only the thread itself calls it.</summary>
     public void NoteRun() => Volatile.Write(ref _runs, _runs + 1);
 
     /// <summary>
-    /// For the monitor: whether it sleeps or waits in a handler, and was seen there at most <paramref name="looks"/> times.
+    /// For the monitor: whether the thread sleeps or waits in a handler. False if it was already seen waiting <paramref name="looks"/>
+    /// times in this handler.
     /// </summary>
     public bool Waits(int looks)
     {
@@ -103,7 +104,7 @@ internal sealed class LoopThread
             if (role == LoopRole.End) break;
             if (role == LoopRole.Lead) Lead(term);
 
-            // A deposed leader of a shared loop comes back to a core that is free: it helps before it rests.
+            // A deposed leader of a shared loop comes back to a free core, so it helps before it becomes idle.
             if (role == LoopRole.Help || Loop.Terms.IsShared || Loop.IsStopping)
             {
                 while (Help(out term)) Lead(term);
@@ -128,7 +129,7 @@ internal sealed class LoopThread
                 }
                 catch (ThreadInterruptedException)
                 {
-                    // It was meant for a handler that ran here, and came too late for it.
+                    // The interrupt was meant for a handler that ran on this thread, and came too late.
                 }
                 if (_role != LoopRole.None)
                 {
@@ -144,7 +145,7 @@ internal sealed class LoopThread
                 term = 0;
                 return LoopRole.End;
             }
-            patience = Timeout.InfiniteTimeSpan; // It is the last, or is about to be given a role.
+            patience = Timeout.InfiniteTimeSpan; // It is the last idle thread, or is about to get a role.
         }
     }
 

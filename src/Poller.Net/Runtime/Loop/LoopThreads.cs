@@ -3,62 +3,64 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace Poller.Net;
 
-// The twin of startm, stopm and handoffp in Go's runtime/proc.go: the threads of one loop. A thread leads, helps, runs on as a deposed leader in
-// a handler that blocks, or is idle.
+// The twin of startm, stopm and handoffp in Go's runtime/proc.go: the threads of one loop. A thread leads, helps, is a deposed leader that
+// is still in a handler, or is idle.
 //
-// All but the idle ones are active: at most one for the leader, and one for each of MaxBlockedHandlers. The leader runs waiters in place only
-// while a place is left, and a helper is started only if it leaves one. So a leader that is caught in a handler has a successor. A leader that
-// has taken the last place runs nothing itself: it puts its batch into the overflow, and cannot be caught. The overflow is taken by
-// threads of this loop that come back from their handlers, and by the thread pool, whoever comes first.
+// All threads but the idle ones are active. There is at most one active thread for the leader, and one for each of MaxBlockedHandlers. The
+// leader runs waiters in place only while a place is left, and a helper starts only if it leaves one. So a leader that is caught in a
+// handler has a successor. A leader that has taken the last place runs nothing itself, so it cannot be caught: it puts its batch into the
+// overflow. Threads of this loop that come back from their handlers take waiters out of the overflow, and so does the thread pool; the
+// first to come takes the next.
 //
-// Idle threads are used last in, first out. One that was not needed for IdleTime ends, but for the last.
+// The idle thread that was used last is used first. An idle thread that is not needed for IdleTime ends, unless it is the last one.
 
 /// <summary>The threads of one loop. Safe from any thread.</summary>
 internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHandlers) : IThreadPoolWorkItem
 {
-    // As many threads as there are cores: with half of them cores idle, with twice as many they take turns and each handler lasts longer. On
-    // one core two, as one may be about to block.
+    // As many threads as there are cores. With half as many, cores are idle; with twice as many, threads take turns and each handler lasts
+    // longer. On one core there are two, because one may be about to block.
     private static readonly int MaxRunning = Math.Max(2, Environment.ProcessorCount);
 
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly ConcurrentQueue<PollWaiter> _overflow = new();
 
-    // Guarded by the lock; the places are read without, where a stale number does no harm.
+    // Guarded by the lock. The places are also read without it, where a stale number does no harm.
     private readonly List<LoopThread> _idle = [];
     private readonly List<LoopThread> _active = [];
-    private int _places; // Those of the active, and of who is reserved.
+    private int _places; // The places of active and of reserved threads.
     private int _alive;
     private bool _stopped;
 
-    // Whether the last try to start a thread failed. A racy write does no harm: the next try corrects it.
+    // Whether the last try to start a thread failed. A racy write does no harm, because the next try corrects it.
     private bool _cannotStart;
 
-    // Written by the first thread, the same for all of them: the context of a thread that has run nothing.
+    // The context of a thread that has run nothing. It is the same for all threads; the first one writes it.
     private ExecutionContext? _clean;
 
     /// <summary>For the tests: how a thread is started.</summary>
     internal Action<Thread> StartThread { get; set; } = static thread => thread.UnsafeStart();
 
-    // An idle thread costs 35 KiB, and to start one some 150 us. A load that pauses for less than this starts none anew: for half as long at
-    // half. At double a burst of 1,000 keeps 35 MiB for twice as long.
+    // An idle thread costs 35 KiB, and starting one about 150 µs. After a pause that is shorter than this, a load need not start its
+    // threads again. With half the value, only pauses half as long are covered. With double the value, a burst of 1,000 keeps 35 MiB for
+    // twice as long.
 
-    /// <summary>For the tests: after how long an idle thread ends that was not needed.</summary>
+    /// <summary>For the tests: how long an idle thread that is not needed lives.</summary>
     internal TimeSpan IdleTime { get; set; } = TimeSpan.FromSeconds(10);
 
-    /// <summary>The loop whose thread this is, or null.</summary>
+    /// <summary>The loop that the calling thread belongs to; null if it is not a loop's thread.</summary>
     public static PollLoop? LoopOfThisThread => LoopThread.Current?.Loop;
 
-    /// <summary>The term that this thread leads or led.</summary>
+    /// <summary>The term that the calling thread leads, or led last.</summary>
     public static uint TermOfThisThread => LoopThread.Current?.Term ?? uint.MaxValue;
 
-    /// <summary>Completes when the loop was stopped and its threads have ended.</summary>
+    /// <summary>Completes when the loop is stopped and its threads have ended.</summary>
     public Task Ended => _ended.Task;
 
-    /// <summary>How many threads are alive.</summary>
+    /// <summary>The number of threads that are alive.</summary>
     public int Alive => Volatile.Read(ref _alive);
 
-    /// <summary>How many threads run handlers beside the leader: they are caught in one, or help.</summary>
+    /// <summary>The number of threads that run handlers beside the leader: they are caught in one, or help.</summary>
     public int Blocked => Math.Max(0, Volatile.Read(ref _places) - 1);
 
     /// <summary>
@@ -69,24 +71,25 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
 
     /// <summary>
     /// For the monitor: is any thread blocked in a handler? A thread that stays blocked for more than <paramref name="looks"/> looks is
-    /// ignored. It may stay so for ever, and says nothing of the handlers that run now.
+    /// ignored: it may stay blocked for ever, and says nothing about the handlers that run now.
     /// </summary>
     public bool AnyWaits(int looks)
     {
         bool any = false;
         lock (_lock)
         {
-            // Each of them: it counts the looks.
+            // Ask each of them, because Waits counts the looks.
             foreach (LoopThread thread in _active) any |= thread.Waits(looks);
         }
         return any;
     }
 
-    /// <summary>This thread has run a waiter, while the loop is shared.</summary>
+    /// <summary>Notes that the calling thread has run a waiter while the loop is shared.</summary>
     public static void NoteRun() => LoopThread.Current?.NoteRun();
 
     /// <summary>
-    /// Has a new thread lead the first term, with a follower at hand where it may need one: when descriptors are short, no thread starts.
+    /// Has a new thread lead the first term. With <paramref name="withFollower"/> it also starts a follower now, because no thread can
+    /// start while descriptors are short.
     /// </summary>
     public void StartLeader(bool withFollower)
     {
@@ -123,25 +126,25 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
         Lead(leader, 0);
     }
 
-    /// <summary>Has a follower that <see cref="TryReserve"/> gave lead <paramref name="term"/>.</summary>
+    /// <summary>Has a follower from <see cref="TryReserve"/> lead <paramref name="term"/>.</summary>
     public void Lead(LoopThread follower, uint term) => Activate(follower, LoopRole.Lead, term);
 
     /// <summary>
-    /// Has a follower help: an idle one, or a new one when all others are caught in handlers. Not if that took the place of the leader's
-    /// successor, nor while as many threads run as there are cores (on one core: two, as the leader may block).
+    /// Has a follower help: an idle one, or a new one if there is none. False if the helper would take the place of the leader's successor,
+    /// or if as many threads run as there are cores (two on one core, because the leader may block).
     /// </summary>
     public bool TryWakeHelper() => IsCoreFree() && TryHelp(mayStart: !Volatile.Read(ref _cannotStart));
 
-    /// <summary>The same for the monitor. <paramref name="othersAreStuck"/>: however many run.</summary>
+    /// <summary>The same for the monitor. With <paramref name="othersAreStuck"/> it does not matter how many threads run.</summary>
     public bool TryStartHelper(bool othersAreStuck) => (othersAreStuck || IsCoreFree()) && TryHelp(mayStart: true);
 
     /// <summary>
-    /// An idle follower or a new one, for the caller alone, and a place among the active. Null when there is no place, or when the system
-    /// starts no thread; it does not without a free descriptor.
+    /// Reserves an idle follower, or a new one, and a place among the active threads. Null if there is no place, or if no thread can start,
+    /// which needs free descriptors.
     /// </summary>
     public LoopThread? TryReserve() => TryTake(spare: 0, mayStart: true);
 
-    /// <summary>Returns a reserved follower that was not needed, and its place.</summary>
+    /// <summary>Returns a reserved follower that is not needed, and its place.</summary>
     public void Release(LoopThread follower)
     {
         lock (_lock)
@@ -152,23 +155,23 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
         }
     }
 
-    /// <summary>Takes a waiter that the leader cannot run in place, as no place is left.</summary>
+    /// <summary>Takes a waiter that the leader cannot run in place, because no place is left.</summary>
     public void Overflow(PollWaiter waiter)
     {
         _overflow.Enqueue(waiter);
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
-    /// <summary>For a thread of this loop that comes back from a handler: takes a waiter out of the overflow.</summary>
+    /// <summary>Takes a waiter out of the overflow. A thread of this loop that comes back from a handler calls it.</summary>
     public bool TryTakeOverflow([NotNullWhen(true)] out PollWaiter? waiter) => _overflow.TryDequeue(out waiter);
 
-    // On the thread pool: once for each waiter that went into the overflow, which another thread may have taken.
+    // The thread pool calls it once for each waiter that went into the overflow. Another thread may already have taken that waiter.
     void IThreadPoolWorkItem.Execute()
     {
         if (_overflow.TryDequeue(out PollWaiter? waiter)) waiter.Execute();
     }
 
-    /// <summary>Ends the idle threads, and each other one when it has nothing left to do. No thread starts after it.</summary>
+    /// <summary>Ends the idle threads now, and each other thread when it has nothing left to do. No new thread starts.</summary>
     public void Stop()
     {
         lock (_lock)
@@ -181,8 +184,8 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     }
 
     /// <summary>
-    /// Clears the ExecutionContext and SynchronizationContext that a continuation left on the thread, as the thread pool does after each
-    /// of its work items. A name, a priority and the like stay: asking for them would cost every continuation.
+    /// Clears the ExecutionContext and SynchronizationContext that a continuation left on the thread, as the thread pool does after each of
+    /// its work items. A name, a priority and the like stay, because checking them would cost time after every continuation.
     /// </summary>
     public void ResetThread()
     {
@@ -190,10 +193,10 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
         if (ExecutionContext.Capture() != _clean) ExecutionContext.Restore(_clean!);
     }
 
-    /// <summary>Notes the context of a thread that has run nothing, for <see cref="ResetThread"/>. For a new thread.</summary>
+    /// <summary>Notes the context of a thread that has run nothing, for <see cref="ResetThread"/>. A new thread calls it first.</summary>
     public void NoteClean() => _clean ??= ExecutionContext.Capture();
 
-    /// <summary>Rests a thread that has nothing left to do. False when it is to end.</summary>
+    /// <summary>Makes a thread idle that has nothing left to do. False if it must end.</summary>
     public bool Retire(LoopThread self)
     {
         lock (_lock)
@@ -207,19 +210,21 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
             _idle.Add(self);
         }
 
-        // A leader that published its batch while this thread was on its way out counted it among those that run, and woke nobody. It had
-        // said before that it runs.
+        // A leader may have published its batch while this thread was still active. It then counted this thread among those that run, and
+        // perhaps woke no helper. It had published before that it runs, so we see that here.
         if (loop.Terms.IsShared && !LoopTerms.IsPolling(loop.Terms.Lead)) TryWakeHelper();
         return true;
     }
 
-    /// <summary>An idle thread was not needed for long. True when it is to end: another one is at hand.</summary>
+    /// <summary>
+    /// Removes an idle thread that was not needed for long. True if it must end, which it need only if another one is idle.
+    /// </summary>
     public bool TryLeave(LoopThread self)
     {
         lock (_lock) return _idle.Count > 1 && _idle.Remove(self);
     }
 
-    /// <summary>A thread has ended, or never started.</summary>
+    /// <summary>Notes that a thread has ended, or could not start.</summary>
     public void NoteEnd()
     {
         lock (_lock)
@@ -228,7 +233,7 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
         }
     }
 
-    // Where more threads wait in handlers than run, handlers block: those that run now are about to wait as well. Twice as many may run then.
+    // If more threads wait in handlers than run, handlers block, and those that run now will soon wait too. So then twice as many may run.
     private bool IsCoreFree()
     {
         int running = 0;
@@ -249,7 +254,7 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
         return true;
     }
 
-    // Leaves as many places as are to be spared.
+    // Takes a thread only if at least spare places are left afterwards.
     private LoopThread? TryTake(int spare, bool mayStart)
     {
         lock (_lock)
@@ -274,7 +279,7 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
         }
         catch (Exception e) when (e is OutOfMemoryException or ThreadStartException)
         {
-            // Only the monitor tries again, once in each of its looks.
+            // From now on only the monitor and promotions try to start a thread.
             Volatile.Write(ref _cannotStart, true);
             lock (_lock) _places--;
             NoteEnd();
@@ -282,7 +287,7 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
         }
     }
 
-    // The role first: until it has one a follower seems to wait in a handler.
+    // Assign the role first: among the active, a follower without a role would look like one that waits in a handler.
     private void Activate(LoopThread follower, LoopRole role, uint term)
     {
         lock (_lock)

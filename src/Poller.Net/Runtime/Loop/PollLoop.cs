@@ -2,19 +2,20 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The twin of netpoll in Go's runtime: one poller, its descriptors, its deadlines and what is ready.
+// The twin of netpoll in Go's runtime: one poller, its descriptors, its deadlines and the waiters that are ready.
 //
-// Any thread opens, closes, parks and schedules here. One thread at a time leads the loop (LoopTerms): it alone calls FillBatch, and runs
-// what that found.
+// Any thread may open, close, park and schedule here. One thread at a time leads the loop (LoopTerms). Only the leader calls FillBatch, and
+// it runs what that finds.
 
 /// <summary>One loop of a <see cref="Netpoller"/>.</summary>
 internal sealed class PollLoop
 {
-    // 2 KiB, doubled whenever a poll fills it: a busy loop reaches its size within some polls, from half of it one poll later. Twice as much
-    // would be kept for nothing by loops of some connections.
+    // 2 KiB; it doubles whenever a poll fills it. So a busy loop reaches its size after some polls; with half the value it takes one poll
+    // more. Double the value would waste memory in loops with few connections.
     private const int InitialEvents = 128;
 
-    // 1 MiB, kept. The next poll finds what is ready beyond it: at half, one more system call for each 32,768 events. At double, 2 MiB.
+    // 1 MiB, which a loop keeps. Events beyond it come with the next poll. With half the value each 32,768 events cost one more system
+    // call; double the value keeps 2 MiB.
     private const int MaxEvents = 1 << 16;
 
     // Constant.
@@ -26,20 +27,20 @@ internal sealed class PollLoop
     private InjectedQueue _injected;
     private int _stopping;
 
-    // Atomic. Set before _stopping, so that whoever sees that the loop ends can tell why.
+    // Atomic. Set before _stopping, so that whoever sees that the loop ends can say why.
     private Exception? _failure;
 
-    // Until when the leader sleeps in a poll, in ns of the timers' clock; 0 while it is awake. Written by the leader. Pairs with whoever
-    // publishes work (an injected waiter, an earlier deadline, stopping): they write theirs and then read this, the leader writes this
-    // and then reads theirs, each with a full fence between. So the leader sees the work or is broken out of its sleep.
+    // How long the leader sleeps in a poll: a time in ns of the loop's clock, or 0 while it is awake. Only the leader writes it. Whoever
+    // publishes work (an injected waiter, an earlier deadline, the stop) writes that and then reads this. The leader writes this and then
+    // reads whether there is work. Both have a full fence between, so the leader sees the work or a Break ends its sleep.
     private long _sleepUntil;
 
-    // For the statistics. The first two are written by the leader alone; the last is atomic.
+    // For the statistics. Only the leader writes the first two; the last is atomic.
     private long _polls;
     private long _eventCount;
     private long _breaks;
 
-    // Touched by the leader alone. The count is read for the statistics.
+    // Touched only by the leader, except that the statistics read the count.
     private long _overflows;
     private long _overflowsTold;
     private long _overflowToldAt;
@@ -54,7 +55,7 @@ internal sealed class PollLoop
         Name = $"poller {poll.Name} {index}";
         Threads = new LoopThreads(this, Name, owner.MaxBlockedHandlers);
 
-        // A poll's time-out follows the kernel's clock. Any other clock needs a timer of its own to end the poll.
+        // A poll's time-out follows the kernel's clock. With any other clock, that clock's own timer must end the poll.
         if (owner.TimeProvider != TimeProvider.System)
         {
             _timer = owner.TimeProvider.CreateTimer(
@@ -62,7 +63,7 @@ internal sealed class PollLoop
         }
     }
 
-    /// <summary>Its name in reports, and that of its threads.</summary>
+    /// <summary>The loop's name in reports, and its threads' name.</summary>
     public string Name { get; }
 
     public PollCache Cache { get; } = new();
@@ -77,15 +78,15 @@ internal sealed class PollLoop
 
     public LoopThreads Threads { get; }
 
-    /// <summary>The monitor of a poller that runs handlers in place.</summary>
+    /// <summary>The monitor; null with thread-pool dispatch.</summary>
     public Sysmon? Sysmon => _owner.Sysmon;
 
     public NetpollDispatch Dispatch => _owner.Dispatch;
 
-    /// <summary>Whether the loop ends, or has ended: it was stopped, or its backend failed.</summary>
+    /// <summary>Whether the loop is ending or has ended, because it was stopped or its backend failed.</summary>
     public bool IsStopping => Volatile.Read(ref _stopping) != 0;
 
-    /// <summary>What the backend threw that ended the loop; else null.</summary>
+    /// <summary>The backend's exception that ended the loop; null if none did.</summary>
     public Exception? Failure => Volatile.Read(ref _failure);
 
     public NetpollerStatistics Statistics => new()
@@ -101,14 +102,14 @@ internal sealed class PollLoop
     /// <summary>Starts the first leader.</summary>
     public void Start() => Threads.StartLeader(withFollower: Dispatch == NetpollDispatch.Adaptive);
 
-    /// <summary>Registers a descriptor. The caller owns it still.</summary>
+    /// <summary>Registers a descriptor. The caller still owns it.</summary>
     public PollDesc Open(nint fd)
     {
         PollDesc desc = Cache.Alloc(fd);
         Errno errno;
         try
         {
-            // Stop publishes that it stops and then evicts every desc there is: this one is among them, or is turned away here.
+            // Stop publishes that the loop stops, and then evicts every desc of the cache. So Stop evicts this desc, or we refuse it here.
             Interlocked.MemoryBarrier();
             if (Failure is { } failure) throw FailureOf(Name, failure);
             ObjectDisposedException.ThrowIf(IsStopping, typeof(Netpoller));
@@ -127,11 +128,11 @@ internal sealed class PollLoop
             errno == Errno.EPERM
                 ? "it cannot be polled (regular files and directories cannot); a socket, a pipe, a terminal or the like was expected"
             : errno == Errno.EBADF ? "an open descriptor was expected"
-            : errno == Errno.EEXIST ? "the descriptor is in the poller already; each is opened once"
+            : errno == Errno.EEXIST ? "the descriptor is already in the poller; one that is not was expected"
             : null;
     }
 
-    /// <summary>Ends the waits of a desc, and all that would begin.</summary>
+    /// <summary>Ends the waits of a desc, and lets no new one begin.</summary>
     public void Evict(PollDesc desc)
     {
         Timers.Evict(desc, out PollWaiter? reader, out PollWaiter? writer);
@@ -139,7 +140,7 @@ internal sealed class PollLoop
         Schedule(writer);
     }
 
-    /// <summary>Unregisters an evicted descriptor that nobody uses any more. It is to be closed after this, not before.</summary>
+    /// <summary>Unregisters an evicted descriptor that nobody uses any more. The caller closes it afterwards, not before.</summary>
     public void Close(PollDesc desc)
     {
         try
@@ -153,9 +154,9 @@ internal sealed class PollLoop
         }
         catch (ObjectDisposedException) when (IsStopping)
         {
-            // The kernel object is gone, and all that was registered with it.
+            // The kernel object is gone, and with it all registrations.
         }
-#pragma warning disable CA1031 // Whatever the backend throws: the descriptor is to be closed, and its desc recycled.
+#pragma warning disable CA1031 // Whatever the backend throws, the descriptor must be closed and its desc recycled.
         catch (Exception e)
 #pragma warning restore CA1031
         {
@@ -167,22 +168,22 @@ internal sealed class PollLoop
         }
     }
 
-    /// <summary>Tells that the leader has been in one handler for long, and that nobody could take over.</summary>
+    /// <summary>Reports that the leader has been in one handler for long, and that no thread could take over.</summary>
     public void ReportStandStill(TimeSpan time) => _owner.Warn(
         $"{Name} has stood still for {time.TotalSeconds:F0} s in one handler, and all its other connections wait for it. " + (
             Dispatch == NetpollDispatch.Inline
                 ? "With inline dispatch a handler must not block or compute for long: await, or use NetpollDispatch.Adaptive or ThreadPool."
                 : "No thread could be started to take over; free descriptors and memory were expected."));
 
-    /// <summary>Takes an error that no caller can be told.</summary>
+    /// <summary>Reports an error that reaches no caller.</summary>
     public void Report(string operation, Exception exception) => _owner.Report(operation, exception);
 
-    /// <summary>Prolongs deadlines that have yet to pass, without a reference. False when they are to be set.</summary>
+    /// <summary>Prolongs deadlines that have not passed; it needs no reference. False if the caller must set them instead.</summary>
     public bool TryProlong(PollDeadlines deadlines, PollMode mode, DateTimeOffset deadline) =>
         Clock.TryTell(deadline, inSync: Volatile.Read(ref _sleepUntil) == 0, out long when, out long atMost)
         && deadlines.TryProlong(mode, when, atMost);
 
-    /// <summary>Sets the deadlines that <paramref name="mode"/> names; <see cref="PollTimers.SetDeadline"/>.</summary>
+    /// <summary>Sets the deadlines that <paramref name="mode"/> names: <see cref="PollTimers.SetDeadline"/>.</summary>
     public void SetDeadline(PollDesc desc, PollMode mode, long when)
     {
         Timers.SetDeadline(desc, mode, when, out PollWaiter? reader, out PollWaiter? writer);
@@ -191,35 +192,38 @@ internal sealed class PollLoop
         WakeForTimer();
     }
 
-    /// <summary>Sets the time-out of an operation that begins; <see cref="PollTimers.SetTimeout"/>.</summary>
+    /// <summary>Sets the time-out of an operation that starts: <see cref="PollTimers.SetTimeout"/>.</summary>
     public void SetTimeout(PollDesc desc, PollMode mode, long when)
     {
         Timers.SetTimeout(desc, mode, when);
         WakeForTimer();
     }
 
-    /// <summary>Expires what is due, for a caller that cannot wait until the leader does.</summary>
+    /// <summary>Expires what is due, for a caller that cannot wait for the leader to do it.</summary>
     public void Expire(long now)
     {
         PollWaiter? waiters = Timers.Expire(now);
         while (waiters is not null)
         {
             PollWaiter? next = waiters.Next;
-            waiters.Next = null; // Before it runs: it may be parked and linked again at once.
+            waiters.Next = null; // Before the waiter runs, because it may be parked and linked again at once.
             Schedule(waiters);
             waiters = next;
         }
     }
 
-    /// <summary>Parks a waiter; <see cref="PollDesc.Park"/>.</summary>
-    /// <exception cref="NetpollException">The poller does not take the descriptor: it was closed elsewhere.</exception>
-    /// <exception cref="IOException">The backend threw something else, which is the inner exception.</exception>
+    /// <summary>Parks a waiter: <see cref="PollDesc.Park"/>.</summary>
+    /// <exception cref="NetpollException">
+    /// The backend refused to arm the descriptor, for example because it was closed elsewhere.
+    /// </exception>
+    /// <exception cref="IOException">The backend threw another exception, which is the inner exception.</exception>
     public PollPark Park(PollDesc desc, Direction direction, PollWaiter waiter)
     {
         if (_poll.Trigger == PollTrigger.Level)
         {
-            // Before the announcement: what it reports in between, the waiter finds as Ready. What was armed for a wait that ended without
-            // readiness is armed still, and finds a later waiter, or nobody: a wake-up more than needed, never one less.
+            // Arm before the waiter announces itself: if the backend reports in between, the waiter finds the side Ready. If a wait ends
+            // without readiness, its direction stays armed. The report then finds a later waiter, or nobody: a spurious wake-up, never a
+            // lost one.
             try
             {
                 Errno errno = _poll.Arm(desc.Fd, direction.ToMode());
@@ -227,7 +231,7 @@ internal sealed class PollLoop
             }
             catch (ObjectDisposedException) when (IsStopping)
             {
-                // Stop evicts every desc: this one before it parks, or after.
+                // Stop evicts every desc, and so this one, before or after it parks.
             }
             catch (Exception e) when (e is not NetpollException)
             {
@@ -237,7 +241,7 @@ internal sealed class PollLoop
         return desc.Park(direction, waiter);
     }
 
-    /// <summary>Lets a waiter run that was made runnable outside of a poll. Never on the caller's stack.</summary>
+    /// <summary>Has a waiter run that became runnable outside of a poll. It never runs on the caller's stack.</summary>
     public void Schedule(PollWaiter? waiter)
     {
         if (waiter is null || waiter.TryWakeThread()) return;
@@ -249,14 +253,14 @@ internal sealed class PollLoop
         _injected.Push(waiter);
         if (Volatile.Read(ref _sleepUntil) != 0) Break();
 
-        // Stop took what was injected before; what comes after it goes to the pool.
+        // Stop has taken the waiters that were injected before it. Those that come later go to the pool.
         if (IsStopping) AddAll(_injected.TakeAll());
     }
 
-    /// <summary>The exception for who comes to a loop, or a poller, that has ended because its backend failed.</summary>
+    /// <summary>The exception for the user of a loop, or a poller, that has ended because its backend failed.</summary>
     public static IOException FailureOf(string name, Exception failure) => new($"{name} has failed: {failure.Message}", failure);
 
-    /// <summary>Ends the loop: every wait ends as by a close. Does not wait for handlers that run.</summary>
+    /// <summary>Ends the loop. Every wait ends as if its connection were closed. Does not wait for running handlers.</summary>
     public void Stop()
     {
         if (Interlocked.Exchange(ref _stopping, 1) != 0) return;
@@ -267,7 +271,7 @@ internal sealed class PollLoop
         }
         AddAll(_injected.TakeAll());
 
-        // The leader may be caught in a handler that waits for one behind it, and the monitor ends too.
+        // The leader may be in a handler that waits for another one further back in the batch, and the monitor, which would help, ends too.
         while (Batch.TryClaim(out PollWaiter? waiter)) Queue(waiter);
         uint lead = Terms.Lead;
         if (Dispatch == NetpollDispatch.Adaptive && !LoopTerms.IsPolling(lead)) Terms.TryPromote(lead);
@@ -275,14 +279,17 @@ internal sealed class PollLoop
         Wake();
     }
 
-    /// <summary>Before a thread of this loop blocks in a call of this library: it must not lead on.</summary>
+    /// <summary>Gives the lead away before a thread of this loop blocks in a call of this library.</summary>
     public void HandOff()
     {
-        // With inline dispatch nobody could lead on. What it waits for is another loop's (PollFd.BeforeBlocking), and this one waits for it.
+        // With inline dispatch no thread could take over. The thread then waits for an operation of another loop (PollFd.BeforeBlocking),
+        // and this loop stands still meanwhile.
         if (Dispatch != NetpollDispatch.Inline) Terms.HandOff();
     }
 
-    /// <summary>Polls, and publishes what became runnable. Returns how many that is. For the leader, while it polls.</summary>
+    /// <summary>
+    /// Polls, and publishes the waiters that became runnable. Returns their number. Only the leader calls it, while it polls.
+    /// </summary>
     public int FillBatch()
     {
         Batch.Clear();
@@ -290,7 +297,7 @@ internal sealed class PollLoop
         {
             Poll();
         }
-#pragma warning disable CA1031 // Whatever the backend or the clock throws: what was found until then is published, and the loop ends.
+#pragma warning disable CA1031 // Whatever the backend or the clock throws, we publish what was found until then, and the loop ends.
         catch (Exception e)
 #pragma warning restore CA1031
         {
@@ -322,15 +329,15 @@ internal sealed class PollLoop
         AddAll(_injected.TakeAll());
     }
 
-    // Ends a loop that cannot poll, or be woken, any more. If its leader sleeps and cannot be woken, it ends whenever its poll returns.
+    // Ends a loop that can no longer poll or be woken. If its leader sleeps and cannot be woken, the leader ends when its poll returns.
     private void Fail(Exception failure)
     {
         if (Interlocked.CompareExchange(ref _failure, failure, null) is not null) return;
-        Report($"{Name}: the backend failed, the loop ends, and what waits on it fails", failure);
+        Report($"{Name}: the backend failed; the loop ends, and operations that wait on it fail", failure);
         Stop();
     }
 
-    /// <summary>Frees the kernel objects, as the last act of the leader of a loop that was stopped.</summary>
+    /// <summary>Frees the kernel objects. The leader of a stopped loop calls it as its last act.</summary>
     public void Free()
     {
         AddAll(_injected.TakeAll());
@@ -339,7 +346,7 @@ internal sealed class PollLoop
             _timer?.Dispose();
             _poll.Dispose();
         }
-#pragma warning disable CA1031 // Whatever the backend throws: the loop ends.
+#pragma warning disable CA1031 // Whatever the backend throws, the loop ends.
         catch (Exception e)
 #pragma warning restore CA1031
         {
@@ -347,7 +354,7 @@ internal sealed class PollLoop
         }
     }
 
-    /// <summary>Takes a waiter that the leader cannot run in place: as many handlers are blocked as may be.</summary>
+    /// <summary>Takes a waiter that the leader cannot run in place, because the maximum number of handlers is blocked.</summary>
     public void Overflow(PollWaiter waiter)
     {
         const long Often = 60_000;
@@ -365,7 +372,7 @@ internal sealed class PollLoop
     /// <summary>Has the thread pool run a waiter.</summary>
     public static void Queue(PollWaiter waiter) => ThreadPool.UnsafeQueueUserWorkItem(waiter, preferLocal: false);
 
-    // How long the poll may block, in ns; publishes it.
+    // Returns how long the poll may block, in ns, and publishes it.
     private long Sleep()
     {
         Interlocked.Exchange(ref _sleepUntil, PollTimers.Never);
@@ -380,7 +387,7 @@ internal sealed class PollLoop
 
         // If the clock jumped before the timer was armed, arm it again.
         const long Tick = 100;
-        const long Longest = int.MaxValue * 1_000_000L; // What any timer takes; the loop looks again after it.
+        const long Longest = int.MaxValue * 1_000_000L; // Any timer takes this much. The loop looks again afterwards.
         const long StoodStill = 1_000_000;
         do
         {
@@ -394,8 +401,8 @@ internal sealed class PollLoop
 
     private void WakeForTimer()
     {
-        // Leaving the timers' lock is not a full fence. Without one the read of _sleepUntil could move before the store of Next, and miss a
-        // leader that is about to sleep.
+        // Leaving the timers' lock is not a full fence. Without one, the read of _sleepUntil could move before the store of Next, and we
+        // could miss a leader that is about to sleep.
         Interlocked.MemoryBarrier();
         if (Timers.Next < Volatile.Read(ref _sleepUntil)) Break();
     }
@@ -411,7 +418,7 @@ internal sealed class PollLoop
         while (waiters is not null)
         {
             PollWaiter? next = waiters.Next;
-            waiters.Next = null; // Before it runs: it may be parked and linked again at once.
+            waiters.Next = null; // Before the waiter runs, because it may be parked and linked again at once.
             Add(waiters);
             waiters = next;
         }
@@ -431,9 +438,9 @@ internal sealed class PollLoop
         }
         catch (ObjectDisposedException) when (IsStopping)
         {
-            // Nobody sleeps in it any more.
+            // No thread sleeps in the poll any more.
         }
-#pragma warning disable CA1031 // Whatever the backend throws: who waits on a loop that cannot be woken would wait for ever.
+#pragma warning disable CA1031 // Whatever the backend throws, the loop must end: waits on a loop that cannot be woken would never end.
         catch (Exception e)
 #pragma warning restore CA1031
         {

@@ -2,14 +2,19 @@ using System.Diagnostics.CodeAnalysis;
 
 namespace Poller.Net;
 
-// The twin of a P's run queue in Go's runtime/proc.go, that others steal from: the waiters that one poll made runnable. The leader fills
-// the batch; the leader, its helpers and a follower that was promoted over it claim from it one by one.
+// The twin of a P's run queue in Go's runtime/proc.go, from which others steal: the waiters that one poll made runnable. The leader fills
+// the batch. The leader, its helpers and its successor claim waiters from it, one by one.
 //
-// One word says which batch this is, how far it is claimed and how many it holds: epoch:24 head:20 count:20. A claimer reads the word, then
-// the item, and then moves the head by compare-and-swap: that it succeeds says that the batch was not refilled in between, and so
-// that the item read is the item claimed. The leader refills only what is claimed to the end, so nothing is lost either.
+// One word holds the number of the batch, how many waiters are claimed and how many there are: epoch:24 head:20 count:20.
+//
+//   epoch, head, count -> epoch + 1, 0, new count   by the leader (Publish), when the batch is claimed to the end
+//   epoch, head, count -> epoch, head + 1, count    by any thread (TryClaim)
+//
+// A claimer reads the word, then the item, and then moves the head by compare-and-swap. If that succeeds, the batch was not refilled in
+// between, so the item that it read is the item that it claimed. The leader refills only a batch that is claimed to the end, so no waiter
+// is lost.
 
-/// <summary>A batch of runnable waiters that any number of threads claim from. One thread at a time fills it.</summary>
+/// <summary>A batch of runnable waiters. Any number of threads claim from it; one thread at a time fills it.</summary>
 internal sealed class ReadyBatch
 {
     private const int Bits = 20;
@@ -21,14 +26,14 @@ internal sealed class ReadyBatch
     // Atomic.
     private ulong _word;
 
-    // Written by the thread that fills, before it publishes the word.
+    // Written by the thread that fills the batch, before it publishes the word.
     private PollWaiter?[] _items = new PollWaiter?[128];
     private int _filled;
 
-    /// <summary>Changes with each batch; for whoever watches how long one takes.</summary>
+    /// <summary>Changes with each batch. The monitor uses it to see how long a batch takes.</summary>
     public uint Epoch => (uint)(Volatile.Read(ref _word) >> (2 * Bits));
 
-    /// <summary>How many nobody has claimed.</summary>
+    /// <summary>The number of waiters that nobody has claimed yet.</summary>
     public int Remaining
     {
         get
@@ -38,7 +43,7 @@ internal sealed class ReadyBatch
         }
     }
 
-    /// <summary>Puts a waiter into the batch that <see cref="Publish"/> will open. False when the batch is full.</summary>
+    /// <summary>Puts a waiter into the batch that <see cref="Publish"/> will open. False if the batch is full.</summary>
     public bool TryAdd(PollWaiter waiter)
     {
         if (_filled == _items.Length)
@@ -52,7 +57,7 @@ internal sealed class ReadyBatch
         return true;
     }
 
-    /// <summary>Opens the batch to the claimers. Returns how many it holds.</summary>
+    /// <summary>Opens the batch to the claimers. Returns the number of its waiters.</summary>
     public int Publish()
     {
         int count = _filled;
@@ -61,7 +66,7 @@ internal sealed class ReadyBatch
     }
 
     /// <summary>
-    /// Forgets the waiters of a batch that is claimed to the end, before the next is filled: they are not to be kept alive.
+    /// Clears a batch that is claimed to the end, before the next is filled, so that it keeps no waiter alive.
     /// </summary>
     public void Clear()
     {
@@ -82,11 +87,11 @@ internal sealed class ReadyBatch
                 return false;
             }
 
-            // The item may be another batch's, or cleared: then the word has moved, and the exchange fails.
+            // The item may belong to another batch, or be cleared. Then the word has changed, and the exchange fails.
             waiter = Volatile.Read(ref Volatile.Read(ref _items)[head]);
             if (Interlocked.CompareExchange(ref _word, word + (1UL << Bits), word) == word)
             {
-                return waiter is not null ? true : throw new InvalidOperationException("a batch had an empty place among its waiters.");
+                return waiter is not null ? true : throw new InvalidOperationException("a claimed place of the batch is empty.");
             }
         }
     }

@@ -2,48 +2,51 @@ using System.Diagnostics;
 
 namespace Poller.Net;
 
-// The twin of sysmon in Go's runtime/proc.go: a thread that looks at the leaders every millisecond while they have work.
+// The monitor thread, as sysmon in Go's runtime/proc.go. While leaders have work, it checks them every millisecond.
 //
-// A leader that runs, and has run nothing to its end since the last look, is stuck in a handler that blocks or computes: a follower takes
-// its term. A batch that lasts from one look to the next gets a helper, where there is more than one core. A loop that needed either, with
-// waiters left, is shared from then on: each batch gets a helper at once, as the monitor alone would be too slow. It stays so until for a
-// while no handler has slept or waited, nor run for long with others behind it.
+// If a leader runs and has finished no waiter since the last look, it is stuck in a handler that blocks or computes, and a follower takes
+// over as leader. If a batch lasts from one look to the next while the leader makes progress, it gets a helper, provided that there is more
+// than one core. If either was needed and waiters were left in the batch, the loop is shared from then on: each batch gets a helper at
+// once, because the monitor alone would be too slow. docs/semantics.md says when a loop stops being shared.
 //
-// With inline dispatch there is nobody to take over. The monitor then only tells of a loop that stands still, as it does when no thread can
-// be started; so it looks four times a second.
+// With inline dispatch no thread could take over. The monitor then only reports a loop that stands still, as it also does when no thread
+// can start. So it looks only four times a second.
 //
-// While there is nothing to do for it, it looks less often, down to every 4 ms: a look costs some 30 us of a processor that the leader may
-// want. While nothing runs at all it sleeps, and the next leader that fills a batch wakes it.
+// While there is nothing to do, it looks less often, down to every 4 ms: a look costs about 30 µs of a processor that the leader may need.
+// While no leader runs anything, it sleeps, and the next leader that fills a batch wakes it.
 
 /// <summary>The monitor of a Netpoller that runs handlers in place.</summary>
-#pragma warning disable CA1001 // The event is left to its finalizer: a leader may signal it after the end.
+#pragma warning disable CA1001 // The event is left to its finalizer, because a leader may signal it after the end.
 internal sealed class Sysmon(PollLoop[] loops)
 #pragma warning restore CA1001
 {
-    // A stuck leader is found after one to two ticks. A look costs some 30 us: 3 % of a processor at this rate, and 6 % at half the tick. At
-    // double, the first handler that blocks costs the others up to 4 ms instead of 2.
+    // The monitor finds a stuck leader after one to two ticks. A look costs about 30 µs: 3 % of a processor at this rate, 6 % at half the
+    // tick. With double the tick, the first handler that blocks delays the others by up to 4 ms instead of 2.
     private const int TickMilliseconds = 1;
 
-    // When all is calm: 0.8 % of a processor, and 1.5 % at half. At double, the first handler that blocks costs the others up to 16 ms, where
-    // an echo beside it is to take less than 20.
+    // The tick when all is calm: 0.8 % of a processor, 1.5 % with half the value. With double the value, the first handler that blocks
+    // delays the others by up to 16 ms, and an echo beside it must take less than 20.
     private const int MaxTickMilliseconds = 4;
 
-    // A handler that blocks every 10 ms keeps the monitor awake; at half it would not. At double the monitor takes 32 ms to come to rest.
+    // A handler that blocks every 10 ms keeps the monitor awake; with half the value it would not. With double the value the monitor takes
+    // 32 ms to come to rest.
     private const int QuietTicks = 16;
 
-    // A helper that ends nothing for so many looks is taken for stuck, and another thread gets its share of the core. At half that befalls
-    // handlers that compute for 8 ms; at double a batch waits 32 ms behind a helper that sleeps.
+    // If helpers finish nothing for so many looks, we take them for stuck and start another. With half the value, this happens to handlers
+    // that compute for 8 ms. With double the value, a batch waits 32 ms behind a helper that sleeps.
     private const int StuckLooks = 16;
 
-    // For how long a handler that blocks keeps a loop shared, whose batches each pay for a wake-up, about as much as an echo. At half, a loop
-    // whose handlers block every 50 ms is alone again before each. At double the wake-ups are paid for twice as long.
+    // How long a handler that blocks keeps a loop shared. Meanwhile each batch pays for a wake-up, about as much as an echo. With half the
+    // value, a loop whose handlers block every 50 ms is no longer shared when the next one blocks. With double the value, it pays twice as
+    // long.
     private const int SharedLooks = 64;
 
-    // Once a second the need is shown anew, which costs one stuck leader: some milliseconds of that second, and twice as many at half. At
-    // double a loop that is shared for no reason pays for two seconds of wake-ups.
+    // Once a second a loop must show again that it needs to be shared. That costs one stuck leader: some milliseconds in each second, and
+    // twice as many with half the value. With double the value, a loop that is shared for no reason pays for two seconds of wake-ups.
     private const int MaxSharedLooks = 1024;
 
-    // A stand-still of a second is known to a quarter of it; to an eighth at half, to a half at double. Four looks cost 0.01 % of a processor.
+    // With this tick we know a stand-still of a second to within a quarter second: an eighth with half the value, a half with double. Four
+    // looks a second cost 0.01 % of a processor.
     private const int InlineTickMilliseconds = 250;
     private static readonly TimeSpan LongStandStill = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan LongestSilence = TimeSpan.FromMinutes(1);
@@ -59,7 +62,7 @@ internal sealed class Sysmon(PollLoop[] loops)
         public int SharedLooksInRow;
         public uint Epoch;
 
-        // Since when the leader is in one handler, and when that is told next, both by Stopwatch; 0 is never.
+        // Since when the leader has been in one handler, and when to report that next. Times of Stopwatch; 0 means never.
         public long StandsSince;
         public long TellAt;
     }
@@ -71,11 +74,11 @@ internal sealed class Sysmon(PollLoop[] loops)
     // Atomic.
     private bool _stopped;
 
-    // Atomic. Pairs with LoopTerms.LeadTerm: this is set and then the leaders are looked at; a leader says that it runs and then looks at
-    // this.
+    // Atomic. Pairs with LoopTerms.LeadTerm: the monitor sets it and then looks at the leaders; a leader publishes that it runs and then
+    // reads it. Each has a full fence between.
     private int _asleep;
 
-    /// <summary>For the tests: whether it sleeps until a leader has something to run.</summary>
+    /// <summary>For the tests: whether the monitor sleeps until a leader has something to run.</summary>
     internal bool IsAsleep => Volatile.Read(ref _asleep) != 0;
 
     /// <summary>Completes when its thread ends, after <see cref="Stop"/>.</summary>
@@ -83,7 +86,7 @@ internal sealed class Sysmon(PollLoop[] loops)
 
     public void Start() => new Thread(Watch) { IsBackground = true, Name = "poller monitor" }.UnsafeStart();
 
-    /// <summary>A leader has filled its batch.</summary>
+    /// <summary>Wakes the monitor if it sleeps. A leader that has filled its batch calls it.</summary>
     public void Wake()
     {
         if (Volatile.Read(ref _asleep) != 0 && Interlocked.Exchange(ref _asleep, 0) != 0) _noticed.Set();
@@ -161,14 +164,15 @@ internal sealed class Sysmon(PollLoop[] loops)
         bool staysShared = before.SharedLooksLeft > 0 && (now.SlowRuns != before.SlowRuns || loop.Threads.AnyWaits(SharedLooks));
         now.SharedLooksLeft = staysShared ? SharedLooks : Math.Max(0, before.SharedLooksLeft - 1);
 
-        // Every so often the need is to be shown anew: threads that take turns on too few cores make each other's handlers last.
+        // Now and then the loop must show its need again, because threads that take turns on too few cores make each other's handlers last.
         now.SharedLooksInRow = now.SharedLooksLeft > 0 ? before.SharedLooksInRow + 1 : 0;
         if (now.SharedLooksInRow > MaxSharedLooks) (now.SharedLooksInRow, now.SharedLooksLeft) = (0, 0);
         if (IsSameBatch(now, before)) Assist(loop, before, ref now);
         loop.Terms.IsShared = now.SharedLooksLeft > 0;
     }
 
-    // A leader that was succeeded has another term by now. Told after a second, and again whenever the time has doubled, or a minute later.
+    // Reports a stand-still after a second, and again each time that its length has doubled, but at least once a minute. If a successor has
+    // taken over, the term differs.
     private static void LookForStandStill(PollLoop loop, Snapshot before, ref Snapshot now)
     {
         if (!IsSameBatch(now, before) || now.Lead != before.Lead || now.Progress != before.Progress) return;
@@ -187,20 +191,21 @@ internal sealed class Sysmon(PollLoop[] loops)
     {
         if (now.Lead == before.Lead && now.Progress == before.Progress)
         {
-            // On one core a helper is of use where the leader sleeps or waits: one that computes has the core already.
+            // On one core a helper is useful only if the leader sleeps or waits: a leader that computes needs the core itself.
             bool wantsHelpers = loop.Batch.Remaining > 0 && (!LoopTerms.HasOneCore || loop.Threads.AnyWaits(SharedLooks));
 
-            // Before the successor starts: it wakes a helper for what is left of the batch.
+            // Before the successor starts, so that it wakes a helper for what is left of the batch.
             if (wantsHelpers) loop.Terms.IsShared = true;
             if (!loop.Terms.TryPromote(now.Lead)) return;
 
-            // The successor's term is what the next look compares with: it gets a full tick before it is judged.
+            // The next look compares with the successor's term, so the successor gets a full tick before we judge it.
             now.Lead = loop.Terms.Lead;
             if (wantsHelpers) now.SharedLooksLeft = SharedLooks;
         }
         else if (!LoopTerms.HasOneCore && loop.Batch.Remaining > 0)
         {
-            // Not after one look: a helper whose handler computes for some milliseconds is at work, and another beside it takes its core.
+            // One look is not enough to call helpers stuck: a handler that computes for some milliseconds still works, and another helper
+            // would take its core.
             if (!loop.Threads.TryStartHelper(othersAreStuck: now.HelpersStoodStill >= StuckLooks)) return;
             now.HelpersStoodStill = 0;
             now.SharedLooksLeft = SharedLooks;
