@@ -136,17 +136,19 @@ public abstract class Conn : Stream
 
     /// <summary>
     /// Ends the reading side (shutdown(2), SHUT_RD). A read that waits returns 0. Later reads return the bytes that have arrived, and then
-    /// 0. On Linux they also return bytes that the peer sends afterwards.
+    /// 0. On Linux they also return bytes that the peer sends afterwards. If the connection is over, because both sides have ended or the peer
+    /// has reset it, this does nothing.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
-    /// <exception cref="NetOpException">The system refused, for example because the peer has reset the connection.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
     public void CloseRead() => _fd.Shutdown(SocketShutdown.Receive, "close read");
 
     /// <summary>
-    /// Ends the writing side (shutdown(2), SHUT_WR): the peer reads what was sent, and then 0. Reading goes on: this is a half close.
+    /// Ends the writing side (shutdown(2), SHUT_WR): the peer reads what was sent, and then 0. Reading goes on: this is a half close. If
+    /// the connection is over, because both sides have ended or the peer has reset it, this does nothing.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
-    /// <exception cref="NetOpException">The system refused, for example because the peer has reset the connection.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
     public void CloseWrite() => _fd.Shutdown(SocketShutdown.Send, "close write");
 
     /// <summary>

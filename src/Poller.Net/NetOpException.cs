@@ -5,7 +5,8 @@ using System.Text;
 namespace Poller.Net;
 
 /// <summary>
-/// A network operation failed: the twin of Go's <c>net.OpError</c>. The message names the operation, the network and both addresses.
+/// The failure of a network operation: the twin of Go's <c>net.OpError</c>. The message names the operation, the network, both addresses
+/// and the reason.
 /// </summary>
 public sealed class NetOpException : IOException
 {
@@ -19,15 +20,15 @@ public sealed class NetOpException : IOException
     }
 
     /// <summary>
-    /// An error as the library throws it, for the tests of code that handles it. A deadline that passed has <see cref="IsTimeout"/> too,
-    /// and a close on this side <see cref="IsClosed"/>.
+    /// Creates an error like those that the library throws, so that you can test the code that handles it. For a deadline that passed, also
+    /// set <see cref="IsTimeout"/>; for a close on this side, also set <see cref="IsClosed"/>.
     /// </summary>
-    /// <param name="operation">What failed, as <c>read</c>.</param>
-    /// <param name="network">The network's name, as <c>tcp</c>.</param>
+    /// <param name="operation">What failed, such as <c>read</c>.</param>
+    /// <param name="network">The network's name, such as <c>tcp</c>.</param>
     /// <param name="local">The address on this side, or null. It is copied.</param>
     /// <param name="remote">The address on the peer's side, or null. It is copied.</param>
-    /// <param name="error">The error, whose text ends the message.</param>
-    /// <param name="inner">The cause; null stands for a <see cref="SocketException"/> of <paramref name="error"/>.</param>
+    /// <param name="error">The error. Its text ends the message.</param>
+    /// <param name="inner">The cause; null means a <see cref="SocketException"/> for <paramref name="error"/>.</param>
     public NetOpException(
         string operation, string network, EndPoint? local, EndPoint? remote, SocketError error, Exception? inner = null)
         : this(operation, network, local, remote, new SocketException((int)error), inner) { }
@@ -39,22 +40,26 @@ public sealed class NetOpException : IOException
     /// <summary>What failed: <c>read</c>, <c>write</c>, <c>accept</c>, <c>dial</c>, <c>listen</c>, …</summary>
     public string Operation { get; }
 
-    /// <summary>The network's name, as <c>tcp</c>.</summary>
+    /// <summary>The network's name, such as <c>tcp</c>.</summary>
     public string Network { get; }
 
-    /// <summary>The address on this side, where it is known.</summary>
+    /// <summary>The address on this side; null if it is not known.</summary>
     public EndPoint? LocalEndPoint { get; }
 
-    /// <summary>The address on the peer's side, where it is known; what was to be reached, for a dial.</summary>
+    /// <summary>The address of the peer; null if it is not known. For a dial, the address that it tried to reach.</summary>
     public EndPoint? RemoteEndPoint { get; }
 
-    /// <summary>The error as System.Net.Sockets numbers it; <see cref="SocketError.TimedOut"/> for a deadline too.</summary>
+    /// <summary>The code that System.Net.Sockets has for the error. For a deadline it is <see cref="SocketError.TimedOut"/>.</summary>
     public SocketError SocketErrorCode { get; private init; }
 
-    /// <summary>A deadline or time-out set on the connection has passed. The connection stays usable.</summary>
+    /// <summary>
+    /// Whether a deadline or a time-out of this library ended the operation. The connection or listener, if there is one, stays usable.
+    /// </summary>
     public bool IsTimeout { get; init; }
 
-    /// <summary>The connection was closed on this side during the operation; or its poller was disposed, before or during it.</summary>
+    /// <summary>
+    /// Whether the connection or listener was closed on this side during the operation, or its poller was disposed before or during it.
+    /// </summary>
     public bool IsClosed { get; init; }
 
     internal static NetOpException Refused(
@@ -91,10 +96,10 @@ public sealed class NetOpException : IOException
             IsClosed = true,
         };
 
-    // An IPEndPoint can be changed by whoever holds it; the exception has its own.
+    // Whoever holds an IPEndPoint can change it, so the exception keeps a copy.
     private static EndPoint? Copy(EndPoint? address) => address is IPEndPoint ip ? NetAddress.Copy(ip) : address;
 
-    // A DnsEndPoint shows its address family too.
+    // DnsEndPoint.ToString would also show the address family.
     private static string? Show(EndPoint address) => address is DnsEndPoint name ? $"{name.Host}:{name.Port}" : address.ToString();
 
     private static string Describe(string operation, string network, EndPoint? local, EndPoint? remote, string reason)

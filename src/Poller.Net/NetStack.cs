@@ -2,11 +2,13 @@ using System.Net;
 
 namespace Poller.Net;
 
-/// <summary>The net package over one poller: listens and dials by Go's network names. Safe from any thread.</summary>
+/// <summary>The net package over one poller: it listens and dials by Go's network names. Safe from any thread.</summary>
 /// <remarks>
-/// Networks: <c>tcp</c>, and <c>tcp4</c> and <c>tcp6</c> for one address family. Addresses: <c>host:port</c>, the host a name, an IPv4
-/// address or an IPv6 address in brackets, the port a number. The poller is not owned: it is disposed by whoever made it, after the
-/// connections.
+/// <para>
+/// The networks are <c>tcp</c>, and <c>tcp4</c> and <c>tcp6</c> for one address family. An address is <c>host:port</c>. The host is a name,
+/// an IPv4 address, or an IPv6 address in brackets. The port is a number.
+/// </para>
+/// <para>You own the poller; dispose it after the connections.</para>
 /// </remarks>
 public sealed class NetStack
 {
@@ -14,11 +16,11 @@ public sealed class NetStack
     private readonly INameLookup _names;
     private readonly Dictionary<string, SocketNetwork> _networks;
 
-    /// <summary>A net layer over <paramref name="poller"/>.</summary>
-    /// <exception cref="PlatformNotSupportedException">There are no socket calls for this system yet.</exception>
+    /// <summary>Creates a net stack over <paramref name="poller"/>.</summary>
+    /// <exception cref="PlatformNotSupportedException">PollerKit has no socket calls for this system yet.</exception>
     public NetStack(Netpoller poller) : this(poller, SystemSocketApi.Current) { }
 
-    /// <summary>A net layer over <paramref name="poller"/>, and the socket calls and the name look-up that are given.</summary>
+    /// <summary>Creates a net stack over <paramref name="poller"/> with other socket calls and another name look-up.</summary>
     internal NetStack(Netpoller poller, ISocketApi api, INameLookup? names = null)
     {
         ArgumentNullException.ThrowIfNull(poller);
@@ -28,13 +30,13 @@ public sealed class NetStack
     }
 
     /// <summary>
-    /// Listens on <paramref name="address"/>. No host, as in <c>:8888</c>, is every address of the machine, IPv4 and IPv6, or the one
-    /// family that the network names. The address <c>[::]</c>, however it is written, is the same; <c>0.0.0.0</c> is IPv4 alone. A name is
-    /// looked up, and an IPv4 address of it is preferred. Port 0, or none, lets the system choose.
+    /// Listens on <paramref name="address"/>. An empty host, as in <c>:8888</c>, means every address of the machine, IPv4 and IPv6, or the
+    /// one family that the network names. <c>[::]</c>, however it is written, means the same; <c>0.0.0.0</c> means IPv4 alone. A name is
+    /// looked up, and an IPv4 address of it is preferred. With port 0, or no port, the system chooses the port.
     /// </summary>
-    /// <exception cref="ArgumentException">The network is not known.</exception>
+    /// <exception cref="ArgumentException">The network is unknown.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
-    /// <exception cref="NetOpException">The system refused, or does not know the name.</exception>
+    /// <exception cref="NetOpException">The system refused, or the name is unknown.</exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     public ConnListener Listen(string network, string address)
     {
@@ -43,8 +45,8 @@ public sealed class NetStack
     }
 
     /// <summary>
-    /// Listens on one address. <see cref="IPAddress.IPv6Any"/> is IPv6 alone; for both families use <see cref="Listen(string, string)"/>
-    /// with no host. An IPv4-mapped address is taken for the IPv4 address.
+    /// Listens on one address. <see cref="IPAddress.IPv6Any"/> means IPv6 alone; for both families use <see cref="Listen(string, string)"/>
+    /// without a host. An IPv4-mapped address means the IPv4 address.
     /// </summary>
     /// <exception cref="NetOpException">The system refused.</exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
@@ -55,13 +57,13 @@ public sealed class NetStack
     }
 
     /// <summary>
-    /// Connects to <paramref name="address"/>. No host is this machine. The addresses of a name are tried in turn, and the error is the
-    /// first one's. Where nobody answers it takes as long as the system lets it, which may be minutes, unless the token ends it.
+    /// Connects to <paramref name="address"/>. An empty host means this machine. It tries the addresses of a name in turn; if all fail, it
+    /// throws the first one's error. If nobody answers, the system decides how long it takes, perhaps minutes, unless the token ends it.
     /// </summary>
-    /// <exception cref="ArgumentException">The network is not known.</exception>
+    /// <exception cref="ArgumentException">The network is unknown.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
     /// <exception cref="NetOpException">
-    /// The system or the peer refused, the name is not known, or the poller was disposed meanwhile.
+    /// The system or the peer refused, the name is unknown, or the poller was disposed meanwhile.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
@@ -69,9 +71,10 @@ public sealed class NetStack
         await DialAsync(NetAddress.Parse(network, address), Mode(null, cancellationToken)).ConfigureAwait(false);
 
     /// <summary>
-    /// <see cref="DialAsync(string, string, CancellationToken)"/> that fails with <see cref="NetOpException.IsTimeout"/> when it takes
-    /// longer than <paramref name="timeout"/>, which is for all of it: looking up the name, and then the addresses, each of which has an
-    /// equal share of the time that is left, two seconds at the least. <see cref="Timeout.InfiniteTimeSpan"/> leaves that to the system.
+    /// As <see cref="DialAsync(string, string, CancellationToken)"/>, with a time-out for the whole dial, including the name look-up. Each
+    /// address gets an equal share of the time that is left, but at least two seconds while so much is left. When the time is over, the
+    /// dial fails with <see cref="NetOpException.IsTimeout"/>. With <see cref="Timeout.InfiniteTimeSpan"/> the system decides how long it
+    /// takes.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
     /// <inheritdoc cref="DialAsync(string, string, CancellationToken)"/>
@@ -79,19 +82,22 @@ public sealed class NetStack
         string network, string address, TimeSpan timeout, CancellationToken cancellationToken = default) =>
         await DialAsync(NetAddress.Parse(network, address), Mode(timeout, cancellationToken)).ConfigureAwait(false);
 
-    /// <summary>The blocking form of <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>; null is no time-out.</summary>
+    /// <summary>
+    /// The blocking form of <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>; null means no time-out.
+    /// </summary>
     /// <inheritdoc cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>
     public Conn Dial(string network, string address, TimeSpan? timeout = null) =>
         Blocking.Result(DialAsync(NetAddress.Parse(network, address), Mode(timeout)));
 
     /// <summary>
-    /// Connects to one address, an <see cref="IPEndPoint"/>, or to a name, a <see cref="DnsEndPoint"/>, which is looked up as in
-    /// <see cref="DialAsync(string, string, CancellationToken)"/>; its address family restricts what is tried.
+    /// Connects to an <see cref="IPEndPoint"/>, or to a <see cref="DnsEndPoint"/>, whose name is looked up as in
+    /// <see cref="DialAsync(string, string, CancellationToken)"/>. The address family of a <see cref="DnsEndPoint"/> restricts the
+    /// addresses that it tries.
     /// </summary>
     /// <exception cref="ArgumentException">The end point is of another kind.</exception>
     /// <exception cref="FormatException">The host is neither a name nor an address.</exception>
     /// <exception cref="NetOpException">
-    /// The system or the peer refused, the name is not known, or the poller was disposed meanwhile.
+    /// The system or the peer refused, the name is unknown, or the poller was disposed meanwhile.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
@@ -99,7 +105,7 @@ public sealed class NetStack
         DialAsync(remote, Mode(null, cancellationToken));
 
     /// <summary>
-    /// <see cref="DialTcpAsync(EndPoint, CancellationToken)"/> with a time-out, as in
+    /// As <see cref="DialTcpAsync(EndPoint, CancellationToken)"/>, with a time-out as in
     /// <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
@@ -107,29 +113,31 @@ public sealed class NetStack
     public ValueTask<TcpConn> DialTcpAsync(EndPoint remote, TimeSpan timeout, CancellationToken cancellationToken = default) =>
         DialAsync(remote, Mode(timeout, cancellationToken));
 
-    /// <summary>The blocking form of <see cref="DialTcpAsync(EndPoint, TimeSpan, CancellationToken)"/>; null is no time-out.</summary>
+    /// <summary>The blocking form of <see cref="DialTcpAsync(EndPoint, TimeSpan, CancellationToken)"/>; null means no time-out.</summary>
     /// <inheritdoc cref="DialTcpAsync(EndPoint, TimeSpan, CancellationToken)"/>
     public TcpConn DialTcp(EndPoint remote, TimeSpan? timeout = null) => Blocking.Result(DialAsync(remote, Mode(timeout)));
 
-    /// <summary>Connects to a host, which is a name, or an address without brackets.</summary>
+    /// <summary>Connects to a host: a name, or an address without brackets.</summary>
     /// <exception cref="ArgumentException">The host is empty.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The port is not one from 0 to 65535.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The port is not between 0 and 65,535.</exception>
     /// <inheritdoc cref="DialTcpAsync(EndPoint, CancellationToken)"/>
     public ValueTask<TcpConn> DialTcpAsync(string host, int port, CancellationToken cancellationToken = default) =>
         DialAsync(new DnsEndPoint(host, port), Mode(null, cancellationToken));
 
     /// <summary>
-    /// <see cref="DialTcpAsync(string, int, CancellationToken)"/> with a time-out, as in
+    /// As <see cref="DialTcpAsync(string, int, CancellationToken)"/>, with a time-out as in
     /// <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">
-    /// The port is not one from 0 to 65535, or the time-out is neither above zero nor infinite.
+    /// The port is not between 0 and 65,535, or the time-out is neither above zero nor infinite.
     /// </exception>
     /// <inheritdoc cref="DialTcpAsync(string, int, CancellationToken)"/>
     public ValueTask<TcpConn> DialTcpAsync(string host, int port, TimeSpan timeout, CancellationToken cancellationToken = default) =>
         DialAsync(new DnsEndPoint(host, port), Mode(timeout, cancellationToken));
 
-    /// <summary>The blocking form of <see cref="DialTcpAsync(string, int, TimeSpan, CancellationToken)"/>; null is no time-out.</summary>
+    /// <summary>
+    /// The blocking form of <see cref="DialTcpAsync(string, int, TimeSpan, CancellationToken)"/>; null means no time-out.
+    /// </summary>
     /// <inheritdoc cref="DialTcpAsync(string, int, TimeSpan, CancellationToken)"/>
     public TcpConn DialTcp(string host, int port, TimeSpan? timeout = null) =>
         Blocking.Result(DialAsync(new DnsEndPoint(host, port), Mode(timeout)));
@@ -169,7 +177,7 @@ public sealed class NetStack
         return await DialSerialAsync(address.Network, remotes, mode).ConfigureAwait(false);
     }
 
-    // Dials the addresses of a name in turn; the error is the first one's. The twin of dialSerial in Go's net/dial.go.
+    // Dials the addresses of a name in turn. If all fail, it throws the first one's error. The twin of dialSerial in Go's net/dial.go.
     private async ValueTask<TcpConn> DialSerialAsync(string network, List<IPEndPoint> remotes, DialMode mode)
     {
         NetOpException? first = null;

@@ -8,7 +8,7 @@ public sealed class TcpConnListener : ConnListener
 {
     private readonly NetListenFd _fd;
 
-    // It is known after the close, too. What is handed out is a copy.
+    // Kept here, so that it is known after the close too. LocalEndPoint returns copies.
     private readonly IPEndPoint _local;
 
     internal TcpConnListener(NetListenFd fd)
@@ -17,7 +17,10 @@ public sealed class TcpConnListener : ConnListener
         _local = fd.LocalEndPoint;
     }
 
-    /// <summary>The address it listens on, with the real port. A copy, which its receiver may change.</summary>
+    /// <summary>
+    /// The address it listens on, with the port that the system chose if port 0 was asked for. It stays known after the close. Each call
+    /// returns a copy, which the caller may change.
+    /// </summary>
     public override IPEndPoint LocalEndPoint => NetAddress.Copy(_local);
 
     /// <inheritdoc/>
@@ -27,7 +30,7 @@ public sealed class TcpConnListener : ConnListener
         return new ValueTask<Conn>(op, op.Version);
     }
 
-    /// <summary><see cref="AcceptAsync"/>, typed.</summary>
+    /// <summary>As <see cref="AcceptAsync"/>, with the connection's own type.</summary>
     public ValueTask<TcpConn> AcceptTcpAsync(CancellationToken cancellationToken = default)
     {
         NetListenFd.AcceptOp op = _fd.AcceptAsync(cancellationToken);

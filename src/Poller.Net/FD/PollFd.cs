@@ -45,7 +45,9 @@ internal abstract partial class PollFd : IDisposable
 
     protected nint Fd => _fd;
 
-    /// <summary>For how many seconds SO_LINGER would have close(2) block: above 0 it is closed by <see cref="LingeringClose"/>.</summary>
+    /// <summary>
+    /// For how many seconds SO_LINGER lets close(2) block. If it is above 0, <see cref="LingeringClose"/> closes the descriptor.
+    /// </summary>
     public int Linger { get => Volatile.Read(ref _linger); set => Volatile.Write(ref _linger, value); }
 
     public bool IsClosed => _mutex.IsClosed;
@@ -293,7 +295,7 @@ internal abstract partial class PollFd : IDisposable
         }
     }
 
-    /// <summary>Closes a descriptor that is in no poller, and reports when it was not open.</summary>
+    /// <summary>Closes a descriptor that is in no poller. Reports if it was not open.</summary>
     internal static void CloseDescriptor(ISocketApi api, PollLoop? loop, nint fd)
     {
         IoResult result = api.Close(fd);

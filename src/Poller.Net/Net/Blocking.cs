@@ -1,9 +1,11 @@
 namespace Poller.Net;
 
-/// <summary>Ends of methods that are written once for both forms, and complete before they return when told to block.</summary>
+/// <summary>
+/// Takes the result of a method that is written once for the blocking and the async form. If told to block, it completes before it returns.
+/// </summary>
 internal static class Blocking
 {
     public static T Result<T>(ValueTask<T> task) => task.IsCompleted
         ? task.GetAwaiter().GetResult()
-        : throw new InvalidOperationException("the blocking form of an operation returned before it was done.");
+        : throw new InvalidOperationException("the blocking form of an operation returned before the operation was done.");
 }

@@ -1,12 +1,12 @@
 namespace Poller.Net;
 
 /// <summary>
-/// How a dial waits, and for how long in all: null is as long as the system lets it. The time runs from here, by the monotonic clock of
-/// <paramref name="clock"/>.
+/// How a dial waits, and for how long in all; with a null time-out the system decides. The time runs from the creation of this value, by
+/// the monotonic clock of <paramref name="clock"/>.
 /// </summary>
 internal readonly struct DialMode(bool blocking, TimeSpan? timeout, TimeProvider clock, CancellationToken token)
 {
-    // Go's saneMinimum: less is not worth the try.
+    // Go's saneMinimum. A try with less time is not worth it.
     private static readonly TimeSpan MinShare = TimeSpan.FromSeconds(2);
 
     private readonly long _start = clock.GetTimestamp();
@@ -17,7 +17,7 @@ internal readonly struct DialMode(bool blocking, TimeSpan? timeout, TimeProvider
 
     public CancellationToken Token => token;
 
-    /// <summary>What is left of the time-out; zero when it has passed.</summary>
+    /// <summary>The time that is left; zero if the time-out has passed, null if there is none.</summary>
     public TimeSpan? Left
     {
         get
@@ -29,8 +29,8 @@ internal readonly struct DialMode(bool blocking, TimeSpan? timeout, TimeProvider
     }
 
     /// <summary>
-    /// How long one address may take where <paramref name="addresses"/> are yet to be tried: an equal share, two seconds at the least, and
-    /// never more than is left. The twin of partialDeadline in Go's net/dial.go.
+    /// How long the next address may take if <paramref name="addresses"/> have not been tried yet: an equal share of the time left, but at
+    /// least two seconds, and never more than is left. The twin of partialDeadline in Go's net/dial.go.
     /// </summary>
     public TimeSpan? Share(int addresses)
     {

@@ -3,29 +3,29 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// close(2) of a socket with SO_LINGER blocks its thread, non-blocking or not, until the peer has acknowledged all that was written or the
-// seconds are over. So the same is done in stages, which block nobody: end the writing side, wait in the poller, and close when there is
-// nothing left to wait for. Go leaves the thread in close(2).
+// close(2) of a socket with SO_LINGER blocks its thread, even if the socket is non-blocking, until the peer has acknowledged all bytes or
+// the seconds are over. So we close in stages that block no thread: end the writing side, wait in the poller, and close when there is
+// nothing left to wait for. Go leaves a thread in close(2).
 //
-//   begun   -> closed   all is acknowledged, the connection is dead, or no loop takes it
+//   begun   -> closed   all is acknowledged, the connection is dead, or the loop does not take the descriptor
 //   begun   -> waiting  for the peer to send or to end, or for the next look
-//   waiting -> waiting  what the peer sent is thrown away: left unread, it would have the close reset the connection
-//   waiting -> closed   all is acknowledged, or the connection is dead; the system closes it as any other
-//   waiting -> reset    the seconds are over: what is not acknowledged is thrown away
-//   waiting -> closed   the poller is disposed or has failed: the system sends the rest in the background
+//   waiting -> waiting  we drop what the peer sent: if it stayed unread, the close would reset the connection
+//   waiting -> closed   all is acknowledged, or the connection is dead: the system closes it as any other
+//   waiting -> reset    the seconds are over: bytes that are not acknowledged are dropped
+//   waiting -> closed   the poller was disposed or has failed: the system sends the rest in the background
 
 /// <summary>
-/// The close of a connection with SO_LINGER above 0, after its <see cref="PollDesc"/> was closed. It owns the descriptor, and runs on its
-/// starter's stack and then on the loop.
+/// The close of a connection with SO_LINGER above 0, after its <see cref="PollDesc"/> was closed. It owns the descriptor. It runs on the
+/// stack of its starter first, and then on the loop.
 /// </summary>
 internal sealed class LingeringClose : PollWaiter
 {
-    // That an acknowledgement has come raises no event, so it is looked for: after a round trip in a data centre, and then more rarely. Half
+    // An acknowledgement raises no event, so we look for it: first after a round trip in a data centre, and then less and less often. Half
     // and double change how soon a descriptor is free, and how often the loop wakes for it.
     private static readonly TimeSpan MinPause = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(1);
 
-    // What is read in one turn of the loop from a peer that sends on.
+    // How much is read in one turn of the loop from a peer that goes on sending.
     private const int MaxDrain = 64 * 1024;
 
     // Constant.
@@ -34,7 +34,7 @@ internal sealed class LingeringClose : PollWaiter
     private readonly PollDesc _desc;
     private readonly long _end;
 
-    // Touched by whoever runs it.
+    // Touched only by the thread that runs it.
     private TimeSpan _pause = MinPause;
     private bool _peerHasEnded;
     private bool _isDead;
@@ -47,10 +47,10 @@ internal sealed class LingeringClose : PollWaiter
         _end = end;
     }
 
-    /// <summary>Closes <paramref name="fd"/>, which is in no poller, within <paramref name="seconds"/>. Blocks nobody.</summary>
+    /// <summary>Closes <paramref name="fd"/>, which is in no poller, within <paramref name="seconds"/>. Blocks no thread.</summary>
     public static void Begin(ISocketApi api, PollLoop loop, nint fd, int seconds)
     {
-        api.Shutdown(fd, SocketShutdown.Send); // Refused where the connection is dead, and then nothing is unsent either.
+        api.Shutdown(fd, SocketShutdown.Send); // The system refuses it if the connection is dead, and then nothing is unsent either.
         if (api.Unsent(fd) != 0)
         {
             try
@@ -87,11 +87,11 @@ internal sealed class LingeringClose : PollWaiter
             }
             if (!TryDrain())
             {
-                _loop.Schedule(this); // Others have their turn first.
+                _loop.Schedule(this); // Let others have their turn first.
                 return;
             }
             IoResult unsent = _api.Unsent(_desc.Fd);
-            bool isDone = unsent.IsSuccess ? unsent == 0 : _peerHasEnded; // Where the system does not tell, the peer's end has to do.
+            bool isDone = unsent.IsSuccess ? unsent == 0 : _peerHasEnded; // If the system cannot tell, we take the peer's end.
             if (isDone || _isDead || _api.TakeError(_desc.Fd) != 0)
             {
                 End(linger: -1);
@@ -107,7 +107,7 @@ internal sealed class LingeringClose : PollWaiter
             _loop.SetDeadline(_desc, PollMode.Read, Math.Min(next, _end));
             try
             {
-                // A level-triggered poller would report the peer's end again and again: after it only the looks are left.
+                // A level-triggered poller would report the peer's end again and again, so after the end we wait only for the next look.
                 PollPark park = _peerHasEnded ? _desc.Park(Direction.Read, this) : _loop.Park(_desc, Direction.Read, this);
                 if (park == PollPark.Parked) return;
             }
@@ -119,7 +119,7 @@ internal sealed class LingeringClose : PollWaiter
         }
     }
 
-    // False when there is more than one turn's worth.
+    // Drops what the peer sent. False if there is more than one turn may read.
     private bool TryDrain()
     {
         Span<byte> buffer = stackalloc byte[4096];

@@ -3,12 +3,11 @@ using System.Net;
 namespace Poller.Net;
 
 /// <summary>
-/// Finds the addresses of a name: the seam where a test or a simulation puts a look-up of its own. The twin of Resolver in Go's
-/// net/lookup.go. Safe from any thread.
+/// Finds the addresses of a name. A test or a simulation may replace it. The twin of Resolver in Go's net/lookup.go. Safe from any thread.
 /// </summary>
 internal interface INameLookup
 {
-    /// <exception cref="System.Net.Sockets.SocketException">The name has no address, or nobody could be asked.</exception>
+    /// <exception cref="System.Net.Sockets.SocketException">The name has no address, or the look-up failed.</exception>
     IPAddress[] Lookup(string host);
 
     /// <inheritdoc cref="Lookup"/>

@@ -6,20 +6,20 @@ namespace Poller.Net;
 
 // The twin of SplitHostPort and internetAddrList in Go's net/ipsock.go.
 //
-// The text is decoded here and nowhere else, and what it was decoded to decides everything that follows. Two decoders that disagree are how
-// an allow-list is bypassed: so a host is either an address that has one reading, or a name that the system's look-up can take for nothing
-// else. IPAddress and getaddrinfo(3) alone are too generous for that: they stop at a NUL, and take octal, hexadecimal and shortened forms.
+// Only this type decodes the text, and everything that follows uses what it decoded. If two decoders disagree, an allow-list can be
+// bypassed. So a host is either an address with only one reading, or a name that the system's look-up cannot read as an address. IPAddress
+// and getaddrinfo(3) are too generous for that: they stop at a NUL, and accept octal, hexadecimal and shortened forms.
 
-/// <summary>A network's name and a <c>host:port</c>, taken apart.</summary>
+/// <summary>A network's name and a decoded <c>host:port</c>.</summary>
 internal readonly struct NetAddress
 {
     // RFC 1035. Dns.GetHostAddresses throws for more than 254.
     private const int MaxName = 253;
 
-    // The most that a wait for a task takes, 24 days.
+    // The longest time that a wait for a task may have: 24 days.
     private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(int.MaxValue);
 
-    /// <summary>The networks there are, and the only family each allows, or Unspecified.</summary>
+    /// <summary>The known networks, and the one family that each allows; Unspecified means both.</summary>
     public static readonly Dictionary<string, AddressFamily> Networks = new()
     {
         ["tcp"] = AddressFamily.Unspecified,
@@ -38,19 +38,21 @@ internal readonly struct NetAddress
 
     public string Network { get; }
 
-    /// <summary>The only family that is allowed, or Unspecified.</summary>
+    /// <summary>The one family that is allowed; Unspecified means both.</summary>
     public AddressFamily Family { get; }
 
-    /// <summary>A name, a literal address, or nothing.</summary>
+    /// <summary>A name, a literal address, or the empty string.</summary>
     public string Host { get; }
 
-    /// <summary>The address that <see cref="Host"/> is. Null for a name and for nothing. Never an IPv4-mapped one: that is IPv4.</summary>
+    /// <summary>
+    /// The address, if <see cref="Host"/> is one; else null. It is never IPv4-mapped, because such an address is decoded as IPv4.
+    /// </summary>
     public IPAddress? Literal { get; }
 
     public int Port { get; }
 
-    /// <exception cref="ArgumentException">The network is not known.</exception>
-    /// <exception cref="FormatException">The address is not one of the network.</exception>
+    /// <exception cref="ArgumentException">The network is unknown.</exception>
+    /// <exception cref="FormatException">The text is not an address of the network.</exception>
     public static NetAddress Parse(string network, string address)
     {
         ArgumentNullException.ThrowIfNull(network);
@@ -90,7 +92,7 @@ internal readonly struct NetAddress
     }
 
     /// <summary>
-    /// A copy, which whoever holds the other cannot change. The copy of an IPv4-mapped address is the IPv4 address, as in Go.
+    /// A copy, so that a change of one does not change the other. The copy of an IPv4-mapped address is the IPv4 address, as in Go.
     /// </summary>
     public static IPEndPoint Copy(IPEndPoint endPoint)
     {
@@ -102,8 +104,8 @@ internal readonly struct NetAddress
     }
 
     /// <summary>
-    /// What to listen on: one address, and whether it is the wildcard that takes IPv4 too. For a name that has several, an IPv4 one, as in
-    /// Go.
+    /// The address to listen on, and whether it is the wildcard that accepts IPv4 too. If a name has several addresses, an IPv4 one is
+    /// preferred, as in Go.
     /// </summary>
     public IPEndPoint ForListen(INameLookup names, out bool dualStack)
     {
@@ -130,7 +132,7 @@ internal readonly struct NetAddress
         return local;
     }
 
-    /// <summary>What to dial, in the order to try. Nothing for a host is this machine.</summary>
+    /// <summary>The addresses to dial, in the order to try them. An empty host means this machine.</summary>
     public async ValueTask<List<IPEndPoint>> ForDialAsync(INameLookup names, DialMode mode)
     {
         if (Host.Length == 0)
@@ -162,7 +164,7 @@ internal readonly struct NetAddress
             if (end < 0) throw new FormatException("a bracket is not closed");
             if (end + 1 == address.Length) throw new FormatException("the port is missing");
             colon = end + 1;
-            if (address[colon] != ':') throw new FormatException("a colon and the port were expected behind the bracket");
+            if (address[colon] != ':') throw new FormatException("a colon and the port were expected after the bracket");
             host = address[1..end];
         }
         else
@@ -170,12 +172,12 @@ internal readonly struct NetAddress
             colon = address.LastIndexOf(':');
             if (colon < 0) throw new FormatException("the port is missing");
             host = address[..colon];
-            if (host.Contains(':')) throw new FormatException("too many colons: an IPv6 address stands in brackets");
+            if (host.Contains(':')) throw new FormatException("too many colons: an IPv6 address must be in brackets");
         }
         port = address[(colon + 1)..];
     }
 
-    // No port is 0, as in Go.
+    // An empty port means 0, as in Go.
     private static int DecodePort(string text)
     {
         if (text.Length == 0) return 0;
@@ -189,7 +191,7 @@ internal readonly struct NetAddress
         throw new FormatException($"port \"{Show(text)}\" is not a number from 0 to {IPEndPoint.MaxPort}");
     }
 
-    // Null for a name, and for nothing.
+    // Null for a name, and for the empty string.
     private static IPAddress? DecodeHost(string host, bool isIPv6, string network, AddressFamily family)
     {
         IPAddress? address = isIPv6 ? DecodeIPv6(host) : DecodeIPv4OrName(host);
@@ -212,7 +214,7 @@ internal readonly struct NetAddress
         }
         if (percent >= 0)
         {
-            // A zone on either would be ignored by one reader and not by another.
+            // One reader would ignore a zone on either of these, and another would not.
             if (address.IsIPv4MappedToIPv6) throw new FormatException($"\"{Show(host)}\" is an IPv4 address, which has no zone");
             if (address.Equals(IPAddress.IPv6Any)) throw new FormatException($"\"{Show(host)}\" is every address, which has no zone");
             bool printable = host.All(static c => c is > ' ' and <= '~');
@@ -231,7 +233,7 @@ internal readonly struct NetAddress
         if (!host.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
         {
             throw new FormatException(
-                $"\"{Show(host)}\" is not a name: ASCII letters, digits, '-', '_' and '.' were expected, which IdnMapping makes of others");
+                $"\"{Show(host)}\" is not a name: ASCII letters, digits, '-', '_' and '.' were expected; IdnMapping converts other letters");
         }
         string name = host.EndsWith('.') ? host[..^1] : host;
         if (name.Length > MaxName) throw new FormatException($"the host has {name.Length} characters; a name has {MaxName} at most");
@@ -244,20 +246,20 @@ internal readonly struct NetAddress
         return null;
     }
 
-    // Four decimal parts without leading zeros: the one way in which such an address is written back.
+    // Accepts four decimal parts without leading zeros, which is also how .NET formats such an address.
     private static IPAddress? DecodeIPv4(string text)
     {
         bool isIPv4 = IPAddress.TryParse(text, out IPAddress? address) && address.AddressFamily == AddressFamily.InterNetwork;
         return isIPv4 && address!.ToString() == text ? address : null;
     }
 
-    // What would write over the rest of a message, or hide a part of it, is shown by its number.
+    // Shows characters by their number if they could overwrite the rest of a message, or hide a part of it.
     private static string Show(string text) => string.Concat(text.Select(static c => char.GetUnicodeCategory(c) is UnicodeCategory.Control
         or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.Surrogate
             ? $"\\u{(int)c:x4}"
             : c.ToString()));
 
-    // getaddrinfo(3) cannot be ended: a look-up that takes too long is left behind.
+    // Nothing can end getaddrinfo(3), so we abandon a look-up that takes too long.
     private async ValueTask<IPAddress[]> LookupAsync(INameLookup names, DialMode mode)
     {
         Task<IPAddress[]> lookup = names.LookupAsync(Host, mode.Token);
@@ -273,7 +275,7 @@ internal readonly struct NetAddress
         }
     }
 
-    // With a time-out on a thread of its own, as the pool may be what the caller blocks.
+    // With a time-out, the look-up runs on its own thread, because the caller may block the pool.
     private IPAddress[] Lookup(INameLookup names, DialMode mode)
     {
         string host = Host;
@@ -285,7 +287,7 @@ internal readonly struct NetAddress
         throw new TimeoutException();
     }
 
-    // Nobody is told of its error.
+    // Observes the error of an abandoned look-up, which nobody will read.
     private static void LeaveBehind(Task lookup) => lookup.ContinueWith(
         static task => _ = task.Exception, CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
 

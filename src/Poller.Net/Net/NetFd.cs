@@ -9,17 +9,19 @@ namespace Poller.Net;
 /// <summary>A socket of the net layer.</summary>
 internal class NetFd : StreamFd
 {
-    // Constant. The peer's IPv4 address as accept(2) told it, packed; 0 for none. It becomes an object on first use: few ever ask for it.
+    // Constant. The peer's IPv4 address that accept(2) returned, packed; 0 for none. We create the object on first use, because few ask for
+    // it.
     private readonly ulong _peer;
 
-    // Made on first use; the same whoever makes it. What is handed out is a copy: an IPEndPoint can be changed by whoever holds it.
+    // Created on first use; every writer creates an equal one. The getters return copies, because whoever holds an IPEndPoint can change
+    // it.
     private IPEndPoint? _local;
     private IPEndPoint? _remote;
 
     public NetFd(SocketNetwork network, nint fd, IPEndPoint? remote = null)
         : base(network, fd) => _remote = remote;
 
-    /// <summary>A descriptor that was accepted, with the peer's address as the system wrote it.</summary>
+    /// <summary>Takes ownership of an accepted descriptor. <paramref name="peer"/> is the peer's address as the system wrote it.</summary>
     public NetFd(SocketNetwork network, nint fd, ReadOnlySpan<byte> peer)
         : this(network, fd)
     {
@@ -28,14 +30,14 @@ internal class NetFd : StreamFd
 
     public string Network => _network.Name;
 
-    /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone asked.</exception>
-    /// <exception cref="NetOpException">The system has no such name any more.</exception>
+    /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone had read the address.</exception>
+    /// <exception cref="NetOpException">The system no longer knows the address.</exception>
     public IPEndPoint LocalEndPoint => NetAddress.Copy(_local ??= GetName("local address", remote: false));
 
     /// <inheritdoc cref="LocalEndPoint"/>
     public IPEndPoint RemoteEndPoint => NetAddress.Copy(_remote ??= UnpackPeer() ?? GetName("remote address", remote: true));
 
-    /// <summary>A new socket with Go's defaults for a connection. Its descriptor is none of the reserve.</summary>
+    /// <summary>Creates a socket with Go's defaults for a connection. Its descriptor does not come from the reserve.</summary>
     public static nint NewSocket(SocketNetwork network, string operation, AddressFamily family, IPEndPoint? local, IPEndPoint? remote)
     {
         ISocketApi api = network.Api;
@@ -69,8 +71,8 @@ internal class NetFd : StreamFd
     }
 
     /// <summary>
-    /// Connects, in <paramref name="timeout"/> at the most; the descriptor is closed when that fails. The twin of netFD.connect.
-    /// <paramref name="remote"/> is the descriptor's own from here on.
+    /// Connects, within <paramref name="timeout"/>. If that fails, it closes the descriptor. It takes ownership of
+    /// <paramref name="remote"/>. The twin of netFD.connect.
     /// </summary>
     public static async ValueTask<NetFd> ConnectAsync(
         Netpoller poller, SocketNetwork network, IPEndPoint remote, bool blocking, TimeSpan? timeout, CancellationToken token)
@@ -78,7 +80,7 @@ internal class NetFd : StreamFd
         NetFd fd = new(network, NewSocket(network, "dial", remote.AddressFamily, null, remote), remote);
         try
         {
-            // Before it is registered: epoll reports a socket that is not connected as hung up.
+            // Connect before we register the socket, because epoll reports an unconnected socket as hung up.
             IoResult result = network.Api.Connect(fd.Fd, SocketAddressBytes.Of(remote));
             bool pending = IsPending(result);
             if (!result.IsSuccess && !pending) throw fd.Failed("dial", result);
@@ -97,13 +99,13 @@ internal class NetFd : StreamFd
                 if (timeout is not null) fd.SetDeadline(PollMode.Write, span: null);
             }
 
-            // The kernel takes a wildcard for the loopback: ask for the real address.
+            // The kernel replaces a wildcard by the loopback address, so ask for the real one.
             if (remote.Address.Equals(IPAddress.Any) || remote.Address.Equals(IPAddress.IPv6Any))
             {
                 fd._remote = fd.TryReadName(remote: true) ?? remote;
             }
 
-            // While it is sure to have one: a reset takes it away on some systems.
+            // Read it while it is sure to be there: on some systems a reset removes it.
             fd._local = fd.TryReadName(remote: false);
             return fd;
         }
@@ -115,8 +117,8 @@ internal class NetFd : StreamFd
     }
 
     /// <summary>
-    /// Whether a dial has met itself: TCP joins the two ends where the port dialed was chosen for the dialer (Go issue 2690). One that was
-    /// reset already may have lost its name, and is its user's to find out about.
+    /// Whether a dial has connected to itself. TCP does this if the system chose the dialed port for the dialer (Go issue 2690). A
+    /// connection that was reset may have lost its address; then this is false, and the user finds the reset.
     /// </summary>
     public bool IsSelfConnected => _local is not null && _local.Equals(_remote);
 
@@ -127,7 +129,7 @@ internal class NetFd : StreamFd
         {
             IoResult result = Api.Shutdown(Fd, how);
 
-            // It was connected once. Both sides have ended since, and there is nothing left to end.
+            // ENOTCONN: the socket was connected before, so both sides have ended since, or it was reset. Nothing is left to end.
             if (!result.IsSuccess && result != Errno.ENOTCONN) throw Failed(operation, result);
         }
         finally
@@ -191,7 +193,7 @@ internal class NetFd : StreamFd
         return Refused(operation, Network, local, remote, result, taken);
     }
 
-    /// <summary>What the user knows the descriptor by.</summary>
+    /// <summary>The name of the public type that owns the descriptor.</summary>
     protected virtual string ObjectName => nameof(TcpConn);
 
     private static NetOpException Refused(
@@ -214,8 +216,8 @@ internal class NetFd : StreamFd
         await new ValueTask(op, op.Version).ConfigureAwait(false);
     }
 
-    // Readiness to write can be spurious: that the peer has a name is the proof. A hang-up is not spurious. It is looked for first: the
-    // error that it stands for is there before it, unless someone else has taken that.
+    // Write readiness can be spurious, so the proof is that the peer has a name. A hang-up is not spurious. We look for it first: its error
+    // is set before the hang-up is reported, so TakeError finds the error unless someone else has taken it.
     private IoResult TryFinishConnect()
     {
         bool hungUp = HangupSeen;
@@ -246,8 +248,8 @@ internal class NetFd : StreamFd
         return name;
     }
 
-    // getsockname(2) or getpeername(2), for a caller that holds a reference: also while the descriptor is being closed. A socket that is
-    // not bound has a name with port 0, which is none.
+    // getsockname(2) or getpeername(2). The caller holds a reference, so it works while the descriptor is being closed. The name of an
+    // unbound socket has port 0, and counts as none.
     private IoResult ReadName(bool remote, out IPEndPoint? name)
     {
         name = null;

@@ -7,7 +7,7 @@ namespace Poller.Net;
 
 // The twin of netFD.listenStream and netFD.accept in Go's net/sock_posix.go and net/fd_unix.go.
 
-/// <summary>A socket that listens. What it accepts inherits its options (tcp(7)): they are set once, here.</summary>
+/// <summary>A socket that listens. Accepted sockets inherit its options (tcp(7)), so they are set once, here.</summary>
 internal sealed class NetListenFd : NetFd
 {
     private static readonly TimeSpan MinPause = TimeSpan.FromMilliseconds(5);
@@ -17,20 +17,20 @@ internal sealed class NetListenFd : NetFd
     private readonly Netpoller _poller;
     private readonly AddressFamily _family;
 
-    // Guarded by the read lock. _isNearReserve: the process has come near its last descriptors, and each accept looks first whether the
-    // next is one of them. It stays set, as a low number says only that one descriptor is free. Until it is set, at most one connection can
-    // land in the reserve. _inShortage is set by the first refusal, and cleared when the queue is found empty.
+    // Guarded by the read lock. _isNearReserve says that the process has come near its last descriptors; each accept then checks first
+    // whether the next descriptor is one of them. It stays set, because a low number shows only that one descriptor is free. Before it is
+    // set, at most one connection can land in the reserve. The first refusal sets _inShortage; an empty queue clears it.
     private bool _isNearReserve;
     private bool _inShortage;
 
-    // Guarded by the read lock. The last pause of a shortage, and whether an accept is in one.
+    // Guarded by the read lock. The length of the last pause in a shortage, and whether an accept is in a pause.
     private TimeSpan _pause;
     private bool _isPausing;
 
-    // Atomic. For the next accept.
+    // Atomic. Kept for the next accept.
     private AcceptOp? _acceptOp;
 
-    // Who waits for it runs on the pool, and never on the stack of the last one out.
+    // Its continuations run on the pool, and never on the stack of the operation that leaves the descriptor last.
     private readonly TaskCompletionSource _destroyed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private NetListenFd(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family)
@@ -41,7 +41,7 @@ internal sealed class NetListenFd : NetFd
         _isNearReserve = DescriptorReserve.IsNear(network.Api, fd);
     }
 
-    /// <summary>Completes when it is closed, and nobody uses the descriptor any more.</summary>
+    /// <summary>Completes when the listener is closed and nobody uses its descriptor any more.</summary>
     public Task Destroyed => _destroyed.Task;
 
     protected override string ObjectName => nameof(TcpConnListener);
@@ -61,11 +61,11 @@ internal sealed class NetListenFd : NetFd
             SocketAddress address = local.Serialize();
             Check(api.Bind(fd, address.Buffer.Span[..address.Size]));
             Check(api.Listen(fd, api.MaxBacklog));
-            PollLoop loop = poller.NextLoop(); // May be the first use of the poller, and fail; the descriptor is not the listener's yet.
+            PollLoop loop = poller.NextLoop(); // It may be the poller's first use, and fail. The listener does not own the descriptor yet.
             listener = new NetListenFd(poller, network, fd, local.AddressFamily);
             listener.Init(loop);
 
-            // Once now, so that nothing is left to be loaded when no descriptor can be had.
+            // Run this once now, so that no code must be loaded when there is no free descriptor.
             _ = listener.DescribeShortage(Errno.EMFILE);
             return listener;
         }
@@ -94,8 +94,8 @@ internal sealed class NetListenFd : NetFd
     }
 
     /// <summary>
-    /// Begins to take the next connection. The twin of FD.Accept in internal/poll, and of the back-off in net/http's Serve. The caller makes
-    /// its ValueTask of what is returned.
+    /// Begins to accept the next connection. The caller makes its ValueTask from the operation that this returns. The twin of FD.Accept in
+    /// internal/poll, and of the back-off in net/http's Serve.
     /// </summary>
     public AcceptOp AcceptAsync(CancellationToken token)
     {
@@ -114,11 +114,11 @@ internal sealed class NetListenFd : NetFd
 
     public override void Return(PollOp op) => Volatile.Write(ref _acceptOp, (AcceptOp)op);
 
-    // A pause is a wait in the write side, which nothing else of a listener uses: that takes neither a timer nor a thread, and neither may be
-    // had now.
+    // A pause is a wait in the write side, which a listener does not use otherwise. Such a wait needs no new timer and no new thread, which
+    // the shortage may deny us.
     public override Direction SideToWaitIn(Direction direction) => _isPausing ? Direction.Write : direction;
 
-    // One try: a connection, EAGAIN when it is to wait for one or to pause, or an error.
+    // Tries once. The result is a connection, EAGAIN if the accept must wait or pause, or an error.
     private IoResult TryAccept(ref object? made)
     {
         if (_isPausing)
@@ -138,7 +138,7 @@ internal sealed class NetListenFd : NetFd
                 return result;
             }
 
-            // Nothing signals that descriptors are free again, and queued connections raise no new edge: try again.
+            // No event says that descriptors are free again, and queued connections raise no new edge, so try again after a pause.
             NoteShortage(result.Errno);
             _pause = _pause == TimeSpan.Zero ? MinPause : _pause * 2 < MaxPause ? _pause * 2 : MaxPause;
             TimeSpan left = TimeLeft(PollMode.Read);
@@ -161,7 +161,8 @@ internal sealed class NetListenFd : NetFd
         }
     }
 
-    // EMFILE when accept(2) would take a descriptor of the reserve. What is accepted cannot be put back into the queue.
+    // Returns EMFILE if accept(2) would take a descriptor of the reserve. We look first, because an accepted connection cannot go back into
+    // the queue.
     private IoResult LookAtReserve()
     {
         IoResult result = DescriptorReserve.Socket(Api, _family);
@@ -184,18 +185,18 @@ internal sealed class NetListenFd : NetFd
         }
         catch (NetpollException e)
         {
-            // The poller is full (epoll_ctl(2): max_user_watches). This connection is lost, those that are established are not.
+            // The poller is full (epoll_ctl(2): max_user_watches). We lose this connection, and the established ones stay.
             return e.Error == Errno.ENOSPC ? Errno.ENOMEM : e.Error;
         }
         catch (ObjectDisposedException)
         {
-            return IoResult.Closing; // The poller was disposed, and this listener's waits end as by a close.
+            return IoResult.Closing; // The poller was disposed, so this listener's waits end as if it were closed.
         }
         accepted = conn;
         return 0;
     }
 
-    // The connection that was next in the queue is dead. accept(2) hands on what it died of, and says to go on: the listener is well.
+    // The connection at the head of the queue is dead, and accept(2) returns its error. The listener is fine; accept(2) says to try again.
     private static bool IsOfNewConnection(IoResult result) =>
         result == Errno.ECONNABORTED || result == Errno.ECONNRESET || result == Errno.ETIMEDOUT
         || result == Errno.EPROTO || result == Errno.ENOPROTOOPT || result == Errno.EOPNOTSUPP

@@ -43,15 +43,15 @@ internal interface ISocketApi
     /// </summary>
     IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value);
 
-    /// <summary>getsockopt(2) of what <see cref="SetOption"/> sets.</summary>
+    /// <summary>getsockopt(2) of an option that <see cref="SetOption"/> sets.</summary>
     IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value);
 
     /// <summary>Reads and clears the socket's pending error (SO_ERROR): 0, or that error.</summary>
     IoResult TakeError(nint fd);
 
     /// <summary>
-    /// How many bytes of what was written, and of the end, the peer has yet to acknowledge (SIOCOUTQ, tcp(7)). EOPNOTSUPP where the system
-    /// does not tell.
+    /// The number of bytes that the peer has not acknowledged yet (SIOCOUTQ, tcp(7)); the end counts as one. EOPNOTSUPP if the system
+    /// cannot tell.
     /// </summary>
     IoResult Unsent(nint fd);
 

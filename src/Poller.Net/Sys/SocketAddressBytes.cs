@@ -5,17 +5,17 @@ using System.Net.Sockets;
 namespace Poller.Net;
 
 /// <summary>
-/// Socket addresses as the system calls take and give them: the bytes of a sockaddr_in or a sockaddr_in6, which
+/// Converts socket addresses from and to the bytes that the system calls use: a sockaddr_in or a sockaddr_in6, which
 /// <see cref="SocketAddress"/> lays out for each OS.
 /// </summary>
 internal static class SocketAddressBytes
 {
-    /// <summary>What the longest address takes, a sockaddr_in6.</summary>
+    /// <summary>The length of the longest address, a sockaddr_in6, in bytes.</summary>
     public const int MaxLength = 28;
 
     private const int IPv4Length = 16;
 
-    // In either sockaddr the port is bytes 2 and 3. The address begins at byte 4 of a sockaddr_in, and at byte 8 of a sockaddr_in6.
+    // In both structs the port is in bytes 2 and 3. The address begins at byte 4 of a sockaddr_in, and at byte 8 of a sockaddr_in6.
     private const int PortOffset = 2;
     private const int IPv4Offset = 4;
     private const int IPv6Offset = 8;
@@ -29,8 +29,8 @@ internal static class SocketAddressBytes
     }
 
     /// <summary>
-    /// A new end point. An IPv4 peer of a dual-stack socket goes by its own address, as in Go. Null for an address that is neither IPv4
-    /// nor IPv6, as the empty one that some systems tell of a peer that is gone.
+    /// A new end point. An IPv4-mapped address, which an IPv4 peer of a dual-stack socket has, becomes the IPv4 address, as in Go. Null for
+    /// an address that is neither IPv4 nor IPv6, such as the empty one that some systems give for a peer that has gone.
     /// </summary>
     public static IPEndPoint? ToEndPoint(ReadOnlySpan<byte> bytes)
     {
@@ -42,7 +42,8 @@ internal static class SocketAddressBytes
     }
 
     /// <summary>
-    /// Puts an IPv4 address into one word, which is never 0: address:32 port:16 and a bit that says that it is there. False for any other.
+    /// Packs an IPv4 address into one word: address:32 port:16 and one bit that is always set, so the word is never 0. False for any other
+    /// address.
     /// </summary>
     public static bool TryPack(ReadOnlySpan<byte> bytes, out ulong packed)
     {
@@ -56,7 +57,7 @@ internal static class SocketAddressBytes
         return true;
     }
 
-    /// <summary>A new end point of a packed address.</summary>
+    /// <summary>A new end point for a packed address.</summary>
     public static IPEndPoint Unpack(ulong packed)
     {
         Span<byte> address = stackalloc byte[sizeof(uint)];

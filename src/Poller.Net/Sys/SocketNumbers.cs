@@ -122,7 +122,9 @@ internal sealed record SocketNumbers
 
     public uint FIONBIO { get; init; } = 0x8004_667e;
 
-    /// <summary>Asks how many bytes are unacknowledged, the end included; 0 where the system has no request that does.</summary>
+    /// <summary>
+    /// The request for the number of unacknowledged bytes, including the end; 0 if the system has no such request.
+    /// </summary>
     public uint FIONWRITE { get; init; }
 
     /// <summary>
