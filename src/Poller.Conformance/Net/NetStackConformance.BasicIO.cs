@@ -7,7 +7,7 @@ namespace Poller.Conformance;
 public abstract partial class NetStackConformance
 {
     /// <summary>Go: testBasicIO of nettest.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_MiB_arrives_as_it_was_sent_and_then_the_end(bool blocking)
     {
@@ -31,7 +31,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: testPingPong of nettest. Each side adds one to what it gets, and the two see every number once.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Two_ends_take_turns_a_thousand_times(bool blocking)
     {
@@ -60,7 +60,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: testRacyRead of nettest. Ten readers of one connection, with deadlines of a millisecond.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Racing_reads_fail_by_their_deadline_alone(bool blocking)
     {
@@ -88,7 +88,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: testRacyWrite of nettest. Ten writers of one connection, with deadlines of a millisecond.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Racing_writes_fail_by_their_deadline_alone(bool blocking)
     {
@@ -116,7 +116,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: testConcurrentMethods of nettest. A hundred of each, none of which may do harm.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Every_member_may_be_called_while_the_others_run(bool blocking)
     {
@@ -180,7 +180,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>The contract: one write is under way at a time, and is never interleaved with another.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Racing_writes_are_sent_each_in_one_piece(bool blocking)
     {
@@ -208,7 +208,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestZeroByteRead of net; where Go returns at once, the contract is that it waits, and takes nothing.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_read_of_nothing_waits_for_bytes_and_leaves_them(bool blocking)
     {
@@ -221,7 +221,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>The contract of <see cref="Conn.WaitToReadAsync"/>.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_wait_to_read_tells_bytes_from_the_end(bool blocking)
     {
@@ -236,7 +236,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: the write of TestWriteTimeoutMustNotReturn and TestTCPBig. It waits for room, and is done when all is sent.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_write_that_finds_no_room_waits_until_the_peer_reads(bool blocking)
     {
@@ -257,7 +257,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestNotTemporaryRead of net. A peer that resets is an error, once, and then the end.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_reset_by_the_peer_ends_a_read_with_an_error(bool blocking)
     {
@@ -274,7 +274,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: chunkedCopy's io.Copy. The members of <see cref="Stream"/> that stand on reads and writes.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void CopyTo_and_ReadExactly_see_every_byte_and_the_end(bool blocking)
     {

@@ -9,7 +9,7 @@ namespace Poller.Conformance;
 public abstract partial class NetStackConformance
 {
     /// <summary>Go: TestConnClose and TestCloseUnblocksRead. A close ends all that waits and all that queues.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_close_ends_all_that_waits_and_all_that_queues(bool blocking)
     {
@@ -28,7 +28,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestConnClose. What begins after a close fails, and a second close is none.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void After_a_close_every_operation_says_so(bool blocking)
     {
@@ -48,7 +48,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestCloseWrite. The peer reads what was sent and the end, and answers.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Close_write_is_the_end_for_the_peer_who_writes_on(bool blocking)
     {
@@ -70,7 +70,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestCloseRead. Reads end; writes go on.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Close_read_ends_reads_and_leaves_writes(bool blocking)
     {
@@ -85,7 +85,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: the tests of CloseWrite while a write waits. What waits for room is cut off with an error.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Close_write_ends_a_write_that_waits(bool blocking)
     {
@@ -98,7 +98,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestTCPBig's end. A close sends off what was written before it.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void What_was_written_before_a_close_arrives(bool blocking)
     {
@@ -112,7 +112,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestListenerClose, and TestListenCloseListen: its port is free again at once.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_listener_that_closes_ends_its_accepts_and_frees_its_port(bool blocking)
     {
@@ -129,7 +129,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestTCPConcurrentAccept. Every one who dials is accepted, by one of those who accept, once.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Concurrent_accepts_take_each_connection_once(bool blocking)
     {
@@ -157,7 +157,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestTCPStress, and TestCloseUnblocksRead's race: connections that come and go while both ends call.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_close_that_races_operations_ends_every_one(bool blocking)
     {

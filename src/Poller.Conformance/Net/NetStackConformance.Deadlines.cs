@@ -8,7 +8,7 @@ namespace Poller.Conformance;
 public abstract partial class NetStackConformance
 {
     /// <summary>Go: testReadTimeout of nettest. A read deadline that is past fails reads, and no write.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_read_deadline_fails_reads_alone(bool blocking)
     {
@@ -23,7 +23,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: testWriteTimeout of nettest. A write deadline that is past fails writes, and no read.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_write_deadline_fails_writes_alone(bool blocking)
     {
@@ -37,7 +37,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: testPastTimeout of nettest. It fails everything, sends nothing, takes nothing, and harms nothing.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_deadline_loses_no_byte(bool blocking)
     {
@@ -57,7 +57,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: testPresentTimeout of nettest, and TestReadTimeoutUnblocksRead of net: what waits ends at once.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_set_to_the_past_ends_what_waits(bool blocking)
     {
@@ -72,7 +72,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: testFutureTimeout of nettest. What waits ends when the time has come, not before, and all is well after it.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_ahead_ends_what_waits_and_never_early(bool blocking)
     {
@@ -104,7 +104,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: testCloseTimeout of nettest. A close ends what waits, whatever the deadline.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_close_ends_what_waits_for_a_deadline(bool blocking)
     {

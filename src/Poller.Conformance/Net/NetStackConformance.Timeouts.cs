@@ -49,7 +49,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestAcceptTimeout. A past deadline fails an accept, also when somebody waits to be accepted, who is not lost.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_deadline_fails_an_accept_and_loses_nobody(bool blocking)
     {
@@ -66,7 +66,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestAcceptTimeoutMustReturn.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_ahead_ends_an_accept_and_never_early(bool blocking)
     {
@@ -79,7 +79,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestAcceptTimeoutMustNotReturn.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_cleared_ends_no_accept(bool blocking)
     {
@@ -97,7 +97,7 @@ public abstract partial class NetStackConformance
     /// Go: TestReadTimeout and TestReadTimeoutFluctuation. Spans of all sizes, each waited for in full; and a read by the deadline loses
     /// none of the bytes that come after it.
     /// </summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_read_deadline_ahead_is_never_early_and_loses_nothing(bool blocking)
     {
@@ -124,7 +124,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestReadTimeoutMustNotReturn.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_cleared_ends_no_read(bool blocking)
     {
@@ -140,7 +140,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestWriteTimeout and TestWriteTimeoutFluctuation.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_write_deadline_ahead_is_never_early(bool blocking)
     {
@@ -164,7 +164,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestWriteTimeoutMustNotReturn.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_cleared_ends_no_write(bool blocking)
     {
@@ -182,7 +182,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestVariousTimeouts, against a peer that sends without end.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_ends_reading_that_never_waits(bool blocking)
     {
@@ -206,7 +206,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestReadWriteProlongedTimeout. A deadline that each operation moves ends none.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_moved_in_time_ends_nothing(bool blocking)
     {
@@ -250,7 +250,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestReadWriteDeadlineRace. Whatever races, an operation ends by its deadline or its work.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Deadlines_that_race_operations_end_them_by_the_rules(bool blocking)
     {
@@ -293,7 +293,7 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>Go: TestConcurrentSetDeadline. Many connections' deadlines, set at once, all come, none of them early.</summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Deadlines_set_from_many_threads_all_come(bool blocking)
     {
@@ -319,7 +319,7 @@ public abstract partial class NetStackConformance
     /// The contract of <see cref="Conn.ReadTimeout"/> and <see cref="Conn.WriteTimeout"/>: each operation's time-out counts from when it
     /// begins, for the async calls too, and Infinite sets none.
     /// </summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_time_out_counts_anew_for_each_operation(bool blocking)
     {
@@ -345,7 +345,7 @@ public abstract partial class NetStackConformance
     /// The contract: of a deadline and a time-out the earlier holds. A time-out that has passed leaves the next operation alone, and a
     /// deadline that has passed does not, also when the time-out is taken away.
     /// </summary>
-    /// <param name="blocking">The blocking calls, or the async ones.</param>
+    /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void The_earlier_of_a_deadline_and_a_time_out_holds(bool blocking)
     {

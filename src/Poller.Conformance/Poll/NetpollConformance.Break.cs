@@ -5,7 +5,7 @@ namespace Poller.Conformance;
 
 public abstract partial class NetpollConformance
 {
-    /// <summary>From another thread, and long before the time-out.</summary>
+    /// <summary>A Break from another thread ends a poll long before its time-out.</summary>
     [Fact]
     public void Break_ends_a_poll_of_ten_seconds_at_once()
     {
@@ -21,7 +21,7 @@ public abstract partial class NetpollConformance
         Assert.InRange(taken, TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
-    /// <summary>Where nothing else would.</summary>
+    /// <summary>A Break ends a poll without a time-out, which nothing else would end.</summary>
     [Fact]
     public void Break_ends_a_poll_without_a_time_out()
     {
@@ -33,7 +33,7 @@ public abstract partial class NetpollConformance
         Assert.Empty(events);
     }
 
-    /// <summary>No poll blocks when it comes: it is for the next that would.</summary>
+    /// <summary>A Break that comes while no poll blocks ends the next one that would.</summary>
     /// <param name="delay">The time-out in nanoseconds.</param>
     [Theory]
     [InlineData(Blocking)]
@@ -45,7 +45,7 @@ public abstract partial class NetpollConformance
         AssertThatABreakEnds(delay);
     }
 
-    /// <summary>However many came before a poll, they end one.</summary>
+    /// <summary>However many Breaks come before a poll, they end one poll.</summary>
     [Fact]
     public void Breaks_nobody_has_seen_are_one()
     {
@@ -55,13 +55,13 @@ public abstract partial class NetpollConformance
         AssertThatNoBreakIsLeft();
     }
 
-    /// <summary>From eight threads during one poll.</summary>
+    /// <summary>Breaks from eight threads during one poll end one poll.</summary>
     [Fact]
     public void Concurrent_Breaks_end_one_poll_and_leave_nothing_behind()
     {
         (Worker thread, List<PollEvent> events) = StartPoll(60 * Second);
 
-        // The poll may be over before the last of them came, and that one is then for the next.
+        // The poll may end before the last Break comes. That one then ends the next poll.
         Worker[] breakers = [.. Enumerable.Range(0, 8).Select(_ => Worker.Start("call Break 1000 times", () =>
         {
             for (int i = 0; i < 1000; i++) Poller.Break();
@@ -74,8 +74,8 @@ public abstract partial class NetpollConformance
         AssertThatNoBreakIsLeft();
     }
 
-    /// <summary>A look without blocking is no answer to a Break.</summary>
-    /// <param name="room">The room the polls have.</param>
+    /// <summary>A poll that does not block leaves a Break pending.</summary>
+    /// <param name="room">How many events a poll has room for.</param>
     [Theory]
     [InlineData(1)]
     [InlineData(16)]
@@ -89,8 +89,8 @@ public abstract partial class NetpollConformance
         AssertThatNoBreakIsLeft();
     }
 
-    /// <summary>The wake-up takes no room from events, wherever it stands among them.</summary>
-    /// <param name="room">The room the polls have.</param>
+    /// <summary>The wake-up takes no room from the events, wherever it is among them.</summary>
+    /// <param name="room">How many events a poll has room for.</param>
     [Theory]
     [InlineData(1)]
     [InlineData(2)]
@@ -107,7 +107,7 @@ public abstract partial class NetpollConformance
         AssertThatABreakEnds(Blocking, room);
     }
 
-    /// <summary>Nor does it from polls that block, whichever of them it ends.</summary>
+    /// <summary>The wake-up takes no room in polls that block either, whichever of them it ends.</summary>
     [Fact]
     public void Five_events_and_a_Break_are_at_most_six_polls_with_room_for_one()
     {
@@ -125,12 +125,12 @@ public abstract partial class NetpollConformance
         Assert.InRange(polls, 5, 6);
     }
 
-    /// <summary>Breaks of many threads race with the loop's way out of the poll; each of them is followed by a return.</summary>
+    /// <summary>Breaks from many threads race with the loop's return from a poll. After each Break a poll returns.</summary>
     [Fact]
     public void A_storm_of_Breaks_loses_no_wake_up()
     {
-        // Each breaker publishes a number, breaks, and waits until the loop has seen it. The others' Breaks race with the loop's way out of
-        // the poll: one that is swallowed there leaves its number unseen.
+        // Each breaker publishes a number, calls Break, and waits until the loop has seen the number. The others' Breaks race with the
+        // loop's return from the poll. If one of them is swallowed there, its number stays unseen.
         const int Breakers = 4, Rounds = 3000, Stride = 16;
         long[] published = new long[Breakers * Stride], seen = new long[Breakers * Stride];
         bool stop = false;
@@ -168,13 +168,14 @@ public abstract partial class NetpollConformance
     }
 
     /// <summary>
-    /// What was stored before a Break is seen after the poll that it ended, also when that poll was on its way out already.
+    /// After a poll that a Break ended, the loop sees what was stored before the Break, even if the poll was already returning when it
+    /// came.
     /// </summary>
     [Fact]
     public void A_Break_during_the_poll_an_earlier_one_ended_is_seen_after_it()
     {
-        // No other Break comes to the rescue: where the second one finds the first still pending, the caller of the poll that the first one
-        // ended has to see what was published before the second.
+        // No other Break hides a lost one here. If the second Break finds the first still pending, the caller of the poll that the first
+        // one ended must see what was published before the second.
         const int Rounds = 20_000;
         Random random = new(1);
         long published = 0, seen = 0;
@@ -208,7 +209,7 @@ public abstract partial class NetpollConformance
         loop.Join();
     }
 
-    /// <summary>Events and Breaks do not take each other's place.</summary>
+    /// <summary>No event is lost because of a Break, and no Break because of an event.</summary>
     [Fact]
     public void A_storm_of_Breaks_disturbs_no_event()
     {

@@ -5,7 +5,7 @@ namespace Poller.Conformance;
 
 public abstract partial class NetpollConformance
 {
-    /// <summary>A registration by another thread is part of the poll that blocks already. So is what another thread arms.</summary>
+    /// <summary>A poll that already blocks reports a descriptor that another thread registers, and arms, meanwhile.</summary>
     [Fact]
     public void Open_and_Arm_reach_a_poll_that_blocks()
     {
@@ -18,7 +18,9 @@ public abstract partial class NetpollConformance
         Assert.Equal(new PollEvent(new PollToken(1), Writable), Assert.Single(events));
     }
 
-    /// <summary>For a level-triggered poller, of a descriptor that was registered before the poll.</summary>
+    /// <summary>
+    /// A poll that already blocks reports a direction that another thread arms, of a descriptor registered before the poll.
+    /// </summary>
     [Fact]
     public void Arm_reaches_a_poll_that_blocks()
     {
@@ -38,7 +40,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(new PollEvent(new PollToken(1), Readable), Assert.Single(events));
     }
 
-    /// <summary>It disturbs the poll as little as it is part of it any more.</summary>
+    /// <summary>A poll that blocks goes on, and no longer reports the closed descriptor.</summary>
     [Fact]
     public void Close_reaches_a_poll_that_blocks()
     {
@@ -56,7 +58,7 @@ public abstract partial class NetpollConformance
         Assert.Empty(events);
     }
 
-    /// <summary>Open, Close and Arm of other threads interrupt a poll at most inside: its caller sees the time-out.</summary>
+    /// <summary>Open, Close and Arm on other threads may interrupt a poll only internally: its caller sees the full time-out.</summary>
     [Fact]
     public void Open_Close_and_Arm_do_not_end_a_poll()
     {
@@ -71,7 +73,7 @@ public abstract partial class NetpollConformance
         thread.Join();
     }
 
-    /// <summary>One thread at a time polls, not always the same one.</summary>
+    /// <summary>One thread at a time polls, but it need not always be the same one.</summary>
     [Fact]
     public void Any_thread_may_be_the_next_to_poll()
     {
@@ -126,7 +128,7 @@ public abstract partial class NetpollConformance
         }
         loop.Join();
 
-        // An open descriptor is writable, so some poll saw one; which of them, nobody promises.
+        // An open descriptor is writable, so some poll reported one. The contract does not say which.
         Assert.All(seen, token => Assert.InRange<uint>(new PollToken(token).Slot, 1, Threads));
         Assert.Empty(PollAll());
     }

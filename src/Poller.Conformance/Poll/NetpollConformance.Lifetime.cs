@@ -8,7 +8,7 @@ public abstract partial class NetpollConformance
     public static TheoryData<string> Members =>
         [nameof(INetpoll.Open), nameof(INetpoll.Close), nameof(INetpoll.Poll), nameof(INetpoll.Break)];
 
-    /// <summary>An <see cref="InvalidOperationException"/> that names Init.</summary>
+    /// <summary>Before Init the member throws an <see cref="InvalidOperationException"/> that names Init.</summary>
     /// <param name="member">A member of INetpoll.</param>
     [Theory]
     [MemberData(nameof(Members))]
@@ -21,7 +21,7 @@ public abstract partial class NetpollConformance
         Assert.Contains("Init", error.Message, StringComparison.Ordinal);
     }
 
-    /// <summary>An <see cref="ObjectDisposedException"/>.</summary>
+    /// <summary>After Dispose the member throws <see cref="ObjectDisposedException"/>.</summary>
     /// <param name="member">A member of INetpoll.</param>
     [Theory]
     [MemberData(nameof(Members))]
@@ -33,7 +33,7 @@ public abstract partial class NetpollConformance
         Assert.Throws<ObjectDisposedException>(() => Call(poller, member));
     }
 
-    /// <summary>A poller that never was initialised may be disposed.</summary>
+    /// <summary>A poller that was never initialised may be disposed.</summary>
     /// <param name="member">A member of INetpoll.</param>
     [Theory]
     [MemberData(nameof(Members))]
@@ -46,7 +46,9 @@ public abstract partial class NetpollConformance
         Assert.Throws<ObjectDisposedException>(() => Call(poller, member));
     }
 
-    /// <summary>As the other members; on edges there is nothing to arm before and after.</summary>
+    /// <summary>
+    /// Arm throws what the other members throw; on an edge-triggered poller it always throws that there is nothing to arm.
+    /// </summary>
     [Fact]
     public void Arm_too_asks_for_Init_and_says_that_it_was_disposed()
     {
@@ -67,7 +69,7 @@ public abstract partial class NetpollConformance
         Errno Arm() => poller.Arm(near, PollMode.Read);
     }
 
-    /// <summary>The poller goes on as it was.</summary>
+    /// <summary>A second Init throws, and the poller goes on working.</summary>
     [Fact]
     public void Init_twice_is_refused_and_harms_nothing()
     {
@@ -77,7 +79,7 @@ public abstract partial class NetpollConformance
         AssertThatABreakEnds(Blocking);
     }
 
-    /// <summary>There is no second life.</summary>
+    /// <summary>Init after Dispose throws.</summary>
     [Fact]
     public void Init_after_Dispose_is_refused()
     {
@@ -87,7 +89,7 @@ public abstract partial class NetpollConformance
         Assert.Throws<ObjectDisposedException>(poller.Init);
     }
 
-    /// <summary>A Break that would have nothing to do, as one is pending, is told all the same.</summary>
+    /// <summary>After Dispose, Break throws even if another Break is still pending.</summary>
     [Fact]
     public void Break_after_Dispose_says_so_also_when_an_earlier_one_is_pending()
     {
@@ -98,7 +100,7 @@ public abstract partial class NetpollConformance
         Assert.Throws<ObjectDisposedException>(poller.Break);
     }
 
-    /// <summary>As every Dispose.</summary>
+    /// <summary>A second Dispose does nothing, as for every disposable object.</summary>
     [Fact]
     public void Dispose_may_be_called_again()
     {
@@ -110,7 +112,7 @@ public abstract partial class NetpollConformance
         Assert.Throws<ObjectDisposedException>(poller.Break);
     }
 
-    /// <summary>The wake-up outlives the poll that it wakes.</summary>
+    /// <summary>A Dispose right after a Break does not free the wake-up before the poll has seen it.</summary>
     [Fact]
     public void Break_then_Dispose_ends_a_blocked_poll()
     {
@@ -129,7 +131,7 @@ public abstract partial class NetpollConformance
         }
     }
 
-    /// <summary>Dispose frees the kernel object once no call is inside the poller.</summary>
+    /// <summary>Dispose frees the kernel object only when no call is inside the poller.</summary>
     [Fact]
     public void Dispose_leaves_a_blocked_poll_its_kernel_objects_until_it_returns()
     {

@@ -5,11 +5,11 @@ namespace Poller.Conformance;
 
 public abstract partial class NetpollConformance
 {
-    // 2400 descriptors: below what systems give a process, above what a first event list holds.
+    // 2,400 descriptors: fewer than systems allow a process, and more than a backend's first event list holds.
     private const int Pairs = 1200;
 
-    /// <summary>More are ready than there is room for: what finds none is reported by a later call.</summary>
-    /// <param name="room">The room the polls have.</param>
+    /// <summary>If more descriptors are ready than a poll has room for, later polls report the rest.</summary>
+    /// <param name="room">How many events a poll has room for.</param>
     [Theory]
     [InlineData(1)]
     [InlineData(7)]
@@ -17,8 +17,8 @@ public abstract partial class NetpollConformance
     [InlineData(4096)]
     public void Nothing_is_lost_when_more_are_ready_than_there_is_room_for(int room)
     {
-        // On edges small rooms are the point; a level-triggered poller may look at all of them for each, so that they have
-        // fewer to look at.
+        // With small rooms there are fewer descriptors, because a level-triggered poller may search all of them in each poll. Small rooms
+        // matter for edges.
         (Fd A, Fd B)[] pairs = OpenMany(room < 100 ? Pairs / 8 : Pairs);
         ArmAll(pairs, PollMode.Write);
         Assert.Equal(Enumerable.Range(0, 2 * pairs.Length), Tokens(PollAll(room), Writable));
@@ -33,8 +33,8 @@ public abstract partial class NetpollConformance
         }
     }
 
-    /// <summary>A poll does not block while something is left of what an earlier one had no room for.</summary>
-    /// <param name="room">The room the polls have.</param>
+    /// <summary>A poll does not block while events are left for which an earlier poll had no room.</summary>
+    /// <param name="room">How many events a poll has room for.</param>
     [Theory]
     [InlineData(1)]
     [InlineData(128)]

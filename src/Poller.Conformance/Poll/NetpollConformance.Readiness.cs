@@ -5,10 +5,10 @@ using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Conformance;
 
-// What becomes ready when, for each kind of descriptor. A report may say more than it must, as an edge may be spurious.
+// When each kind of descriptor becomes ready. An event may report more than it must, because edges may be spurious.
 public abstract partial class NetpollConformance
 {
-    /// <summary>The peer will write no more; it reads still.</summary>
+    /// <summary>The peer has ended its writing side and still reads: the read side is ready, with a hang-up.</summary>
     [Fact]
     public void A_half_close_by_the_peer_is_a_read_hang_up()
     {
@@ -22,7 +22,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(1, near.Write());
     }
 
-    /// <summary>A reader and a writer both have to learn of it.</summary>
+    /// <summary>A reset wakes both the reader and the writer.</summary>
     [Fact]
     public void A_reset_is_for_both_directions()
     {
@@ -30,7 +30,7 @@ public abstract partial class NetpollConformance
         near.Blocking = false;
         OpenQuietly(near.Handle, 1);
 
-        // So that the write side has something to report.
+        // Fill the socket first, so that the write side has something to report.
         while (near.Send(new byte[64 * 1024], 0, 64 * 1024, SocketFlags.None, out SocketError error) > 0 && error == SocketError.Success) { }
         far.LingerState = new LingerOption(true, 0);
         far.Dispose();
@@ -39,7 +39,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(SocketError.ConnectionReset, Assert.Throws<SocketException>(() => near.Receive(new byte[1])).SocketErrorCode);
     }
 
-    /// <summary>A writer without room waits for no room any more.</summary>
+    /// <summary>A writer that waits for room is woken when the peer closes.</summary>
     [Fact]
     public void The_peers_close_is_for_both_directions_of_a_full_socket()
     {
@@ -52,7 +52,7 @@ public abstract partial class NetpollConformance
         Await(near, 1, Readable | Writable | ReadHangup);
     }
 
-    /// <summary>ReadHangup says that a short read does not mean "drained"; bytes alone do not.</summary>
+    /// <summary>Plain bytes come without ReadHangup, which says that a short read does not mean "drained".</summary>
     [Fact]
     public void Plain_bytes_are_no_hang_up()
     {
@@ -65,7 +65,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(None, readiness & (ReadHangup | Error));
     }
 
-    /// <summary>A listener is readable when there is somebody to accept.</summary>
+    /// <summary>A listener is readable when there is a connection to accept.</summary>
     [Fact]
     public void A_connection_to_accept_is_readable()
     {
@@ -78,7 +78,7 @@ public abstract partial class NetpollConformance
         Await(listener.Handle, 1, Readable);
     }
 
-    /// <summary>As Go does it: the socket is registered, then connected, and write readiness tells of the outcome.</summary>
+    /// <summary>As in Go: the socket is registered, then connected, and write readiness says that the outcome is known.</summary>
     [Fact]
     public void A_connect_that_completes_is_writable()
     {
@@ -88,7 +88,7 @@ public abstract partial class NetpollConformance
 
         StartConnect(near, listener.LocalEndPoint!);
 
-        // What a socket that was not connected yet had to say may come first.
+        // Events from before the socket was connected may come first.
         bool isConnected = SpinWait.SpinUntil(
             () =>
             {
@@ -101,11 +101,11 @@ public abstract partial class NetpollConformance
         Assert.Equal(1, near.Send([1]));
     }
 
-    /// <summary>A failed connect is told in the same way as one that succeeds.</summary>
+    /// <summary>A connect that fails is reported in the same way as one that succeeds.</summary>
     [Fact]
     public void A_connect_that_is_refused_is_writable()
     {
-        // Bound and not listening: nobody else is given the port, and it refuses.
+        // This socket is bound and does not listen: nobody else gets its port, and the port refuses connections.
         Socket nobody = Own(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
         nobody.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         Socket near = Own(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Blocking = false });
@@ -115,7 +115,7 @@ public abstract partial class NetpollConformance
         Await(near.Handle, 1, Writable);
     }
 
-    /// <summary>The write end's close is the end of what the read end reads.</summary>
+    /// <summary>When the write end closes, the read end reads the rest and then the end.</summary>
     [Fact]
     public void A_pipe_without_writers_has_hung_up()
     {
@@ -130,7 +130,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(0, read.Read());
     }
 
-    /// <summary>A write into it fails, and does not block.</summary>
+    /// <summary>When the read end of a full pipe closes, the write end is ready: a write fails and does not block.</summary>
     [Fact]
     public void A_full_pipe_without_readers_is_writable()
     {
@@ -172,7 +172,7 @@ public abstract partial class NetpollConformance
         catch (SocketException error)
             when (error.SocketErrorCode is SocketError.WouldBlock or SocketError.InProgress or SocketError.ConnectionRefused)
         {
-            // It goes on in the kernel, or is over already: the poller tells.
+            // The connect goes on in the kernel, or is over already. The poller reports its end.
         }
     }
 

@@ -4,7 +4,7 @@ namespace Poller.Conformance;
 
 public abstract partial class NetpollConformance
 {
-    /// <summary>A factory and what it makes have one name, in lower case.</summary>
+    /// <summary>A factory and its pollers have the same name, in lower case.</summary>
     [Fact]
     public void The_factory_and_its_pollers_bear_one_name_in_lower_case()
     {
@@ -14,7 +14,7 @@ public abstract partial class NetpollConformance
         Assert.DoesNotContain(Factory.Name, char.IsUpper);
     }
 
-    /// <summary>A second Open of a descriptor changes nothing about the first.</summary>
+    /// <summary>A second Open of a descriptor fails and does not change the first registration.</summary>
     [Fact]
     public void Open_answers_EEXIST_for_a_registered_descriptor_and_keeps_its_token()
     {
@@ -27,7 +27,7 @@ public abstract partial class NetpollConformance
         Await(near, 1, PollReadiness.Readable);
     }
 
-    /// <summary>A regular file is always ready, so that waiting for it means nothing: it is no descriptor to poll.</summary>
+    /// <summary>Open refuses a regular file with EPERM: a file is always ready, so waiting for it makes no sense.</summary>
     [Fact]
     public void Open_answers_EPERM_for_a_regular_file()
     {
@@ -36,7 +36,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Errno.EPERM, Poller.Open(file.SafeFileHandle.DangerousGetHandle(), new PollToken(1)));
     }
 
-    /// <summary>The numbers no process has.</summary>
+    /// <summary>Open refuses numbers that no descriptor has.</summary>
     [Fact]
     public void Open_answers_EBADF_for_what_is_no_descriptor()
     {
@@ -44,7 +44,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Errno.EBADF, Poller.Open(int.MaxValue, new PollToken(1)));
     }
 
-    /// <summary>A descriptor that was closed before it was opened here.</summary>
+    /// <summary>Open refuses a descriptor that is already closed.</summary>
     [Fact]
     public void Open_answers_EBADF_for_a_closed_descriptor()
     {
@@ -55,14 +55,14 @@ public abstract partial class NetpollConformance
             fd.Dispose();
             Errno errno = Poller.Open(fd, new PollToken(1));
 
-            // The process's other threads open descriptors too: the answer counts when nobody has the number after it.
+            // Other threads of the process open descriptors too. The answer counts only if nobody has the number afterwards.
             if (Fd.Exists(fd.Number)) continue;
             Assert.Equal(Errno.EBADF, errno);
             return;
         }
     }
 
-    /// <summary>A descriptor is an int. The upper half of a wider handle is not dropped on the way to the kernel.</summary>
+    /// <summary>A descriptor is an int. The poller does not cut a wider handle down to an int.</summary>
     [Fact]
     public void A_handle_wider_than_a_descriptor_is_not_cut_to_one()
     {
@@ -75,7 +75,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Errno.None, Poller.Close(near));
     }
 
-    /// <summary>Never registered, and no longer registered.</summary>
+    /// <summary>Close answers ENOENT for a descriptor that was never registered, or no longer is.</summary>
     [Fact]
     public void Close_answers_ENOENT_for_a_descriptor_that_is_not_registered()
     {
@@ -87,12 +87,12 @@ public abstract partial class NetpollConformance
         Assert.Equal(Errno.ENOENT, Poller.Close(near));
     }
 
-    /// <summary>ENOENT or EBADF: both are true.</summary>
+    /// <summary>Close of -1 answers ENOENT or EBADF: both are true.</summary>
     [Fact]
     public void Close_answers_an_errno_for_what_is_no_descriptor() =>
         Assert.Contains(Poller.Close(-1), (Errno[])[Errno.ENOENT, Errno.EBADF]);
 
-    /// <summary>The one token that is not the user's is refused, and named.</summary>
+    /// <summary>Open refuses the one reserved token, and the exception names it.</summary>
     [Fact]
     public void The_wakeup_token_is_taken()
     {
@@ -104,8 +104,8 @@ public abstract partial class NetpollConformance
         Assert.Equal(Errno.ENOENT, Poller.Close(near));
     }
 
-    /// <summary>A backend carries a token unread.</summary>
-    /// <param name="token">Its bits.</param>
+    /// <summary>A backend passes any other token through unchanged.</summary>
+    /// <param name="token">The token's bits.</param>
     [Theory]
     [InlineData(0)]
     [InlineData(1)]
@@ -120,7 +120,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(PollReadiness.Writable, ReadinessOf(token) & PollReadiness.Writable);
     }
 
-    /// <summary>What was ready and not reported is gone with the registration; a new one reports the state it finds.</summary>
+    /// <summary>Close drops readiness that was not reported yet. A new registration reports the state that it finds.</summary>
     [Fact]
     public void A_closed_descriptor_reports_no_more_and_may_be_opened_again()
     {
@@ -133,12 +133,12 @@ public abstract partial class NetpollConformance
         Assert.Empty(PollAll());
 
         Assert.Equal(Errno.None, Poller.Open(near, new PollToken(2)));
-        if (IsLevel) Assert.Empty(PollAll()); // What the first one armed is forgotten.
+        if (IsLevel) Assert.Empty(PollAll()); // The new registration has nothing armed.
         Arm(near, PollMode.ReadWrite);
         Assert.Equal(PollReadiness.Readable | PollReadiness.Writable, ReadinessOf(2));
     }
 
-    /// <summary>The user owns the descriptors.</summary>
+    /// <summary>Dispose of a poller leaves the descriptors open: the user owns them.</summary>
     [Fact]
     public void The_poller_closes_no_descriptor_it_was_given()
     {
@@ -172,7 +172,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(PollReadiness.Readable, ReadinessOf(1));
     }
 
-    /// <summary>Two descriptors of one file are two registrations.</summary>
+    /// <summary>Two descriptors of the same open file are two registrations.</summary>
     [Fact]
     public void A_duplicate_is_a_descriptor_of_its_own()
     {
@@ -193,7 +193,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(PollReadiness.Readable, ReadinessOf(2) & PollReadiness.Readable);
     }
 
-    /// <summary>An empty list is a mistake of the caller's, and costs no Break.</summary>
+    /// <summary>Poll refuses an empty span, and a pending Break stays pending.</summary>
     [Fact]
     public void Poll_wants_room_for_an_event()
     {

@@ -3,10 +3,10 @@ using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Conformance;
 
-// The number of a closed descriptor is the next one's. An old token must not come back with it.
+// A new descriptor gets the number of a closed one. The closed one's token must not come back with that number.
 public abstract partial class NetpollConformance
 {
-    /// <summary>What was reported and not acted on yet carries the old token, what is reported from then on the new one.</summary>
+    /// <summary>Events from before the reuse carry the old token. All later events carry the new one.</summary>
     [Fact]
     public void A_reused_number_reports_under_its_new_token()
     {
@@ -25,7 +25,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Readable, ReadinessOf(2) & Readable);
     }
 
-    /// <summary>What was ready under the old token is not reported under any.</summary>
+    /// <summary>Readiness of the closed descriptor is not reported, under either token.</summary>
     [Fact]
     public void An_event_nobody_has_polled_dies_with_Close()
     {
@@ -39,7 +39,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Writable, ReadinessOf(2));
     }
 
-    /// <summary>Many lives of one number, with and without a poll in between.</summary>
+    /// <summary>One number is reused many times, with and without a poll in between.</summary>
     [Fact]
     public void Only_the_newest_token_of_a_number_is_ever_reported()
     {
@@ -61,7 +61,9 @@ public abstract partial class NetpollConformance
         Assert.Equal(Writable, ReadinessOf(Rounds + 1));
     }
 
-    /// <summary>Close, close(2), and another socket under the number, opened under a new token. Returns that one's peer.</summary>
+    /// <summary>
+    /// Closes the descriptor, and opens another socket under the same number and a new token. Returns the peer of the new socket.
+    /// </summary>
     private Fd Reuse(Fd near, ulong old, ulong token)
     {
         Assert.Equal(Errno.None, Poller.Close(near));

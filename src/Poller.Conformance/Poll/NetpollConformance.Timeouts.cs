@@ -5,7 +5,9 @@ namespace Poller.Conformance;
 
 public abstract partial class NetpollConformance
 {
-    /// <summary>Rounded up to what the kernel counts in: a poll that returned early would find its timer not yet due, and spin.</summary>
+    /// <summary>
+    /// A time-out is rounded up: after a poll that returned early, the caller's timer would not be due yet, and it would spin.
+    /// </summary>
     /// <param name="delay">The time-out in nanoseconds.</param>
     [Theory]
     [InlineData(1)]
@@ -23,7 +25,7 @@ public abstract partial class NetpollConformance
         }
     });
 
-    /// <summary>A time-out is the longest a poll blocks, not the shortest.</summary>
+    /// <summary>An event ends a poll before its time-out.</summary>
     [Fact]
     public void An_event_ends_a_timed_poll()
     {
@@ -39,7 +41,7 @@ public abstract partial class NetpollConformance
         Assert.Contains(events, e => e.Readiness.HasFlag(PollReadiness.Readable));
     }
 
-    /// <summary>No delay is too long, also where the kernel counts in other units, and any below zero blocks.</summary>
+    /// <summary>No delay is too long, whatever the kernel's unit is. A delay below zero blocks.</summary>
     /// <param name="delay">The time-out in nanoseconds.</param>
     [Theory]
     [InlineData(long.MaxValue)]
@@ -56,7 +58,7 @@ public abstract partial class NetpollConformance
         thread.Join();
     }
 
-    /// <summary>Nothing is ready, and the poll returns all the same.</summary>
+    /// <summary>A poll with delay 0 returns at once when nothing is ready.</summary>
     [Fact]
     public void A_delay_of_zero_never_blocks()
     {
@@ -65,7 +67,7 @@ public abstract partial class NetpollConformance
         Worker.Start("poll 10000 times without blocking", () => { for (int i = 0; i < 10_000; i++) Assert.Empty(Poll(0)); }).Join();
     }
 
-    /// <summary>Only a wait with a time-out may end so; one without goes on.</summary>
+    /// <summary>A signal may end a wait that has a time-out. A wait without one goes on.</summary>
     [Fact]
     public void A_signal_does_not_end_a_poll_without_a_time_out()
     {
@@ -83,7 +85,7 @@ public abstract partial class NetpollConformance
         Assert.Empty(events);
     }
 
-    /// <summary>A wait that a signal interrupted has lost nothing.</summary>
+    /// <summary>A wait that a signal interrupts loses no event.</summary>
     [Fact]
     public void Signals_cost_no_event()
     {
@@ -111,7 +113,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(200, received);
     }
 
-    // Without a handler the signal is ignored, and interrupts nothing.
+    // Without a handler the system ignores the signal, which then interrupts nothing.
 #pragma warning disable CA1416 // The kit is for Unix.
     private static PosixSignalRegistration HandleWindowChanges() => PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => { });
 #pragma warning restore CA1416

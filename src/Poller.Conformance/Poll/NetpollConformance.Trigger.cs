@@ -3,10 +3,12 @@ using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Conformance;
 
-// Where edges and levels differ a fact says what each of them does.
+// Where edge-triggered and level-triggered pollers differ, a fact says what each of them does.
 public abstract partial class NetpollConformance
 {
-    /// <summary>Arm is for <see cref="PollTrigger.Level"/>; on edges it throws, as Open has asked for everything already.</summary>
+    /// <summary>
+    /// Arm is for <see cref="PollTrigger.Level"/>. On an edge-triggered poller it throws, because Open registers everything.
+    /// </summary>
     [Fact]
     public void Arm_is_for_level_triggered_pollers()
     {
@@ -22,7 +24,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Writable, ReadinessOf(1));
     }
 
-    /// <summary>A level-triggered poller reports nothing that was not asked for.</summary>
+    /// <summary>A level-triggered poller reports nothing that is not armed.</summary>
     [Fact]
     public void Open_reports_the_directions_that_are_ready_already()
     {
@@ -36,7 +38,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Readable | Writable, ReadinessOf(1));
     }
 
-    /// <summary>Neither bytes nor room: neither direction.</summary>
+    /// <summary>A descriptor with neither bytes nor room is ready in neither direction.</summary>
     [Fact]
     public void Open_reports_nothing_where_nothing_is_ready()
     {
@@ -48,7 +50,7 @@ public abstract partial class NetpollConformance
         Assert.Empty(PollAll());
     }
 
-    /// <summary>An edge is reported once; a level once for each Arm, and at once where it is there already.</summary>
+    /// <summary>An edge is reported once. A level is reported once for each Arm, and at once if it is already there.</summary>
     [Fact]
     public void Bytes_are_reported_once_until_more_come_or_it_is_armed()
     {
@@ -59,7 +61,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Readable, ReadinessOf(1) & Readable);
         Assert.Empty(PollAll());
 
-        // Unread bytes are no edge, and a read of some of them is none either.
+        // Unread bytes raise no new edge, and reading some of them raises none either.
         Assert.Equal(5, near.Read(5));
         Assert.Empty(PollAll());
         if (IsLevel)
@@ -75,7 +77,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Readable, ReadinessOf(1) & Readable);
     }
 
-    /// <summary>A write that would block is told when there is room.</summary>
+    /// <summary>After a write that would block, the poller reports when there is room.</summary>
     [Fact]
     public void Room_is_reported_once_the_peer_has_read()
     {
@@ -91,7 +93,7 @@ public abstract partial class NetpollConformance
         Assert.Empty(PollAll());
     }
 
-    /// <summary>Bytes are no report of room. Re-arming both directions for one would wake writers for nothing.</summary>
+    /// <summary>Arming one direction does not arm the other: that would wake writers for nothing.</summary>
     [Fact]
     public void The_directions_are_reported_each_for_itself()
     {
@@ -104,12 +106,14 @@ public abstract partial class NetpollConformance
         Assert.Equal(Readable, ReadinessOf(1));
 
         far.Drain();
-        Assert.Equal(Writable, ReadinessOf(1) & Writable); // On edges the byte that still waits may be told again.
+        Assert.Equal(Writable, ReadinessOf(1) & Writable); // On edges the unread byte may be reported again.
         near.Drain();
         Assert.Empty(PollAll());
     }
 
-    /// <summary>Delivery disarms the direction that was delivered, Arm arms the one that it names; the other keeps what it had.</summary>
+    /// <summary>
+    /// Delivery disarms the direction that it reports, and Arm arms the direction that it names. The other does not change.
+    /// </summary>
     [Fact]
     public void Arm_leaves_the_other_direction_as_it_was()
     {
@@ -123,9 +127,9 @@ public abstract partial class NetpollConformance
 
         far.Write();
         Arm(near, PollMode.Read);
-        Assert.Equal(Readable, ReadinessOf(1)); // It is writable too, which nobody asked for.
+        Assert.Equal(Readable, ReadinessOf(1)); // It is writable too, but that is not armed.
         Arm(near, PollMode.Write);
-        Assert.Equal(Writable, ReadinessOf(1)); // It is readable still.
+        Assert.Equal(Writable, ReadinessOf(1)); // It is still readable, but that is not armed.
 
         near.Drain();
         Arm(near, PollMode.Read);
@@ -136,7 +140,7 @@ public abstract partial class NetpollConformance
         Assert.Empty(PollAll());
     }
 
-    /// <summary>An end or an error is for both directions, and of these for the armed one.</summary>
+    /// <summary>An end or an error concerns both directions; a level-triggered poller reports it for the armed ones.</summary>
     [Fact]
     public void A_hang_up_reports_no_direction_that_is_not_armed()
     {
@@ -156,7 +160,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Readable, ReadinessOf(1) & (Readable | Writable));
     }
 
-    /// <summary>Arm of a descriptor that nobody opened is an answer, not an exception.</summary>
+    /// <summary>Arm of a descriptor that is not registered answers ENOENT, and does not throw.</summary>
     [Fact]
     public void Arm_answers_ENOENT_for_a_descriptor_that_is_not_registered()
     {
@@ -173,7 +177,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(Errno.ENOENT, Poller.Arm(near, PollMode.Read));
     }
 
-    /// <summary>The end is an edge of its own: a reader that took a short read for "drained" would else wait for good.</summary>
+    /// <summary>The end is an edge of its own. Otherwise a reader that took a short read for "drained" would wait for ever.</summary>
     [Fact]
     public void An_end_is_reported_after_the_bytes_before_it_were()
     {
@@ -190,7 +194,7 @@ public abstract partial class NetpollConformance
         Assert.Empty(PollAll());
     }
 
-    /// <summary>A Break on the way to it costs no event.</summary>
+    /// <summary>A Break just before an event does not lose the event.</summary>
     [Fact]
     public void What_is_ready_waits_for_a_poll()
     {
@@ -201,7 +205,7 @@ public abstract partial class NetpollConformance
         far.Write();
         Poller.Break();
 
-        // Ended by the Break or by the event, or both: the event comes in one of two.
+        // The Break, the event or both end the first poll. So the event comes in one of two polls.
         List<PollEvent> events = [];
         Worker.Start("take an event and a Break in two polls without a time-out", () =>
         {
@@ -212,7 +216,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(new PollEvent(new PollToken(1), Readable), Assert.Single(events));
     }
 
-    /// <summary>The plain case.</summary>
+    /// <summary>An event ends a poll that blocks.</summary>
     [Fact]
     public void A_poll_that_blocks_returns_with_the_event_that_comes()
     {
@@ -228,7 +232,7 @@ public abstract partial class NetpollConformance
         Assert.Equal(new PollEvent(new PollToken(1), Readable), Assert.Single(events));
     }
 
-    /// <summary>What stands behind the events counted is the caller's.</summary>
+    /// <summary>A poll does not write behind the events that it counts.</summary>
     [Fact]
     public void A_poll_writes_nothing_behind_the_events_it_counts()
     {

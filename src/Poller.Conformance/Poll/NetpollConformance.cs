@@ -3,17 +3,17 @@ using Poller.Abstractions;
 
 namespace Poller.Conformance;
 
-// What holds of every backend, on its edges or by level, one file to a theme. The facts are Go's runtime tests of its netpoll and the
-// epoll backend's own; the property is NetpollCheck.
+// What holds for every backend, edge-triggered or level-triggered. Each theme has one file. The facts come from Go's runtime tests of its
+// netpoll and from the tests of our epoll backend. The property is NetpollCheck.
 
 /// <summary>
-/// The facts every <see cref="INetpoll"/> is held to, and the model: inherit it in a test project, supply the backend's factory, and run
+/// The facts that hold for every <see cref="INetpoll"/>, and the model. Inherit it in a test project, pass the backend's factory, and run
 /// the tests.
 /// </summary>
 /// <remarks>
 /// <para>
-/// A backend of your own is tested so, in a project that refers to Poller.Conformance, xunit, xunit.runner.visualstudio and
-/// Microsoft.NET.Test.Sdk:
+/// To test your own backend, create a project that references Poller.Conformance, xunit, xunit.runner.visualstudio and
+/// Microsoft.NET.Test.Sdk, and write:
 /// </para>
 /// <code>
 /// using System.Diagnostics.CodeAnalysis;
@@ -31,12 +31,13 @@ namespace Poller.Conformance;
 /// }
 /// </code>
 /// <para>
-/// The environment: <c>POLLER_CONFORMANCE_SEQUENCES</c> is how many sequences of commands are held against the model, instead of
-/// <see cref="Sequences"/>; <c>POLLER_SEED</c> is the first one's seed, to replay a failure whose report names it.
+/// Two environment variables change the run. <c>POLLER_CONFORMANCE_SEQUENCES</c> is the number of command sequences that are checked
+/// against the model; the default is <see cref="Sequences"/>. <c>POLLER_SEED</c> is the seed of the first one: it replays a failure, whose
+/// report names its seed.
 /// </para>
 /// <para>
-/// It works on Unix. Every test has a poller of its own, initialised; on a <see cref="PollTrigger.Level"/> backend the tests arm what they
-/// wait for. Reports that the contract calls spurious are allowed for.
+/// The kit works on Unix. Every test has its own initialised poller. On a <see cref="PollTrigger.Level"/> backend the tests arm the
+/// directions that they wait for. The tests allow events that the contract calls spurious.
 /// </para>
 /// </remarks>
 public abstract partial class NetpollConformance : IDisposable
@@ -47,8 +48,8 @@ public abstract partial class NetpollConformance : IDisposable
 
     private readonly List<IDisposable> _owned = [];
 
-    /// <summary>Makes the poller of one test.</summary>
-    /// <param name="factory">The backend.</param>
+    /// <summary>Creates and initialises the poller of one test.</summary>
+    /// <param name="factory">The backend's factory.</param>
     /// <exception cref="PlatformNotSupportedException">The backend does not work on this machine.</exception>
     protected NetpollConformance(INetpollFactory factory)
     {
@@ -58,10 +59,10 @@ public abstract partial class NetpollConformance : IDisposable
         Poller.Init();
     }
 
-    /// <summary>The backend's factory, as it was given.</summary>
+    /// <summary>The factory that was passed to the constructor.</summary>
     protected INetpollFactory Factory { get; }
 
-    /// <summary>How many sequences the model is tried with where the environment does not say: some seconds' worth.</summary>
+    /// <summary>How many sequences to check if the environment does not say. The default takes some seconds.</summary>
     protected virtual int Sequences => 200;
 
     private INetpoll Poller { get; }
@@ -69,7 +70,7 @@ public abstract partial class NetpollConformance : IDisposable
     private bool IsLevel => Poller.Trigger == PollTrigger.Level;
 
     /// <summary>
-    /// After any sequence of commands a poll reports what it must and nothing it must not. See <see cref="NetpollCheck"/>.
+    /// After any sequence of commands, a poll reports all that it must and nothing that it must not. See <see cref="NetpollCheck"/>.
     /// </summary>
     [Fact]
     public void Any_sequence_of_commands_follows_the_model()
@@ -90,8 +91,8 @@ public abstract partial class NetpollConformance : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Disposes the test's poller and descriptors; a class with more to dispose adds it here.</summary>
-    /// <param name="disposing">True: there is no finalizer.</param>
+    /// <summary>Disposes the test's poller and descriptors. Override it to dispose more.</summary>
+    /// <param name="disposing">Always true, because there is no finalizer.</param>
     protected virtual void Dispose(bool disposing)
     {
         if (!disposing) return;
@@ -110,7 +111,7 @@ public abstract partial class NetpollConformance : IDisposable
     private (Fd Near, Fd Far) OwnSocketPair() => Own(Fd.SocketPair());
 
     /// <summary>
-    /// Registers a descriptor and polls the readiness it starts with away, which a level-triggered poller does not report.
+    /// Registers a descriptor, and polls until its initial readiness is reported. A level-triggered poller reports none.
     /// </summary>
     private void OpenQuietly(nint fd, ulong token)
     {
@@ -119,14 +120,14 @@ public abstract partial class NetpollConformance : IDisposable
         if (IsLevel) Assert.Empty(first);
     }
 
-    /// <summary>Registers a descriptor and asks for what it is ready for.</summary>
+    /// <summary>Registers a descriptor and arms both directions.</summary>
     private void Open(nint fd, ulong token, PollMode mode = PollMode.ReadWrite)
     {
         Assert.Equal(Errno.None, Poller.Open(fd, new PollToken(token)));
         Arm(fd, mode);
     }
 
-    /// <summary>Where the poller is level-triggered, asks for a direction; on edges that is there already.</summary>
+    /// <summary>Arms a direction if the poller is level-triggered. An edge-triggered poller needs no arming.</summary>
     private void Arm(nint fd, PollMode mode)
     {
         if (IsLevel) Assert.Equal(Errno.None, Poller.Arm(fd, mode));
@@ -144,7 +145,7 @@ public abstract partial class NetpollConformance : IDisposable
         return events[..Poller.Poll(events, delay)];
     }
 
-    /// <summary>Polls without blocking until there is nothing more.</summary>
+    /// <summary>Polls without blocking until no events are left.</summary>
     private List<PollEvent> PollAll(int room = 16)
     {
         const int Many = 100_000;
@@ -157,7 +158,9 @@ public abstract partial class NetpollConformance : IDisposable
         return all;
     }
 
-    /// <summary>What is reported of one token right now, where nothing else is; a direction may come in an event of its own.</summary>
+    /// <summary>
+    /// The readiness that is reported right now, all of it under one token. Each direction may come in an event of its own.
+    /// </summary>
     private PollReadiness ReadinessOf(ulong token)
     {
         List<PollEvent> events = PollAll();
@@ -165,10 +168,10 @@ public abstract partial class NetpollConformance : IDisposable
         return events.Aggregate(PollReadiness.None, (all, e) => all | e.Readiness);
     }
 
-    /// <summary>Waits until all of it was reported, and returns that and what came with it.</summary>
+    /// <summary>Waits until all of it is reported. Returns it and all that came with it.</summary>
     private PollReadiness Await(nint fd, ulong token, PollReadiness wanted)
     {
-        // A level-triggered poller may keep the hang-up to itself: who arms again is told again.
+        // A level-triggered poller may leave the hang-up out: a reader that arms again gets another report.
         if (IsLevel) wanted &= ~PollReadiness.ReadHangup;
         PollMode mode = (wanted.HasFlag(PollReadiness.Readable) ? PollMode.Read : 0)
             | (wanted.HasFlag(PollReadiness.Writable) ? PollMode.Write : 0);
@@ -188,7 +191,7 @@ public abstract partial class NetpollConformance : IDisposable
         return seen;
     }
 
-    /// <summary>Blocks on another thread; the result is there after Join.</summary>
+    /// <summary>Polls on another thread, and blocks there. The result is complete after Join.</summary>
     private (Worker Thread, List<PollEvent> Events) StartPoll(long delay, int room = 16)
     {
         List<PollEvent> events = [];
@@ -197,13 +200,16 @@ public abstract partial class NetpollConformance : IDisposable
         return (thread, events);
     }
 
-    /// <summary>A poll that is to end with nothing, on a thread that does not hang the test where it does not end.</summary>
+    /// <summary>
+    /// Checks that a Break ends a poll, and that the poll reports nothing. It polls on another thread, so a poll that never ends cannot
+    /// hang the test.
+    /// </summary>
     private void AssertThatABreakEnds(long delay, int room = 16) =>
         Worker.Start($"{Describe(delay, room)}, which a Break ends,", () => Assert.Empty(Poll(delay, room))).Join();
 
     private void AssertThatNoBreakIsLeft() => Worker.RunUninterrupted("poll for 20 ms", () => AssertLasts(TimeSpan.FromMilliseconds(20)));
 
-    /// <summary>A poll that finds nothing is to last as long as it may.</summary>
+    /// <summary>Checks that a poll which finds nothing lasts until its time-out.</summary>
     private void AssertLasts(TimeSpan delay) =>
         Assert.InRange(Time(() => Assert.Empty(Poll((long)delay.TotalNanoseconds))), delay, Worker.Bound);
 
