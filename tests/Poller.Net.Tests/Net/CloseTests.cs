@@ -286,4 +286,20 @@ public abstract class CloseTests<TBackend> : NetTest<TBackend> where TBackend : 
         Assert.Equal($"{operation} tcp {local}->{remote}: closed on this side during the operation", e.Message);
         Assert.Equal((local, remote), (e.LocalEndPoint!, e.RemoteEndPoint!));
     }
+
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task Ending_a_side_of_a_connection_that_both_sides_have_ended_does_nothing(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        client.CloseWrite();
+        Assert.Equal(0, await server.ReadAsync(new byte[1]).Within());
+        server.CloseWrite();
+        Assert.Equal(0, await client.ReadAsync(new byte[1]).Within());
+        foreach (TcpConn conn in (TcpConn[])[client, server])
+        {
+            conn.CloseWrite();
+            conn.CloseRead();
+        }
+    }
 }

@@ -13,6 +13,7 @@ public sealed class BlockingCallTests : BlockingCallTests<EpollBackend>;
 public sealed class CancellationTests : CancellationTests<EpollBackend>;
 public sealed class CloseTests : CloseTests<EpollBackend>;
 public sealed class ColdShortageTests : ColdShortageTests<EpollBackend>;
+public sealed class CompletionTests : CompletionTests<EpollBackend>;
 public sealed class ContinuationTests : ContinuationTests<EpollBackend>;
 public sealed class DeadlineClockTests : DeadlineClockTests<EpollBackend>;
 public sealed class DeadlineLatenessTests : DeadlineLatenessTests<EpollBackend>;

@@ -13,6 +13,7 @@ public sealed class BlockingCallTests : BlockingCallTests<EpollLevelBackend>;
 public sealed class CancellationTests : CancellationTests<EpollLevelBackend>;
 public sealed class CloseTests : CloseTests<EpollLevelBackend>;
 public sealed class ColdShortageTests : ColdShortageTests<EpollLevelBackend>;
+public sealed class CompletionTests : CompletionTests<EpollLevelBackend>;
 public sealed class ContinuationTests : ContinuationTests<EpollLevelBackend>;
 public sealed class DeadlineClockTests : DeadlineClockTests<EpollLevelBackend>;
 public sealed class DeadlineLatenessTests : DeadlineLatenessTests<EpollLevelBackend>;

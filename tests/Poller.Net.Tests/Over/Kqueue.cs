@@ -13,6 +13,7 @@ public sealed class BlockingCallTests : BlockingCallTests<KqueueBackend>;
 public sealed class CancellationTests : CancellationTests<KqueueBackend>;
 public sealed class CloseTests : CloseTests<KqueueBackend>;
 public sealed class ColdShortageTests : ColdShortageTests<KqueueBackend>;
+public sealed class CompletionTests : CompletionTests<KqueueBackend>;
 public sealed class ContinuationTests : ContinuationTests<KqueueBackend>;
 public sealed class DeadlineClockTests : DeadlineClockTests<KqueueBackend>;
 public sealed class DeadlineLatenessTests : DeadlineLatenessTests<KqueueBackend>;

@@ -13,6 +13,7 @@ public sealed class BlockingCallTests : BlockingCallTests<PosixBackend>;
 public sealed class CancellationTests : CancellationTests<PosixBackend>;
 public sealed class CloseTests : CloseTests<PosixBackend>;
 public sealed class ColdShortageTests : ColdShortageTests<PosixBackend>;
+public sealed class CompletionTests : CompletionTests<PosixBackend>;
 public sealed class ContinuationTests : ContinuationTests<PosixBackend>;
 public sealed class DeadlineClockTests : DeadlineClockTests<PosixBackend>;
 public sealed class DeadlineLatenessTests : DeadlineLatenessTests<PosixBackend>;

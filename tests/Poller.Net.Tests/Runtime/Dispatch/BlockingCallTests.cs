@@ -85,4 +85,58 @@ public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBac
             return other.ReadByte();
         }
     }
+
+    [Fact]
+    public async Task A_blocking_write_on_the_loops_own_thread_is_refused_before_it_sends_a_part()
+    {
+        using Fixture fixture = new(NetpollDispatch.Inline);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task handler = HandleAsync(server);
+        client.Write(One);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => handler.Within());
+        server.CloseWrite();
+        Assert.Equal(0, await client.ReadAsync(new byte[1]).Within());
+
+        static async Task HandleAsync(TcpConn conn)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            conn.Write(new byte[32 << 20]);
+        }
+    }
+
+    [Fact]
+    public async Task A_blocking_call_on_a_connection_of_another_poller_is_none_of_the_loops_business()
+    {
+        using Fixture fixture = new(NetpollDispatch.Inline);
+        using Fixture other = new(NetpollDispatch.Inline);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn far, TcpConn near) = await other.PairAsync();
+        Task<int> handler = HandleAsync(server, near);
+        client.Write(One);
+        far.Write([42]);
+        Assert.Equal(42, await handler.Within());
+
+        static async Task<int> HandleAsync(TcpConn conn, TcpConn other)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            return other.ReadByte();
+        }
+    }
+
+    [Fact]
+    public async Task EndRead_on_the_loops_own_thread_is_refused_while_the_read_waits()
+    {
+        using Fixture fixture = new(NetpollDispatch.Inline);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Task handler = HandleAsync(server);
+        client.Write(One);
+        InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(() => handler.Within());
+        Assert.Contains("inline dispatch", e.Message, StringComparison.Ordinal);
+
+        static async Task HandleAsync(TcpConn conn)
+        {
+            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
+            conn.EndRead(conn.BeginRead(new byte[1], 0, 1, null, null));
+        }
+    }
 }
