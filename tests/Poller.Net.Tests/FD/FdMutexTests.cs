@@ -53,10 +53,13 @@ public sealed class FdMutexTests
         Assert.Equal(FdLock.Acquired, TryLock(Direction.Read));
         Assert.Equal(FdLock.Acquired, TryLock(Direction.Write));
         bool?[] locked = new bool?[6];
-        Thread[] threads = [.. Enumerable.Range(0, locked.Length).Select(i => new Thread(() => locked[i] = Lock(i % 2 == 0 ? Direction.Read : Direction.Write)))];
-        foreach (Thread thread in threads) thread.Start();
+        Worker[] threads =
+        [
+            .. Enumerable.Range(0, locked.Length)
+                .Select(i => Worker.Start(() => locked[i] = Lock(i % 2 == 0 ? Direction.Read : Direction.Write))),
+        ];
         Assert.True(Close());
-        Assert.All(threads, thread => Assert.True(thread.Join(Fixture.Patience)));
+        foreach (Worker thread in threads) thread.Join();
         Assert.All(locked, got => Assert.False(got));
         Assert.False(Unlock(Direction.Read));
         Assert.False(Unlock(Direction.Write));
@@ -143,7 +146,7 @@ public sealed class FdMutexTests
         int[] holders = new int[2];
         string? failure = null;
         int destroyed = 0;
-        Thread[] threads = [.. Enumerable.Range(0, 6).Select(t => new Thread(() =>
+        Worker[] threads = [.. Enumerable.Range(0, 6).Select(t => Worker.Start(() =>
         {
             Random random = new(seed + t);
             for (int i = 0; i < 50_000; i++)
@@ -164,11 +167,10 @@ public sealed class FdMutexTests
                 }
             }
         }))];
-        foreach (Thread thread in threads) thread.Start();
         threads[0].Join();
         Assert.True(Close());
         if (_mutex.Decref()) Interlocked.Increment(ref destroyed);
-        foreach (Thread thread in threads) Assert.True(thread.Join(Fixture.Patience));
+        foreach (Worker thread in threads[1..]) thread.Join();
         Assert.Null(failure);
         Assert.Equal(1, destroyed);
     }

@@ -23,7 +23,7 @@ internal sealed class Operation<T>
             catch (Exception e)
 #pragma warning restore CA1031
             {
-                source.SetException(e);
+                source.TrySetException(e); // An interruption may come after the result.
             }
         })
         { IsBackground = true, Name = "blocking form" };
@@ -31,6 +31,9 @@ internal sealed class Operation<T>
     }
 
     public Task<T> Task { get; }
+
+    /// <summary>Thread.Interrupt of the thread of the blocking form.</summary>
+    public void Interrupt() => _thread!.Interrupt();
 
     /// <summary>
     /// Comes back once the operation waits: an async one does when its call has returned, a blocking one when its thread sleeps.

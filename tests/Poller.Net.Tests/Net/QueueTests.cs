@@ -40,38 +40,26 @@ public abstract class QueueTests<TBackend> : NetTest<TBackend> where TBackend : 
         {
             for (int round = 0; round < Rounds; round++)
             {
-                int bytes = 0;
-                Thread[] readers = [.. Enumerable.Range(0, 3).Select(_ => new Thread(() => Read(ref bytes)))];
-                foreach (Thread reader in readers)
-                {
-                    reader.Start();
-                    Assert.True(SpinWait.SpinUntil(() => (reader.ThreadState & ThreadState.WaitSleepJoin) != 0, Fixture.Patience));
-                }
+                Operation<int>[] readers = [.. Enumerable.Range(0, 3).Select(_ => new Operation<int>(server.ReadByte).Waiting())];
 
                 // The first holds the lock; the second is interrupted while it queues, or when it has just been handed the lock.
-                Thread interrupter = new(readers[1].Interrupt);
-                interrupter.Start();
+                Worker interrupter = Worker.Start(readers[1].Interrupt);
                 client.Write([1]);
                 client.Write([2, 3]);
                 interrupter.Join();
-                foreach (Thread reader in readers) Assert.True(reader.Join(Fixture.Patience), $"a reader hangs in round {round}.");
+                int bytes = readers.Count(reader => HasRead(reader, round));
 
                 byte[] rest = new byte[3 - bytes];
                 server.ReadExactly(rest);
             }
         }).Within();
 
-        void Read(ref int bytes)
+        static bool HasRead(Operation<int> reader, int round)
         {
-            try
-            {
-                server.ReadByte();
-                Interlocked.Increment(ref bytes);
-            }
-            catch (ThreadInterruptedException)
-            {
-                // Its byte is another's.
-            }
+            Assert.True(Task.WaitAny([reader.Task], Fixture.Patience) == 0, $"a reader hangs in round {round}.");
+            if (reader.Task.IsCompletedSuccessfully) return true;
+            Assert.IsType<ThreadInterruptedException>(reader.Task.Exception!.InnerException); // Its byte is another's.
+            return false;
         }
     }
 }

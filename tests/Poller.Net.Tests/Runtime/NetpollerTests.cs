@@ -212,16 +212,9 @@ public abstract class NetpollerTests<TBackend> : NetTest<TBackend> where TBacken
     {
         using Fixture fixture = new();
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
-        TaskCompletionSource<Exception?> ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        Thread reader = new(() =>
-        {
-            Exception? thrown = Record.Exception(() => server.ReadByte());
-            ended.SetResult(thrown);
-        });
-        reader.Start();
-        Assert.True(SpinWait.SpinUntil(() => reader.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin), Fixture.Patience));
+        Operation<int> reader = new Operation<int>(server.ReadByte).Waiting();
         reader.Interrupt();
-        Assert.IsType<ThreadInterruptedException>(await ended.Task.WaitAsync(Fixture.Patience));
+        await Assert.ThrowsAsync<ThreadInterruptedException>(reader.Within);
 
         Task<int> read = server.ReadAsync(new byte[1]).AsTask();
         client.Write([1]);
@@ -238,15 +231,12 @@ public abstract class NetpollerTests<TBackend> : NetTest<TBackend> where TBacken
             // A short read first, so that the next one waits without trying.
             client.WriteByte(i);
             Assert.Equal(1, server.Read(new byte[16]));
-            int got = -1;
-            Thread reader = new(() => Record.Exception(() => got = server.ReadByte()));
-            reader.Start();
-            Assert.True(SpinWait.SpinUntil(() => reader.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin), Fixture.Patience));
+            Operation<int> reader = new Operation<int>(server.ReadByte).Waiting();
             client.WriteByte(i);
             reader.Interrupt();
-            Assert.True(reader.Join(Fixture.Patience));
-            if (got < 0) got = (await ReadAsync(server)).Single();
-            Assert.Equal(i, got);
+            Exception? interruption = await Record.ExceptionAsync(reader.Within);
+            if (interruption is not null) Assert.IsType<ThreadInterruptedException>(interruption);
+            Assert.Equal(i, interruption is null ? await reader.Task : (await ReadAsync(server)).Single());
         }
 
         static async Task<byte[]> ReadAsync(TcpConn conn)

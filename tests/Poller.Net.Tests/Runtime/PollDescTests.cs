@@ -13,22 +13,20 @@ public sealed class PollDescTests
         using Barrier barrier = new(3);
         int woken = 0;
         PollWaiter?[] got = new PollWaiter?[2];
-        Thread a = new(() => Repeat(0, () =>
+        Worker a = Worker.Start(() => Repeat(0, () =>
         {
             desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out PollWaiter? reader, out PollWaiter? _);
             return reader;
         }));
-        Thread b = new(() => Repeat(1, () => desc.Expire(Direction.Read)));
-        a.Start();
-        b.Start();
+        Worker b = Worker.Start(() => Repeat(1, () => desc.Expire(Direction.Read)));
         TestWaiter waiter = new();
         for (int i = 0; i < Rounds; i++)
         {
             desc.Unexpire(Direction.Read);
             Assert.Equal(0, desc.Reset(Direction.Read));
             Assert.Equal(PollPark.Parked, desc.Park(Direction.Read, waiter));
-            barrier.SignalAndWait();
-            barrier.SignalAndWait();
+            Assert.True(barrier.SignalAndWait(Fixture.Patience));
+            Assert.True(barrier.SignalAndWait(Fixture.Patience));
             woken += got.Count(w => w is not null);
             Assert.Equal(i + 1, woken);
             desc.Consume(Direction.Read);
@@ -40,9 +38,9 @@ public sealed class PollDescTests
         {
             for (int i = 0; i < Rounds; i++)
             {
-                barrier.SignalAndWait();
+                Assert.True(barrier.SignalAndWait(Fixture.Patience));
                 got[index] = act();
-                barrier.SignalAndWait();
+                Assert.True(barrier.SignalAndWait(Fixture.Patience));
             }
         }
     }
@@ -54,23 +52,22 @@ public sealed class PollDescTests
         using Barrier barrier = new(2);
         PollDesc desc = new(0);
         PollWaiter? evicted = null;
-        Thread closer = new(() =>
+        Worker closer = Worker.Start(() =>
         {
             for (int i = 0; i < Rounds; i++)
             {
-                barrier.SignalAndWait();
+                Assert.True(barrier.SignalAndWait(Fixture.Patience));
                 desc.Evict(out evicted, out PollWaiter? _);
-                barrier.SignalAndWait();
+                Assert.True(barrier.SignalAndWait(Fixture.Patience));
             }
         });
-        closer.Start();
         for (int i = 0; i < Rounds; i++)
         {
             desc.Open(3);
             TestWaiter waiter = new();
-            barrier.SignalAndWait();
+            Assert.True(barrier.SignalAndWait(Fixture.Patience));
             PollPark park = desc.Park(Direction.Read, waiter);
-            barrier.SignalAndWait();
+            Assert.True(barrier.SignalAndWait(Fixture.Patience));
             if (park == PollPark.Parked)
             {
                 Assert.Same(waiter, evicted);
@@ -133,7 +130,7 @@ public sealed class PollDescTests
         PollWaiter? woken = null;
 
         // The two meet by spinning: a barrier would be a fence, and it is fences that this looks for.
-        Thread canceler = new(() =>
+        Worker canceler = Worker.Start(() =>
         {
             for (int i = 1; i <= Rounds; i++)
             {
@@ -143,14 +140,13 @@ public sealed class PollDescTests
                 Volatile.Write(ref canceled, i);
             }
         });
-        canceler.Start();
         int lost = 0;
         for (int i = 1; i <= Rounds; i++)
         {
             waiter.Cancel(false);
             Volatile.Write(ref round, i);
             PollPark park = desc.Park(Direction.Read, waiter);
-            while (Volatile.Read(ref canceled) != i) Thread.SpinWait(1);
+            while (Volatile.Read(ref canceled) != i && !canceler.HasFinished) Thread.SpinWait(1);
             if (park != PollPark.Parked) continue;
             if (woken is null && desc.Cancel(Direction.Read) is not null) lost++;
             desc.Consume(Direction.Read);

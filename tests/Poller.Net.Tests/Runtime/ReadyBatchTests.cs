@@ -48,14 +48,13 @@ public sealed class ReadyBatchTests
         const int Batches = 5_000;
         ReadyBatch batch = new();
         int stop = 0;
-        Thread[] helpers = [.. Enumerable.Range(0, 3).Select(_ => new Thread(() =>
+        Worker[] helpers = [.. Enumerable.Range(0, 3).Select(_ => Worker.Start(() =>
         {
             while (Volatile.Read(ref stop) == 0)
             {
                 while (batch.TryClaim(out PollWaiter? waiter)) waiter.Execute();
             }
         }))];
-        foreach (Thread helper in helpers) helper.Start();
         List<TestWaiter> all = [];
         for (int i = 0; i < Batches; i++)
         {
@@ -70,7 +69,7 @@ public sealed class ReadyBatchTests
             while (batch.TryClaim(out PollWaiter? waiter)) waiter.Execute();
         }
         Volatile.Write(ref stop, 1);
-        foreach (Thread helper in helpers) helper.Join();
+        foreach (Worker helper in helpers) helper.Join();
         Assert.All(all, waiter => Assert.Equal(1, waiter.Runs));
     }
 }

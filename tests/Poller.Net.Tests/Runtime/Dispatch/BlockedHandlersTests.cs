@@ -40,12 +40,11 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
             {
                 CountdownEvent left = new(count);
                 Task[] handlers = [.. pairs.Select(pair => SleepAsync(pair.Server, left))];
-                Thread writer = new(() =>
+                Worker writer = Worker.Start(() =>
                 {
                     foreach ((TcpConn end, TcpConn _) in pairs) end.Write(One);
                 });
                 long start = Stopwatch.GetTimestamp();
-                writer.Start();
                 for (int i = 0; !left.IsSet; i++)
                 {
                     while (Stopwatch.GetElapsedTime(start).TotalMilliseconds < i) Thread.Sleep(1);

@@ -48,15 +48,13 @@ public abstract class ContinuationTests<TBackend> : NetTest<TBackend> where TBac
             using CancellationTokenSource cancel = new();
             using ThreadLocal<bool> acting = new();
             Task<bool> inside = ReadAsync(server, cancel.Token, acting);
-            TaskCompletionSource done = new();
-            new Thread(() =>
+            Worker actor = Worker.Start(() =>
             {
                 acting.Value = true;
                 act(server, cancel);
                 acting.Value = false;
-                done.SetResult();
-            }).Start();
-            await done.Task.WaitAsync(Fixture.Patience);
+            });
+            actor.Join();
             Assert.False(await inside.WaitAsync(Fixture.Patience), $"the reader went on inside of the call that ended it: {what}.");
         }
 
