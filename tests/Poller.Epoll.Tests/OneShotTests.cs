@@ -1,5 +1,4 @@
 using Poller.Abstractions;
-using Poller.Level.Tests;
 using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Epoll.Tests;
@@ -14,7 +13,7 @@ public sealed class OneShotTests : LevelTest
     private readonly EpollEventBuffer _buffer = new(4);
     private readonly OneShotSet _set;
 
-    public OneShotTests()
+    public OneShotTests() : base(EpollLevel.Factory)
     {
         Own(_epoll);
         _set = new OneShotSet(_epoll);

@@ -96,20 +96,4 @@ public class ReadinessTests : EpollTest
 
         Assert.Equal(Readable | Writable | ReadHangup | Error, ReadinessOf(1));
     }
-
-    private static Socket Listen()
-    {
-        Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        listener.Listen();
-        return listener;
-    }
-
-    private (Socket Near, Socket Far) TcpPair()
-    {
-        using Socket listener = Listen();
-        Socket near = Own(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
-        near.Connect(listener.LocalEndPoint!);
-        return (near, Own(listener.Accept()));
-    }
 }

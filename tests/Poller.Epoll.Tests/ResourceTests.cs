@@ -1,62 +1,11 @@
 using System.Globalization;
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using Poller.Abstractions;
 
 namespace Poller.Epoll.Tests;
 
-[Collection(ProcessWide.Name)]
-public sealed unsafe partial class ResourceTests
+public sealed class EpollResourceTests() : ResourceTests(() => new EpollNetpoll())
 {
     private const string EventFd = "anon_inode:[eventfd]", EventPoll = "anon_inode:[eventpoll]";
-
-    [Fact]
-    public void No_descriptor_is_leaked()
-    {
-        const int Pollers = 300;
-        UseOne();
-        int before = OpenDescriptors().Count;
-
-        for (int i = 0; i < Pollers; i++) UseOne();
-
-        // The runtime may open some of its own meanwhile, not hundreds.
-        Assert.InRange(OpenDescriptors().Count, 0, before + Pollers / 10);
-
-        static void UseOne()
-        {
-            using Fd fd = Fd.EventFd();
-            using EpollNetpoll poller = new();
-            poller.Init();
-            poller.Break();
-            poller.Open(fd, new PollToken(1));
-            poller.Poll(new PollEvent[2], -1);
-            if (fd.Number % 2 == 0) poller.Close(fd);
-        }
-    }
-
-    [Fact]
-    public void A_poller_nobody_disposes_is_closed_by_the_collector()
-    {
-        int before = Pollers();
-        Forget(100);
-
-        bool collected = SpinWait.SpinUntil(() =>
-        {
-            GC.Collect();
-            GC.WaitForPendingFinalizers();
-            return Pollers() <= before;
-        }, Worker.Bound);
-
-        Assert.True(collected, $"{Pollers() - before} descriptors were left");
-
-        static int Pollers() => OpenDescriptors().Values.Count(target => target is EventFd or EventPoll);
-
-        [MethodImpl(MethodImplOptions.NoInlining)] // No frame that still runs may hold the last of them.
-        static void Forget(int count)
-        {
-            for (; count > 0; count--) new EpollNetpoll().Init();
-        }
-    }
 
     [Fact]
     public void The_descriptors_are_one_epoll_and_one_eventfd_and_no_child_inherits_them()
@@ -104,7 +53,7 @@ public sealed unsafe partial class ResourceTests
         NetpollException error;
         int free = 0;
 
-        using (new DescriptorLimit(1024))
+        using (DescriptorLimit.To(1024))
         {
             try
             {
@@ -146,36 +95,7 @@ public sealed unsafe partial class ResourceTests
 
     private static string Info(int fd, string field) => File.ReadLines($"/proc/self/fdinfo/{fd}")
         .Single(line => line.StartsWith(field + ":", StringComparison.Ordinal))[(field.Length + 1)..].Trim();
-
-    /// <summary>Lowers the process's limit for a while.</summary>
-    private sealed class DescriptorLimit : IDisposable
-    {
-        private const int NumberOfFiles = 7; // RLIMIT_NOFILE
-        private readonly Limit _before;
-
-        public DescriptorLimit(ulong count)
-        {
-            Limit before;
-            Check(getrlimit(NumberOfFiles, &before));
-            _before = before;
-            Set(before with { Current = Math.Min(count, before.Maximum) });
-        }
-
-        public void Dispose() => Set(_before);
-
-        private static void Set(Limit limit) => Check(setrlimit(NumberOfFiles, &limit));
-
-        private static void Check(int result)
-        {
-            if (result != 0) throw new InvalidOperationException("rlimit: " + Marshal.GetLastPInvokeErrorMessage());
-        }
-    }
-
-    private record struct Limit(ulong Current, ulong Maximum);
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial int getrlimit(int resource, Limit* limit);
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial int setrlimit(int resource, Limit* limit);
 }
+
+/// <summary>The descriptors of a level-triggered one.</summary>
+public sealed class EpollLevelResourceTests() : ResourceTests(EpollLevel.Factory.Create);

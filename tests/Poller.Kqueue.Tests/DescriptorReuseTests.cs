@@ -3,23 +3,9 @@ using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Kqueue.Tests;
 
-public class DescriptorReuseTests : KqueueTest
+[Trait("Kernel", "emulated")]
+public sealed class DescriptorReuseTests() : EdgeDescriptorReuseTests<KqueueNetpoll>(Emulated.Poller())
 {
-    // Numbers that nobody else is handed meanwhile: open(2) and its like take the lowest free one.
-    private const int Quiet = 700;
-
-    [Fact]
-    public void A_descriptor_closed_without_Close_is_forgotten_when_it_was_the_only_one()
-    {
-        OpenPairAt(Quiet + 20, 1, out Fd near);
-
-        near.Dispose();
-
-        Assert.Empty(PollAll());
-        OpenPairAt(Quiet + 20, 2, out _);
-        Assert.Equal(Writable, ReadinessOf(2));
-    }
-
     [Fact]
     public void A_descriptor_closed_without_Close_is_forgotten_though_a_duplicate_lives()
     {
@@ -36,15 +22,5 @@ public class DescriptorReuseTests : KqueueTest
         far.Write();
         Assert.Empty(PollAll());
         Assert.Equal(Errno.None, Poller.Close(newcomer));
-    }
-
-    private Fd OpenPairAt(int number, ulong token, out Fd near)
-    {
-        (Fd any, Fd far) = Fd.SocketPair();
-        near = Own(any.Duplicate(number));
-        any.Dispose();
-        Assert.Equal(number, near.Number);
-        Assert.Equal(Errno.None, Poller.Open(near, new PollToken(token)));
-        return Own(far);
     }
 }

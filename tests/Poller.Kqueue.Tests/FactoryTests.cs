@@ -2,7 +2,7 @@ using Poller.Abstractions;
 
 namespace Poller.Kqueue.Tests;
 
-public class FactoryTests
+public class KqueueFactoryTests
 {
     private readonly KqueueNetpollFactory _factory = new();
 
@@ -102,19 +102,6 @@ public class FactoryTests
         }
     }
 
-    [LinuxFact]
-    [Trait("Kernel", "emulated")]
-    public void The_emulators_factory_makes_pollers_that_work()
-    {
-        EmulatedKqueueFactory factory = new();
-        Assert.True(factory.IsSupported(out _));
-        using INetpoll poller = factory.Create();
-        Assert.Equal((factory.Name, PollTrigger.Edge), (poller.Name, poller.Trigger));
-        poller.Init();
-        poller.Break();
-        Assert.Equal(0, poller.Poll(new PollEvent[1], -1));
-    }
-
     private static string WhyNot(KqueuePlatform? platform, string? path)
     {
         Assert.False(KqueueApi.TryLoad(platform, path, out KqueueApi? api, out string? reason));
@@ -122,6 +109,10 @@ public class FactoryTests
         return reason;
     }
 }
+
+/// <summary>The emulator's factory.</summary>
+[Trait("Kernel", "emulated")]
+public sealed class EmulatedKqueueFactoryTests() : FactoryTests(new EmulatedKqueueFactory(), "kqueue", PollTrigger.Edge);
 
 /// <summary>A test that needs Linux.</summary>
 public sealed class LinuxFactAttribute : FactAttribute

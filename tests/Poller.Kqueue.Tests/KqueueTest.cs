@@ -2,89 +2,21 @@ using Poller.Abstractions;
 
 namespace Poller.Kqueue.Tests;
 
-/// <summary>One initialised poller over a kernel of its own for each test, and the descriptors the test opens.</summary>
+/// <summary>One poller over an emulated kernel of its own for each test.</summary>
 [Trait("Kernel", "emulated")]
-public abstract class KqueueTest : IDisposable
+public abstract class KqueueTest : PollerTest<KqueueNetpoll>
 {
-    protected const long Blocking = -1;
-    protected const long Millisecond = 1_000_000;
-    protected const long Second = 1000 * Millisecond;
+    protected KqueueTest() : this(new EmulatedKernel(KqueuePlatform.MacOS)) { }
 
-    private readonly List<IDisposable> _owned = [];
-
-    private protected KqueueTest(EmulatedKernel? kernel = null)
-    {
-        Kernel = kernel ?? new EmulatedKernel(KqueuePlatform.MacOS);
-        Poller = new KqueueNetpoll(Kernel);
-        Poller.Init();
-    }
+    private protected KqueueTest(EmulatedKernel kernel) : base(new KqueueNetpoll(kernel)) => Kernel = kernel;
 
     private protected EmulatedKernel Kernel { get; }
 
-    private protected KqueueNetpoll Poller { get; }
-
-    private protected T Own<T>(T resource) where T : IDisposable
-    {
-        _owned.Add(resource);
-        return resource;
-    }
-
-    private protected (Fd, Fd) Own((Fd, Fd) pair) => (Own(pair.Item1), Own(pair.Item2));
-
-    private protected Fd OwnEventFd() => Own(Fd.EventFd());
-
-    /// <summary>Registers a descriptor and polls the readiness it starts with away.</summary>
-    private protected void OpenQuietly(nint fd, ulong token)
-    {
-        Assert.Equal(Errno.None, Poller.Open(fd, new PollToken(token)));
-        PollAll();
-    }
-
-    private protected PollEvent[] Poll(long delay = 0, int room = 16)
-    {
-        PollEvent[] events = new PollEvent[room];
-        return events[..Poller.Poll(events, delay)];
-    }
-
-    /// <summary>Polls without blocking until there is nothing more. The directions of a token are one event.</summary>
-    private protected List<PollEvent> PollAll(int room = 16)
+    /// <summary>The directions of a token are one event.</summary>
+    protected override IReadOnlyList<PollEvent> PollAll(int room = 16)
     {
         OrderedDictionary<PollToken, PollReadiness> all = [];
-        while (Poll(0, room) is { Length: > 0 } some)
-        {
-            foreach ((PollToken token, PollReadiness readiness) in some) all[token] = all.GetValueOrDefault(token) | readiness;
-        }
+        foreach ((PollToken token, PollReadiness readiness) in base.PollAll(room)) all[token] = all.GetValueOrDefault(token) | readiness;
         return [.. all.Select(found => new PollEvent(found.Key, found.Value))];
     }
-
-    /// <summary>What is ready of one token right now, where nothing else is.</summary>
-    private protected PollReadiness ReadinessOf(ulong token)
-    {
-        PollEvent found = Assert.Single(PollAll());
-        Assert.Equal(new PollToken(token), found.Token);
-        return found.Readiness;
-    }
-
-    /// <summary>Blocks on another thread; the result is there after Join.</summary>
-    private protected (Worker Thread, List<PollEvent> Events) StartPoll(long delay, int room = 16)
-    {
-        List<PollEvent> events = [];
-        Worker thread = Worker.Start(() => events.AddRange(Poll(delay, room)));
-        thread.AwaitSleep();
-        return (thread, events);
-    }
-
-    public void Dispose()
-    {
-        Poller.Dispose();
-        foreach (IDisposable resource in _owned) resource.Dispose();
-        GC.SuppressFinalize(this);
-    }
-}
-
-/// <summary>For tests that count the process's descriptors or want nearly all of them: nothing else runs meanwhile.</summary>
-[CollectionDefinition(Name, DisableParallelization = true)]
-public sealed class ProcessWide
-{
-    public const string Name = "process-wide";
 }

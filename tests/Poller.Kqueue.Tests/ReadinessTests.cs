@@ -120,7 +120,11 @@ public class ReadinessTests : KqueueTest
     public void A_refused_connection_is_for_both_directions()
     {
         EndPoint nobody;
-        using (Socket listener = Listen()) nobody = listener.LocalEndPoint!;
+        using (Socket bound = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))
+        {
+            bound.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+            nobody = bound.LocalEndPoint!;
+        }
         using Socket near = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Blocking = false };
         Assert.Throws<SocketException>(() => near.Connect(nobody));
         Assert.Equal(Errno.None, Poller.Open(near.Handle, new PollToken(1)));
@@ -153,21 +157,5 @@ public class ReadinessTests : KqueueTest
         read.Dispose();
 
         Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));
-    }
-
-    private static Socket Listen()
-    {
-        Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        listener.Listen();
-        return listener;
-    }
-
-    private (Socket Near, Socket Far) TcpPair()
-    {
-        using Socket listener = Listen();
-        Socket near = Own(new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
-        near.Connect(listener.LocalEndPoint!);
-        return (near, Own(listener.Accept()));
     }
 }

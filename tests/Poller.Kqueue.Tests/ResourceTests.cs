@@ -1,61 +1,10 @@
-using System.Runtime.CompilerServices;
 using Poller.Abstractions;
 
 namespace Poller.Kqueue.Tests;
 
-[Collection(ProcessWide.Name)]
 [Trait("Kernel", "emulated")]
-public sealed class ResourceTests
+public sealed class KqueueResourceTests() : ResourceTests(Emulated.Poller)
 {
-    [Theory]
-    [InlineData(true)]
-    [InlineData(false)]
-    public void No_descriptor_is_leaked(bool hasUserFilter)
-    {
-        const int Pollers = 300;
-        UseOne();
-        int before = CountDescriptors();
-
-        for (int i = 0; i < Pollers; i++) UseOne();
-
-        // The runtime may open some of its own meanwhile, not hundreds.
-        Assert.InRange(CountDescriptors(), 0, before + Pollers / 10);
-
-        void UseOne()
-        {
-            using Fd fd = Fd.EventFd();
-            using KqueueNetpoll poller = new(new EmulatedKernel(KqueuePlatform.NetBSD) { HasUserFilter = hasUserFilter });
-            poller.Init();
-            poller.Break();
-            poller.Open(fd, new PollToken(1));
-            poller.Poll(new PollEvent[2], -1);
-            if (fd.Number % 2 == 0) poller.Close(fd);
-        }
-    }
-
-    [Fact]
-    public void A_poller_nobody_disposes_is_closed_by_the_collector()
-    {
-        const int Pollers = 100;
-        int before = CountDescriptors();
-        Forget();
-
-        bool collected = SpinWait.SpinUntil(() =>
-        {
-            GC.Collect();
-            GC.WaitForPendingFinalizers();
-            return CountDescriptors() < before + Pollers / 10;
-        }, Worker.Bound);
-
-        Assert.True(collected, $"{CountDescriptors() - before} descriptors were left");
-
-        [MethodImpl(MethodImplOptions.NoInlining)] // No frame that still runs may hold the last of them.
-        static void Forget()
-        {
-            for (int i = 0; i < Pollers; i++) new KqueueNetpoll(new EmulatedKernel(KqueuePlatform.MacOS)).Init();
-        }
-    }
-
     [Theory]
     [InlineData("kqueue")]
     [InlineData("kevent add the wake-up")]
@@ -84,6 +33,9 @@ public sealed class ResourceTests
         poller.Break();
         Assert.Equal(0, poller.Poll(new PollEvent[1], -1));
     }
-
-    private static int CountDescriptors() => Directory.GetFiles("/proc/self/fd").Length;
 }
+
+/// <summary>The same where the kernel has no EVFILT_USER, and a pipe wakes it.</summary>
+[Trait("Kernel", "emulated")]
+public sealed class KqueuePipeResourceTests()
+    : ResourceTests(() => new KqueueNetpoll(new EmulatedKernel(KqueuePlatform.NetBSD) { HasUserFilter = false }));

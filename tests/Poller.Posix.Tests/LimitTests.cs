@@ -1,15 +1,10 @@
-using System.Runtime.InteropServices;
 using Poller.Abstractions;
 
 namespace Poller.Posix.Tests;
 
-/// <summary>The process's limit is lowered here: nothing runs beside it.</summary>
-[CollectionDefinition(nameof(LimitTests), DisableParallelization = true)]
-[Collection(nameof(LimitTests))]
-public sealed unsafe partial class LimitTests
+[Collection(ProcessWide.Name)]
+public sealed class LimitTests
 {
-    private const int NumberOfFiles = 7; // RLIMIT_NOFILE, Linux's.
-
     /// <summary>poll(2): EINVAL when there are more entries than RLIMIT_NOFILE.</summary>
     [Fact]
     public void A_set_larger_than_a_limit_that_was_lowered_is_refused_with_what_was_expected_and_works_again_after()
@@ -23,22 +18,17 @@ public sealed unsafe partial class LimitTests
             Assert.Equal(Errno.None, poller.Open(near, new PollToken(1)));
             Assert.Equal(Errno.None, poller.Arm(near, PollMode.Write));
             PollEvent[] events = new PollEvent[4];
-            Limit before;
-            Assert.Equal(0, getrlimit(NumberOfFiles, &before));
             NetpollException? error = null;
-            Limit none = before with { Current = 0 };
-            Assert.Equal(0, setrlimit(NumberOfFiles, &none));
-            try
+            using (DescriptorLimit.To(0))
             {
-                poller.Poll(events, 0);
-            }
-            catch (NetpollException e)
-            {
-                error = e;
-            }
-            finally
-            {
-                _ = setrlimit(NumberOfFiles, &before);
+                try
+                {
+                    poller.Poll(events, 0);
+                }
+                catch (NetpollException e)
+                {
+                    error = e;
+                }
             }
 
             Assert.Equal(Errno.EINVAL, error?.Error);
@@ -46,12 +36,4 @@ public sealed unsafe partial class LimitTests
             Assert.Equal(1, poller.Poll(events, 0));
         }
     }
-
-    private record struct Limit(ulong Current, ulong Maximum);
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial int getrlimit(int resource, Limit* limit);
-
-    [LibraryImport("libc", SetLastError = true)]
-    private static partial int setrlimit(int resource, Limit* limit);
 }

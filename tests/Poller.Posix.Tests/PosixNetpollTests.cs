@@ -1,14 +1,11 @@
-using System.Globalization;
-using System.Runtime.CompilerServices;
 using Poller.Abstractions;
-using Poller.Level.Tests;
 using static Poller.Abstractions.PollReadiness;
 
 namespace Poller.Posix.Tests;
 
 /// <summary>What is poll(2)'s own; the rest is in the tests of level-triggering.</summary>
 [Collection(ProcessWide.Name)]
-public sealed class PosixNetpollTests : LevelTest
+public sealed class PosixNetpollTests() : LevelTest(new PosixNetpollFactory())
 {
     private new PosixNetpoll Poller => (PosixNetpoll)base.Poller;
 
@@ -137,28 +134,6 @@ public sealed class PosixNetpollTests : LevelTest
         {
             IEnumerable<string> info = File.ReadLines($"/proc/self/fdinfo/{Path.GetFileName(path)}");
             return Convert.ToInt32(info.Single(static line => line.StartsWith("flags:", StringComparison.Ordinal))[6..].Trim(), 8);
-        }
-    }
-
-    [Fact]
-    public void A_poller_nobody_disposes_is_closed_by_the_collector()
-    {
-        int before = Pipes().Count();
-        Forget(50);
-
-        bool collected = SpinWait.SpinUntil(() =>
-        {
-            GC.Collect();
-            GC.WaitForPendingFinalizers();
-            return Pipes().Count() <= before;
-        }, Worker.Bound);
-
-        Assert.True(collected, string.Create(CultureInfo.InvariantCulture, $"{Pipes().Count() - before} descriptors were left"));
-
-        [MethodImpl(MethodImplOptions.NoInlining)] // No frame that still runs may hold the last of them.
-        static void Forget(int count)
-        {
-            for (; count > 0; count--) new PosixNetpoll().Init();
         }
     }
 

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Threading.Channels;
-using Microsoft.Win32.SafeHandles;
 
 namespace Poller.Net.Tests;
 
@@ -26,7 +25,7 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
         Channel<Conn> accepted = Channel.CreateUnbounded<Conn>();
         TaskCompletionSource go = new(TaskCreationOptions.RunContinuationsAsynchronously);
         Task accepting = Operation.Run(blocking, AcceptAsync);
-        using (new DescriptorLimit(DescriptorReserve.Size + Free))
+        using (DescriptorLimit.Leaving(DescriptorReserve.Size + Free))
         {
             go.SetResult();
             await log.Logged.Within();
@@ -69,7 +68,7 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
         TcpConn[] clients = [.. Enumerable.Range(0, Free + 2).Select(_ => fixture.Net.DialTcp(listener.LocalEndPoint))];
         List<Conn> served = [];
         Operation<Conn> accepting;
-        using (new DescriptorLimit(DescriptorReserve.Size + Free))
+        using (DescriptorLimit.Leaving(DescriptorReserve.Size + Free))
         {
             accepting = listener.StartAccept(blocking);
             while (await Task.WhenAny(accepting.Task, log.Logged) == accepting.Task)
@@ -102,13 +101,13 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
     {
         using Fixture fixture = new();
         await fixture.PairAsync(); // The poller's own descriptors.
-        int before = LibC.CountSockets();
+        int before = OpenSockets.Count();
         TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
-        Assert.Equal(before + 1, LibC.CountSockets());
+        Assert.Equal(before + 1, OpenSockets.Count());
         listener.Dispose();
-        Assert.Equal(before, LibC.CountSockets());
-        using (new DescriptorLimit(DescriptorReserve.Size)) Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
-        Assert.Equal(before, LibC.CountSockets());
+        Assert.Equal(before, OpenSockets.Count());
+        using (DescriptorLimit.Leaving(DescriptorReserve.Size)) Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
+        Assert.Equal(before, OpenSockets.Count());
     }
 
     [Fact]
@@ -151,43 +150,5 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
         byte[] buffer = new byte[8];
         await client.WriteAsync(new byte[] { 1, 2 }).ConfigureAwait(false);
         Assert.Equal(2, await server.ReadAsync(buffer).ConfigureAwait(false));
-    }
-
-    /// <summary>
-    /// Lowers the limit of descriptors, so that a known number are free, the highest there are; and raises it again.
-    /// </summary>
-    private sealed class DescriptorLimit : IDisposable
-    {
-        private readonly ulong _before = LibC.DescriptorLimit;
-        private readonly List<SafeFileHandle> _fillers = [];
-
-        public DescriptorLimit(int free)
-        {
-            int highest = LibC.Descriptors().Max();
-            do _fillers.Add(File.OpenHandle("/dev/null"));
-            while (_fillers[^1].DangerousGetHandle() <= highest);
-            LibC.DescriptorLimit = (ulong)(_fillers[^1].DangerousGetHandle() + 1 + free);
-        }
-
-        /// <summary>How many can be opened.</summary>
-        public static int CountFree()
-        {
-            List<SafeFileHandle> opened = [];
-            try
-            {
-                while (true) opened.Add(File.OpenHandle("/dev/null"));
-            }
-            catch (IOException)
-            {
-                opened.ForEach(static handle => handle.Dispose());
-                return opened.Count;
-            }
-        }
-
-        public void Dispose()
-        {
-            LibC.DescriptorLimit = _before;
-            _fillers.ForEach(static filler => filler.Dispose());
-        }
     }
 }

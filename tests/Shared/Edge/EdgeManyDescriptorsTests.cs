@@ -1,14 +1,18 @@
 using Poller.Abstractions;
 
-namespace Poller.Epoll.Tests;
+namespace Poller.Tests.Shared;
 
+/// <summary>An edge-triggered poller whose waits find more than its buffer holds.</summary>
 [Collection(ProcessWide.Name)]
-public class ManyDescriptorsTests : EpollTest
+public abstract class EdgeManyDescriptorsTests<TPoller>(TPoller poller) : PollerTest<TPoller>(poller) where TPoller : INetpoll
 {
     private const int Count = 1000;
     private const int InitialCapacity = 128;
 
     private readonly List<Action> _makeReadable = [];
+
+    /// <summary>How many events its buffer holds.</summary>
+    protected abstract int Capacity { get; }
 
     [Theory]
     [InlineData(1, InitialCapacity)]
@@ -20,12 +24,12 @@ public class ManyDescriptorsTests : EpollTest
     {
         OpenMany();
         PollAll(1);
-        Assert.Equal(InitialCapacity, Poller.Capacity);
+        Assert.Equal(InitialCapacity, Capacity);
         foreach (Action makeReadable in _makeReadable) makeReadable();
 
         PollAll(room);
 
-        Assert.Equal(capacity, Poller.Capacity);
+        Assert.Equal(capacity, Capacity);
     }
 
     [Fact]

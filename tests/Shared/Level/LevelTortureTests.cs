@@ -1,15 +1,12 @@
-using System.Globalization;
 using Poller.Abstractions;
 using static Poller.Abstractions.PollReadiness;
 
-namespace Poller.Level.Tests;
+namespace Poller.Tests.Shared;
 
 /// <summary>Random operations, held to what the system itself calls ready. POLLER_SEED=n repeats the run whose failure names n.</summary>
-public class TortureTests : LevelTest
+public abstract class LevelTortureTests(INetpollFactory backend) : LevelTest(backend)
 {
-    private readonly int _seed = Environment.GetEnvironmentVariable("POLLER_SEED") is { Length: > 0 } text
-        ? int.Parse(text, CultureInfo.InvariantCulture)
-        : Random.Shared.Next();
+    private readonly int _seed = Seed.Next();
 
     [Theory]
     [InlineData(1, 10_000)]

@@ -1,13 +1,13 @@
 using Poller.Abstractions;
 
-namespace Poller.Level.Tests;
+namespace Poller.Tests.Shared;
 
-public class RegistrationTests : LevelTest
+public abstract class LevelRegistrationTests(INetpollFactory backend) : LevelTest(backend)
 {
     [Fact]
     public void Open_answers_EPERM_for_a_regular_file_and_moves_no_offset()
     {
-        using FileStream file = File.OpenRead(typeof(RegistrationTests).Assembly.Location);
+        using FileStream file = File.OpenRead(typeof(LevelRegistrationTests).Assembly.Location);
         nint fd = file.SafeFileHandle.DangerousGetHandle();
         Assert.NotEqual(-1, file.ReadByte());
         string before = OffsetOf(fd);

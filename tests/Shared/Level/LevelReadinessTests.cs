@@ -3,9 +3,9 @@ using System.Net.Sockets;
 using Poller.Abstractions;
 using static Poller.Abstractions.PollReadiness;
 
-namespace Poller.Level.Tests;
+namespace Poller.Tests.Shared;
 
-public class ReadinessTests : LevelTest
+public abstract class LevelReadinessTests(INetpollFactory backend) : LevelTest(backend)
 {
     [Theory]
     [InlineData(PollMode.Read, Readable | ReadHangup)]

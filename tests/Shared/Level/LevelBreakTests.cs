@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using Poller.Abstractions;
 
-namespace Poller.Level.Tests;
+namespace Poller.Tests.Shared;
 
-public class BreakTests : LevelTest
+public abstract class LevelBreakTests(INetpollFactory backend) : LevelTest(backend)
 {
     [Theory]
     [InlineData(1)]

@@ -2,15 +2,15 @@ using System.Runtime.InteropServices;
 using System.Runtime.Versioning;
 using Poller.Abstractions;
 
-namespace Poller.Kqueue.Tests;
+namespace Poller.Tests.Shared;
 
-[SupportedOSPlatform("linux")]
-public sealed class SignalTests : KqueueTest
+/// <summary>What a signal that finds a poll in its wait may end: a timed one.</summary>
+public abstract class SignalTests<TPoller>(TPoller poller) : PollerTest<TPoller>(poller) where TPoller : INetpoll
 {
-    // SIGWINCH has no effect where nobody handles it; with a handler it interrupts the emulator's wait.
+    // SIGWINCH has no effect where nobody handles it; with a handler it interrupts, and neither epoll nor poll is restarted (signal(7)).
     private const int SIGWINCH = 28;
 
-    [Fact]
+    [Fact, SupportedOSPlatform("linux")]
     public void A_signal_ends_a_timed_poll_with_nothing()
     {
         using PosixSignalRegistration handler = PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => { });
@@ -23,7 +23,7 @@ public sealed class SignalTests : KqueueTest
         Assert.Empty(events);
     }
 
-    [Fact]
+    [Fact, SupportedOSPlatform("linux")]
     public void A_signal_does_not_end_a_poll_without_a_time_out()
     {
         using PosixSignalRegistration handler = PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => { });
@@ -40,7 +40,7 @@ public sealed class SignalTests : KqueueTest
         Assert.Empty(events);
     }
 
-    [Fact]
+    [Fact, SupportedOSPlatform("linux")]
     public void Signals_cost_no_event()
     {
         using PosixSignalRegistration handler = PosixSignalRegistration.Create(PosixSignal.SIGWINCH, _ => { });
@@ -51,6 +51,7 @@ public sealed class SignalTests : KqueueTest
         {
             while (received < 200)
             {
+                if (Poller.Trigger == PollTrigger.Level) Assert.Equal(Errno.None, Poller.Arm(near, PollMode.Read));
                 Poll(received % 2 == 0 ? Blocking : 10 * Second);
                 received += near.Drain();
             }

@@ -1,9 +1,9 @@
 using Poller.Abstractions;
 
-namespace Poller.Level.Tests;
+namespace Poller.Tests.Shared;
 
 [Collection(ProcessWide.Name)]
-public class ManyDescriptorsTests : LevelTest
+public abstract class LevelManyDescriptorsTests(INetpollFactory backend) : LevelTest(backend)
 {
     private const int Count = 500;
 
@@ -67,11 +67,4 @@ public class ManyDescriptorsTests : LevelTest
         for (int i = 0; i < count; i++) Open(fds[i], (ulong)i);
         return fds;
     }
-}
-
-/// <summary>For tests that count the process's descriptors or want a great many of them: nothing else runs meanwhile.</summary>
-[CollectionDefinition(Name, DisableParallelization = true)]
-public sealed class ProcessWide
-{
-    public const string Name = "level, process-wide";
 }

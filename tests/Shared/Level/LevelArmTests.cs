@@ -1,9 +1,9 @@
 using Poller.Abstractions;
 using static Poller.Abstractions.PollReadiness;
 
-namespace Poller.Level.Tests;
+namespace Poller.Tests.Shared;
 
-public class ArmTests : LevelTest
+public abstract class LevelArmTests(INetpollFactory backend) : LevelTest(backend)
 {
     [Fact]
     public void Nothing_is_reported_before_Arm()
