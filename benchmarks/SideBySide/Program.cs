@@ -110,8 +110,9 @@ static void CheckWritable(string folder)
     try
     {
         Directory.CreateDirectory(folder);
-        using FileStream probe = new(Path.Combine(folder, Path.GetRandomFileName()), FileMode.CreateNew, FileAccess.Write, FileShare.None, 1,
-            FileOptions.DeleteOnClose);
+        using FileStream probe = new(
+            Path.Combine(folder, Path.GetRandomFileName()),
+            FileMode.CreateNew, FileAccess.Write, FileShare.None, 1, FileOptions.DeleteOnClose);
     }
     catch (Exception e) when (e is IOException or UnauthorizedAccessException)
     {

@@ -102,7 +102,8 @@ internal static class Report
     {
         text.AppendLine("\n## Targets\n");
         text.AppendLine("Of PollerKit, adaptive, epoll. Where the target is a multiple of another peer, the ratio to it was measured.");
-        text.AppendLine("Each peer's own figures stand in the tables of the loads. Managed bytes include the handler that waits and its task.\n");
+        text.AppendLine("Each peer's own figures stand in the tables of the loads. "
+            + "Managed bytes include the handler that waits and its task.\n");
         text.AppendLine("| figure | target | measured | verdict |\n|---|---|--:|---|");
         foreach (Target target in Target.All)
         {

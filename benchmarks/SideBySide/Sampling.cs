@@ -143,7 +143,8 @@ internal sealed class Sampling(Cores cores, Timing timing)
         return elapsed;
     }
 
-    private static (double Resident, double? Managed) ConnectIdle(Server server, LoadGenerator generator, Load load, CancellationToken cancel)
+    private static (double Resident, double? Managed) ConnectIdle(
+        Server server, LoadGenerator generator, Load load, CancellationToken cancel)
     {
         PeerStatistics before = server.Ask("collect");
         long resident = server.Look().Resident;

@@ -45,7 +45,11 @@ internal sealed unsafe class Fd : IDisposable
         using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         listener.Listen();
-        using Socket a = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true, SendBufferSize = SendBuffer };
+        using Socket a = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp)
+        {
+            NoDelay = true,
+            SendBufferSize = SendBuffer,
+        };
         a.Connect(listener.LocalEndPoint!);
         using Socket b = listener.Accept();
         (b.NoDelay, b.SendBufferSize) = (true, SendBuffer);

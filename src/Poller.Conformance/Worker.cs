@@ -25,7 +25,10 @@ internal sealed unsafe class Worker
         {
             if (signalsBlocked) BlockSignals();
             _self = LibC.pthread_self();
-            if (OperatingSystem.IsLinux()) _stat = File.ResolveLinkTarget("/proc/thread-self", returnFinalTarget: false)!.FullName + "/stat";
+            if (OperatingSystem.IsLinux())
+            {
+                _stat = File.ResolveLinkTarget("/proc/thread-self", returnFinalTarget: false)!.FullName + "/stat";
+            }
             _started.SetResult();
             try
             {

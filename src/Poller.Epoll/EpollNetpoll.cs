@@ -268,7 +268,11 @@ public sealed class EpollNetpoll : INetpoll
     internal static PollReadiness ToReadiness(uint mask)
     {
         PollReadiness readiness = PollReadiness.None;
-        if ((mask & (LibC.EPOLLIN | LibC.EPOLLRDHUP | LibC.EPOLLPRI | LibC.EPOLLHUP | LibC.EPOLLERR)) != 0) readiness |= PollReadiness.Readable;
+        if ((mask & (LibC.EPOLLIN | LibC.EPOLLRDHUP | LibC.EPOLLPRI | LibC.EPOLLHUP | LibC.EPOLLERR)) != 0)
+        {
+            readiness |= PollReadiness.Readable;
+        }
+
         if ((mask & (LibC.EPOLLOUT | LibC.EPOLLHUP | LibC.EPOLLERR)) != 0) readiness |= PollReadiness.Writable;
         if ((mask & (LibC.EPOLLRDHUP | LibC.EPOLLPRI | LibC.EPOLLHUP | LibC.EPOLLERR)) != 0) readiness |= PollReadiness.ReadHangup;
         if (mask == LibC.EPOLLERR) readiness |= PollReadiness.Error;

@@ -136,8 +136,8 @@ public abstract class Conn : Stream
 
     /// <summary>
     /// Ends the reading side (shutdown(2), SHUT_RD). A read that waits returns 0. Later reads return the bytes that have arrived, and then
-    /// 0. On Linux they also return bytes that the peer sends afterwards. If the connection is over, because both sides have ended or the peer
-    /// has reset it, this does nothing.
+    /// 0. On Linux they also return bytes that the peer sends afterwards. If the connection is over, because both sides have ended or the
+    /// peer has reset it, this does nothing.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>

@@ -71,7 +71,8 @@ public sealed class ErrnoTests
     [Fact]
     public void No_source_has_a_number_for_an_error_but_the_table()
     {
-        string[] names = [.. typeof(Errno).GetProperties(BindingFlags.Public | BindingFlags.Static).Select(static property => property.Name)];
+        PropertyInfo[] properties = typeof(Errno).GetProperties(BindingFlags.Public | BindingFlags.Static);
+        string[] names = [.. properties.Select(static property => property.Name)];
         Regex constant = new($@"(const|static readonly) int ([^;]*[ ,])?({string.Join('|', names)}) =");
         string src = Path.Combine(Path.GetDirectoryName(ThisFile())!, "..", "..", "src");
 

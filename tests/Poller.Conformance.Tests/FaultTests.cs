@@ -33,7 +33,8 @@ public sealed class FaultTests(ITestOutputHelper output)
 
     [Theory]
     [InlineData(nameof(DropsOneInAThousand), Edge, "must be reported, an edge since command |a poll returned nothing before its time-out")]
-    [InlineData(nameof(DropsOneInAThousand), Level, "must be reported, ready, and armed since command |a poll returned nothing before its time-out")]
+    [InlineData(nameof(DropsOneInAThousand), Level,
+        "must be reported, ready, and armed since command |a poll returned nothing before its time-out")]
     [InlineData(nameof(DropsWhatFindsNoRoom), Edge, "must be reported, an edge since command ")]
     [InlineData(nameof(DropsWhatFindsNoRoom), Level, "must be reported, ready, and armed since command ")]
     [InlineData(nameof(DeliversAStaleToken), Edge, "closed it at command ")]
@@ -88,7 +89,8 @@ public sealed class FaultTests(ITestOutputHelper output)
         FaultyFactory wrong = new(new ReferencePollerFactory(), Faults[nameof(ArmsBoth)]);
         int seed = Seed.Next();
 
-        NetpollFailure? failure = NetpollCheck.Run(wrong, seed, Sequences, TimeSpan.FromSeconds(5), shrinkFor: TimeSpan.FromMinutes(5)).Failure;
+        NetpollFailure? failure = NetpollCheck.Run(wrong, seed, Sequences,
+            TimeSpan.FromSeconds(5), shrinkFor: TimeSpan.FromMinutes(5)).Failure;
 
         output.WriteLine($"POLLER_SEED={seed}\n{failure}");
         Assert.NotNull(failure);

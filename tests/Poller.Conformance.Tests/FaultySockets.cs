@@ -26,7 +26,8 @@ internal abstract class FaultySockets : ISocketApi
     public virtual IoResult Peek(nint fd, Span<byte> buffer) => _inner.Peek(fd, buffer);
     public virtual IoResult Send(nint fd, ReadOnlySpan<byte> buffer) => _inner.Send(fd, buffer);
     public virtual IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
-    public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) => _inner.SetOption(fd, level, name, value);
+    public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) =>
+        _inner.SetOption(fd, level, name, value);
     public IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value) =>
         _inner.GetOption(fd, level, name, out value);
     public IoResult Unsent(nint fd) => _inner.Unsent(fd);

@@ -346,8 +346,11 @@ public sealed class NetpollModelTests
             kinds.UnionWith(commands.Select(command => command.GetType()));
         }
 
-        IEnumerable<Type> all = typeof(NetpollCommand).GetNestedTypes(System.Reflection.BindingFlags.NonPublic).Where(type => type.IsAssignableTo(typeof(NetpollCommand)));
-        Assert.Equal(all.Where(type => trigger == Level || type != typeof(NetpollCommand.Arm)).OrderBy(type => type.Name), kinds.OrderBy(type => type.Name));
+        IEnumerable<Type> all = typeof(NetpollCommand).GetNestedTypes(System.Reflection.BindingFlags.NonPublic)
+            .Where(type => type.IsAssignableTo(typeof(NetpollCommand)));
+        Assert.Equal(
+            all.Where(type => trigger == Level || type != typeof(NetpollCommand.Arm)).OrderBy(type => type.Name),
+            kinds.OrderBy(type => type.Name));
 
         NetpollCommand[] Sample(ulong seed) => sequences.Generator.Sample(1, new Rnd(seed), 200).Single();
     }

@@ -181,7 +181,8 @@ internal sealed unsafe partial class ReferencePoller : INetpoll
     }
 
     private static short Interest(PollMode mode) =>
-        (short)(((mode & PollMode.Read) != 0 ? In | (OperatingSystem.IsLinux() ? PeerHup : 0) : 0) | ((mode & PollMode.Write) != 0 ? Out : 0));
+        (short)(((mode & PollMode.Read) != 0 ? In | (OperatingSystem.IsLinux() ? PeerHup : 0) : 0)
+        | ((mode & PollMode.Write) != 0 ? Out : 0));
 
     private static short Ready(int fd, short interest)
     {

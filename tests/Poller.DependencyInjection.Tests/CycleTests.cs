@@ -29,7 +29,10 @@ public sealed class CycleTests
         await using ServiceProvider provider = services.BuildServiceProvider();
         InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(
             () => Task.Run(provider.GetRequiredService<NetStack>).WaitAsync(Patience));
-        Assert.StartsWith("The INetpollFactory of the services asks in its constructor for the poller or", e.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "The INetpollFactory of the services asks in its constructor for the poller or",
+            e.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -62,9 +65,11 @@ public sealed class CycleTests
         static async Task Refused(Action<IServiceProvider> ask)
         {
             ServiceProvider provider = Services.With(static s => s.AddPoller().AddFactory<TFactory>()).BuildServiceProvider();
-            InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(() => Task.Run(() => ask(provider)).WaitAsync(Patience));
+            InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(
+                () => Task.Run(() => ask(provider)).WaitAsync(Patience));
             Assert.Equal(
-                $"{typeof(TFactory)} asks in its constructor for the poller or for its options, which wait for it; a constructor without them was expected.",
+                $"{typeof(TFactory)} asks in its constructor for the poller or for its options, which wait for it; "
+                + "a constructor without them was expected.",
                 e.Message);
             await provider.DisposeAsync(); // Not where the check fails: a provider that hangs does not end either.
         }

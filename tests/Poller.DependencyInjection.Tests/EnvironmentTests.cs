@@ -16,7 +16,9 @@ public sealed class EnvironmentTests : IDisposable
     public void The_environment_names_the_backend_over_all_else()
     {
         Environment.SetEnvironmentVariable(Variable, "epoll-level");
-        Assert.Equal("epoll-level", Services.With(s => s.AddSettings(("Poller:Backend", "epoll")).AddPoller(o => o.Backend = "epoll").UsePosix()).Backend());
+        Assert.Equal(
+            "epoll-level",
+            Services.With(s => s.AddSettings(("Poller:Backend", "epoll")).AddPoller(o => o.Backend = "epoll").UsePosix()).Backend());
     }
 
     [Fact]

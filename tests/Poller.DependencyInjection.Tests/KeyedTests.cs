@@ -32,7 +32,12 @@ public sealed class KeyedTests
         Assert.Equal(("theirs", 1), (back.Backend, back.LoopCount));
         Assert.Equal("theirs", provider.GetRequiredKeyedService<INetpollFactory>("back").Name);
 
-        NetStack[] stacks = [provider.GetRequiredService<NetStack>(), provider.GetRequiredKeyedService<NetStack>("front"), provider.GetRequiredKeyedService<NetStack>("back")];
+        NetStack[] stacks =
+        [
+            provider.GetRequiredService<NetStack>(),
+            provider.GetRequiredKeyedService<NetStack>("front"),
+            provider.GetRequiredKeyedService<NetStack>("back"),
+        ];
         Assert.Equal(3, stacks.Distinct().Count());
         foreach (NetStack stack in stacks) await stack.EchoAsync();
         Assert.All([plain, front, back], static poller => Assert.NotEqual(0, poller.Statistics.Events));
@@ -41,7 +46,8 @@ public sealed class KeyedTests
     [Fact]
     public void A_keyed_poller_has_its_own_part_of_the_configuration()
     {
-        ServiceCollection services = Services.With(s => s.AddSettings(("Poller:Backend", "epoll-level"), ("Poller:Keyed:a:Backend", "posix")));
+        ServiceCollection services =
+            Services.With(s => s.AddSettings(("Poller:Backend", "epoll-level"), ("Poller:Keyed:a:Backend", "posix")));
         services.AddKeyedPoller("a");
         services.AddKeyedPoller("b");
         Assert.Equal("posix", Backend(services, "a"));
@@ -105,7 +111,8 @@ public sealed class KeyedTests
         ServiceCollection services = new();
         services.AddKeyedPoller(DayOfWeek.Monday, static o => o.Loops = 0);
         using ServiceProvider provider = services.BuildServiceProvider();
-        OptionsValidationException e = Assert.Throws<OptionsValidationException>(() => provider.GetRequiredKeyedService<Netpoller>(DayOfWeek.Monday));
+        OptionsValidationException e =
+            Assert.Throws<OptionsValidationException>(() => provider.GetRequiredKeyedService<Netpoller>(DayOfWeek.Monday));
         Assert.Equal(["Loops of poller \"Monday\" \"0\": a whole number from 1 to 1024 was expected."], e.Failures);
     }
 

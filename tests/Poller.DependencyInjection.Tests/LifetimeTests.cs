@@ -27,7 +27,8 @@ public sealed class LifetimeTests
     public void Nothing_is_made_before_it_is_asked_for()
     {
         List<string> ends = [];
-        using (ServiceProvider provider = Services.With(s => s.AddSingleton(ends).AddPoller().AddFactory<WatchedFactory>()).BuildServiceProvider())
+        using (ServiceProvider provider =
+            Services.With(s => s.AddSingleton(ends).AddPoller().AddFactory<WatchedFactory>()).BuildServiceProvider())
         {
             Assert.NotNull(provider);
         }
@@ -38,7 +39,8 @@ public sealed class LifetimeTests
     public async Task What_uses_the_poller_ends_before_it_and_all_end_with_the_services()
     {
         List<string> ends = [];
-        ServiceCollection services = Services.With(s => s.AddSingleton(ends).AddSingleton<Server>().AddPoller().AddFactory<WatchedFactory>());
+        ServiceCollection services =
+            Services.With(s => s.AddSingleton(ends).AddSingleton<Server>().AddPoller().AddFactory<WatchedFactory>());
         ServiceProvider provider = services.BuildServiceProvider();
         Server server = provider.GetRequiredService<Server>();
         Netpoller poller = provider.GetRequiredService<Netpoller>();

@@ -29,7 +29,10 @@ public sealed class NetpollFactoryTests
     public void A_name_that_no_backend_has_is_refused(string name)
     {
         ArgumentException e = Assert.Throws<ArgumentException>(() => NetpollFactory.Named(name));
-        Assert.StartsWith($"backend \"{name}\": auto, epoll, epoll-level, kqueue or posix was expected.", e.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"backend \"{name}\": auto, epoll, epoll-level, kqueue or posix was expected.",
+            e.Message,
+            StringComparison.Ordinal);
         Assert.Throws<ArgumentNullException>(static () => NetpollFactory.Named(null!));
     }
 

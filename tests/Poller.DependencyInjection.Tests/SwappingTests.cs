@@ -53,7 +53,9 @@ public sealed class SwappingTests
     public void The_builder_names_the_backend_over_the_code()
     {
         Assert.Equal("epoll", Services.With(s => s.AddPoller(o => o.Backend = "posix").UseEpoll()).Backend());
-        Assert.Equal("epoll-level", Services.With(s => s.AddPoller(o => o.Backend = "posix").UseEpoll(new EpollNetpollOptions { Trigger = PollTrigger.Level })).Backend());
+        Assert.Equal(
+            "epoll-level",
+            Services.With(s => s.AddPoller(o => o.Backend = "posix").UseEpoll(new() { Trigger = PollTrigger.Level })).Backend());
         Assert.Equal("posix", Services.With(s => s.AddPoller(o => o.Backend = "epoll").UsePosix()).Backend());
     }
 
@@ -83,7 +85,8 @@ public sealed class SwappingTests
     public void The_configuration_names_the_backend_over_the_builder()
     {
         ServiceCollection services = Services.With(s => s
-            .AddSettings(("Poller:Backend", "posix"), ("Poller:Dispatch", "threadpool"), ("Poller:Loops", "2"), ("Poller:MaxBlockedHandlers", "7"))
+            .AddSettings(("Poller:Backend", "posix"), ("Poller:Dispatch", "threadpool"),
+                ("Poller:Loops", "2"), ("Poller:MaxBlockedHandlers", "7"))
             .AddPoller(o => o.Dispatch = NetpollDispatch.Inline).UseEpoll());
         using ServiceProvider provider = services.BuildServiceProvider();
         Netpoller poller = provider.GetRequiredService<Netpoller>();
@@ -94,7 +97,8 @@ public sealed class SwappingTests
     }
 
     [Fact]
-    public void An_empty_setting_is_none() => Assert.Equal("posix", Services.With(s => s.AddSettings(("Poller:Backend", "")).AddPoller().UsePosix()).Backend());
+    public void An_empty_setting_is_none() =>
+        Assert.Equal("posix", Services.With(s => s.AddSettings(("Poller:Backend", "")).AddPoller().UsePosix()).Backend());
 
     [Fact]
     public void Auto_tries_an_added_backend_first()
@@ -107,7 +111,8 @@ public sealed class SwappingTests
     [Fact]
     public async Task An_added_backend_is_named_as_any_other_and_serves()
     {
-        ServiceCollection services = Services.With(s => s.AddSettings(("Poller:Backend", "theirs")).AddPoller().AddFactory<TheirFactory>().UseEpoll());
+        ServiceCollection services =
+            Services.With(s => s.AddSettings(("Poller:Backend", "theirs")).AddPoller().AddFactory<TheirFactory>().UseEpoll());
         await using ServiceProvider provider = services.BuildServiceProvider();
         Assert.Equal("theirs", provider.GetRequiredService<INetpollFactory>().Name);
         await provider.GetRequiredService<NetStack>().EchoAsync();
@@ -140,7 +145,8 @@ public sealed class SwappingTests
     {
         Log log = new();
         ServiceCollection services = Services.With(s => s.AddLog(log).AddSettings(
-            ("Poller:Backned", "posix"), ("Poller:a:Loops", "2"), ("Poller:Empty", ""), ("Poller:Keyed:a:Loop", "2"), ("Poller:Keyed:b:Loops", "2")));
+            ("Poller:Backned", "posix"), ("Poller:a:Loops", "2"), ("Poller:Empty", ""),
+            ("Poller:Keyed:a:Loop", "2"), ("Poller:Keyed:b:Loops", "2")));
         services.AddPoller().UsePosix();
         services.AddKeyedPoller("a").UsePosix();
         using ServiceProvider provider = services.BuildServiceProvider();
@@ -177,7 +183,8 @@ public sealed class SwappingTests
         provider.GetRequiredService<IStartupValidator>().Validate();
         Assert.Equal("theirs", provider.GetRequiredService<Netpoller>().Backend);
         Assert.Contains(
-            "Poller.DependencyInjection: Took theirs, the INetpollFactory that the services have of their own. It overrides Poller:Backend \"eqoll\".",
+            "Poller.DependencyInjection: Took theirs, the INetpollFactory that the services have of their own. "
+            + "It overrides Poller:Backend \"eqoll\".",
             log.Lines);
     }
 

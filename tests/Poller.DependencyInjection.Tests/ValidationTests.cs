@@ -31,7 +31,9 @@ public sealed class ValidationTests
 
     [Fact]
     public void A_backend_that_does_not_work_here() =>
-        AssertFails(Services.With(s => s.AddPoller(o => o.Backend = "absent").AddFactory<AbsentFactory>()), "Backend \"absent\": it needs another machine.");
+        AssertFails(
+            Services.With(s => s.AddPoller(o => o.Backend = "absent").AddFactory<AbsentFactory>()),
+            "Backend \"absent\": it needs another machine.");
 
     [Fact]
     public void Loops_out_of_their_range()
@@ -47,13 +49,15 @@ public sealed class ValidationTests
         AssertFails(Services.With(s => s.AddPoller(o => o.MaxBlockedHandlers = 0)), $"MaxBlockedHandlers \"0\": {Numbers}");
         AssertFails(Services.With(s => s.AddPoller(o => o.MaxBlockedHandlers = 32_768)), $"MaxBlockedHandlers \"32768\": {Numbers}");
         AssertFails(
-            Services.With(s => s.AddSettings(("Poller:MaxBlockedHandlers", "many")).AddPoller()), $"Poller:MaxBlockedHandlers \"many\": {Numbers}");
+            Services.With(s => s.AddSettings(("Poller:MaxBlockedHandlers", "many")).AddPoller()),
+            $"Poller:MaxBlockedHandlers \"many\": {Numbers}");
     }
 
     [Fact]
     public void The_greatest_counts_are_those_that_a_poller_takes()
     {
-        using ServiceProvider provider = Services.With(s => s.AddPoller(o => (o.Loops, o.MaxBlockedHandlers) = (1024, 32_767))).BuildServiceProvider();
+        using ServiceProvider provider = Services
+            .With(s => s.AddPoller(o => (o.Loops, o.MaxBlockedHandlers) = (1024, 32_767))).BuildServiceProvider();
         Netpoller poller = provider.GetRequiredService<Netpoller>();
         Assert.Equal((1024, 32_767), (poller.LoopCount, poller.MaxBlockedHandlers));
     }
@@ -61,7 +65,8 @@ public sealed class ValidationTests
     [Fact]
     public void A_dispatch_there_is_not() =>
         AssertFails(
-            Services.With(s => s.AddPoller(o => o.Dispatch = (NetpollDispatch)7)), "Dispatch \"7\": Adaptive, Inline or ThreadPool was expected.");
+            Services.With(s => s.AddPoller(o => o.Dispatch = (NetpollDispatch)7)),
+            "Dispatch \"7\": Adaptive, Inline or ThreadPool was expected.");
 
     [Fact]
     public void No_factory_is_refused_where_it_is_added()
@@ -84,7 +89,9 @@ public sealed class ValidationTests
     public void A_setting_is_named_as_the_configuration_has_it()
     {
         AssertFails(Services.With(s => s.AddSettings(("Poller:Backend", "x")).AddPoller()), $"Poller:Backend \"x\": {Expected}");
-        AssertFails(Services.With(s => s.AddSettings(("Poller:Loops", "0")).AddPoller()), "Poller:Loops \"0\": a whole number from 1 to 1024 was expected.");
+        AssertFails(
+            Services.With(s => s.AddSettings(("Poller:Loops", "0")).AddPoller()),
+            "Poller:Loops \"0\": a whole number from 1 to 1024 was expected.");
         AssertFails(
             Services.With(s => s.AddSettings(("Poller:Backend", "x"), ("Poller:Dispatch", "3"), ("Poller:Loops", "two")).AddPoller()),
             $"Poller:Backend \"x\": {Expected}",

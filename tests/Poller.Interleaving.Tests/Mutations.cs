@@ -200,15 +200,11 @@ internal static class Mutations
         new(
             "the descriptor is destroyed one reference too early",
             "FdMutex.cs",
-            """
-                        long next = old - Reference;
-                        if (Interlocked.CompareExchange(ref _state, next, old) == old) return (next & (ClosedBit | References)) == ClosedBit;
-            """,
-            """
-                        long next = old - Reference;
-                        if (Interlocked.CompareExchange(ref _state, next, old) == old)
-                            return (next & (ClosedBit | References)) == (ClosedBit | Reference);
-            """,
+            "long next = old - Reference;\n            "
+            + "if (Interlocked.CompareExchange(ref _state, next, old) == old) return (next & (ClosedBit | References)) == ClosedBit;",
+            "long next = old - Reference;\n            "
+            + "if (Interlocked.CompareExchange(ref _state, next, old) == old) "
+            + "return (next & (ClosedBit | References)) == (ClosedBit | Reference);",
             "close ‖ operation ‖ operation",
             "close ‖ close ‖ read lock"),
         new(

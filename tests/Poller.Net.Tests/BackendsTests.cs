@@ -11,7 +11,10 @@ public sealed class BackendsTests
     public void Every_class_of_tests_runs_over_every_backend(Type backend)
     {
         Type[] types = typeof(BackendsTests).Assembly.GetTypes();
-        Type[] generic = [.. types.Where(static type => type.IsGenericTypeDefinition && type.Name.EndsWith("Tests`1", StringComparison.Ordinal))];
+        Type[] generic =
+        [
+            .. types.Where(static type => type.IsGenericTypeDefinition && type.Name.EndsWith("Tests`1", StringComparison.Ordinal)),
+        ];
         Type[] made = [.. types.Where(static type => !type.IsAbstract).Select(static type => type.BaseType!)];
         Assert.Contains(typeof(AllocationTests<>), generic);
         Assert.All(

@@ -28,7 +28,8 @@ internal sealed unsafe partial class DescriptorLimit : IDisposable
     /// <summary>So many can be opened, the highest that there are; the others are taken.</summary>
     public static DescriptorLimit Leaving(int free)
     {
-        int highest = new DirectoryInfo("/proc/self/fd").EnumerateFiles().Max(static file => int.Parse(file.Name, CultureInfo.InvariantCulture));
+        int highest = new DirectoryInfo("/proc/self/fd").EnumerateFiles()
+            .Max(static file => int.Parse(file.Name, CultureInfo.InvariantCulture));
         List<SafeFileHandle> fillers = [];
         do fillers.Add(File.OpenHandle("/dev/null"));
         while (fillers[^1].DangerousGetHandle() <= highest);

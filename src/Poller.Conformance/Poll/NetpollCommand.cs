@@ -74,7 +74,8 @@ internal abstract record NetpollCommand
             from length in Gen.Choose(1, MaxLength - opened.Count)
             from commands in Gen.ArrayOf(One(trigger, Gen.Elements(ends)), length)
             select (NetpollCommand[])[.. opened.Select(end => new Open(end)), .. commands];
-        Func<NetpollCommand[], IEnumerable<NetpollCommand[]>> shrinker = Arb.Array(Arb.From(One(trigger, Gen.Constant(0)), Simpler)).Shrinker;
+        Func<NetpollCommand[], IEnumerable<NetpollCommand[]>> shrinker =
+            Arb.Array(Arb.From(One(trigger, Gen.Constant(0)), Simpler)).Shrinker;
         return Arb.From(sequences, shrinker);
     }
 

@@ -31,7 +31,8 @@ public abstract partial class NetpollConformance
         OpenQuietly(near.Handle, 1);
 
         // Fill the socket first, so that the write side has something to report.
-        while (near.Send(new byte[64 * 1024], 0, 64 * 1024, SocketFlags.None, out SocketError error) > 0 && error == SocketError.Success) { }
+        byte[] chunk = new byte[64 * 1024];
+        while (near.Send(chunk, 0, chunk.Length, SocketFlags.None, out SocketError error) > 0 && error == SocketError.Success) { }
         far.LingerState = new LingerOption(true, 0);
         far.Dispose();
 

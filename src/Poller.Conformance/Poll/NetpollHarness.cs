@@ -384,7 +384,8 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
     private void Note(int total, int last) => Note($"{total}, then {(last == 0 ? "the end" : $"{new Errno(-last)}")}");
 
     private string Describe(PollEvent e) =>
-        $"{e.Readiness} under {e.Token}" + (_model.Ends.FirstOrDefault(end => end.Token == e.Token) is { } end ? $" ({end})" : " (nobody's)");
+        $"{e.Readiness} under {e.Token}"
+        + (_model.Ends.FirstOrDefault(end => end.Token == e.Token) is { } end ? $" ({end})" : " (nobody's)");
 
     private string Describe(NetpollCommand command) => command switch
     {

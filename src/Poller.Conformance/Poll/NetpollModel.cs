@@ -233,7 +233,8 @@ internal sealed class NetpollModel
         List<string> may = [], notArmed = [], notReady = [];
         foreach (NetpollEnd end in _ends.Where(e => e.Token is not null))
         {
-            (NetpollSide Side, string Name, bool Can)[] sides = [(end.Read, "Readable", end.CanRead), (end.Write, "Writable", end.CanWrite)];
+            (NetpollSide Side, string Name, bool Can)[] sides =
+                [(end.Read, "Readable", end.CanRead), (end.Write, "Writable", end.CanWrite)];
             foreach ((NetpollSide side, string name, bool can) in sides)
             {
                 if (IsDue(side, can)) continue;

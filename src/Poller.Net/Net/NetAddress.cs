@@ -233,7 +233,8 @@ internal readonly struct NetAddress
         if (!host.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
         {
             throw new FormatException(
-                $"\"{Show(host)}\" is not a name: ASCII letters, digits, '-', '_' and '.' were expected; IdnMapping converts other letters");
+                $"\"{Show(host)}\" is not a name: ASCII letters, digits, '-', '_' and '.' were expected; "
+                + "IdnMapping converts other letters");
         }
         string name = host.EndsWith('.') ? host[..^1] : host;
         if (name.Length > MaxName) throw new FormatException($"the host has {name.Length} characters; a name has {MaxName} at most");

@@ -132,8 +132,8 @@ internal static class FdMutexScenarios
         run.Finally(() => EndsOpen(descriptor, reads: 1));
     }
 
-    // An operation is cancelled as it comes to queue: whoever is second finds the other, and it is runnable once. Nobody gives the lock back
-    // before that, or it would end in any case.
+    // An operation is cancelled as it comes to queue: whoever is second finds the other, and it is runnable once. Nobody gives the lock
+    // back before that, or it would end in any case.
     public static void QueueAndCancel(Run run)
     {
         Descriptor descriptor = new();

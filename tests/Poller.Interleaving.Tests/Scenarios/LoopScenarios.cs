@@ -101,8 +101,8 @@ internal static class LoopScenarios
         });
     }
 
-    // A helper claims with the leader, and leads when it finds nothing left while the leader runs: no waiter is lost, and one of the two polls
-    // in the end.
+    // A helper claims with the leader, and leads when it finds nothing left while the leader runs: no waiter is lost, and one of the two
+    // polls in the end.
     public static void HelpAndClaim(Run run)
     {
         Loop loop = new(run, threads: 1);
@@ -147,7 +147,8 @@ internal static class LoopScenarios
         });
     }
 
-    // The monitor falls asleep as the leader finds something to run, in which it is caught: the leader wakes it, or it sees that the leader runs.
+    // The monitor falls asleep as the leader finds something to run, in which it is caught: the leader wakes it, or it sees
+    // that the leader runs.
     public static void RunAndMonitorSleeps(Run run)
     {
         Loop loop = new(run, threads: 1);

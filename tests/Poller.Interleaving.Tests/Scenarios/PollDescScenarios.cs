@@ -172,7 +172,8 @@ internal static class PollDescScenarios
             Socket.Wake(socket.Desc.Cancel(Direction.Read));
         });
         run.Finally(() => Invariant.Holds(
-            socket.Waiter.IsIdle && (socket.Received == 1 || new SleepingWaiter().Wait(socket.Desc, Direction.Read)), "the edge was lost."));
+            socket.Waiter.IsIdle && (socket.Received == 1 || new SleepingWaiter().Wait(socket.Desc, Direction.Read)),
+            "the edge was lost."));
     }
 
     // Nothing but the cancellation ends this wait.

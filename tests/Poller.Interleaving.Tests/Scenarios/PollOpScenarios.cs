@@ -19,7 +19,9 @@ internal static class PollOpScenarios
 
         protected override string Name => "read";
 
-        /// <summary>What the awaiter of an async method does: asks, and attaches when it is not done. True when it went on at once.</summary>
+        /// <summary>
+        /// What the awaiter of an async method does: asks, and attaches when it is not done. True when it went on at once.
+        /// </summary>
         public bool Await()
         {
             short token = Version;

@@ -115,7 +115,10 @@ public sealed class FdMutexTests
     public void Too_many_operations_overflow_with_words()
     {
         for (int i = 0; i < (1 << 20) - 1; i++) Assert.True(_mutex.Incref());
-        Assert.Contains("too many concurrent operations", Assert.Throws<InvalidOperationException>(() => _mutex.Incref()).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "too many concurrent operations",
+            Assert.Throws<InvalidOperationException>(() => _mutex.Incref()).Message,
+            StringComparison.Ordinal);
         Assert.Throws<InvalidOperationException>(() => TryLock(Direction.Read));
         Assert.Throws<InvalidOperationException>(() => Close());
         Assert.False(_mutex.Decref());
@@ -127,7 +130,10 @@ public sealed class FdMutexTests
     {
         Assert.Equal(FdLock.Acquired, TryLock(Direction.Write));
         for (int i = 0; i < (1 << 20) - 1; i++) Assert.Equal(FdLock.Queued, _mutex.LockOrQueue(Direction.Write, new Waiter()));
-        Assert.Contains("waiting operations", Assert.Throws<InvalidOperationException>(() => _mutex.LockOrQueue(Direction.Write, new Waiter())).Message, StringComparison.Ordinal);
+        Assert.Contains(
+            "waiting operations",
+            Assert.Throws<InvalidOperationException>(() => _mutex.LockOrQueue(Direction.Write, new Waiter())).Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]

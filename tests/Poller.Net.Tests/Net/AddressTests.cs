@@ -219,7 +219,9 @@ public sealed class AddressTests : NetTest<EpollBackend>
             Assert.Throws<FormatException>(() => fixture.Net.Dial("tcp", $"{host}:1")),
             await Assert.ThrowsAsync<FormatException>(() => fixture.Net.DialAsync("tcp", $"{host}:1").Within()),
         ];
-        Assert.All(errors, e => Assert.Contains($"{host} is not an IPv4 address of four decimal parts", e.Message, StringComparison.Ordinal));
+        Assert.All(
+            errors,
+            e => Assert.Contains($"{host} is not an IPv4 address of four decimal parts", e.Message, StringComparison.Ordinal));
         Assert.Equal(IPAddress.Loopback, ((IPEndPoint)Listened(fixture, "127.0.0.1:0")).Address);
     }
 

@@ -274,7 +274,9 @@ public abstract class CancellationTests<TBackend> : NetTest<TBackend> where TBac
             }
             client.Dispose();
         }
-        Assert.True(outcomes.Count(static n => n > 0) > 1, $"bytes, cancellation, deadline, close: {string.Join(", ", outcomes)}; nobody raced.");
+        Assert.True(
+            outcomes.Count(static n => n > 0) > 1,
+            $"bytes, cancellation, deadline, close: {string.Join(", ", outcomes)}; nobody raced.");
 
         static Task At(Barrier barrier, Action action) => Operation.OnOwnThread(() =>
         {

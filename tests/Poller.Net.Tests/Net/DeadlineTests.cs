@@ -4,7 +4,8 @@ using System.Net.Sockets;
 namespace Poller.Net.Tests;
 
 /// <summary>
-/// Deadlines end what waits, never early, and leave the connection usable. How late they are is <see cref="DeadlineLatenessTests{TBackend}"/>'.
+/// Deadlines end what waits, never early, and leave the connection usable. How late they are
+/// is <see cref="DeadlineLatenessTests{TBackend}"/>'.
 /// </summary>
 public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {

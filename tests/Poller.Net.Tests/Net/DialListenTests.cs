@@ -255,7 +255,11 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         using Fixture fixture = new(dispatch);
         using FullListener full = new();
         TimeSpan timeout = TimeSpan.FromMilliseconds(30);
-        Func<Conn>[] dials = [() => fixture.Net.DialTcp(full.EndPoint, timeout), () => fixture.Net.Dial("tcp", full.EndPoint.ToString(), timeout)];
+        Func<Conn>[] dials =
+        [
+            () => fixture.Net.DialTcp(full.EndPoint, timeout),
+            () => fixture.Net.Dial("tcp", full.EndPoint.ToString(), timeout),
+        ];
         foreach (Func<Conn> dial in dials)
         {
             NetOpException e = await Assert.ThrowsAsync<NetOpException>(new Operation<Conn>(dial).Within);

@@ -113,7 +113,8 @@ internal sealed class FaultySocketApi : ISocketApi
 
     public IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
 
-    public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) => _inner.SetOption(fd, level, name, value);
+    public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) =>
+        _inner.SetOption(fd, level, name, value);
 
     public IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value) =>
         _inner.GetOption(fd, level, name, out value);

@@ -20,7 +20,8 @@ internal sealed class FullPoll : INetpoll
     public void Init() => _inner.Init();
 
     public Errno Open(nint fd, PollToken token) =>
-        Volatile.Read(ref _factory.Refusals) > 0 && Interlocked.Decrement(ref _factory.Refusals) >= 0 ? Errno.ENOSPC : _inner.Open(fd, token);
+        Volatile.Read(ref _factory.Refusals) > 0 && Interlocked.Decrement(ref _factory.Refusals) >= 0
+            ? Errno.ENOSPC : _inner.Open(fd, token);
 
     public Errno Close(nint fd) => _inner.Close(fd);
 

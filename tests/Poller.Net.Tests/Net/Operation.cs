@@ -111,8 +111,8 @@ internal static class Operation
         }
     }
 
-    // What awaits one of these goes on on the pool, and not on a loop's thread: there a test would hold up the loop, and with inline dispatch it
-    // could make no blocking call.
+    // What awaits one of these goes on on the pool, and not on a loop's thread: there a test would hold up the loop, and with inline
+    // dispatch it could make no blocking call.
 
     public static async Task Within(this Task task)
     {

@@ -106,7 +106,10 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
         Assert.Equal(before + 1, OpenSockets.Count());
         listener.Dispose();
         Assert.Equal(before, OpenSockets.Count());
-        using (DescriptorLimit.Leaving(DescriptorReserve.Size)) Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
+        using (DescriptorLimit.Leaving(DescriptorReserve.Size))
+        {
+            Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
+        }
         Assert.Equal(before, OpenSockets.Count());
     }
 

@@ -33,9 +33,11 @@ public abstract class NetpollerTests<TBackend> : NetTest<TBackend> where TBacken
     [InlineData(1025)]
     public void A_number_of_loops_out_of_range_is_refused(int loops)
     {
-        ArgumentOutOfRangeException e = Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TBackend.Factory, new NetpollerOptions { Loops = loops }));
+        ArgumentOutOfRangeException e =
+            Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TBackend.Factory, new NetpollerOptions { Loops = loops }));
         Assert.Contains("1 to 1024", e.Message, StringComparison.Ordinal);
-        Assert.Throws<ArgumentOutOfRangeException>(() => new Netpoller(TBackend.Factory, new NetpollerOptions { Dispatch = (NetpollDispatch)9 }));
+        Assert.Throws<ArgumentOutOfRangeException>(
+            () => new Netpoller(TBackend.Factory, new NetpollerOptions { Dispatch = (NetpollDispatch)9 }));
     }
 
     [Theory]
@@ -84,7 +86,8 @@ public abstract class NetpollerTests<TBackend> : NetTest<TBackend> where TBacken
         using Fixture fixture = new(dispatch, loops: 2);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         Task<int> reading = server.ReadAsync(new byte[1]).AsTask();
-        Task<int> blocked = Task.Factory.StartNew(() => client.Read(new byte[1]), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
+        Task<int> blocked = Task.Factory.StartNew(
+            () => client.Read(new byte[1]), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         fixture.Poller.Dispose();
         Assert.True((await Assert.ThrowsAsync<NetOpException>(() => reading.WaitAsync(Fixture.Patience))).IsClosed);
         Assert.True((await Assert.ThrowsAsync<NetOpException>(() => blocked.WaitAsync(Fixture.Patience))).IsClosed);

@@ -143,7 +143,9 @@ public sealed class PollDescModelTests
                 bool stale = argument == 0;
                 PollReadiness readiness = (PollReadiness)(argument % 8 + 1);
                 steps.Append(CultureInfo.InvariantCulture, $"Notify({readiness}{(stale ? ", stale" : "")}) ");
-                desc.Notify(new PollEvent(new PollToken(7, model.Sequence - (stale ? 1u : 0)), readiness), out PollWaiter? reader, out PollWaiter? writer);
+                desc.Notify(
+                    new PollEvent(new PollToken(7, model.Sequence - (stale ? 1u : 0)), readiness),
+                    out PollWaiter? reader, out PollWaiter? writer);
                 TestWaiter? modelReader = null;
                 TestWaiter? modelWriter = null;
                 if (!stale)
@@ -160,7 +162,8 @@ public sealed class PollDescModelTests
                 // Cleared, past, now, and ahead; every other time of both directions at once.
                 int? milliseconds = argument % 6 == 0 ? null : argument % 6 - 2;
                 PollMode modes = argument < 6 ? mode.ToMode() : PollMode.ReadWrite;
-                steps.Append(CultureInfo.InvariantCulture, $"SetDeadline({modes}, {(milliseconds is null ? "clear" : $"{milliseconds} ms")}) ");
+                steps.Append(CultureInfo.InvariantCulture,
+                    $"SetDeadline({modes}, {(milliseconds is null ? "clear" : $"{milliseconds} ms")}) ");
                 int? deadline = model.Now + milliseconds;
                 long when = milliseconds is { } ms ? time.After(TimeSpan.FromMilliseconds(ms)) : 0;
                 if (modes == mode.ToMode() && when > PollDeadlines.Past && desc.Deadlines is not null)
@@ -171,15 +174,24 @@ public sealed class PollDescModelTests
                     if (prolongs) break;
                 }
                 timers.SetDeadline(desc, modes, when, out PollWaiter? lateReader, out PollWaiter? lateWriter);
-                Same((modes & PollMode.Read) != 0 ? model.SetDeadline(Direction.Read, deadline) : null, lateReader, "reader ended by a deadline", steps);
-                Same((modes & PollMode.Write) != 0 ? model.SetDeadline(Direction.Write, deadline) : null, lateWriter, "writer ended by a deadline", steps);
+                Same(
+                    (modes & PollMode.Read) != 0 ? model.SetDeadline(Direction.Read, deadline) : null,
+                    lateReader,
+                    "reader ended by a deadline", steps);
+                Same(
+                    (modes & PollMode.Write) != 0 ? model.SetDeadline(Direction.Write, deadline) : null,
+                    lateWriter,
+                    "writer ended by a deadline", steps);
                 break;
             case 7:
                 steps.Append(CultureInfo.InvariantCulture, $"Advance({argument % 3} ms) ");
                 clock.Advance(TimeSpan.FromMilliseconds(argument % 3));
                 model.Now += argument % 3;
                 HashSet<PollWaiter> late = [];
-                for (PollWaiter? ended = timers.Expire(time.Now); ended is not null; ended = ended.Next) Assert.True(late.Add(ended), $"after {steps}: a waiter ended twice.");
+                for (PollWaiter? ended = timers.Expire(time.Now); ended is not null; ended = ended.Next)
+                {
+                    Assert.True(late.Add(ended), $"after {steps}: a waiter ended twice.");
+                }
                 TestWaiter?[] due = [model.Pass(Direction.Read), model.Pass(Direction.Write)];
                 Assert.True(late.SetEquals(due.OfType<PollWaiter>()), $"after {steps}: {late.Count} waits ended by their deadlines.");
                 break;
@@ -203,7 +215,8 @@ public sealed class PollDescModelTests
                 int? timeout = argument % 4 == 0 ? null : model.Now + argument % 4;
                 steps.Append(CultureInfo.InvariantCulture, $"SetTimeout({mode}, {(timeout is null ? "none" : $"{argument % 4} ms")}) ");
                 long until = timeout is null ? PollDeadlines.None : time.After(TimeSpan.FromMilliseconds(argument % 4));
-                bool isProlonged = until != PollDeadlines.None && desc.Deadlines is not null && desc.Deadlines.TryProlongTimeout(mode.ToMode(), until);
+                bool isProlonged =
+                    until != PollDeadlines.None && desc.Deadlines is not null && desc.Deadlines.TryProlongTimeout(mode.ToMode(), until);
                 Same(side is { TimeoutPassed: false, Timeout: { } old } && timeout >= old, isProlonged, "TryProlongTimeout", steps);
                 if (!isProlonged) timers.SetTimeout(desc, mode.ToMode(), until);
                 model.SetTimeout(mode, timeout);
@@ -222,6 +235,9 @@ public sealed class PollDescModelTests
 
     private static void Same<T>(T expected, T actual, string what, StringBuilder steps)
     {
-        if (!EqualityComparer<T>.Default.Equals(expected, actual)) Assert.Fail($"after {steps}: {what} is {actual}, and {expected} was expected.");
+        if (!EqualityComparer<T>.Default.Equals(expected, actual))
+        {
+            Assert.Fail($"after {steps}: {what} is {actual}, and {expected} was expected.");
+        }
     }
 }

@@ -96,7 +96,9 @@ public sealed class PollDescTests
         TestWaiter waiter = new();
         Assert.Equal(PollPark.Parked, desc.Park(Direction.Read, waiter));
 
-        desc.Notify(new PollEvent(old, PollReadiness.Readable | PollReadiness.ReadHangup | PollReadiness.Error), out PollWaiter? reader, out PollWaiter? writer);
+        desc.Notify(
+            new PollEvent(old, PollReadiness.Readable | PollReadiness.ReadHangup | PollReadiness.Error),
+            out PollWaiter? reader, out PollWaiter? writer);
 
         Assert.Null(reader);
         Assert.Null(writer);

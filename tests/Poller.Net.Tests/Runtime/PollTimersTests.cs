@@ -35,7 +35,8 @@ public sealed class PollTimersTests
     public void A_past_deadline_expires_at_once_and_a_cleared_one_is_taken_back()
     {
         TestWaiter waiter = Parked(PollMode.Write);
-        _timers.SetDeadline(_desc, PollMode.ReadWrite, _time.After(TimeSpan.FromSeconds(-1)), out PollWaiter? reader, out PollWaiter? writer);
+        _timers.SetDeadline(
+            _desc, PollMode.ReadWrite, _time.After(TimeSpan.FromSeconds(-1)), out PollWaiter? reader, out PollWaiter? writer);
         Assert.Null(reader);
         Assert.Same(waiter, writer);
         Assert.Equal(IoResult.Timeout, _desc.Check(Direction.Read));

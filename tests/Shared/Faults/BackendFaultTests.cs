@@ -12,13 +12,17 @@ public abstract class BackendFaultTests(INetpollFactory backend, ITestOutputHelp
 
     [Fact]
     public void The_kit_catches_one_event_in_a_thousand_that_is_dropped() =>
-        AssertCaught((inner, factory) => new DropsOneInAThousand(inner, factory), "must be reported, ", "a poll returned nothing before its time-out");
+        AssertCaught(
+            (inner, factory) => new DropsOneInAThousand(inner, factory),
+            "must be reported, ",
+            "a poll returned nothing before its time-out");
 
     [Fact]
     public void The_kit_catches_a_stale_token() => AssertCaught((inner, _) => new DeliversAStaleToken(inner), "closed it at command ");
 
     [Fact]
-    public void The_kit_catches_a_Break_that_is_ignored() => AssertCaught((inner, _) => new IgnoresBreak(inner), "for a Break that was called");
+    public void The_kit_catches_a_Break_that_is_ignored() =>
+        AssertCaught((inner, _) => new IgnoresBreak(inner), "for a Break that was called");
 
     /// <summary>Runs the kit over the backend with a fault until it finds one of the messages; prints what that took.</summary>
     internal void AssertCaught(Func<INetpoll, FaultyFactory, FaultyPoller> fault, params string[] messages)
@@ -35,5 +39,6 @@ public abstract class BackendFaultTests(INetpollFactory backend, ITestOutputHelp
 public abstract class LevelBackendFaultTests(INetpollFactory backend, ITestOutputHelper output) : BackendFaultTests(backend, output)
 {
     [Fact]
-    public void The_kit_catches_both_directions_armed_for_one() => AssertCaught((inner, _) => new ArmsBoth(inner), "must not be reported: it is not armed");
+    public void The_kit_catches_both_directions_armed_for_one() =>
+        AssertCaught((inner, _) => new ArmsBoth(inner), "must not be reported: it is not armed");
 }

@@ -39,7 +39,9 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
             await blocking.WaitAsync(Fixture.Patience);
         }
         worst.Sort();
-        Assert.True(worst[Rounds / 2] < 20, $"the slowest echo of each round took {string.Join(", ", worst)} ms; less than 20 was expected of the median.");
+        Assert.True(
+            worst[Rounds / 2] < 20,
+            $"the slowest echo of each round took {string.Join(", ", worst)} ms; less than 20 was expected of the median.");
         client.Dispose();
         await echo.WaitAsync(Fixture.Patience);
 

@@ -64,7 +64,8 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
             }
         });
         output.WriteLine(
-            $"{count} handlers: an echo took {Percentile(echoes, 50):F2} ms at the median, {Percentile(echoes, 99):F2} at p99, of {echoes.Count}; " +
+            $"{count} handlers: an echo took {Percentile(echoes, 50):F2} ms at the median, " +
+            $"{Percentile(echoes, 99):F2} at p99, of {echoes.Count}; " +
             $"from when it was due {Percentile(fromSchedule, 50):F2} and {Percentile(fromSchedule, 99):F2}. " +
             $"The slowest of each burst: {string.Join(", ", worst.Select(static ms => $"{ms:F1}"))}. {worstThreads} threads were blocked.");
         Assert.True(Percentile(echoes, 50) < 20, $"an echo took {Percentile(echoes, 50)} ms at the median; less than 20 was expected.");

@@ -91,7 +91,8 @@ public abstract class ContinuationTests<TBackend> : NetTest<TBackend> where TBac
 
         static async Task<int> DepthAsync(TcpConn conn, TcpConn? toClose)
         {
-            await Assert.ThrowsAsync<NetOpException>(async () => await conn.ReadAsync(new byte[1]).ConfigureAwait(false)).ConfigureAwait(false);
+            await Assert.ThrowsAsync<NetOpException>(
+                async () => await conn.ReadAsync(new byte[1]).ConfigureAwait(false)).ConfigureAwait(false);
             toClose?.Dispose();
             return new StackTrace().FrameCount;
         }

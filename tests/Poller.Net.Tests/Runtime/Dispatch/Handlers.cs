@@ -6,7 +6,8 @@ internal static class Handlers
     public static readonly byte[] One = [1];
 
     /// <summary>A raw continuation, on the thread that completes the read.</summary>
-    public static void Then(ValueTask<int> read, Action continuation) => read.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(continuation);
+    public static void Then(ValueTask<int> read, Action continuation) =>
+        read.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(continuation);
 
     /// <summary>Answers what comes, until the end.</summary>
     public static async Task EchoAsync(TcpConn conn)

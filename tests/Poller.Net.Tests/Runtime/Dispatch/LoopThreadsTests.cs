@@ -22,7 +22,8 @@ public abstract class LoopThreadsTests<TBackend> : NetTest<TBackend> where TBack
         // It rests, and serves again after it. Not from here, which may be the deposed thread.
         await Operation.OnOwnThread(() =>
         {
-            Assert.True(SpinWait.SpinUntil(() => deposed.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin), Fixture.Patience));
+            Assert.True(
+                SpinWait.SpinUntil(() => deposed.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin), Fixture.Patience));
             deposed.Interrupt();
             Task<Thread> second = CallAsync(server, server2);
             client.Write(One);

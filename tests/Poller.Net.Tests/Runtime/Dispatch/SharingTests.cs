@@ -150,7 +150,8 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
             {
                 blockers[i].Client.Write(One);
                 Assert.True(entered.Wait(Fixture.Patience), $"handler {i} of {count} never ran.");
-                Assert.True(SpinWait.SpinUntil(() => threads[i]!.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin), Fixture.Patience));
+                Assert.True(SpinWait.SpinUntil(
+                    () => threads[i]!.ThreadState.HasFlag(System.Threading.ThreadState.WaitSleepJoin), Fixture.Patience));
                 Echo();
             }
         });
@@ -276,7 +277,10 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
             await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
 
             // A leader runs in a term, a deposed one too.
-            if (LoopThreads.LoopOfThisThread is not null && LoopThreads.TermOfThisThread == uint.MaxValue) Interlocked.Increment(ref helped);
+            if (LoopThreads.LoopOfThisThread is not null && LoopThreads.TermOfThisThread == uint.MaxValue)
+            {
+                Interlocked.Increment(ref helped);
+            }
             long start = Stopwatch.GetTimestamp();
             while (Stopwatch.GetElapsedTime(start).TotalMilliseconds < 0.2) Thread.SpinWait(10);
         }
