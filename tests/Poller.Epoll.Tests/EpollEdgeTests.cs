@@ -11,6 +11,8 @@ public sealed class EpollManyDescriptorsTests() : EdgeManyDescriptorsTests<Epoll
     protected override int Capacity => Poller.Capacity;
 }
 
+public sealed class EpollRegistrationTests() : EdgeRegistrationTests<EpollNetpoll>(new EpollNetpoll());
+
 public sealed class EpollSignalTests() : SignalTests<EpollNetpoll>(new EpollNetpoll());
 
 /// <summary>The same where the kernel has no epoll_pwait2.</summary>

@@ -11,6 +11,9 @@ public sealed class KqueueManyDescriptorsTests() : EdgeManyDescriptorsTests<Kque
 }
 
 [Trait("Kernel", "emulated")]
+public sealed class KqueueRegistrationTests() : EdgeRegistrationTests<KqueueNetpoll>(Emulated.Poller());
+
+[Trait("Kernel", "emulated")]
 public sealed class KqueueSignalTests() : SignalTests<KqueueNetpoll>(Emulated.Poller());
 
 /// <summary>The backend over an emulated kernel.</summary>

@@ -1,8 +1,8 @@
 using Poller.Abstractions;
 
-namespace Poller.Kqueue.Tests;
+namespace Poller.Tests.Shared;
 
-public class RegistrationTests : KqueueTest
+public abstract class EdgeRegistrationTests<TPoller>(TPoller poller) : PollerTest<TPoller>(poller) where TPoller : INetpoll
 {
     [Fact]
     public void A_handle_wider_than_a_descriptor_is_not_cut_to_one()
