@@ -3,7 +3,7 @@ using Poller.Net;
 
 namespace EchoServer;
 
-/// <summary>What the server has served. Safe from any thread.</summary>
+/// <summary>Counts what the server has served. Safe from any thread.</summary>
 internal sealed class Counters
 {
     // Atomic.

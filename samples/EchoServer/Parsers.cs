@@ -9,10 +9,10 @@ internal static class Parsers
 {
     private const string ListOfOptions = " Options were expected; --help lists them.";
 
-    /// <summary>What is said of an argument that is no option's.</summary>
+    /// <summary>The error for an argument that belongs to no option.</summary>
     public static string Unrecognized(string argument) => $"Unrecognized command or argument '{argument}'.{ListOfOptions}";
 
-    /// <summary>An error of a parser below, or one of System.CommandLine's with what was expected.</summary>
+    /// <summary>An error of a parser below, or an error of System.CommandLine together with what was expected.</summary>
     public static string Describe(ParseError error)
     {
         SymbolResult? result = error.SymbolResult;

@@ -4,14 +4,14 @@ using EchoServer;
 
 Option<ListenAddress> listen = new("--listen")
 {
-    Description = "Where to listen: tcp, tcp4 or tcp6, a colon, and host:port. Port 0 lets the system choose.",
+    Description = "Where to listen: tcp, tcp4 or tcp6, a colon, and host:port. With port 0 the system chooses the port.",
     HelpName = "network:host:port",
     DefaultValueFactory = _ => new ListenAddress("tcp", "127.0.0.1:8888"),
     CustomParser = Parsers.Listen,
 };
 Option<string?> backend = new("--backend")
 {
-    Description = "The poller's backend; auto is the best that works on this machine. By default what POLLER_BACKEND holds, or auto.",
+    Description = "The poller's backend. auto chooses the best one that works on this machine. The default is POLLER_BACKEND, or auto.",
     HelpName = "auto|epoll|epoll-level|posix|kqueue",
     CustomParser = Parsers.Backend,
 };
@@ -24,7 +24,7 @@ Option<string> dispatch = new("--dispatch")
 };
 Option<int> loops = new("--loops")
 {
-    Description = "How many loops poll, 1 to 1024.",
+    Description = "The number of loops that poll, 1 to 1024.",
     HelpName = "1..1024",
     DefaultValueFactory = _ => 1,
     CustomParser = Parsers.Integer("--loops", 1, 1024),
@@ -38,25 +38,25 @@ Option<string> style = new("--style")
 };
 Option<double> idle = new("--idle-timeout")
 {
-    Description = "Closes a connection that sends nothing for so many seconds. Off by default.",
+    Description = "Closes a connection that sends nothing for this many seconds. Off by default.",
     HelpName = "SECONDS",
     CustomParser = Parsers.Seconds("--idle-timeout"),
 };
 Option<double> stats = new("--stats")
 {
-    Description = "Prints the counters every so many seconds, and at the end. Off by default.",
+    Description = "Prints the counters each time this many seconds have passed, and at the end. Off by default.",
     HelpName = "SECONDS",
     CustomParser = Parsers.Seconds("--stats"),
 };
 
-RootCommand root = new("Sends back what it is sent: a TCP echo server on PollerKit.")
+RootCommand root = new("A TCP echo server on PollerKit: it sends back what it receives.")
 {
     listen, backend, dispatch, loops, style, idle, stats,
 };
 root.Directives.Clear();
 ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
 
-// The parser passes over [text] where no directive has the name.
+// The parser ignores [text] if no directive has that name.
 string[] directives = [.. parsed.Tokens.Where(static token => token.Type == TokenType.Directive).Select(static token => token.Value)];
 string[] errors = [.. directives.Select(Parsers.Unrecognized), .. parsed.Errors.Select(Parsers.Describe)];
 if (errors.Length > 0)
@@ -75,7 +75,7 @@ root.SetAction((result, _) => Server.RunAsync(new ServerOptions
     StatsEvery = result.GetValue(stats) is var every and > 0 ? TimeSpan.FromSeconds(every) : null,
 }));
 
-// What --help and --version print.
+// The output of --help and --version.
 using StringWriter output = new();
 int code = await parsed.InvokeAsync(new InvocationConfiguration { Output = output, ProcessTerminationTimeout = null });
 string text = output.ToString().TrimEnd();

@@ -19,12 +19,12 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     private readonly CancellationTokenSource _stop = new();
     private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    // Set before _stop is cancelled, and read when it is.
+    // Set before _stop is cancelled, and read afterwards.
     private bool _unheard;
 
     /// <summary>
-    /// Serves until SIGINT or SIGTERM, or until what it says cannot be written. The exit code: 0 after a signal, 1 when the system refused
-    /// something, 2 when the options are invalid.
+    /// Serves until SIGINT or SIGTERM, or until its output cannot be written. Returns the exit code: 0 after a signal, 1 if the system
+    /// refused something, 2 if the options are invalid.
     /// </summary>
     public static async Task<int> RunAsync(ServerOptions options)
     {
@@ -70,7 +70,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
             poller.Loops = options.Loops;
         });
 
-        // After AddPoller's own: the command line stands above the environment.
+        // Configure after AddPoller does, because the command line overrides the environment.
         if (options.Backend is not null) services.PostConfigure<PollerOptions>(poller => poller.Backend = options.Backend);
         return services.BuildServiceProvider();
     }
@@ -123,7 +123,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         }
     }
 
-    // A thread takes a free descriptor to start. While there is none the connection waits, as those do that have not been accepted.
+    // A thread needs free descriptors to start. While there are none, the connection waits like those that are not accepted yet.
     private Task StartThread(Action run)
     {
         while (true)
@@ -171,7 +171,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
             }
             catch (Exception e) when (EndsConnection(e))
             {
-                // Reset, idle for too long, or closed by the shutdown: the end of this connection alone.
+                // The connection was reset, was idle for too long, or was closed by the shutdown. This ends only this connection.
             }
             finally
             {
@@ -180,7 +180,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         }
     }
 
-    // The same in blocking style; a thread runs it.
+    // The same in blocking style, on a thread of its own.
     private void Handle(Conn conn)
     {
         using (conn)
@@ -200,7 +200,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
             }
             catch (Exception e) when (EndsConnection(e))
             {
-                // As in HandleAsync.
+                // The same cases as in HandleAsync.
             }
             finally
             {
@@ -220,7 +220,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
             TaskScheduler.Default);
     }
 
-    // Lets the handlers end by themselves for a while, then ends their connections.
+    // Waits a while for the handlers to end by themselves. Then it ends their connections.
     private async Task DrainAsync()
     {
         Task all = Task.WhenAll(_running.Values);
@@ -256,7 +256,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
 
     private void OnSignal(PosixSignalContext signal)
     {
-        signal.Cancel = true; // The process ends when the connections have.
+        signal.Cancel = true; // The process ends after its connections.
         if (_stop.IsCancellationRequested) _hurry.TrySetResult();
         _stop.Cancel();
     }

@@ -2,13 +2,13 @@ using Poller.Net;
 
 namespace EchoServer;
 
-/// <summary>A network's name and an address of it, as <see cref="NetStack.Listen"/> takes them.</summary>
+/// <summary>A network's name and an address, as <see cref="NetStack.Listen"/> takes them.</summary>
 internal sealed record ListenAddress(string Network, string Address)
 {
     public override string ToString() => $"{Network}:{Address}";
 }
 
-/// <summary>What the command line says.</summary>
+/// <summary>The options of the command line.</summary>
 internal sealed record ServerOptions
 {
     public required ListenAddress Listen { get; init; }
@@ -16,7 +16,7 @@ internal sealed record ServerOptions
     public required int Loops { get; init; }
     public required bool Blocking { get; init; }
 
-    /// <summary>Null leaves it to the environment.</summary>
+    /// <summary>The backend's name; with null the environment decides.</summary>
     public string? Backend { get; init; }
 
     public TimeSpan? IdleTimeout { get; init; }

@@ -1,10 +1,10 @@
 namespace EchoServer;
 
-/// <summary>The two standard streams, either of which may be full or closed. Safe from any thread.</summary>
+/// <summary>The two standard streams for output. Each of them may be full or closed. Safe from any thread.</summary>
 internal static class Terminal
 {
-    /// <summary>Writes to the standard output, and says on the standard error stream where that fails.</summary>
-    /// <returns>Whether it did not fail.</returns>
+    /// <summary>Writes to the standard output. If that fails, it says so on the standard error stream.</summary>
+    /// <returns>Whether the write succeeded.</returns>
     public static bool Say(string line)
     {
         if (Write(Console.Out, line) is not { } reason) return true;
@@ -12,10 +12,10 @@ internal static class Terminal
         return false;
     }
 
-    /// <summary>Writes to the standard error stream. Where that fails nobody is left to be told.</summary>
+    /// <summary>Writes to the standard error stream. If that fails, there is no other place to report it.</summary>
     public static void Complain(string line) => Write(Console.Error, line);
 
-    // Null, or why it failed.
+    // Returns null, or why the write failed.
     private static string? Write(TextWriter writer, string line)
     {
         try

@@ -1,5 +1,5 @@
-// The readiness API that .NET does not have: one thread, one epoll, any descriptors, under tokens of your own. No runtime stands on top;
-// the loop below is the whole program. It watches the near ends of a pipe and of a TCP connection, and plays the far ends itself.
+// The readiness API that .NET lacks: one thread, one epoll instance, any descriptors, under your own tokens. There is no runtime; the loop
+// below is the whole program. It watches the near ends of a pipe and of a TCP connection, and plays the far ends itself.
 
 using System.IO.Pipes;
 using System.Net;
@@ -24,14 +24,14 @@ far.Connect((IPEndPoint)listener.LocalEndpoint);
 using Socket socket = listener.AcceptSocket();
 socket.Blocking = false;
 
-// A token is 64 bits that come back with the event: an index, an address, whatever finds your state again.
+// A token is 64 bits that come back with each event. Put in whatever finds your state again, such as an index.
 PollToken pipeToken = new(1), socketToken = new(2);
 using INetpoll poller = factory.Create();
 poller.Init();
 Check("pipe", poller.Open(pipe.SafePipeHandle, pipeToken));
 Check("socket", poller.Open(socket.SafeHandle, socketToken));
 
-// What the far ends do, one thing whenever the loop has nothing to do.
+// The actions of the far ends. The loop runs the next one whenever it has nothing to do.
 Queue<Action> script = new(
 [
     () => farPipe.Write("from the pipe"u8),
@@ -50,21 +50,21 @@ for (int open = 2; open > 0;)
     foreach ((PollToken token, PollReadiness readiness) in events.AsSpan(0, count))
     {
         Console.WriteLine($"{(token == pipeToken ? "pipe" : "socket")}: {readiness}");
-        if (!readiness.HasFlag(PollReadiness.Readable)) continue; // A socket is writable from the start, and says so once.
+        if (!readiness.HasFlag(PollReadiness.Readable)) continue; // A socket is writable from the start, and the poller reports that once.
         if (token == pipeToken ? ReadPipe() : ReadSocket()) open--;
     }
 }
 
-// Unregister before closing: a number that is reused must not report under an old token.
+// Unregister each descriptor before it is closed. Otherwise a new descriptor with the same number could report under the old token.
 Check("pipe", poller.Close(pipe.SafePipeHandle));
 Check("socket", poller.Close(socket.SafeHandle));
 Console.WriteLine("both have ended");
 return 0;
 
-// One read takes all a pipe can hold, and does not block where the poller has seen something to read.
+// One read takes all that a pipe can hold. It does not block, because the poller has reported something to read.
 bool ReadPipe() => Show("pipe", pipe.Read(buffer)) == 0;
 
-// An edge is reported once, so read until there is nothing more: then the next byte is an edge again.
+// An edge is reported once, so read until the socket is empty. Then the next byte raises a new edge.
 bool ReadSocket()
 {
     while (true)
@@ -82,7 +82,7 @@ int Show(string name, int read)
     return read;
 }
 
-// Errors of the descriptor are answers, not exceptions: EPERM says that this one cannot be polled, as a regular file.
+// The poller returns a descriptor's errors and does not throw them. EPERM means that it cannot be polled, like a regular file.
 static void Check(string name, Errno error)
 {
     if (error != Errno.None) throw new NetpollException(name, error);
