@@ -5,10 +5,10 @@ using Poller.Abstractions;
 
 namespace Poller.Conformance;
 
-/// <summary>A non-blocking descriptor of the kit's own, closed once. Calls return their result, or the errno below zero.</summary>
+/// <summary>A non-blocking descriptor that the kit owns and closes once. Calls return their result, or the negated errno.</summary>
 internal sealed unsafe class Fd : IDisposable
 {
-    /// <summary>The most a read or a write moves.</summary>
+    /// <summary>The maximum size of one read or write, in bytes.</summary>
     public const int Chunk = 64 * 1024;
 
     private bool _closed;
@@ -40,7 +40,7 @@ internal sealed unsafe class Fd : IDisposable
 
     public static (Fd A, Fd B) TcpPair()
     {
-        // What the system gives a sender may be megabytes, which take their time to fill.
+        // The system may give a sender megabytes of buffer, which take long to fill.
         const int SendBuffer = 64 * 1024;
         using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
@@ -56,23 +56,23 @@ internal sealed unsafe class Fd : IDisposable
         return (Take(a), Take(b));
     }
 
-    /// <summary>The file of a socket that is then done with, under a number of its own.</summary>
+    /// <summary>Takes the open file of a socket under a new number, and disposes the socket.</summary>
     private static Fd Take(Socket socket)
     {
         int number = Check(LibC.fcntl((int)socket.Handle, LibC.F_DUPFD, 0));
-        socket.Dispose(); // Which makes the file blocking: so it comes before the constructor.
+        socket.Dispose(); // This makes the file blocking, so it comes before the constructor.
         return new Fd(number);
     }
 
-    /// <summary>Whether the process has a descriptor of this number.</summary>
+    /// <summary>Whether the process has a descriptor with this number.</summary>
     public static bool Exists(int number) => LibC.fcntl(number, LibC.F_GETFD, 0) >= 0;
 
-    /// <summary>A second descriptor of the same file, at the lowest number from <paramref name="atLeast"/> on.</summary>
+    /// <summary>A second descriptor of the same open file, with the lowest free number from <paramref name="atLeast"/> on.</summary>
     public Fd Duplicate(int atLeast = 0) => new(LibC.fcntl(Number, LibC.F_DUPFD, atLeast));
 
     /// <summary>
-    /// Closes this descriptor and puts the other one's file under its number, in one step, so that no other thread of the process
-    /// comes by the number between the two. The other is used up.
+    /// Closes this descriptor and puts the other one's open file under its number. It is one step, so that no other thread of the process
+    /// gets the number in between. The other descriptor must not be used afterwards.
     /// </summary>
     public void BecomeOther(Fd other)
     {
@@ -93,21 +93,21 @@ internal sealed unsafe class Fd : IDisposable
         return Result(LibC.read(Number, bytes, (nuint)Math.Min(count, Chunk)));
     }
 
-    /// <summary>shutdown(2). Returns 0, or the errno below zero.</summary>
+    /// <summary>shutdown(2). Returns 0, or the negated errno.</summary>
     public int Shutdown(int how = LibC.SHUT_WR) => Result(LibC.shutdown(Number, how));
 
-    /// <summary>Writes until there is no room, and returns how much that was.</summary>
+    /// <summary>Writes until there is no room. Returns the number of bytes.</summary>
     public int Fill()
     {
         int total = 0;
         while (Write(Chunk) is > 0 and var count) total += count;
 
-        // A pipe takes single bytes where it refuses a page.
+        // A pipe that refuses a page may still take single bytes.
         while (Write() > 0) total++;
         return total;
     }
 
-    /// <summary>Reads until there is nothing, an end or an error, and returns how much that was.</summary>
+    /// <summary>Reads until there is nothing, the end or an error. Returns the number of bytes.</summary>
     public int Drain()
     {
         int total = 0;
@@ -115,7 +115,7 @@ internal sealed unsafe class Fd : IDisposable
         return total;
     }
 
-    /// <summary>What poll(2) says of a descriptor: the directions in which a call would not block.</summary>
+    /// <summary>The directions in which a call would not block, as poll(2) reports them.</summary>
     public static PollMode Ready(short revents)
     {
         PollMode ready = PollMode.None;

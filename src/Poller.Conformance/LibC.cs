@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Conformance;
 
-/// <summary>The C library's calls the kit makes, on Linux, macOS and the BSDs. Each returns its result, or -1 and sets the errno.</summary>
+/// <summary>The C library's calls for the kit, on Linux, macOS and the BSDs. Each returns its result, or -1 and sets errno.</summary>
 internal static unsafe partial class LibC
 {
     public const int AF_UNIX = 1;
@@ -23,10 +23,10 @@ internal static unsafe partial class LibC
     public const short POLLERR = 0x08;
     public const short POLLHUP = 0x10;
 
-    // The same on every Unix, and without effect where nobody handles it.
+    // The number is the same on every Unix. Without a handler the signal has no effect.
     public const int SIGWINCH = 28;
 
-    // What Linux numbers differently from 4.4BSD and its descendants.
+    // The numbers that Linux does not share with 4.4BSD and its descendants.
     public static readonly int O_NONBLOCK = OperatingSystem.IsLinux() ? 0x800 : 0x4;
     public static readonly int SIG_BLOCK = OperatingSystem.IsLinux() ? 0 : 1;
     public static readonly int SIGBUS = OperatingSystem.IsLinux() ? 7 : 10;
@@ -39,7 +39,7 @@ internal static unsafe partial class LibC
         public short Revents;
     }
 
-    /// <summary>fcntl(2), whose last argument is variadic: Apple's arm64 takes it on the stack, behind eight registers.</summary>
+    /// <summary>fcntl(2). Its last argument is variadic, and Apple's arm64 passes it on the stack, after eight registers.</summary>
     public static int fcntl(int fd, int command, nint argument) =>
         OperatingSystem.IsMacOS() && RuntimeInformation.ProcessArchitecture == Architecture.Arm64
             ? fcntl_stacked(fd, command, 0, 0, 0, 0, 0, 0, argument)

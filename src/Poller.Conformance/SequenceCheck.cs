@@ -5,46 +5,46 @@ using FsCheck.Fluent;
 
 namespace Poller.Conformance;
 
-/// <summary>What is tested did what the contract forbids.</summary>
+/// <summary>The tested code did something that the contract forbids.</summary>
 internal sealed class ModelViolation(string fault, string expectation) : Exception(fault)
 {
-    /// <summary>What the model wanted when it happened.</summary>
+    /// <summary>What the model expected when it happened.</summary>
     public string Expectation => expectation;
 }
 
 /// <summary>
-/// Does the commands of one sequence, and asks the model what it thinks of that. One thread runs it; the other members may be read by
-/// another.
+/// Runs the commands of one sequence, and has the model check the results. One thread runs it. Another thread may read the other
+/// members.
 /// </summary>
 internal interface ISequenceHarness<TCommand> : IDisposable
 {
-    /// <summary>What was done so far and what came of it.</summary>
+    /// <summary>What was done so far, with the results.</summary>
     string[] Trace { get; }
 
-    /// <summary>The commands so far without those that had no effect. For the thread that runs the sequence.</summary>
+    /// <summary>The commands so far, except those that had no effect. For the thread that runs the sequence.</summary>
     TCommand[] Effective { get; }
 
-    /// <summary>How long the command under way has taken.</summary>
+    /// <summary>How long the current command has taken.</summary>
     TimeSpan Standstill { get; }
 
-    /// <summary>What the model wants at this point.</summary>
+    /// <summary>What the model expects at this point.</summary>
     string Expectation { get; }
 
     /// <exception cref="ModelViolation">The contract was broken.</exception>
     void Run(IReadOnlyList<TCommand> commands);
 }
 
-/// <summary>How a sequence failed.</summary>
+/// <summary>The failure of a sequence.</summary>
 internal sealed record SequenceFailure(int Seed, string Fault, int Commands, string Report);
 
 /// <summary>Runs random sequences of commands until one breaks the contract, and shrinks that one.</summary>
-/// <param name="contract">What a report begins with: who broke which contract.</param>
+/// <param name="contract">The first words of a report: who broke which contract.</param>
 /// <param name="sequences">The sequences, and how they shrink.</param>
-/// <param name="maxLength">The longest sequence.</param>
-/// <param name="patience">How long is waited for what has to happen.</param>
-/// <param name="shrinkFor">How long is tried for a shorter sequence.</param>
-/// <param name="make">A harness for one sequence, and such a patience.</param>
-/// <param name="count">Counts what a sequence did that is not shrunk.</param>
+/// <param name="maxLength">The length of the longest sequence.</param>
+/// <param name="patience">How long to wait for something that must happen.</param>
+/// <param name="shrinkFor">How long to search for a shorter sequence.</param>
+/// <param name="make">Creates a harness for one sequence, with a patience.</param>
+/// <param name="count">Counts what a sequence did, unless it is a shrunk one.</param>
 internal sealed class SequenceCheck<TCommand, THarness>(
     string contract,
     Arbitrary<TCommand[]> sequences,
@@ -55,21 +55,21 @@ internal sealed class SequenceCheck<TCommand, THarness>(
     Action<THarness> count)
     where THarness : class, ISequenceHarness<TCommand>
 {
-    // What a sequence may hang in without a time-out of its own is what is tested.
+    // A sequence can hang without a time-out only in the code under test.
     private readonly TimeSpan _stuck = patience * 12;
 
-    // Atomic: written by the thread that runs the sequences, read by the one that watches it.
+    // Atomic: the thread that runs the sequences writes it, and the watching thread reads it.
     private THarness? _harness;
 
-    // Touched by the thread that runs the sequences; the watching one reads them when the other has ended, or is taken to be stuck.
+    // Touched by the thread that runs the sequences. The watching thread reads them when that thread has ended, or counts as stuck.
     private int _seed, _sequence;
 
-    /// <summary>Returns how many sequences it ran, the failing one with them, and how that one failed.</summary>
+    /// <summary>Returns how many sequences it ran, including the failing one, and how that one failed.</summary>
     public (int Sequences, SequenceFailure? Failure) Run(int seed, int limit)
     {
         SequenceFailure? failure = null;
 
-        // No signal may end a timed wait with nothing: the model takes that for an early return.
+        // No signal may end a timed wait early, because the model would take that for a fault.
         Worker thread = Worker.StartUninterrupted("run the sequences", () =>
         {
             for (_sequence = 0; _sequence < limit && failure is null; _sequence++)
@@ -120,11 +120,11 @@ internal sealed class SequenceCheck<TCommand, THarness>(
         long start = Stopwatch.GetTimestamp();
         int length = commands.Length, runs = 0;
 
-        // A second is plenty to tell that a shorter sequence fails too; should the machine be slower, the longer one is reported.
+        // A second is enough to see that a shorter sequence fails too. If the machine is slower, the longer one is reported.
         TimeSpan brief = patience < TimeSpan.FromSeconds(1) ? patience : TimeSpan.FromSeconds(1);
 
-        // The run that fails is the dear one where it fails by a wait in vain, so each is to take out as much as it can: what had no effect
-        // in one go, then the largest piece that can be missed at each place, and single commands last.
+        // If a run fails because it waited in vain, it takes long. So each run takes out as much as it can: first all commands that had no
+        // effect, then the largest possible piece at each place, and single commands last.
         StillFails(fault.Effective);
         for (int at = 0; at < commands.Length;)
         {

@@ -2,11 +2,11 @@ using System.Globalization;
 
 namespace Poller.Conformance;
 
-/// <summary>What the environment says of a run.</summary>
+/// <summary>The settings of a run, from environment variables.</summary>
 internal static class Setting
 {
-    /// <summary>The number that the variable holds; null where it is not set.</summary>
-    /// <exception cref="FormatException">It holds something else.</exception>
+    /// <summary>The variable's number; null if the variable is not set.</summary>
+    /// <exception cref="FormatException">The variable's value is not a number.</exception>
     public static int? FromEnvironment(string name) =>
         Environment.GetEnvironmentVariable(name) is not { Length: > 0 } text ? null
         : int.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int value) ? value

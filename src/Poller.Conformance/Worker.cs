@@ -3,10 +3,10 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Conformance;
 
-/// <summary>A thread of a test's own: a poll that blocks takes no thread-pool thread, and what it throws reaches the test.</summary>
+/// <summary>A test's own thread. A poll that blocks there holds no thread-pool thread, and its exceptions reach the test.</summary>
 internal sealed unsafe class Worker
 {
-    /// <summary>How long a test waits for what has to happen. Only a failing test waits so long.</summary>
+    /// <summary>How long a test waits for something that must happen. Only a failing test waits so long.</summary>
     public static readonly TimeSpan Bound = TimeSpan.FromSeconds(30);
 
     private readonly TaskCompletionSource _started = new();
@@ -49,11 +49,11 @@ internal sealed unsafe class Worker
     }
 
     /// <summary>Starts a thread.</summary>
-    /// <param name="task">What it is to do, as a phrase that follows "to".</param>
-    /// <param name="action">That.</param>
+    /// <param name="task">The thread's task, as a phrase that can follow "to".</param>
+    /// <param name="action">The task's code.</param>
     public static Worker Start(string task, Action action) => new(task, action, signalsBlocked: false);
 
-    /// <summary>On a thread that no signal interrupts: what ends a wait there is its time-out, a Break or an event.</summary>
+    /// <summary>Runs on a thread that no signal interrupts, so only a time-out, a Break or an event ends a wait there.</summary>
     public static Worker StartUninterrupted(string task, Action action) => new(task, action, signalsBlocked: true);
 
     public static void RunUninterrupted(string task, Action action) => StartUninterrupted(task, action).Join();
@@ -71,7 +71,7 @@ internal sealed unsafe class Worker
     }
 
     /// <summary>
-    /// Returns once the thread sleeps in the kernel, or has finished. Where the system does not tell, it has had the time to.
+    /// Returns once the thread sleeps in the kernel, or has finished. If the system cannot tell, it waits long enough for that.
     /// </summary>
     public void AwaitSleep()
     {
@@ -84,16 +84,16 @@ internal sealed unsafe class Worker
 
         bool IsAsleep()
         {
-            // "1234 (name) S …": the name may hold anything, brackets too.
+            // The line is "1234 (name) S …". The name may contain anything, including brackets.
             string stat = File.ReadAllText(_stat);
             return stat[stat.LastIndexOf(')') + 2] == 'S';
         }
     }
 
-    /// <summary>Interrupts the system call the thread is in.</summary>
+    /// <summary>Interrupts the system call that the thread is in.</summary>
     public void Interrupt(int signal)
     {
-        // The thread outlives its action until Join, so the identity is valid.
+        // The thread lives until Join, so its identity is valid.
         int errno = LibC.pthread_kill(_self, signal);
         if (errno != 0) throw new InvalidOperationException("pthread_kill: " + Marshal.GetPInvokeErrorMessage(errno));
     }

@@ -4,40 +4,40 @@ using Poller.Abstractions;
 
 namespace Poller.Conformance;
 
-// What a sequence is made of. A command makes sense in every state (where there is nothing to do it does nothing), so that a sequence
-// stays one whatever is taken out of it: that is what lets a failure shrink.
+// The commands of a sequence. A command is valid in every state: if there is nothing to do, it does nothing. So a sequence stays valid
+// whatever is taken out of it, which lets a failure shrink.
 
-/// <summary>How an async operation is given a token.</summary>
+/// <summary>The token of an async operation.</summary>
 internal enum ConnToken
 {
     None,
 
-    /// <summary>One that a later command may cancel.</summary>
+    /// <summary>A token that a later command may cancel.</summary>
     Live,
 
-    /// <summary>One that was cancelled before.</summary>
+    /// <summary>A token that was already cancelled.</summary>
     Cancelled,
 }
 
 /// <summary>One step of a sequence.</summary>
 internal abstract record ConnCommand
 {
-    /// <summary>Begins a read of any kind. It is over, or waits, before the next command.</summary>
+    /// <summary>Begins a read of any kind. Before the next command it is over, or waits.</summary>
     internal sealed record Read(int End, ConnCall Call, int Count, bool Blocking, ConnToken Token) : ConnCommand;
 
     /// <summary>Begins a write of any kind.</summary>
     internal sealed record Write(int End, ConnCall Call, int Count, bool Blocking, ConnToken Token) : ConnCommand;
 
-    /// <summary>Reads all there is.</summary>
+    /// <summary>Reads until nothing is left.</summary>
     internal sealed record Drain(int End, bool Blocking) : ConnCommand;
 
-    /// <summary>Sets a deadline, or both; null clears.</summary>
+    /// <summary>Sets one deadline or both; null clears.</summary>
     internal sealed record SetDeadline(int End, PollMode Mode, ConnDeadline? When) : ConnCommand;
 
-    /// <summary>ReadTimeout, WriteTimeout; null is infinite.</summary>
+    /// <summary>Sets ReadTimeout or WriteTimeout; null means infinite.</summary>
     internal sealed record SetTimeout(int End, PollMode Mode, ConnDeadline? Span) : ConnCommand;
 
-    /// <summary>Cancels the token of an operation that waits.</summary>
+    /// <summary>Cancels the token of a waiting operation.</summary>
     internal sealed record Cancel(int End, PollMode Mode, int Index) : ConnCommand;
 
     internal sealed record CloseRead(int End) : ConnCommand;
@@ -51,7 +51,7 @@ internal abstract record ConnCommand
     /// <summary>The longest sequence.</summary>
     public const int MaxLength = 80;
 
-    /// <summary>More than the kernel's buffers take in most cases.</summary>
+    /// <summary>More than the kernel's buffers hold in most cases.</summary>
     private const int Huge = 5 << 20;
 
     /// <summary>Sequences of commands, and how they shrink.</summary>

@@ -7,12 +7,12 @@ using Poller.Net;
 namespace Poller.Conformance;
 
 /// <summary>
-/// Does the commands of one sequence to the two ends of a new connection, and asks the model about each operation that is over, and each
-/// that is not.
+/// Applies the commands of one sequence to the two ends of a new connection, and asks the model about each operation, whether it is over or
+/// not.
 /// </summary>
 internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
 {
-    // Long enough that an operation is often over before it, and often not.
+    // Long enough that some operations end before it, and some do not.
     private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(2);
 
     private readonly NetStack _stack;
@@ -23,7 +23,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
     private Conn[] _conns = [];
     private int _number;
 
-    // Touched by the thread that runs the sequence.
+    // Touched only by the thread that runs the sequence.
     private readonly List<ConnCommand> _effective = [];
     private bool _hadEffect;
 
@@ -50,7 +50,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
 
     public string Expectation => Volatile.Read(ref _expectation);
 
-    /// <summary>How many bytes have arrived, in both directions.</summary>
+    /// <summary>The number of bytes that have arrived, in both directions.</summary>
     public long Bytes => _model.Ends.Sum(end => end.Sent.Delivered);
 
     public void Run(IReadOnlyList<ConnCommand> commands)
@@ -141,7 +141,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         }
     }
 
-    // Nothing hinders any more: all that was sent arrives, then the end does, and a close leaves nothing waiting.
+    // Nothing holds the operations up any more: all bytes arrive, then the end, and a close leaves no operation waiting.
     private void End()
     {
         foreach (ConnEnd end in _model.Ends.Where(end => !end.IsDisposed))
@@ -178,19 +178,19 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         if (left.Length > 0) throw Violation($"{string.Join(", ", left)} waits, and both ends are closed");
     }
 
-    /// <summary>Goes on with reading what comes to an end. False when there is nothing to go on with.</summary>
+    /// <summary>Reads on at an end. False if there is nothing to read.</summary>
     private bool Advance(ConnEnd end)
     {
         if (end.Reads.Count == 0) return Read(end, blocking: false) || end.Reads.Count > 0;
 
-        // Where one waits to write there is something to read.
+        // If a write waits, there is something to read.
         Task[] all = [.. end.Reads.Concat(end.Peer.Writes).Select(op => _pending[op].Task)];
         if (Task.WaitAny(all, _patience) < 0) throw Violation($"the {end} waits to read, and the {end.Peer} to write");
         Settle();
         return true;
     }
 
-    /// <summary>Reads once. False when nothing came of it: that is the end, or it failed, or waits.</summary>
+    /// <summary>Reads once. False if the read got no bytes: it found the end, failed, or waits.</summary>
     private bool Read(ConnEnd end, bool blocking)
     {
         const int Plenty = 256 * 1024;
@@ -229,7 +229,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
             throw Violation($"{pending.Name} threw from the call itself: {e}");
         }
 
-        // What is no part of a queue is over, or it never will be.
+        // An operation that is not queued is over now, or it never will be.
         if (!queues) Complete(pending);
     }
 
@@ -285,12 +285,12 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
 
     private void Close(ConnEnd end)
     {
-        // Not by Call: it may be closed more than once.
+        // We do not use Call here, because a connection may be closed more than once.
         ConnOf(end).Dispose();
         if (!end.IsDisposed) _model.Dispose(end);
     }
 
-    // A call that does not wait, and after a close says so; a flush alone has nothing to say.
+    // Makes a call that does not wait. After a close it must throw; only a flush need not.
     private void Call(ConnEnd end, string name, Action<Conn> call)
     {
         try
@@ -306,7 +306,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         }
     }
 
-    /// <summary>Waits for all that has to be over, and takes down all that is.</summary>
+    /// <summary>Waits for all operations that must be over, and notes all that are.</summary>
     private void Settle()
     {
         bool changed;
@@ -316,7 +316,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
             _model.Evaluate();
             foreach (ConnEnd end in _model.Ends)
             {
-                // A write that is over comes before the read of its bytes.
+                // Note a write before the read of its bytes.
                 foreach (PollMode mode in (PollMode[])[PollMode.Write, PollMode.Read]) changed |= Settle(end.Queue(mode));
             }
         }
@@ -331,13 +331,13 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
 
     private bool Settle(List<ConnOp> queue)
     {
-        // In turn, for so the bytes come; but one that leaves the queue does not wait for its turn.
+        // Operations end in turn, as the bytes come. But one that leaves the queue does not wait for its turn.
         ConnOp? over = queue.FirstOrDefault(op => op.Must || (op == queue[0] && _pending[op].Task.IsCompleted));
         if (over is null) return false;
         Pending pending = _pending[over];
         Await(pending);
 
-        // Where it had its turn, those before it have had theirs.
+        // If it had its turn, all before it have had theirs.
         while (over != queue[0] && pending.Task.IsCompletedSuccessfully) Complete(_pending[queue[0]]);
         Complete(pending);
         return true;
@@ -416,14 +416,14 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
     private static string Form(bool blocking, ConnToken token) =>
         blocking ? "blocking" : token == ConnToken.None ? "async" : $"async, {token} token";
 
-    /// <summary>An operation that was begun.</summary>
+    /// <summary>An operation that has begun.</summary>
     private sealed class Pending(ConnOp op, int number, byte[] buffer, CancellationTokenSource? source) : IDisposable
     {
-        // What a copy has got.
+        // The bytes that a copy has read.
         private readonly MemoryStream? _sink = op.Call == ConnCall.CopyTo ? new MemoryStream() : null;
         private NetOperation<int>? _operation;
 
-        /// <summary>When, before it began.</summary>
+        /// <summary>The time just before it began.</summary>
         public long Began { get; } = Stopwatch.GetTimestamp();
 
         public ConnOp Op => op;
@@ -471,7 +471,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
             async Task<int> WaitToRead() => await conn.WaitToReadAsync(token).ConfigureAwait(false) ? 1 : 0;
         }
 
-        /// <summary>What it came to; none for what no operation may come to.</summary>
+        /// <summary>Its outcome; None if no operation may end so.</summary>
         public ConnOutcomes Outcome(out int read, out string text)
         {
             read = 0;
@@ -495,7 +495,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
             catch (Exception e)
 #pragma warning restore CA1031
             {
-                // What there is of several reads tells how many bytes they got.
+                // The outcome of several reads shows how many bytes they got.
                 int first = buffer.AsSpan().IndexOf(ConnStream.Nothing);
                 if (op.Call == ConnCall.ReadExactly) read = first < 0 ? buffer.Length : first;
                 text = e.Message;
@@ -530,7 +530,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
             return op.Count;
         });
 
-        // Stream's own members throw from the call what Conn's put into the task.
+        // Stream's own members throw from the call. Conn's members put the exception into the task.
         private async Task<int> Async(Func<Task> call)
         {
             await call().ConfigureAwait(false);

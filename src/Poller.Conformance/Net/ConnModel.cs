@@ -4,52 +4,52 @@ using Poller.Abstractions;
 
 namespace Poller.Conformance;
 
-// The contract of Conn as a state machine: two byte queues with half closes, deadlines and operations that wait. It does no I/O: the
-// harness tells it which operation began, what was done to either end and what an operation came to, and the model answers what each may
-// come to, and which must be over.
+// The contract of Conn as a state machine: two byte queues with half closes, deadlines and waiting operations. It does no I/O. The harness
+// tells it which operation began, what was done to each end, and how an operation ended. The model says how each operation may end, and
+// which must be over.
 //
-// The queues are bounded by the kernel's buffers, whose size is not known. A write that leaves at most RoomForSure bytes unread must be
-// done; a greater one may be, or may wait for the reader. A reader that waits, on the other hand, waits: a read is over for bytes, an end,
-// a deadline, a token, a close, and for nothing else.
+// The kernel's buffers bound the queues, and their size is not known. A write that leaves at most RoomForSure bytes unread must be done. A
+// larger one may be done, or may wait for the reader. A read, on the other hand, ends only for bytes, the end, a deadline, a token or a
+// close.
 //
-// TCP tells a writer of a peer that is gone when the peer has closed with bytes unread, or when bytes arrive there. Where the window was
-// shut while the peer took what had come, there is nothing unread and nothing arrives. If the peer has also sent its end before, closing
-// sends nothing: the writer learns of it when the kernel probes the window, in a fraction of a second or in minutes.
+// TCP tells a writer that its peer is gone when the peer has closed with unread bytes, or when bytes arrive there. Suppose the window was
+// shut while the peer read all that had come: then nothing is unread, and nothing arrives. If the peer has also sent its end before, its
+// close sends nothing. The writer then learns of it when the kernel probes the window, after a fraction of a second or after minutes.
 //
-// An operation is judged by all that was allowed since it began: it may have been over before the latest command.
+// An operation is judged by everything that was allowed since it began, because it may have ended before the latest command.
 
-/// <summary>What an operation comes to.</summary>
+/// <summary>How an operation ends.</summary>
 [Flags]
 internal enum ConnOutcomes
 {
     None = 0,
 
-    /// <summary>It did what it is for: bytes were read, or are there, or all were sent.</summary>
+    /// <summary>It succeeded: bytes were read, or are there, or all were sent.</summary>
     Done = 1,
 
-    /// <summary>The end: a read of 0, a wait that is false.</summary>
+    /// <summary>It found the end: a read returned 0, or a wait returned false.</summary>
     End = 2,
     Timeout = 4,
     Canceled = 8,
 
-    /// <summary>Closed on this side during the operation.</summary>
+    /// <summary>The connection was closed on this side during the operation.</summary>
     Closed = 16,
 
-    /// <summary>Closed on this side before it.</summary>
+    /// <summary>The connection was closed on this side before the operation.</summary>
     Disposed = 32,
     Reset = 64,
 
-    /// <summary>Written after the end of writing (EPIPE).</summary>
+    /// <summary>It wrote after the end of writing (EPIPE).</summary>
     Shutdown = 128,
 }
 
-/// <summary>Where a deadline stands.</summary>
+/// <summary>The state of a deadline.</summary>
 internal enum ConnDeadline
 {
-    /// <summary>There is none, or so far ahead that no sequence lives to see it.</summary>
+    /// <summary>There is none, or it is so far ahead that no sequence lasts so long.</summary>
     Far,
 
-    /// <summary>It comes within milliseconds, or has come; an operation that met it makes it <see cref="Past"/>.</summary>
+    /// <summary>It comes within milliseconds, or has come. An operation that meets it makes it <see cref="Past"/>.</summary>
     Soon,
     Past,
 }
@@ -71,7 +71,7 @@ internal enum ConnCall
     WriteByte,
 }
 
-/// <summary>An operation that is not over.</summary>
+/// <summary>An operation that is not over yet.</summary>
 internal sealed class ConnOp(ConnEnd end, PollMode mode, ConnCall call, int count)
 {
     public ConnEnd End => end;
@@ -82,18 +82,18 @@ internal sealed class ConnOp(ConnEnd end, PollMode mode, ConnCall call, int coun
     /// <summary>How long it may take.</summary>
     public ConnDeadline Timeout { get; init; }
 
-    /// <summary>What a write sends.</summary>
+    /// <summary>The bytes that a write sends.</summary>
     public ConnSegment? Segment { get; init; }
 
-    /// <summary>What it may have come to by now.</summary>
+    /// <summary>How it may have ended by now.</summary>
     public ConnOutcomes Allowed { get; set; }
 
-    /// <summary>Whether it has to be over.</summary>
+    /// <summary>Whether it must be over.</summary>
     public bool Must { get; set; }
 
     public bool IsCanceled { get; set; }
 
-    /// <summary>Whether it is several reads, between which the bytes it has got are its own secret.</summary>
+    /// <summary>Whether it consists of several reads. The model then does not know which bytes it has between them.</summary>
     public bool IsComposite => Call is ConnCall.ReadExactly or ConnCall.CopyTo;
 
     public override string ToString() =>
@@ -105,21 +105,21 @@ internal sealed class ConnEnd(string name)
 {
     public ConnEnd Peer { get; set; } = null!;
 
-    /// <summary>What it has written.</summary>
+    /// <summary>The bytes that it has written.</summary>
     public ConnStream Sent { get; } = new();
 
     public bool ReadIsClosed { get; set; }
     public bool WriteIsClosed { get; set; }
     public bool IsDisposed { get; set; }
 
-    /// <summary>In the order they began; the first one is under way.</summary>
+    /// <summary>Its operations in the order in which they began; the first one is under way.</summary>
     public List<ConnOp> Reads { get; } = [];
     public List<ConnOp> Writes { get; } = [];
 
     public ConnDeadline ReadDeadline { get; set; }
     public ConnDeadline WriteDeadline { get; set; }
 
-    /// <summary>How long each operation may take; null for any time.</summary>
+    /// <summary>How long each operation may take; null means any time.</summary>
     public ConnDeadline? ReadTimeout { get; set; }
     public ConnDeadline? WriteTimeout { get; set; }
 
@@ -129,7 +129,7 @@ internal sealed class ConnEnd(string name)
     /// <summary>Whether the window may be shut with nothing unread behind it: the peer has read since.</summary>
     public bool MayBeStalled { get; set; }
 
-    /// <summary>No byte comes from it after those that were sent.</summary>
+    /// <summary>Whether no byte comes from it after those that were sent.</summary>
     public bool HasEnded => WriteIsClosed || IsDisposed;
 
     public List<ConnOp> Queue(PollMode mode) => mode == PollMode.Read ? Reads : Writes;
@@ -147,16 +147,16 @@ internal sealed class ConnEnd(string name)
     public override string ToString() => name;
 }
 
-/// <summary>What the operations on a connection may and must come to, after everything that was done so far.</summary>
+/// <summary>Says how the operations on a connection may and must end, after everything that was done so far.</summary>
 internal sealed class ConnModel
 {
-    /// <summary>What the kernel takes on from a writer whatever its buffers are.</summary>
+    /// <summary>How many bytes the kernel takes from a writer for sure, whatever its buffers are.</summary>
     public const int RoomForSure = 16 * 1024;
 
-    /// <summary>The most operations of one direction at one end.</summary>
+    /// <summary>The maximum number of operations in one direction at one end.</summary>
     public const int MaxQueue = 3;
 
-    // TCP may have answered bytes that nobody will read with a reset, which throws away what is on its way.
+    // TCP may have answered bytes that nobody will read with a reset, which drops the bytes on their way.
     private bool _mayBeReset;
 
     public ConnModel()
@@ -168,12 +168,14 @@ internal sealed class ConnModel
 
     public IReadOnlyList<ConnEnd> Ends { get; }
 
-    /// <summary>Whether shutdown(2) may be refused: both directions have ended, and the kernel is done with the connection.</summary>
+    /// <summary>
+    /// Whether the system may refuse shutdown(2): both directions have ended, and the kernel is done with the connection.
+    /// </summary>
     public bool MayRefuseShutdown(ConnEnd end) => _mayBeReset || (end.WriteIsClosed && end.Peer.HasEnded);
 
     /// <summary>
-    /// Whether an operation may begin here. Not behind one that reads several times, as nobody tells in which order these come; nor with a
-    /// time-out behind another, as nobody tells when it starts.
+    /// Whether an operation may begin here. It may not queue behind one that reads several times, because their order is not known. With a
+    /// time-out it may not queue at all, because the model cannot know when it starts.
     /// </summary>
     public static bool CanBegin(ConnEnd end, PollMode mode, ConnCall call)
     {
@@ -186,7 +188,7 @@ internal sealed class ConnModel
                 && !(mode == PollMode.Write && !end.Sent.CanAppend));
     }
 
-    /// <summary>An operation begins, or queues.</summary>
+    /// <summary>Notes that an operation begins, or queues.</summary>
     public static ConnOp Begin(ConnEnd end, PollMode mode, ConnCall call, int count, bool isCanceled)
     {
         bool stillborn = end.IsDisposed || isCanceled;
@@ -223,18 +225,18 @@ internal sealed class ConnModel
         if (end.Peer.Sent.PossibleBytes > 0) _mayBeReset = true;
     }
 
-    /// <summary>Works out what each operation may and must come to.</summary>
+    /// <summary>Computes how each operation may and must end.</summary>
     public void Evaluate()
     {
-        // The writes first: what they may have sent may be read.
+        // Writes first, because bytes that they may have sent may be read.
         foreach (ConnEnd end in Ends) Evaluate(end.Writes, EvaluateWrite);
         foreach (ConnEnd end in Ends) Evaluate(end.Reads, EvaluateRead);
     }
 
-    /// <summary>An operation is over. Says what is wrong with that, or null.</summary>
+    /// <summary>Notes that an operation is over. Returns what is wrong with that, or null.</summary>
     /// <param name="op">The operation.</param>
-    /// <param name="outcome">What it came to; more than one where they cannot be told apart.</param>
-    /// <param name="bytes">What it has read.</param>
+    /// <param name="outcome">Its outcome; several if they cannot be told apart.</param>
+    /// <param name="bytes">The bytes that it has read.</param>
     public string? Complete(ConnOp op, ConnOutcomes outcome, ReadOnlySpan<byte> bytes)
     {
         op.End.Queue(op.Mode).Remove(op);
@@ -244,7 +246,7 @@ internal sealed class ConnModel
             return $"{op.Call} of the {op.End} came to {outcome}; {expected}";
         }
 
-        // Where both were to come soon, it may have been either; a deadline that has yet to pass may be met by the next.
+        // If both were about to pass, it may have met either. A deadline that has not passed may end the next operation.
         if (outcome == ConnOutcomes.Timeout && op.Timeout == ConnDeadline.Far) op.End.SetDeadline(op.Mode, ConnDeadline.Past);
         if (op.Mode == PollMode.Write)
         {
@@ -260,7 +262,7 @@ internal sealed class ConnModel
             : null;
     }
 
-    /// <summary>The state, a line an end.</summary>
+    /// <summary>The state, one line for each end.</summary>
     public string Describe()
     {
         StringBuilder text = new();
@@ -290,7 +292,7 @@ internal sealed class ConnModel
             else if (op.IsCanceled) op.Allowed |= ConnOutcomes.Canceled;
             else if (mayRun) evaluate(op, op == queue[0]);
 
-            // Its turn has come only if those before it may be over.
+            // Its turn has come only if all operations before it may be over.
             mayRun &= op.Allowed != ConnOutcomes.None;
         }
     }
@@ -306,7 +308,7 @@ internal sealed class ConnModel
         }
         if (end.WriteIsClosed)
         {
-            // A kernel with too many connections in TIME-WAIT forgets one, and answers its peer's end with a reset.
+            // A kernel with too many connections in TIME-WAIT drops one, and answers its peer's end with a reset.
             Allow(op, _mayBeReset || end.Peer.IsDisposed ? ConnOutcomes.Shutdown | ConnOutcomes.Reset : ConnOutcomes.Shutdown, isFirst);
             return;
         }
@@ -333,12 +335,12 @@ internal sealed class ConnModel
         if (stream.PossibleBytes >= wanted) Allow(op, ConnOutcomes.Done, isFirst && isThere);
         if (end.Peer.HasEnded) Allow(op, isThere ? ConnOutcomes.None : ConnOutcomes.End, isFirst);
 
-        // What came before is taken first; whether it has come is the kernel's to say.
+        // A read takes earlier bytes first. Whether they have arrived, only the kernel knows.
         if (end.ReadIsClosed) Allow(op, ConnOutcomes.End, isFirst);
         if (_mayBeReset) Allow(op, ConnOutcomes.Reset | ConnOutcomes.End, must: false);
     }
 
-    // Whether nothing else may come of it any more. The earlier of its deadline and its time-out holds.
+    // Whether it can end in no other way any more. The earlier of its deadline and its time-out holds.
     private static bool MeetsDeadline(ConnOp op, bool isFirst)
     {
         ConnDeadline deadline = (ConnDeadline)Math.Max((int)op.End.Deadline(op.Mode), (int)op.Timeout);

@@ -2,57 +2,58 @@ using System.Globalization;
 
 namespace Poller.Conformance;
 
-// The bytes of one direction, as the model sees them: what each write has put in, and how far the reader has come.
+// The model's view of the bytes of one direction: what each write has put in, and how far the reader has come.
 //
-// A write that failed may have sent a part, and how much is not told (a deadline, a token, a close). So a write's bytes are certain, or
-// possible, and where the reader goes over to the next write is learned from the bytes. That is why the writes take turns at eight
-// alphabets: a byte tells which of the next writes it belongs to, and within that the table tells which place.
+// A write that failed (by a deadline, a token or a close) may have sent a part, and nobody knows how much. So a write's bytes are certain
+// or possible, and only the bytes show where the reader goes over to the next write. That is why the writes take turns with eight
+// alphabets: a byte shows to which of the next writes it belongs, and the table shows its place there.
 
-/// <summary>What one write has put, or may have put, into a direction.</summary>
+/// <summary>The bytes that one write has put, or may have put, into a direction.</summary>
 internal sealed class ConnSegment(int id, int count)
 {
     public int Id => id;
 
-    /// <summary>How many bytes the write has.</summary>
+    /// <summary>The number of bytes in the write.</summary>
     public int Count => count;
 
-    /// <summary>How many were sent at least.</summary>
+    /// <summary>How many of them were sent at least.</summary>
     public int Certain { get; set; }
 
-    /// <summary>How many were sent at most.</summary>
+    /// <summary>How many of them were sent at most.</summary>
     public int Possible { get; set; }
 }
 
 /// <summary>One direction of a connection.</summary>
 internal sealed class ConnStream
 {
-    /// <summary>What no byte of a stream is: a buffer that is filled with it shows what was written to it.</summary>
+    /// <summary>A value that no byte of a stream has. A buffer that is filled with it shows which bytes were written.</summary>
     public const byte Nothing = 0xff;
 
     private const int Alphabets = 8, Letters = 31;
 
-    // A prime, so that a place and its neighbour at any usual size of buffer differ.
+    // A prime, so that bytes which are one usual buffer size apart differ.
     private const int Period = 65_521;
 
-    // Twice the period each: a run of it is in one piece wherever it begins.
+    // Each is twice the period long, so a run is in one piece wherever it begins.
     private static readonly byte[][] Tables = MakeTables();
 
-    // From the reader's on.
+    // The writes from the reader's current one on.
     private readonly List<ConnSegment> _segments = [];
     private int _nextId;
     private int _offset;
 
-    /// <summary>How many bytes there are to read at least.</summary>
+    /// <summary>The least number of bytes to read.</summary>
     public long CertainBytes => _segments.Sum(segment => (long)segment.Certain) - _offset;
 
-    /// <summary>How many bytes there are to read at most.</summary>
+    /// <summary>The greatest number of bytes to read.</summary>
     public long PossibleBytes => _segments.Sum(segment => (long)segment.Possible) - _offset;
 
-    /// <summary>How many bytes have been read.</summary>
+    /// <summary>The number of bytes that have been read.</summary>
     public long Delivered { get; private set; }
 
     /// <summary>
-    /// Whether the next write's alphabet tells it from every write before it that it may follow immediately, as far as the reader knows.
+    /// Whether the next write's alphabet differs from that of every earlier write which may, as far as the reader knows, come just before
+    /// it.
     /// </summary>
     public bool CanAppend
     {
@@ -68,7 +69,7 @@ internal sealed class ConnStream
         }
     }
 
-    /// <summary>A write of so many bytes is next in the queue. None of it was sent yet.</summary>
+    /// <summary>Adds a write with so many bytes. None of them was sent yet.</summary>
     public ConnSegment Append(int count)
     {
         ConnSegment segment = new(_nextId++, count);
@@ -76,7 +77,7 @@ internal sealed class ConnStream
         return segment;
     }
 
-    /// <summary>A write is over that has sent nothing.</summary>
+    /// <summary>Notes that a write is over and has sent nothing.</summary>
     public void Drop(ConnSegment segment) => _segments.Remove(segment);
 
     /// <summary>The bytes of a write.</summary>
@@ -87,12 +88,12 @@ internal sealed class ConnStream
         return bytes;
     }
 
-    /// <summary>The reader got these. Says what is wrong with that, or null.</summary>
+    /// <summary>Notes that the reader got these bytes. Returns what is wrong with them, or null.</summary>
     public string? Deliver(ReadOnlySpan<byte> bytes)
     {
         while (!bytes.IsEmpty)
         {
-            // Over what was not sent, if the byte says so.
+            // Skip what was not sent, if the byte shows that.
             int next = 0, offset = _offset;
             while (next < _segments.Count && !(_segments[next].Id % Alphabets == bytes[0] / Letters && offset < _segments[next].Possible))
             {
@@ -129,7 +130,7 @@ internal sealed class ConnStream
     private static ReadOnlySpan<byte> Expected(ConnSegment segment, int offset, int count) =>
         Tables[segment.Id % Alphabets].AsSpan((int)(((segment.Id * 7919L) + offset) % Period), count);
 
-    // Tells a loss from a repetition from disorder, where enough came to see it.
+    // Tells a loss, a repetition and disorder apart, if enough bytes came.
     private string Wrong(ConnSegment segment, int offset, ReadOnlySpan<byte> bytes)
     {
         const int Enough = 12, Near = 5000;

@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace Poller.Conformance;
 
-/// <summary>A listener with room for one, who is there already: whoever dials it waits.</summary>
+/// <summary>A listener whose queue has room for one connection and is full, so that every further dial waits.</summary>
 internal sealed class FullListener : IDisposable
 {
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);

@@ -5,8 +5,8 @@ using Poller.Net;
 namespace Poller.Conformance;
 
 /// <summary>
-/// A call in its async form or, on a thread of its own, in its blocking form. What it comes to is waited for with a bound, by a thread that
-/// is no loop's.
+/// A call in its async form or, on its own thread, in its blocking form. A thread that belongs to no loop waits for the result, and not for
+/// ever.
 /// </summary>
 internal sealed class NetOperation<T>
 {
@@ -38,7 +38,7 @@ internal sealed class NetOperation<T>
     public Task<T> Task { get; }
 
     /// <summary>
-    /// Returns once the call waits, which says true, or has ended: an async one waits when its call has returned, a blocking one when its
+    /// Returns true once the call waits, and false if it has ended. An async call waits when it has returned, a blocking one when its
     /// thread sleeps.
     /// </summary>
     public bool HasBegun(TimeSpan patience)
@@ -53,7 +53,7 @@ internal sealed class NetOperation<T>
         return !Task.IsCompleted;
     }
 
-    /// <summary>Returns once the call waits; it is not to end.</summary>
+    /// <summary>Returns once the call waits. Fails if it ends.</summary>
     public NetOperation<T> Waiting()
     {
         bool waits = HasBegun(Worker.Bound);
@@ -61,17 +61,17 @@ internal sealed class NetOperation<T>
         return this;
     }
 
-    /// <summary>What it came to, or throws what it threw.</summary>
-    /// <exception cref="TimeoutException">It has not ended, and everything that is not stuck would have.</exception>
+    /// <summary>Returns the call's result, or throws its exception.</summary>
+    /// <exception cref="TimeoutException">The call has not ended in a time in which any call that is not stuck would have.</exception>
     public T Result() => Result(Worker.Bound);
 
     /// <inheritdoc cref="Result()"/>
     public T Result(TimeSpan patience) => Task.WaitAsync(patience).GetAwaiter().GetResult();
 
-    /// <summary>What it failed with.</summary>
+    /// <summary>Returns the exception with which it failed.</summary>
     public NetOpException Fails() => Assert.Throws<NetOpException>(() => { Result(); });
 
-    /// <summary>It is to meet a deadline.</summary>
+    /// <summary>Checks that it meets a deadline.</summary>
     public void TimesOut()
     {
         NetOpException e = Fails();
@@ -80,7 +80,7 @@ internal sealed class NetOperation<T>
         Assert.IsType<TimeoutException>(e.InnerException);
     }
 
-    /// <summary>It is to end by a close on this side.</summary>
+    /// <summary>Checks that a close on this side ends it.</summary>
     public void EndsByClose()
     {
         NetOpException e = Fails();
@@ -92,11 +92,11 @@ internal sealed class NetOperation<T>
 /// <summary>The operations in both forms.</summary>
 internal static class NetOperation
 {
-    /// <summary>A wait to read is to find bytes.</summary>
+    /// <summary>Checks that a wait to read finds bytes.</summary>
     public static void FindsBytes(this NetOperation<bool> waiting) =>
         Assert.True(waiting.Result(), "a wait to read told the end; bytes were expected");
 
-    /// <summary>A wait to read is to find the end.</summary>
+    /// <summary>Checks that a wait to read finds the end.</summary>
     public static void FindsTheEnd(this NetOperation<bool> waiting) =>
         Assert.False(waiting.Result(), "a wait to read told of bytes; the end was expected");
 
@@ -130,7 +130,7 @@ internal static class NetOperation
         blocking ? new(() => stack.Dial("tcp", address)) : new(stack.DialAsync("tcp", address).AsTask());
 
     /// <summary>
-    /// Runs code that calls in one of the forms: on a thread of its own, or on the pool and wherever its awaits lead.
+    /// Runs code that makes calls in one of the forms: blocking on its own thread, or async on the pool and wherever its awaits continue.
     /// </summary>
     public static NetOperation<bool> Run(bool blocking, Func<Task> action)
     {
@@ -169,7 +169,7 @@ internal static class NetOperation
         return ValueTask.CompletedTask;
     }
 
-    /// <summary>Sends back what comes until it ends, and ends too. Takes a close, a reset and a deadline for the end.</summary>
+    /// <summary>Sends back what it reads until the end. A close, a reset or a deadline counts as the end.</summary>
     public static async Task EchoAsync(this Conn conn, bool blocking)
     {
         byte[] buffer = new byte[16 * 1024];
@@ -184,7 +184,7 @@ internal static class NetOperation
         catch (Exception e) when (IsTheEnd(e)) { return; }
     }
 
-    /// <summary>Reads until the end, and returns how much that was. Takes a close, a reset and a deadline for the end.</summary>
+    /// <summary>Reads until the end, and returns the number of bytes. A close, a reset or a deadline counts as the end.</summary>
     public static async Task<long> DrainAsync(this Conn conn, bool blocking)
     {
         byte[] buffer = new byte[64 * 1024];
@@ -200,7 +200,7 @@ internal static class NetOperation
         }
     }
 
-    /// <summary>Writes until that fails. Takes a close, a reset and a deadline for the end.</summary>
+    /// <summary>Writes until a write fails. A close, a reset or a deadline counts as the end.</summary>
     public static async Task PourAsync(this Conn conn, bool blocking)
     {
         byte[] chunk = new byte[64 * 1024];
@@ -211,8 +211,8 @@ internal static class NetOperation
         catch (Exception e) when (IsTheEnd(e)) { return; }
     }
 
-    /// <summary>Two ends of one TCP connection over the loopback.</summary>
-    /// <exception cref="TimeoutException">It was not made so soon.</exception>
+    /// <summary>The two ends of one TCP connection over the loopback.</summary>
+    /// <exception cref="TimeoutException">The connection was not made in time.</exception>
     public static (TcpConn Client, TcpConn Server) Pair(this NetStack stack, TimeSpan patience)
     {
         using TcpConnListener listener = stack.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));

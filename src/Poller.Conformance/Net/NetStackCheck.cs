@@ -2,24 +2,25 @@ using Poller.Net;
 
 namespace Poller.Conformance;
 
-/// <summary>Holds the connections of a net stack against the model of two byte queues with half closes and deadlines.</summary>
+/// <summary>Checks the connections of a net stack against a model: two byte queues with half closes and deadlines.</summary>
 /// <remarks>
-/// <see cref="NetStackConformance"/> calls it as one of its facts. It stands by itself for longer runs, other test frameworks and tools.
+/// <see cref="NetStackConformance"/> calls it as one of its facts. Call it directly for longer runs, from other test frameworks or from
+/// tools.
 /// </remarks>
 public static class NetStackCheck
 {
     /// <summary>
-    /// Runs random sequences of operations, up to 80 each, async and blocking, over a new connection for each sequence, until one fails.
-    /// That one is shrunk. Blocks the caller; safe from any thread but those that run the stack's continuations.
+    /// Runs random sequences of at most 80 operations, async and blocking. Each sequence has a new connection. The run ends when one fails,
+    /// and shrinks that one. It blocks the caller. It is safe from any thread, except those that run the stack's continuations.
     /// </summary>
-    /// <param name="stack">The net stack. It is not disposed, and neither is its poller.</param>
-    /// <param name="seed">The first sequence's seed; the next one's is greater by one. The same seed is the same sequence.</param>
-    /// <param name="sequences">How many to run.</param>
+    /// <param name="stack">The net stack. The check does not dispose its poller.</param>
+    /// <param name="seed">The first sequence's seed; each next one is greater by one. The same seed gives the same sequence.</param>
+    /// <param name="sequences">How many sequences to run.</param>
     /// <param name="patience">
-    /// How long is waited for what has to happen, before it counts as lost; 5 s when null. Only a failing run waits so long, so that it
-    /// should be generous where the machine is busy. Shrinking ends after three times as long.
+    /// How long to wait for something that must happen before it counts as lost; null means 5 s. Only a failing run waits so long, so be
+    /// generous on a busy machine. Shrinking ends after three times as long.
     /// </param>
-    /// <returns>What ran, and the failure, if there was one.</returns>
+    /// <returns>What ran, and the failure if there was one.</returns>
     public static NetStackRun Run(NetStack stack, int seed, int sequences, TimeSpan? patience = null)
     {
         TimeSpan bound = patience ?? TimeSpan.FromSeconds(5);

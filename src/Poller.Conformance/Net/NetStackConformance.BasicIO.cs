@@ -30,7 +30,7 @@ public abstract partial class NetStackConformance
         Assert.True(received.GetBuffer().AsSpan(0, sent.Length).SequenceEqual(sent), "the bytes that arrived are not those that were sent");
     }
 
-    /// <summary>Go: testPingPong of nettest. Each side adds one to what it gets, and the two see every number once.</summary>
+    /// <summary>Go: testPingPong of nettest. Each side adds one to the number that it gets, and the two see every number once.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Two_ends_take_turns_a_thousand_times(bool blocking)
@@ -59,7 +59,7 @@ public abstract partial class NetStackConformance
         });
     }
 
-    /// <summary>Go: testRacyRead of nettest. Ten readers of one connection, with deadlines of a millisecond.</summary>
+    /// <summary>Go: testRacyRead of nettest. Ten readers share one connection, with deadlines of a millisecond.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Racing_reads_fail_by_their_deadline_alone(bool blocking)
@@ -87,7 +87,7 @@ public abstract partial class NetStackConformance
         sending.Result();
     }
 
-    /// <summary>Go: testRacyWrite of nettest. Ten writers of one connection, with deadlines of a millisecond.</summary>
+    /// <summary>Go: testRacyWrite of nettest. Ten writers share one connection, with deadlines of a millisecond.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Racing_writes_fail_by_their_deadline_alone(bool blocking)
@@ -115,7 +115,7 @@ public abstract partial class NetStackConformance
         draining.Result();
     }
 
-    /// <summary>Go: testConcurrentMethods of nettest. A hundred of each, none of which may do harm.</summary>
+    /// <summary>Go: testConcurrentMethods of nettest. A hundred calls of each member run at once and do no harm.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Every_member_may_be_called_while_the_others_run(bool blocking)
@@ -124,7 +124,8 @@ public abstract partial class NetStackConformance
         (TcpConn client, TcpConn server) = Pair();
         NetOperation<bool> echo = NetOperation.Run(blocking, () => server.EchoAsync(blocking));
 
-        // One a member where they block, for a hundred threads each would say no more; all at once where they do not.
+        // The blocking form runs one call of each member, because a hundred threads each would show no more. The async form runs all at
+        // once.
         NetOperation<bool>[] all =
         [
             Repeat(() => client.ReadAsync(blocking, new byte[1024]).AsTask()),
@@ -137,7 +138,7 @@ public abstract partial class NetStackConformance
         ];
         foreach (NetOperation<bool> one in all) one.Result();
 
-        // What an echo of cut writes sends back is over with a mark (Go: resyncConn).
+        // Writes may have been cut. A mark tells where the echo of them ends (Go: resyncConn).
         client.SetDeadline(null);
         byte[] mark = [.. Enumerable.Repeat((byte)0xff, 8)];
         client.StartWrite(blocking, mark).Result();
@@ -179,7 +180,7 @@ public abstract partial class NetStackConformance
         }
     }
 
-    /// <summary>The contract: one write is under way at a time, and is never interleaved with another.</summary>
+    /// <summary>The contract: one write runs at a time, and the bytes of two writes never mix.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Racing_writes_are_sent_each_in_one_piece(bool blocking)
@@ -207,7 +208,7 @@ public abstract partial class NetStackConformance
         Assert.All(seen[1..], count => Assert.Equal(Messages, count));
     }
 
-    /// <summary>Go: TestZeroByteRead of net; where Go returns at once, the contract is that it waits, and takes nothing.</summary>
+    /// <summary>Go: TestZeroByteRead of net. Go returns at once; our contract is that the read waits for bytes and takes none.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_read_of_nothing_waits_for_bytes_and_leaves_them(bool blocking)
@@ -235,7 +236,9 @@ public abstract partial class NetStackConformance
         waiting.FindsTheEnd();
     }
 
-    /// <summary>Go: the write of TestWriteTimeoutMustNotReturn and TestTCPBig. It waits for room, and is done when all is sent.</summary>
+    /// <summary>
+    /// Go: the write of TestWriteTimeoutMustNotReturn and TestTCPBig. It waits for room, and ends when all bytes are sent.
+    /// </summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_write_that_finds_no_room_waits_until_the_peer_reads(bool blocking)
@@ -256,7 +259,7 @@ public abstract partial class NetStackConformance
         reading.Result();
     }
 
-    /// <summary>Go: TestNotTemporaryRead of net. A peer that resets is an error, once, and then the end.</summary>
+    /// <summary>Go: TestNotTemporaryRead of net. A reset by the peer is an error once, and then the end.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_reset_by_the_peer_ends_a_read_with_an_error(bool blocking)
@@ -273,7 +276,7 @@ public abstract partial class NetStackConformance
         Assert.False(e.IsTimeout, e.Message);
     }
 
-    /// <summary>Go: chunkedCopy's io.Copy. The members of <see cref="Stream"/> that stand on reads and writes.</summary>
+    /// <summary>Go: chunkedCopy's io.Copy. The members of <see cref="Stream"/> that call reads and writes work.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void CopyTo_and_ReadExactly_see_every_byte_and_the_end(bool blocking)

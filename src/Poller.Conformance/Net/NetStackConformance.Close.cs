@@ -4,11 +4,11 @@ using Poller.Net;
 
 namespace Poller.Conformance;
 
-// The closes, half closes and listeners of Go's net/net_test.go, conn_test.go and tcpsock_test.go.
+// The tests of closes, half closes and listeners in Go's net/net_test.go, conn_test.go and tcpsock_test.go.
 
 public abstract partial class NetStackConformance
 {
-    /// <summary>Go: TestConnClose and TestCloseUnblocksRead. A close ends all that waits and all that queues.</summary>
+    /// <summary>Go: TestConnClose and TestCloseUnblocksRead. A close ends all waiting and all queued operations.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_close_ends_all_that_waits_and_all_that_queues(bool blocking)
@@ -23,11 +23,11 @@ public abstract partial class NetStackConformance
         NetOperation<bool> waiting = server.StartWaitToRead(blocking);
         client.Dispose();
         foreach (NetOperation<int> operation in operations) operation.EndsByClose();
-        waiting.FindsBytes(); // What the first write has sent.
+        waiting.FindsBytes(); // The first write has sent them.
         server.Dispose();
     }
 
-    /// <summary>Go: TestConnClose. What begins after a close fails, and a second close is none.</summary>
+    /// <summary>Go: TestConnClose. An operation that begins after a close fails, and a second close does nothing.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void After_a_close_every_operation_says_so(bool blocking)
@@ -47,7 +47,7 @@ public abstract partial class NetStackConformance
         Assert.Equal(0, server.StartRead(blocking, new byte[1]).Result());
     }
 
-    /// <summary>Go: TestCloseWrite. The peer reads what was sent and the end, and answers.</summary>
+    /// <summary>Go: TestCloseWrite. The peer reads what was sent, then the end, and can still answer.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Close_write_is_the_end_for_the_peer_who_writes_on(bool blocking)
@@ -69,7 +69,7 @@ public abstract partial class NetStackConformance
         Assert.Equal(0, client.StartRead(blocking, buffer).Result());
     }
 
-    /// <summary>Go: TestCloseRead. Reads end; writes go on.</summary>
+    /// <summary>Go: TestCloseRead. Reads end, and writes go on.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Close_read_ends_reads_and_leaves_writes(bool blocking)
@@ -84,7 +84,7 @@ public abstract partial class NetStackConformance
         Assert.Equal(1, server.StartRead(blocking, new byte[2]).Result());
     }
 
-    /// <summary>Go: the tests of CloseWrite while a write waits. What waits for room is cut off with an error.</summary>
+    /// <summary>Go: the tests of CloseWrite while a write waits. The write that waits for room fails.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Close_write_ends_a_write_that_waits(bool blocking)
@@ -97,7 +97,7 @@ public abstract partial class NetStackConformance
         Assert.InRange(draining.Result(), 1, Plenty.Length - 1);
     }
 
-    /// <summary>Go: TestTCPBig's end. A close sends off what was written before it.</summary>
+    /// <summary>Go: TestTCPBig's end. A close still sends what was written before it.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void What_was_written_before_a_close_arrives(bool blocking)
@@ -111,7 +111,7 @@ public abstract partial class NetStackConformance
         Assert.Equal(0, server.StartRead(blocking, new byte[1]).Result());
     }
 
-    /// <summary>Go: TestListenerClose, and TestListenCloseListen: its port is free again at once.</summary>
+    /// <summary>Go: TestListenerClose and TestListenCloseListen. The port of a closed listener is free again at once.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_listener_that_closes_ends_its_accepts_and_frees_its_port(bool blocking)
@@ -128,7 +128,7 @@ public abstract partial class NetStackConformance
         Own(Stack.ListenTcp(local));
     }
 
-    /// <summary>Go: TestTCPConcurrentAccept. Every one who dials is accepted, by one of those who accept, once.</summary>
+    /// <summary>Go: TestTCPConcurrentAccept. With several accepts at once, each dial is accepted exactly once.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Concurrent_accepts_take_each_connection_once(bool blocking)
@@ -156,7 +156,7 @@ public abstract partial class NetStackConformance
         Assert.Equal(dialed.Order(StringComparer.Ordinal), known.Order(StringComparer.Ordinal));
     }
 
-    /// <summary>Go: TestTCPStress, and TestCloseUnblocksRead's race: connections that come and go while both ends call.</summary>
+    /// <summary>Go: TestTCPStress, and the race of TestCloseUnblocksRead. Connections come and go while both ends make calls.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_close_that_races_operations_ends_every_one(bool blocking)

@@ -3,11 +3,11 @@ using Poller.Net;
 
 namespace Poller.Conformance;
 
-// The deadlines of Go's nettest.
+// The tests of deadlines in Go's nettest.
 
 public abstract partial class NetStackConformance
 {
-    /// <summary>Go: testReadTimeout of nettest. A read deadline that is past fails reads, and no write.</summary>
+    /// <summary>Go: testReadTimeout of nettest. A read deadline in the past fails reads, and no write.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_read_deadline_fails_reads_alone(bool blocking)
@@ -22,7 +22,7 @@ public abstract partial class NetStackConformance
         draining.Result();
     }
 
-    /// <summary>Go: testWriteTimeout of nettest. A write deadline that is past fails writes, and no read.</summary>
+    /// <summary>Go: testWriteTimeout of nettest. A write deadline in the past fails writes, and no read.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_write_deadline_fails_writes_alone(bool blocking)
@@ -36,7 +36,10 @@ public abstract partial class NetStackConformance
         sending.Result();
     }
 
-    /// <summary>Go: testPastTimeout of nettest. It fails everything, sends nothing, takes nothing, and harms nothing.</summary>
+    /// <summary>
+    /// Go: testPastTimeout of nettest. A deadline in the past fails every operation. The operations send nothing and take nothing, and the
+    /// connection stays usable.
+    /// </summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_deadline_loses_no_byte(bool blocking)
@@ -56,7 +59,10 @@ public abstract partial class NetStackConformance
         echo.Result();
     }
 
-    /// <summary>Go: testPresentTimeout of nettest, and TestReadTimeoutUnblocksRead of net: what waits ends at once.</summary>
+    /// <summary>
+    /// Go: testPresentTimeout of nettest, and TestReadTimeoutUnblocksRead of net. A deadline that is set to now ends waiting operations at
+    /// once.
+    /// </summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_set_to_the_past_ends_what_waits(bool blocking)
@@ -71,7 +77,9 @@ public abstract partial class NetStackConformance
         writing.TimesOut();
     }
 
-    /// <summary>Go: testFutureTimeout of nettest. What waits ends when the time has come, not before, and all is well after it.</summary>
+    /// <summary>
+    /// Go: testFutureTimeout of nettest. A waiting operation ends when its deadline comes, and not before. Afterwards the connection works.
+    /// </summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_ahead_ends_what_waits_and_never_early(bool blocking)
@@ -86,7 +94,7 @@ public abstract partial class NetStackConformance
         writing.TimesOut();
         AssertNotEarly(start, span);
 
-        // What was sent of the write is read, up to a mark; and then it is as before.
+        // The write may have sent a part, so read up to a mark. Then the connection is as before.
         client.SetDeadline(null);
         NetOperation<int> marking = client.StartWrite(blocking, One);
         NetOperation.Run(blocking, async () =>
@@ -103,7 +111,7 @@ public abstract partial class NetStackConformance
         echo.Result();
     }
 
-    /// <summary>Go: testCloseTimeout of nettest. A close ends what waits, whatever the deadline.</summary>
+    /// <summary>Go: testCloseTimeout of nettest. A close ends waiting operations, whatever their deadline is.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_close_ends_what_waits_for_a_deadline(bool blocking)

@@ -3,7 +3,7 @@ using Poller.Net;
 
 namespace Poller.Conformance;
 
-// Go's net/timeout_test.go.
+// The tests of Go's net/timeout_test.go.
 
 public abstract partial class NetStackConformance
 {
@@ -22,7 +22,7 @@ public abstract partial class NetStackConformance
         Assert.Equal(full.EndPoint, e.RemoteEndPoint);
     }
 
-    /// <summary>Go: TestDialTimeoutMaxDuration, with the other spans at the edge of what there is.</summary>
+    /// <summary>Go: TestDialTimeoutMaxDuration, and the other spans at the limits of a TimeSpan.</summary>
     [Fact]
     public void A_dial_takes_the_longest_time_out_there_is()
     {
@@ -36,7 +36,7 @@ public abstract partial class NetStackConformance
         Assert.Throws<ArgumentOutOfRangeException>(() => Stack.DialTcp(listener.LocalEndPoint, TimeSpan.Zero));
     }
 
-    /// <summary>Go: TestDialCancel. The token's twin of the time-out.</summary>
+    /// <summary>Go: TestDialCancel. A token ends a dial as a time-out does.</summary>
     [Fact]
     public void A_dial_that_gets_no_answer_is_cancelled()
     {
@@ -48,7 +48,9 @@ public abstract partial class NetStackConformance
         Assert.Equal(source.Token, e.CancellationToken);
     }
 
-    /// <summary>Go: TestAcceptTimeout. A past deadline fails an accept, also when somebody waits to be accepted, who is not lost.</summary>
+    /// <summary>
+    /// Go: TestAcceptTimeout. A past deadline fails an accept even if a connection waits, and that connection is not lost.
+    /// </summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_deadline_fails_an_accept_and_loses_nobody(bool blocking)
@@ -94,8 +96,8 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>
-    /// Go: TestReadTimeout and TestReadTimeoutFluctuation. Spans of all sizes, each waited for in full; and a read by the deadline loses
-    /// none of the bytes that come after it.
+    /// Go: TestReadTimeout and TestReadTimeoutFluctuation. A read waits in full for deadlines of all sizes. A read that ends by its
+    /// deadline loses none of the bytes that come later.
     /// </summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
@@ -112,11 +114,11 @@ public abstract partial class NetStackConformance
                 server.SetReadDeadline(DateTimeOffset.UtcNow + span);
                 server.StartRead(blocking, buffer).TimesOut();
                 AssertNotEarly(start, span);
-                server.StartRead(blocking, buffer).TimesOut(); // Until it is moved.
+                server.StartRead(blocking, buffer).TimesOut(); // Each read fails until the deadline is moved.
             }
             byte value = (byte)(milliseconds * 10);
             client.StartWrite(blocking, new[] { value }).Result();
-            server.StartRead(blocking, buffer).TimesOut(); // Also when there is something to read.
+            server.StartRead(blocking, buffer).TimesOut(); // A read fails even if there is something to read.
             server.SetReadDeadline(FromNow(3_600_000));
             Assert.Equal(1, server.StartRead(blocking, buffer).Result());
             Assert.Equal(value, buffer[0]);
@@ -152,7 +154,7 @@ public abstract partial class NetStackConformance
             client.SetWriteDeadline(DateTimeOffset.UtcNow + span);
             NetOperation.Run(blocking, async () =>
             {
-                // There may be room for the first ones.
+                // There may be room for the first writes.
                 NetOpException e = await Assert.ThrowsAsync<NetOpException>(async () =>
                 {
                     while (true) await client.WriteAsync(blocking, Plenty).ConfigureAwait(false);
@@ -205,7 +207,7 @@ public abstract partial class NetStackConformance
         sending.Result();
     }
 
-    /// <summary>Go: TestReadWriteProlongedTimeout. A deadline that each operation moves ends none.</summary>
+    /// <summary>Go: TestReadWriteProlongedTimeout. A deadline that each operation moves ahead ends no operation.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_moved_in_time_ends_nothing(bool blocking)
@@ -238,7 +240,7 @@ public abstract partial class NetStackConformance
         client.CloseWrite();
         echo.Result();
 
-        // One that waits is prolonged too, and ends by the last of them.
+        // Prolonging works for a waiting operation too: it ends by the last deadline.
         (TcpConn waiting, TcpConn _) = Pair();
         waiting.SetReadDeadline(FromNow(60_000));
         NetOperation<int> reading = waiting.StartRead(blocking, new byte[1]).Waiting();
@@ -249,7 +251,7 @@ public abstract partial class NetStackConformance
         AssertNotEarly(start, TimeSpan.FromMilliseconds(250));
     }
 
-    /// <summary>Go: TestReadWriteDeadlineRace. Whatever races, an operation ends by its deadline or its work.</summary>
+    /// <summary>Go: TestReadWriteDeadlineRace. Whatever races, an operation ends by its deadline or because its work is done.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Deadlines_that_race_operations_end_them_by_the_rules(bool blocking)
@@ -292,7 +294,7 @@ public abstract partial class NetStackConformance
         });
     }
 
-    /// <summary>Go: TestConcurrentSetDeadline. Many connections' deadlines, set at once, all come, none of them early.</summary>
+    /// <summary>Go: TestConcurrentSetDeadline. If many connections set deadlines at once, all of them come, and none comes early.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void Deadlines_set_from_many_threads_all_come(bool blocking)
@@ -316,8 +318,8 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>
-    /// The contract of <see cref="Conn.ReadTimeout"/> and <see cref="Conn.WriteTimeout"/>: each operation's time-out counts from when it
-    /// begins, for the async calls too, and Infinite sets none.
+    /// The contract of <see cref="Conn.ReadTimeout"/> and <see cref="Conn.WriteTimeout"/>: each operation's time-out counts from when the
+    /// operation starts, for the async calls too, and Infinite sets no limit.
     /// </summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
@@ -342,8 +344,8 @@ public abstract partial class NetStackConformance
     }
 
     /// <summary>
-    /// The contract: of a deadline and a time-out the earlier holds. A time-out that has passed leaves the next operation alone, and a
-    /// deadline that has passed does not, also when the time-out is taken away.
+    /// The contract: of a deadline and a time-out the earlier holds. A time-out that has passed does not fail the next operation. A
+    /// deadline that has passed does, even if the time-out is removed.
     /// </summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
@@ -372,7 +374,7 @@ public abstract partial class NetStackConformance
         Assert.Equal(1, client.StartRead(blocking, new byte[1]).Result());
     }
 
-    /// <summary>The contract: a cancelled operation names its token and leaves the connection as it was.</summary>
+    /// <summary>The contract: a cancelled operation names its token, and the connection stays as it was.</summary>
     [Fact]
     public void A_token_ends_what_waits_and_loses_no_byte()
     {
@@ -388,7 +390,7 @@ public abstract partial class NetStackConformance
         Assert.Equal(1, server.StartRead(blocking: false, buffer).Result());
     }
 
-    /// <summary>Returns when a deadline so far ahead has come, as another connection of the stack sees it.</summary>
+    /// <summary>Returns when a deadline that is this far ahead has come on another connection of the stack.</summary>
     private void AwaitDeadline(double milliseconds, bool blocking)
     {
         (TcpConn witness, TcpConn _) = Pair();

@@ -4,18 +4,18 @@ using Poller.Net;
 
 namespace Poller.Conformance;
 
-// What holds of every net stack, whatever backend and dispatch it stands on, one file to a theme. The facts are those of Go's nettest
-// (golang.org/x/net/nettest/conntest.go) and of its net package (net/timeout_test.go, net_test.go, tcpsock_test.go); the property is
-// NetStackCheck.
+// What holds for every net stack, whatever its backend and dispatch are. Each theme has one file. The facts come from Go's nettest
+// (golang.org/x/net/nettest/conntest.go) and from the tests of its net package (net/timeout_test.go, net_test.go, tcpsock_test.go). The
+// property is NetStackCheck.
 
 /// <summary>
-/// The facts every <see cref="NetStack"/> is held to, and the connection model: inherit it in a test project, supply the stack, and run the
-/// tests.
+/// The facts that hold for every <see cref="NetStack"/>, and the model of a connection. Inherit it in a test project, pass the stack, and
+/// run the tests.
 /// </summary>
 /// <remarks>
 /// <para>
-/// A stack over a backend of your own is tested so, in a project that refers to Poller.Conformance, xunit, xunit.runner.visualstudio and
-/// Microsoft.NET.Test.Sdk; one class a dispatch:
+/// To test a stack over your own backend, create a project that references Poller.Conformance, xunit, xunit.runner.visualstudio and
+/// Microsoft.NET.Test.Sdk, and write one class for each dispatch:
 /// </para>
 /// <code>
 /// using Poller.Conformance;
@@ -33,12 +33,13 @@ namespace Poller.Conformance;
 /// }
 /// </code>
 /// <para>
-/// Every fact runs over TCP on the loopback, with the async calls and with the blocking ones. The stack's poller counts by the system's
+/// Every fact runs over TCP on the loopback, with the async calls and with the blocking ones. The stack's poller must use the system's
 /// clock.
 /// </para>
 /// <para>
-/// The environment: <c>POLLER_CONFORMANCE_SEQUENCES</c> is how many sequences of commands are held against the model, instead of
-/// <see cref="Sequences"/>; <c>POLLER_SEED</c> is the first one's seed, to replay a failure whose report names it.
+/// Two environment variables change the run. <c>POLLER_CONFORMANCE_SEQUENCES</c> is the number of command sequences that are checked
+/// against the model; the default is <see cref="Sequences"/>. <c>POLLER_SEED</c> is the seed of the first one: it replays a failure, whose
+/// report names its seed.
 /// </para>
 /// </remarks>
 public abstract partial class NetStackConformance : IDisposable
@@ -48,28 +49,28 @@ public abstract partial class NetStackConformance : IDisposable
 
     private static readonly byte[] One = [1];
 
-    // More than the kernel's buffers of both ends hold: a write of it waits for the peer.
+    // More than the kernel's buffers of both ends hold, so a write of it waits for the peer.
     private static readonly byte[] Plenty = new byte[16 << 20];
 
     private readonly List<IDisposable> _owned = [];
 
-    /// <summary>Makes one test.</summary>
-    /// <param name="stack">The net stack. Its poller is the caller's, to be disposed after the test.</param>
+    /// <summary>Creates one test.</summary>
+    /// <param name="stack">The net stack. You own its poller; dispose it after the test.</param>
     protected NetStackConformance(NetStack stack)
     {
         ArgumentNullException.ThrowIfNull(stack);
         Stack = stack;
     }
 
-    /// <summary>The net stack, as it was given.</summary>
+    /// <summary>The net stack that was passed to the constructor.</summary>
     protected NetStack Stack { get; }
 
-    /// <summary>How many sequences the model is tried with where the environment does not say: a second's worth.</summary>
+    /// <summary>How many sequences to check if the environment does not say. The default takes about a second.</summary>
     protected virtual int Sequences => 60;
 
     /// <summary>
-    /// After any sequence of operations, in either form, each byte has arrived once and in order, and each operation came to what it must.
-    /// See <see cref="NetStackCheck"/>.
+    /// After any sequence of operations, blocking or async, each byte has arrived once and in order, and each operation has ended as it
+    /// must. See <see cref="NetStackCheck"/>.
     /// </summary>
     [Fact]
     public void Any_sequence_of_operations_follows_the_model()
@@ -90,8 +91,8 @@ public abstract partial class NetStackConformance : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Disposes the test's connections; a class with more to dispose, as the poller, does that after it.</summary>
-    /// <param name="disposing">True: there is no finalizer.</param>
+    /// <summary>Disposes the test's connections. An override disposes more, such as the poller, after it has called this.</summary>
+    /// <param name="disposing">Always true, because there is no finalizer.</param>
     protected virtual void Dispose(bool disposing)
     {
         if (!disposing) return;
@@ -114,7 +115,7 @@ public abstract partial class NetStackConformance : IDisposable
 
     private TcpConnListener Listen() => Own(Stack.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0)));
 
-    /// <summary>The twin of testRoundtrip: with an echo at the other end, and no deadline, what is sent comes back.</summary>
+    /// <summary>The twin of testRoundtrip: with an echo at the other end, and no deadline, the bytes that are sent come back.</summary>
     private static void AssertRoundTrip(Conn conn, bool blocking)
     {
         conn.SetDeadline(null);
@@ -138,6 +139,6 @@ public abstract partial class NetStackConformance : IDisposable
         return bytes;
     }
 
-    /// <summary>A peer that the system connects with, and lets wait: see <see cref="FullListener"/>.</summary>
+    /// <summary>A peer whose listener is full, so a dial to it waits: see <see cref="FullListener"/>.</summary>
     private FullListener ListenWithoutRoom() => Own(new FullListener());
 }

@@ -1,21 +1,21 @@
 namespace Poller.Conformance;
 
-/// <summary>What a run of <see cref="NetStackCheck"/> did.</summary>
+/// <summary>The result of a run of <see cref="NetStackCheck"/>.</summary>
 public sealed class NetStackRun
 {
     internal NetStackRun(int sequences, long commands, long bytes, NetStackFailure? failure) =>
         (Sequences, Commands, Bytes, Failure) = (sequences, commands, bytes, failure);
 
-    /// <summary>The sequences it ran, the failing one with them.</summary>
+    /// <summary>The number of sequences that it ran, including the failing one.</summary>
     public int Sequences { get; }
 
-    /// <summary>The commands of all of these, up to the one that failed.</summary>
+    /// <summary>The number of commands in these sequences, up to the one that failed.</summary>
     public long Commands { get; }
 
-    /// <summary>The bytes that arrived.</summary>
+    /// <summary>The number of bytes that arrived.</summary>
     public long Bytes { get; }
 
-    /// <summary>The failure that ended the run, or null.</summary>
+    /// <summary>The failure that ended the run; null if there was none.</summary>
     public NetStackFailure? Failure { get; }
 
     /// <summary>The figures, and the failure's report.</summary>
@@ -23,13 +23,13 @@ public sealed class NetStackRun
         $"{Sequences} sequences, {Commands} commands, {Bytes} bytes" + (Failure is null ? "" : $"\n{Failure}");
 }
 
-/// <summary>How a connection broke the contract.</summary>
+/// <summary>A connection's breach of the contract.</summary>
 public sealed class NetStackFailure
 {
     internal NetStackFailure(SequenceFailure failure) =>
         (Seed, Fault, Commands, Report) = (failure.Seed, failure.Fault, failure.Commands, failure.Report);
 
-    /// <summary>The seed of the sequence that failed: with it and one sequence, <see cref="NetStackCheck"/> repeats it.</summary>
+    /// <summary>The seed of the failing sequence. With this seed and one sequence, <see cref="NetStackCheck"/> repeats it.</summary>
     public int Seed { get; }
 
     /// <summary>What was wrong, in a sentence.</summary>
@@ -39,8 +39,8 @@ public sealed class NetStackFailure
     public int Commands { get; }
 
     /// <summary>
-    /// All of it: the fault, what the model said each operation must and may come to, the commands in order with what came of them, and the
-    /// seed that replays it.
+    /// The whole report: the fault, how the model says that each operation must or may end, the commands in order with their results, and
+    /// the seed that replays the sequence.
     /// </summary>
     public string Report { get; }
 

@@ -2,24 +2,25 @@ using Poller.Abstractions;
 
 namespace Poller.Conformance;
 
-/// <summary>Holds a backend against the model of what a poller must, may and must not report.</summary>
+/// <summary>Checks a backend against a model, which says what a poller must, may and must not report.</summary>
 /// <remarks>
-/// <see cref="NetpollConformance"/> calls it as one of its facts. It stands by itself for longer runs, other test frameworks and tools.
+/// <see cref="NetpollConformance"/> calls it as one of its facts. Call it directly for longer runs, from other test frameworks or from
+/// tools.
 /// </remarks>
 public static class NetpollCheck
 {
     /// <summary>
-    /// Runs random sequences of commands, up to 200 each, over real descriptors and a new poller for each sequence, until one fails. That
-    /// one is shrunk. Blocks the caller; safe from any thread.
+    /// Runs random sequences of at most 200 commands over real descriptors. Each sequence has a new poller. The run ends when one fails,
+    /// and shrinks that one. It blocks the caller. Safe from any thread.
     /// </summary>
-    /// <param name="factory">The backend.</param>
-    /// <param name="seed">The first sequence's seed; the next one's is greater by one. The same seed is the same sequence.</param>
-    /// <param name="sequences">How many to run.</param>
+    /// <param name="factory">The backend's factory.</param>
+    /// <param name="seed">The first sequence's seed; each next one is greater by one. The same seed gives the same sequence.</param>
+    /// <param name="sequences">How many sequences to run.</param>
     /// <param name="patience">
-    /// How long is waited for what has to happen, before it counts as lost; 5 s when null. Only a failing run waits so long, so that it
-    /// should be generous where the machine is busy. Shrinking ends after three times as long.
+    /// How long to wait for something that must happen before it counts as lost; null means 5 s. Only a failing run waits so long, so be
+    /// generous on a busy machine. Shrinking ends after three times as long.
     /// </param>
-    /// <returns>What ran, and the failure, if there was one.</returns>
+    /// <returns>What ran, and the failure if there was one.</returns>
     public static NetpollRun Run(INetpollFactory factory, int seed, int sequences, TimeSpan? patience = null)
     {
         TimeSpan bound = patience ?? TimeSpan.FromSeconds(5);

@@ -4,8 +4,8 @@ using Poller.Abstractions;
 
 namespace Poller.Conformance;
 
-// What a sequence is made of. A command names its end by an index into the pool of channels and makes sense in every state (where there
-// is nothing to do it does nothing), so that a sequence stays one whatever is taken out of it: that is what lets a failure shrink.
+// The commands of a sequence. A command names its end by an index into the pool of channels. It is valid in every state: if there is
+// nothing to do, it does nothing. So a sequence stays valid whatever is taken out of it, which lets a failure shrink.
 
 /// <summary>One step of a sequence.</summary>
 internal abstract record NetpollCommand
@@ -25,19 +25,19 @@ internal abstract record NetpollCommand
     /// <summary>shutdown(2) of one side.</summary>
     internal sealed record Shutdown(int End, PollMode Side) : NetpollCommand;
 
-    /// <summary>Takes the end out of the poller, where it is in, and closes it.</summary>
+    /// <summary>Takes the end out of the poller, if it is in it, and closes it.</summary>
     internal sealed record Hangup(int End) : NetpollCommand;
 
     /// <summary>
-    /// Takes both ends of the channel out of the poller, closes them and makes a new channel under the same numbers. What was in the
-    /// poller is in it again, under a new token.
+    /// Takes both ends of the channel out of the poller, closes them, and creates a new channel under the same numbers. An end that was in
+    /// the poller is put in again, under a new token.
     /// </summary>
     internal sealed record Renew(int End) : NetpollCommand;
 
-    /// <summary><see cref="INetpoll.Open"/>, also of what is open.</summary>
+    /// <summary><see cref="INetpoll.Open"/>, even if the end is already open.</summary>
     internal sealed record Open(int End) : NetpollCommand;
 
-    /// <summary><see cref="INetpoll.Close"/>, also of what is not open.</summary>
+    /// <summary><see cref="INetpoll.Close"/>, even if the end is not open.</summary>
     internal sealed record Close(int End) : NetpollCommand;
 
     /// <summary><see cref="INetpoll.Arm"/>.</summary>
@@ -46,10 +46,10 @@ internal abstract record NetpollCommand
     /// <summary>A poll that does not block, or for a short time.</summary>
     internal sealed record Poll(int Room, int Microseconds) : NetpollCommand;
 
-    /// <summary>A poll with a long time-out, where the model says that it has to return at once.</summary>
+    /// <summary>A poll with a long time-out, if the model says that it must return at once.</summary>
     internal sealed record Await(int Room) : NetpollCommand;
 
-    /// <summary>Polls without blocking until there is nothing more.</summary>
+    /// <summary>Polls without blocking until no events are left.</summary>
     internal sealed record Settle(int Room) : NetpollCommand;
 
     /// <summary><see cref="INetpoll.Break"/>, once or more.</summary>
@@ -64,8 +64,7 @@ internal abstract record NetpollCommand
     /// <summary>Sequences of commands for a poller of one trigger, and how they shrink.</summary>
     public static Arbitrary<NetpollCommand[]> Sequences(PollTrigger trigger)
     {
-        // Few channels in most sequences, so that what happens to one of them is long enough to be a story. Half of the ends are open from
-        // the start.
+        // Most sequences use few channels, so that enough happens to each of them. Half of the ends are open from the start.
         Gen<NetpollCommand[]> sequences =
             from channels in Gen.Shuffle(Enumerable.Range(0, NetpollModel.ChannelCount).ToArray())
             from used in Gen.Choose(1, NetpollModel.ChannelCount)

@@ -3,7 +3,7 @@ using Poller.Abstractions;
 
 namespace Poller.Conformance;
 
-/// <summary>What the two ends of a channel are.</summary>
+/// <summary>The kind of a channel.</summary>
 internal enum ChannelKind
 {
     /// <summary>A pair of Unix stream sockets.</summary>
@@ -12,11 +12,11 @@ internal enum ChannelKind
     /// <summary>A pipe: the even end reads, the odd one writes.</summary>
     Pipe,
 
-    /// <summary>A TCP connection over loopback. Alone in that what one end does reaches the other a little later.</summary>
+    /// <summary>A TCP connection over loopback. Only here does it take a little time until one end's actions reach the other end.</summary>
     Tcp,
 }
 
-/// <summary>One end of a channel, as the model has it.</summary>
+/// <summary>The model's view of one end of a channel.</summary>
 internal sealed class NetpollEnd(int index, ChannelKind kind)
 {
     private const int SmallestBuffer = 8 * 1024;
@@ -34,39 +34,39 @@ internal sealed class NetpollEnd(int index, ChannelKind kind)
     /// <summary>The bytes the peer has written and nobody has read.</summary>
     public int Waiting { get; set; }
 
-    /// <summary>Nothing follows those bytes.</summary>
+    /// <summary>Whether nothing follows those bytes.</summary>
     public bool HasEnd { get; set; }
 
-    /// <summary>The connection was reset: both directions are at an end, whatever waited.</summary>
+    /// <summary>Whether the connection was reset. Both directions have then ended, whatever bytes were waiting.</summary>
     public bool IsReset { get; set; }
 
     public bool ReadIsShut { get; set; }
     public bool WriteIsShut { get; set; }
     public bool IsClosed { get; set; }
 
-    /// <summary>An edge-triggered poller has yet to say that the peer has ended.</summary>
+    /// <summary>Whether an edge-triggered poller must still report that the peer has ended.</summary>
     public bool HangupIsOwed { get; set; }
 
-    /// <summary>The same, and the end is there: TCP holds it back behind bytes that the reader's buffer has no room for.</summary>
+    /// <summary>The same, and the end has arrived: TCP holds it back while the reader's buffer has no room for bytes before it.</summary>
     public bool HangupIsDue => HangupIsOwed && (kind != ChannelKind.Tcp || Waiting <= SmallestBuffer);
 
     public NetpollSide Read { get; } = new();
     public NetpollSide Write { get; } = new();
 
-    /// <summary>Whether a read would not block once what was done has arrived; null where the end does not read.</summary>
+    /// <summary>Whether a read would not block once all earlier actions have arrived; null if the end does not read.</summary>
     public bool? IsReadable => CanRead ? Waiting > 0 || HasEnd || IsReset : null;
 
-    /// <summary>Whether a write would not block once what was done has arrived; null where that is for the kernel to say.</summary>
+    /// <summary>Whether a write would not block once all earlier actions have arrived; null if only the kernel knows.</summary>
     public bool? IsWritable =>
         !CanWrite ? null
         : IsReset || (Peer.IsClosed && kind != ChannelKind.Tcp) ? true
         : !WriteIsShut && !Peer.IsClosed && !Peer.ReadIsShut && Peer.Waiting == 0 ? true
         : null;
 
-    /// <summary>Whether an event may say that there is more to tell than bytes.</summary>
+    /// <summary>Whether an event may carry ReadHangup.</summary>
     public bool MayHangUp => HasEnd || IsReset || ReadIsShut || Peer.IsClosed || Peer.ReadIsShut;
 
-    /// <summary>A write returned so many bytes, or the errno below zero.</summary>
+    /// <summary>Notes the result of a write: the number of bytes, or the negated errno.</summary>
     public void Wrote(int result)
     {
         if (result == -Errno.EAGAIN.Number) Write.IsBlocked = true;
@@ -76,11 +76,11 @@ internal sealed class NetpollEnd(int index, ChannelKind kind)
         Write.IsBlocked = false;
         if (!Peer.IsClosed) Peer.Waiting += result;
 
-        // Bytes for a TCP socket that is gone come back as a reset.
+        // If bytes reach a TCP socket that is gone, a reset comes back.
         else if (kind == ChannelKind.Tcp) IsReset = true;
     }
 
-    /// <summary>A read of <paramref name="asked"/> bytes returned so many, or the errno below zero.</summary>
+    /// <summary>Notes the result of a read of <paramref name="asked"/> bytes: the number of bytes, or the negated errno.</summary>
     public void Took(int asked, int result)
     {
         if (result == 0 && Waiting > 0 && !ReadIsShut && !Peer.ReadIsShut && !IsReset)
@@ -89,15 +89,16 @@ internal sealed class NetpollEnd(int index, ChannelKind kind)
         }
         if (result > 0) Waiting = Math.Max(0, Waiting - result);
 
-        // A TCP socket whose read side was shut may answer for what it was sent with a reset, or not: the first call after it is told.
+        // A TCP socket whose read side was shut down may answer bytes with a reset, or not. The first call after a reset gets the error.
         if (result < 0 && result != -Errno.EAGAIN.Number) IsReset = true;
 
-        // The reader knows now that there is nothing: what is still on its way will be an edge. Where there is an end, its report is one.
+        // The reader now knows that there is nothing, so bytes that are still on their way will raise an edge. An end's report is an edge
+        // too.
         bool isDrained = result == -Errno.EAGAIN.Number || (result > 0 && result < asked && !HasEnd);
         if (isDrained) Read.IsReady = Read.IsOwed = false;
     }
 
-    /// <summary>Its own read side was shut: nothing will be read but an end.</summary>
+    /// <summary>Notes that its own read side was shut down: nothing will be read but an end.</summary>
     public void ShutRead() => ReadIsShut = HasEnd = true;
 
     public override string ToString() => kind switch
@@ -111,21 +112,21 @@ internal sealed class NetpollEnd(int index, ChannelKind kind)
 /// <summary>One direction of an end.</summary>
 internal sealed class NetpollSide
 {
-    /// <summary>The kernel's word, when it was last asked.</summary>
+    /// <summary>What the kernel said when it was last asked.</summary>
     public bool IsReady { get; set; }
 
-    /// <summary>The same when the poll under way began.</summary>
+    /// <summary>What the kernel said when the current poll began.</summary>
     public bool WasReady { get; set; }
 
-    /// <summary>Edge-triggered: a report is due.</summary>
+    /// <summary>Edge-triggered: whether a report is due.</summary>
     public bool IsOwed { get; set; }
 
-    /// <summary>The user was told that a write would block, or registered the end while it would: room is an edge.</summary>
+    /// <summary>Whether room is an edge: a write has returned that it would block, or the end was registered while it would.</summary>
     public bool IsBlocked { get; set; }
 
-    /// <summary>Level-triggered: armed and not delivered since.</summary>
+    /// <summary>Level-triggered: whether it is armed, and was not delivered since.</summary>
     public bool IsArmed { get; set; }
 
-    /// <summary>Since which command it is due.</summary>
+    /// <summary>The command since which it is due.</summary>
     public string Since { get; set; } = "";
 }

@@ -6,10 +6,10 @@ using Poller.Abstractions;
 namespace Poller.Conformance;
 
 /// <summary>
-/// Does the commands of one sequence to real descriptors and to a new poller of the backend, and asks the model about each poll.
+/// Applies the commands of one sequence to real descriptors and to a new poller of the backend, and asks the model about each poll.
 /// </summary>
 /// <remarks>
-/// One thread runs it; <see cref="Trace"/>, <see cref="Standstill"/> and <see cref="Expectation"/> may be read by another.
+/// One thread runs it. Another thread may read <see cref="Trace"/>, <see cref="Standstill"/> and <see cref="Expectation"/>.
 /// </remarks>
 internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
 {
@@ -21,7 +21,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
     private readonly Fd?[] _fds = new Fd?[NetpollModel.EndCount];
     private readonly LibC.PollFd[] _set = new LibC.PollFd[NetpollModel.EndCount];
 
-    // Touched by the thread that runs the sequence.
+    // Touched only by the thread that runs the sequence.
     private readonly List<NetpollCommand> _effective = [];
     private bool _hadEffect;
 
@@ -43,7 +43,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
     public int Polls { get; private set; }
     public int Events { get; private set; }
 
-    /// <summary>What was done so far and what came of it.</summary>
+    /// <summary>What was done so far, with the results.</summary>
     public string[] Trace
     {
         get
@@ -52,13 +52,13 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
         }
     }
 
-    /// <summary>The commands so far without those that had no effect.</summary>
+    /// <summary>The commands so far, except those that had no effect.</summary>
     public NetpollCommand[] Effective => [.. _effective];
 
-    /// <summary>How long the command under way has taken.</summary>
+    /// <summary>How long the current command has taken.</summary>
     public TimeSpan Standstill => Stopwatch.GetElapsedTime(Volatile.Read(ref _progress));
 
-    /// <summary>What the model wanted of the latest poll.</summary>
+    /// <summary>What the model expected of the latest poll.</summary>
     public string Expectation => Volatile.Read(ref _expectation);
 
     /// <exception cref="ModelViolation">The backend broke the contract.</exception>
@@ -73,7 +73,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
             if (!_hadEffect) _effective.RemoveAt(_effective.Count - 1);
         }
 
-        // Whatever is due by now has to come, and then there is silence.
+        // All events that are due must come now, and then no more.
         Begin(commands.Count + 1, "the end: settle, and a poll that times out");
         Settle(8);
         if (_model.BreakIsPending) PollOnce(8, NetpollWait.Long, _patience);
@@ -98,7 +98,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
                 int filled = 0, last;
                 while ((last = Write(end, int.MaxValue)) > 0) filled += last;
 
-                // A pipe takes single bytes where it refuses a page.
+                // A pipe that refuses a page may still take single bytes.
                 while (last == -Errno.EAGAIN.Number && _model.Ends[end].Kind == ChannelKind.Pipe && Write(end, 1) > 0) filled++;
                 Note(filled, last);
                 break;
@@ -160,11 +160,11 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
         }
         Observe();
 
-        // A time-out that is no whole number of microseconds, to see it rounded up.
+        // The time-out is not a whole number of microseconds, so that the backend must round it up.
         static long Odd(int microseconds) => microseconds % 10 * 77 * Nanosecond;
     }
 
-    /// <summary>Whether there is a descriptor to act on; makes the channel when it was never used.</summary>
+    /// <summary>Whether there is a descriptor to act on. Creates the channel if it was never used.</summary>
     private bool Live(int end, Func<NetpollEnd, bool>? where = null)
     {
         if (_fds[end] is null && !_model.Ends[end].IsClosed)
@@ -301,7 +301,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
         return count;
     }
 
-    /// <summary>Asks the kernel about every end, until what was done has arrived.</summary>
+    /// <summary>Asks the kernel about every end, until all earlier actions have arrived.</summary>
     private void Observe()
     {
         long start = Stopwatch.GetTimestamp();
@@ -334,7 +334,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
         }
     }
 
-    // What a member throws is a fault of the backend: on the way of a sequence nothing is asked of it that it may refuse so.
+    // Any exception is a fault of the backend, because a sequence makes no call for which the contract allows one.
     private T Call<T>(string member, Func<T> call)
     {
         try

@@ -3,40 +3,40 @@ using Poller.Abstractions;
 
 namespace Poller.Conformance;
 
-// The contract of INetpoll as a state machine. It does no I/O: the harness tells it what it did, how that came out and what the kernel
-// says of readiness (poll(2) on the descriptor itself), and the model answers what the next polls must, may and must not report.
+// The contract of INetpoll as a state machine. It does no I/O. The harness tells it what it did, what the result was, and what the kernel
+// says about readiness (poll(2) on the descriptor itself). The model says what the next polls must, may and must not report.
 //
-// Must, edge-triggered: a direction that became ready (bytes after there were none, room after a write would have blocked, readiness
-//   found by Open), is so still, and was not reported since. The peer's end is an edge of its own: it comes with ReadHangup, or whoever
-//   takes a short read for "drained" never learns of it.
+// Must, edge-triggered: a direction that became ready, is still ready, and was not reported since. It becomes ready when bytes come
+//   after there were none, when room comes after a write would have blocked, or when Open finds it ready. The peer's end is an edge of its
+//   own and comes with ReadHangup; otherwise a reader that takes a short read for "drained" would never learn of it.
 // Must, level-triggered: a direction that is armed and ready.
-// May, edge-triggered: any other direction of what is open; edges may be spurious. Only so often without a reason, or loops would spin.
-// Must not: a token that was never opened or has been closed; the wake-up's; an event without a direction; a hang-up or an error where
-//   there is none. Level-triggered: a direction that is not armed (delivery disarms), or armed and not ready: whoever arms it again
-//   would spin.
-// A poll that blocks returns nothing only for a Break or the end of its time, and not before that.
+// May, edge-triggered: any other direction of an open end, because edges may be spurious. Their number is limited, or loops would spin.
+// Must not: a token that was never opened, or was closed; the wake-up's token; an event without a direction; a hang-up or an error that is
+//   not there. Level-triggered: a direction that is not armed (delivery disarms it), or that is armed and not ready (a user that arms again
+//   would spin).
+// A poll that blocks returns nothing only after a Break or at the end of its time-out, and not earlier.
 
-/// <summary>How a poll is to end.</summary>
+/// <summary>How a poll must end.</summary>
 internal enum NetpollWait
 {
     /// <summary>At once: its delay is 0.</summary>
     None,
 
-    /// <summary>By its time-out, unless there is a reason before.</summary>
+    /// <summary>By its time-out, unless something ends it before.</summary>
     Short,
 
-    /// <summary>By what is due already, or by another thread's Break.</summary>
+    /// <summary>By an event that is already due, or by another thread's Break.</summary>
     Long,
 }
 
-/// <summary>What must, may and must not be reported after everything that was done so far.</summary>
+/// <summary>Says what must, may and must not be reported after everything that was done so far.</summary>
 internal sealed class NetpollModel
 {
-    /// <summary>The pool: two channels of each kind.</summary>
+    /// <summary>The size of the pool: two channels of each kind.</summary>
     public const int ChannelCount = 6;
     public const int EndCount = 2 * ChannelCount;
 
-    /// <summary>How often one direction may be reported without a reason while nothing is done but polling.</summary>
+    /// <summary>How often one direction may be reported without a reason while the harness only polls.</summary>
     private const int Patience = 4;
 
     private const int SideCount = 2 * EndCount;
@@ -60,23 +60,23 @@ internal sealed class NetpollModel
 
     public IReadOnlyList<NetpollEnd> Ends => _ends;
 
-    /// <summary>A Break has to end the next poll that blocks.</summary>
+    /// <summary>Whether a Break must end the next poll that blocks.</summary>
     public bool BreakIsPending => _break == BreakState.Pending;
 
-    /// <summary>A poll that blocks has to return.</summary>
+    /// <summary>Whether a poll that blocks must return.</summary>
     public bool MustReturn => BreakIsPending || IsDue(null);
 
-    /// <summary>Something of what reaches the other end late has yet to be reported.</summary>
+    /// <summary>Whether an event over TCP, which may come late, must still be reported.</summary>
     public bool IsDueOverTcp => IsDue(ChannelKind.Tcp);
 
-    /// <summary>Names the command that comes next, for the reasons given.</summary>
+    /// <summary>Names the next command, for the reasons that the model gives.</summary>
     public void Begin(int number, string command)
     {
         _command = string.Create(CultureInfo.InvariantCulture, $"command {number}, {command}");
         Array.Clear(_spurious);
     }
 
-    /// <summary>A channel is new: the first, or in place of one that was closed.</summary>
+    /// <summary>Notes that a channel is new: the first one, or a replacement for a closed one.</summary>
     public void Make(int channel)
     {
         NetpollEnd a = new(2 * channel, (ChannelKind)(channel / 2)), b = new(2 * channel + 1, (ChannelKind)(channel / 2));
@@ -84,10 +84,10 @@ internal sealed class NetpollModel
         (_ends[a.Index], _ends[b.Index]) = (a, b);
     }
 
-    /// <summary>What the end would be registered under next.</summary>
+    /// <summary>The token under which the end would be registered next.</summary>
     public PollToken NextToken(NetpollEnd end) => new((uint)end.Index, _sequences[end.Index] + 1);
 
-    /// <summary>The end was opened under <see cref="NextToken"/>; the kernel has just been asked.</summary>
+    /// <summary>Notes that the end was opened under <see cref="NextToken"/>. The kernel has just been asked.</summary>
     public void Opened(NetpollEnd end)
     {
         PollToken token = NextToken(end);
@@ -99,7 +99,7 @@ internal sealed class NetpollModel
         if (end.CanRead && end.Read.IsReady) Owe(end.Read);
         if (end.CanWrite && end.Write.IsReady) Owe(end.Write);
 
-        // An end by the end's own shutdown is no news to whoever did it.
+        // An end that the end's own shutdown caused need not be reported.
         end.HangupIsOwed = _trigger == PollTrigger.Edge && end.CanRead && end.HasEnd && !end.ReadIsShut;
     }
 
@@ -130,20 +130,20 @@ internal sealed class NetpollModel
         EndReachesPeer(end);
     }
 
-    /// <summary>The descriptor is closed.</summary>
+    /// <summary>Notes that the descriptor is closed.</summary>
     public void Vanished(NetpollEnd end)
     {
         if (end.Token is not null) throw new InvalidOperationException($"{end} is open still");
         end.IsClosed = true;
         EndReachesPeer(end);
 
-        // TCP answers for bytes that nobody will read.
+        // TCP answers with a reset if nobody will read the bytes.
         if (end is { Kind: ChannelKind.Tcp, Waiting: > 0 } && !end.ReadIsShut) end.Peer.IsReset = true;
     }
 
     public void Broke() => _break = BreakState.Pending;
 
-    /// <summary>What the kernel says of an end now.</summary>
+    /// <summary>Notes what the kernel now says about an end.</summary>
     public void Observe(NetpollEnd end, PollMode ready)
     {
         bool readable = (ready & PollMode.Read) != 0, writable = (ready & PollMode.Write) != 0;
@@ -161,7 +161,7 @@ internal sealed class NetpollModel
         write.IsReady = writable;
     }
 
-    /// <summary>A poll begins.</summary>
+    /// <summary>Notes that a poll begins.</summary>
     public void Polling()
     {
         foreach (NetpollEnd end in _ends)
@@ -171,20 +171,20 @@ internal sealed class NetpollModel
         }
     }
 
-    /// <summary>A poll is over, and the kernel was asked again. Says what is wrong with that, or null.</summary>
-    /// <param name="events">What was reported.</param>
-    /// <param name="wait">How the poll was to end.</param>
-    /// <param name="timedOut">Whether its time had passed.</param>
+    /// <summary>Notes that a poll is over and the kernel was asked again. Returns what is wrong with that, or null.</summary>
+    /// <param name="events">The events that it reported.</param>
+    /// <param name="wait">How the poll had to end.</param>
+    /// <param name="timedOut">Whether its time-out had passed.</param>
     /// <param name="breakCame">Whether another thread had called Break by then.</param>
     public string? Polled(ReadOnlySpan<PollEvent> events, NetpollWait wait, bool timedOut, bool breakCame)
     {
         if (events.IsEmpty)
         {
-            // Over TCP what is due may be on its way from the kernel to the poller: Settle waits for it.
+            // Over TCP an event that is due may still be on its way from the kernel to the poller. Settle waits for it.
             string? due = Dues(end => end.Kind != ChannelKind.Tcp || wait == NetpollWait.Long).FirstOrDefault();
             if (wait == NetpollWait.None) return due is null ? null : $"a poll that does not block reported nothing, and {due}";
 
-            // With one Break before and one during the poll, the second may be there still.
+            // If one Break came before and one during the poll, the second may still be pending.
             BreakState before = breakCame ? BreakState.Pending : _break;
             bool mayBeLeft = breakCame ? _break != BreakState.None : timedOut && before == BreakState.Pending;
             _break = mayBeLeft ? BreakState.PerhapsSeen : BreakState.None;
@@ -209,10 +209,10 @@ internal sealed class NetpollModel
         return null;
     }
 
-    /// <summary>Nothing more is reported. What is due still was lost: says so, or null.</summary>
+    /// <summary>Notes that polls report nothing more. Returns an event that is still due, and so was lost, or null.</summary>
     public string? Settled() => Dues(_ => true).FirstOrDefault() is { } due ? $"polls report nothing more, and {due}" : null;
 
-    /// <summary>What must be reported next, each with its reason.</summary>
+    /// <summary>The events that must be reported next, each with its reason.</summary>
     public IEnumerable<string> Dues(Func<NetpollEnd, bool> counts)
     {
         foreach (NetpollEnd end in _ends.Where(e => e.Token is not null && counts(e)))
@@ -227,7 +227,7 @@ internal sealed class NetpollModel
         }
     }
 
-    /// <summary>The three sets, a line each.</summary>
+    /// <summary>The three sets, one line for each.</summary>
     public string Describe()
     {
         List<string> may = [], notArmed = [], notReady = [];
