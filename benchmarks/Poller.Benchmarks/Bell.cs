@@ -3,7 +3,7 @@ using Poller.Abstractions;
 
 namespace Poller.Benchmarks;
 
-/// <summary>What one thread wakes another by. Any thread rings, one waits; rings that nobody has heard yet are one.</summary>
+/// <summary>Wakes another thread. Any thread may ring; one waits. Pending rings coalesce: several end at most one wait.</summary>
 internal abstract class Bell : IDisposable
 {
     public abstract void Ring();
@@ -36,7 +36,7 @@ internal sealed class NetpollBell : Bell
     public override void Dispose() => _poll.Dispose();
 }
 
-/// <summary>The baseline: what C would do. An eventfd that is written to wakes an epoll_wait, and is read.</summary>
+/// <summary>The baseline, as in C: a write to an eventfd wakes an epoll_wait, and then the eventfd is read.</summary>
 internal sealed unsafe class EventfdBell : Bell
 {
     private const int EventSize = 16; // The longer of the two layouts of epoll_event.

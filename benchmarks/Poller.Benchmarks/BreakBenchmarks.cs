@@ -7,9 +7,9 @@ namespace Poller.Benchmarks;
 /// From a Break to the return of a poll that blocks in another thread, against a raw eventfd and epoll_wait called through LibraryImport.
 /// </summary>
 /// <remarks>
-/// Two threads wake each other in turn, each over a bell of its own, so that the one who measures knows that the other has woken. Neither
-/// has anything to do but to ring back and wait, so a ring finds the other waiting, but for turns in which the scheduler held it up.
-/// Counted is one wake-up, half of a turn: the Break, the switch of threads, and the return of the poll.
+/// Two threads wake each other in turn, each through its own bell, so the measuring thread knows that the other has woken. Each only rings
+/// back and waits, so a ring finds the other waiting, except in turns in which the scheduler held it up. The result is the time of one
+/// wake-up, half of a turn: the Break, the switch of threads, and the return of the poll.
 /// </remarks>
 public class BreakBenchmarks
 {

@@ -2,10 +2,10 @@ using BenchmarkDotNet.Attributes;
 
 namespace Poller.Benchmarks;
 
-/// <summary>Many Breaks at once: what coalescing saves, against threads that each write a raw eventfd.</summary>
+/// <summary>Many Breaks at once: what coalescing saves, compared with threads that each write to a raw eventfd.</summary>
 /// <remarks>
-/// One more thread polls all the while, and goes back into its poll as soon as it has woken. Counted is one Break: the time that all
-/// threads together take for theirs, by the number of Breaks.
+/// Another thread polls all the time, and polls again as soon as it has woken. The result is the time of one Break: the time in which all
+/// threads make their Breaks, divided by the number of Breaks.
 /// </remarks>
 public class BreakStormBenchmarks
 {
@@ -48,7 +48,7 @@ public class BreakStormBenchmarks
         _bell.Dispose();
     }
 
-    // Together through the barrier to begin, and together through it when all have done theirs.
+    // All threads pass the barrier together to begin, and pass it together again when all are done.
     private void Storm()
     {
         _barrier!.SignalAndWait();

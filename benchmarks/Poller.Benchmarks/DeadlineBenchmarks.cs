@@ -5,11 +5,11 @@ using Poller.Net;
 namespace Poller.Benchmarks;
 
 /// <summary>
-/// A deadline before each read, against what .NET offers for it: a CancellationTokenSource that is used again and again, or a timer.
+/// A deadline before each read, compared with what .NET offers for it: a CancellationTokenSource that is reused, or a timer.
 /// </summary>
 /// <remarks>
-/// No deadline comes. The loop that keeps them sleeps in its poll, as an idle server's does; but for the two that run in a handler, on
-/// the thread of a loop that is awake, as a busy server's is.
+/// No deadline passes. The loop that keeps them sleeps in its poll, as in an idle server. Those that run in a handler are the exception:
+/// they run on the thread of a loop that is awake, as in a busy server.
 /// </remarks>
 public class DeadlineBenchmarks
 {
@@ -31,7 +31,7 @@ public class DeadlineBenchmarks
     public void Setup()
     {
         _dialed = new DialedConn();
-        _handled = new DialedConn(NetpollDispatch.Inline); // In adaptive dispatch so long a handler loses the loop.
+        _handled = new DialedConn(NetpollDispatch.Inline); // In adaptive dispatch a handler that runs so long would lose the loop.
         _loop = _dialed.Poller.NextLoop();
         _desc = _loop.Open(_pair.A);
         _deadline = DateTimeOffset.UtcNow.AddYears(10);
@@ -46,22 +46,22 @@ public class DeadlineBenchmarks
         return _source.TryReset();
     }
 
-    /// <summary>Enough as long as nobody has to know that the source was cancelled between two reads.</summary>
+    /// <summary>This is enough only if it does not matter that the source may be cancelled between two reads.</summary>
     [Benchmark]
     public void CancelAfter() => _source.CancelAfter(Minute);
 
     [Benchmark]
     public bool TimerChange() => _timer.Change(Minute, Timeout.InfiniteTimeSpan);
 
-    /// <summary>Each deadline is later than the one before; in a handler.</summary>
+    /// <summary>Each deadline is later than the one before. The code runs in a handler.</summary>
     [Benchmark(OperationsPerInvoke = InOneHandler)]
     public void ExtendInAHandler() => Handle(conn => conn.SetReadDeadline(_deadline = _deadline.AddMilliseconds(1)));
 
-    /// <summary>The same with the clock read by the caller, as a program does before each read.</summary>
+    /// <summary>The same, and the caller reads the clock, as a program does before each read.</summary>
     [Benchmark(OperationsPerInvoke = InOneHandler)]
     public void ExtendFromNowInAHandler() => Handle(static conn => conn.SetReadDeadline(DateTimeOffset.UtcNow + Minute));
 
-    /// <summary>A time from now, by the monotonic clock alone; in a handler.</summary>
+    /// <summary>A time from now, by the monotonic clock alone. The code runs in a handler.</summary>
     [Benchmark(OperationsPerInvoke = InOneHandler)]
     public void ExtendBySpanInAHandler() => Handle(static conn => conn.SetReadDeadline(Minute));
 
@@ -73,21 +73,22 @@ public class DeadlineBenchmarks
     [Benchmark]
     public void Extend() => _dialed!.Conn.SetReadDeadline(_deadline = _deadline.AddMilliseconds(1));
 
-    /// <summary>The same with the clock read by the caller, as a program does before each read.</summary>
+    /// <summary>The same, and the caller reads the clock, as a program does before each read.</summary>
     [Benchmark]
     public void ExtendFromNow() => _dialed!.Conn.SetReadDeadline(DateTimeOffset.UtcNow + Minute);
 
-    /// <summary>The runtime's part of it: without the connection, and without turning the time into that of the loop's clock.</summary>
+    /// <summary>The runtime's part: without the connection, and without converting the time to the loop's clock.</summary>
     [Benchmark]
     public void ExtendInTheRuntime() => _loop!.SetDeadline(_desc!, PollMode.Read, ++_when);
 
     /// <summary>
-    /// Each deadline is earlier than the loop's earliest timer, so that the loop is woken to sleep less. Counted is the caller's part.
+    /// Each deadline is earlier than the loop's earliest timer, so it wakes the loop to sleep for less time. The result is the caller's
+    /// part.
     /// </summary>
     [Benchmark]
     public void Shorten() => _dialed!.Conn.SetReadDeadline(_deadline = _deadline.AddMilliseconds(-1));
 
-    /// <summary>A deadline for one read alone. Both calls are counted.</summary>
+    /// <summary>A deadline for one read alone. The result includes both calls.</summary>
     [Benchmark]
     public void SetAndClear()
     {

@@ -7,8 +7,8 @@ namespace Poller.Benchmarks;
 
 /// <summary>A connection's whole life without a message: dialed, accepted and closed at both ends, over loopback TCP.</summary>
 /// <remarks>
-/// One async flow plays both ends. The dialing end closes by a reset, so that no TIME_WAIT uses up the ports. The Socket is given the
-/// options that a connection has by default, so that both end up with the same.
+/// One async flow plays both ends. The dialing end closes with a reset, so that TIME_WAIT does not use up the ports. The Socket gets the
+/// options that a connection has by default, so that both do the same work.
 /// </remarks>
 public class DialBenchmarks
 {

@@ -4,7 +4,7 @@ using Poller.Net;
 
 namespace Poller.Benchmarks;
 
-/// <summary>A connection over loopback TCP: one end in a poller of its own, over epoll, the other an ordinary socket.</summary>
+/// <summary>A connection over loopback TCP. One end is in its own epoll poller; the other is an ordinary socket.</summary>
 internal sealed class DialedConn : IDisposable
 {
     public DialedConn(NetpollDispatch dispatch = NetpollDispatch.Adaptive)

@@ -16,7 +16,7 @@ public class FdMutexBenchmarks
         public override void Execute() => throw new InvalidOperationException("the waiter was run; it was only to be made runnable.");
     }
 
-    /// <summary>A read or a write that has no company.</summary>
+    /// <summary>A read or a write without a concurrent one.</summary>
     [Benchmark]
     public bool LockAndUnlock()
     {
@@ -28,7 +28,7 @@ public class FdMutexBenchmarks
     [Benchmark]
     public bool IncrefAndDecref() => _mutex.Incref() && _mutex.Decref();
 
-    /// <summary>Two reads at once: the second queues, and the lock is handed to it. Both are counted.</summary>
+    /// <summary>Two reads at once: the second queues, and gets the lock from the first. The result includes both.</summary>
     [Benchmark]
     public bool QueueAndHandOver()
     {

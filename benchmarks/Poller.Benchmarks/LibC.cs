@@ -28,7 +28,7 @@ internal static unsafe partial class LibC
     [LibraryImport("libc", SetLastError = true)]
     public static partial int epoll_create1(int flags);
 
-    /// <summary>The event as bytes: its layout differs between architectures, and the first four are the mask in each.</summary>
+    /// <summary>The event as bytes. Its layout differs between architectures, but the first four bytes are always the mask.</summary>
     [LibraryImport("libc", SetLastError = true)]
     public static partial int epoll_ctl(int epfd, int op, int fd, void* ev);
 
@@ -44,9 +44,9 @@ internal static unsafe partial class LibC
     [LibraryImport("libc", SetLastError = true)]
     public static partial int close(int fd);
 
-    /// <summary>The result of a call, where that is what was expected.</summary>
+    /// <summary>Returns the result of a call if it is the expected one.</summary>
     /// <exception cref="Win32Exception">The system refused.</exception>
-    /// <exception cref="InvalidOperationException">The call moved less than it was asked to.</exception>
+    /// <exception cref="InvalidOperationException">The call moved fewer bytes than it was asked to.</exception>
     public static int Check(string call, nint result, nint atLeast = 0)
     {
         if (result < 0) throw new Win32Exception(Marshal.GetLastPInvokeError(), $"{call}: {Marshal.GetLastPInvokeErrorMessage()}");

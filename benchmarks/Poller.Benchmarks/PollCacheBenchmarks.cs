@@ -4,7 +4,7 @@ using Poller.Net;
 
 namespace Poller.Benchmarks;
 
-/// <summary>A PollDesc for a descriptor, recycled, and back; and the one that an event names.</summary>
+/// <summary>Takes a recycled PollDesc and gives it back; and finds the PollDesc that an event names.</summary>
 public class PollCacheBenchmarks
 {
     private const int Count = 1024;
@@ -24,7 +24,7 @@ public class PollCacheBenchmarks
         return slot;
     }
 
-    /// <summary>Over many, as one alone takes less than can be told. Counted is one.</summary>
+    /// <summary>It runs over many, because one alone takes less time than can be measured. The result is the time of one.</summary>
     [Benchmark(OperationsPerInvoke = Count)]
     public uint Find()
     {

@@ -4,7 +4,7 @@ using Poller.Net;
 
 namespace Poller.Benchmarks;
 
-/// <summary>The state machine of one side, through each of its ways and back to Nil. No system call, no thread switch.</summary>
+/// <summary>The state machine of one side: each of its paths, back to Nil. There is no system call and no thread switch.</summary>
 public class PollDescBenchmarks
 {
     private readonly PollDesc _desc = new(slot: 0);
@@ -42,7 +42,7 @@ public class PollDescBenchmarks
         return _desc.Consume(Direction.Read);
     }
 
-    /// <summary>A waiter parks, a deadline ends its wait, and is taken back.</summary>
+    /// <summary>A waiter parks, a deadline ends its wait, and then the deadline is moved.</summary>
     [Benchmark]
     public bool WaitThenUnblock()
     {
@@ -53,7 +53,7 @@ public class PollDescBenchmarks
         return ready;
     }
 
-    /// <summary>Readiness that an operation which is about to begin forgets.</summary>
+    /// <summary>An operation that begins clears old readiness.</summary>
     [Benchmark]
     public void ReadyThenReset()
     {

@@ -5,18 +5,19 @@ using Poller.Net;
 namespace Poller.Benchmarks;
 
 /// <summary>
-/// One thread waits in the read side, another in the write side: of one desc, where both write to the same cache lines, and of two. The
-/// difference is what padding could save at most, on a machine that has two processors for them. Counted is one wait on each side.
+/// One thread waits in a read side, and another in a write side. The sides belong to one desc, where both threads write to the same cache
+/// lines, or to two descs. The difference is the most that padding could save on a machine with two processors for them. The result is the
+/// time of one wait on each side.
 /// </summary>
 public class PollDescSidesBenchmarks
 {
     private const int Waits = 1 << 16;
 
-    private readonly PollDesc[] _descs = [.. Enumerable.Range(0, 8).Select(static slot => new PollDesc((uint)slot))]; // Two lie far apart.
+    private readonly PollDesc[] _descs = [.. Enumerable.Range(0, 8).Select(static slot => new PollDesc((uint)slot))]; // Two are far apart.
     private readonly Side[] _sides = [new(Direction.Read, PollReadiness.Readable), new(Direction.Write, PollReadiness.Writable)];
     private readonly Barrier _barrier = new(3);
     private readonly Thread[] _threads;
-    private bool _stopping; // Written before the barrier that the threads read it after; so are the sides' descs.
+    private bool _stopping; // Written before the barrier, and read by the threads after it. So are the sides' descs.
 
     private sealed class Side(Direction direction, PollReadiness readiness) : PollWaiter
     {
@@ -63,7 +64,7 @@ public class PollDescSidesBenchmarks
         _barrier.Dispose();
     }
 
-    // Together through the barrier to begin, and together through it when both have done theirs.
+    // Both threads pass the barrier together to begin, and pass it together again when both are done.
     private void Go(PollDesc read, PollDesc write)
     {
         (_sides[0].Desc, _sides[1].Desc) = (read, write);

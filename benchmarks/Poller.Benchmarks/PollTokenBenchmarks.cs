@@ -3,8 +3,11 @@ using Poller.Abstractions;
 
 namespace Poller.Benchmarks;
 
-/// <summary>A slot and its sequence number into a token, and out of it.</summary>
-/// <remarks>Over an array, as one alone takes less than a clock tick can tell. Counted is one token, with its load or store.</remarks>
+/// <summary>Packs a slot and its sequence number into a token, and unpacks them.</summary>
+/// <remarks>
+/// It runs over an array, because one token alone takes less than a clock tick. The result is the time of one token, with its load or
+/// store.
+/// </remarks>
 public class PollTokenBenchmarks
 {
     private const int Count = 1024;

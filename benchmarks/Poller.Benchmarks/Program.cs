@@ -4,11 +4,11 @@ using BenchmarkDotNet.Diagnosers;
 using BenchmarkDotNet.Reports;
 using BenchmarkDotNet.Running;
 
-// What single pieces cost, in time and in allocations: dotnet run -c Release --project benchmarks/Poller.Benchmarks -- --filter '*'
-// Whether all of them still run takes seconds: -- --filter '*' --job Dry --inProcess
-// Exits with 0 when something was run and nothing failed. The reports are written to artifacts/benchmarks.
+// Measures what single pieces cost, in time and allocations: dotnet run -c Release --project benchmarks/Poller.Benchmarks -- --filter '*'
+// To check in seconds that all of them still run: -- --filter '*' --job Dry --inProcess
+// It exits with 0 if something ran and nothing failed. It writes its reports to artifacts/benchmarks.
 
-// The least beside the mean: on a machine that does other things too, it is what can be compared.
+// Show the minimum beside the mean: on a machine that also does other work, only the minimum can be compared.
 IConfig config = DefaultConfig.Instance
     .AddColumn(StatisticColumn.Min)
     .AddDiagnoser(MemoryDiagnoser.Default)

@@ -3,8 +3,10 @@ using Poller.Abstractions;
 
 namespace Poller.Benchmarks;
 
-/// <summary>A byte there and back over a socketpair, each end awaited by an INetpoll, without a runtime above it.</summary>
-/// <remarks>One thread plays both ends. Counted are two writes, polls and reads, and two Arms where the backend is by level.</remarks>
+/// <summary>A byte goes there and back over a socketpair. An INetpoll without a runtime waits for it at each end.</summary>
+/// <remarks>
+/// One thread plays both ends. The result includes two writes, polls and reads, and two Arms for a level-triggered backend.
+/// </remarks>
 public class RoundTripBenchmarks
 {
     private static readonly PollToken TokenA = new(1);
@@ -58,7 +60,7 @@ public class RoundTripBenchmarks
         if (_poll!.Trigger == PollTrigger.Level) Check("arm", _poll.Arm(to, PollMode.Read));
         while (!IsReadable(token, _poll.Poll(_events, -1)))
         {
-            // An edge of the other direction: there is room to write.
+            // This is an edge of the other direction, which has room to write.
         }
         return SocketPair.ReadByte(to);
     }

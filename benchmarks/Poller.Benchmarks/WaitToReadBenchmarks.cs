@@ -5,7 +5,7 @@ using BenchmarkDotNet.Configs;
 
 namespace Poller.Benchmarks;
 
-/// <summary>A wait that holds no buffer, over loopback TCP, against the receive of no bytes that does the same for a Socket.</summary>
+/// <summary>A wait that holds no buffer, over loopback TCP, compared with a Socket's receive of no bytes, which does the same.</summary>
 [GroupBenchmarksBy(BenchmarkLogicalGroupRule.ByCategory)]
 [CategoriesColumn]
 public class WaitToReadBenchmarks
@@ -38,7 +38,7 @@ public class WaitToReadBenchmarks
         Send(_socketPeer!);
     }
 
-    /// <summary>There is a byte, and it stays: the wait is over before it begins.</summary>
+    /// <summary>A byte is there and stays there, so the wait completes at once.</summary>
     [BenchmarkCategory("Ready"), Benchmark(Baseline = true)]
     public ValueTask<int> SocketReady() => _socket!.ReceiveAsync(Memory<byte>.Empty);
 
@@ -47,8 +47,8 @@ public class WaitToReadBenchmarks
     public ValueTask<bool> ConnReady() => _dialed!.Conn.WaitToReadAsync();
 
     /// <summary>
-    /// The wait begins, the peer sends a byte, the wait ends, the byte is read: all of it is counted. Whoever goes on after the wait
-    /// plays the peer too: a thread of the pool for a Socket, the loop itself for a connection.
+    /// The wait begins, the peer sends a byte, the wait ends, and the byte is read. The result includes all of it. The thread that
+    /// continues after the wait also plays the peer: a pool thread for a Socket, the loop's own thread for a connection.
     /// </summary>
     [BenchmarkCategory("Wait"), Benchmark(Baseline = true, OperationsPerInvoke = Rounds)]
     public Task Socket()

@@ -2,16 +2,16 @@ using Poller.Abstractions;
 
 namespace SideBySide;
 
-/// <summary>Connects, sends one message, reads it back and closes, so many at a time. The latency is that of all of it.</summary>
+/// <summary>Connects, sends one message, reads it back and closes, many at a time. The latency covers all four steps.</summary>
 internal sealed class ChurnGenerator(Load load, int port) : LoadGenerator(load, port)
 {
-    // A closed connection's port rests for a minute, so the clients have more addresses than one.
+    // The port of a closed connection is blocked for a minute, so the clients use several addresses.
     private const int Addresses = 64;
 
     // Constant.
     private readonly byte[] _buffer = new byte[load.Size];
 
-    // Owned by the thread that runs.
+    // Touched only by the thread that runs the load.
     private readonly Visit[] _visits = new Visit[load.Connections];
     private long _number;
 

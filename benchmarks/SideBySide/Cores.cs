@@ -1,7 +1,7 @@
 namespace SideBySide;
 
 /// <summary>
-/// Which processors the server and the generator have: one each where there are two or more. Made before anything is pinned.
+/// The processors of the server and of the generator: each has one if there are at least two. It is created before anything is pinned.
 /// </summary>
 internal sealed class Cores
 {
@@ -18,10 +18,12 @@ internal sealed class Cores
         _generator = Apart ? Only(allowed[1]) : _all;
     }
 
-    /// <summary>Whether server and generator have a processor each.</summary>
+    /// <summary>Whether server and generator have one processor each.</summary>
     public bool Apart { get; }
 
-    /// <summary>Runs the calling thread, and what it starts, on the server's processor, or on all of them, until disposed of.</summary>
+    /// <summary>
+    /// Runs the calling thread, and everything it starts, on the server's processor, or on all of them, until it is disposed.
+    /// </summary>
     public Pin Server(bool all) => new(all ? _all : _server, _all);
 
     /// <inheritdoc cref="Server"/>

@@ -3,21 +3,21 @@ using Poller.Abstractions;
 namespace SideBySide;
 
 /// <summary>
-/// Messages there and back, one at a time on each connection. In a closed loop the next one goes when the answer has come, or a pause
-/// later. At a fixed rate message <c>i</c> is due at <c>i / rate</c>, on connection <c>i</c> modulo their number; one that finds its
-/// connection busy goes late, and its latency still counts from when it was due, so a server that stalls cannot slow the clock it is
-/// measured by.
+/// Sends messages and reads them back, one at a time on each connection. In a closed loop the next message goes when the answer has come,
+/// or after a pause. At a fixed rate, message <c>i</c> is due at <c>i / rate</c> on connection <c>i</c> modulo the number of connections.
+/// If that connection is busy, the message goes late, but its latency still counts from when it was due. So a server that stalls does not
+/// slow down the clock that measures it.
 /// </summary>
 internal sealed class EchoGenerator(Load load, int port) : LoadGenerator(load, port)
 {
     private const int Batch = 500; // Fewer than a listener's backlog holds.
-    private const long Spin = 60_000; // In ns: shorter waits are not slept through, as sleeping is not that exact.
+    private const long Spin = 60_000; // In ns. Below it we spin, because sleeping is not exact enough.
 
     // Constant.
     private readonly byte[] _buffer = new byte[load.Size];
     private readonly byte[] _work = new byte[load.Size];
 
-    // Owned by the thread that runs.
+    // Touched only by the thread that runs the load.
     private readonly List<Client> _clients = [];
     private readonly Queue<Client> _pausing = new();
     private int _active;
@@ -27,16 +27,16 @@ internal sealed class EchoGenerator(Load load, int port) : LoadGenerator(load, p
     private long _stop;
     private long _start;
     private double _interval;
-    private long _due; // At a fixed rate: how many messages are due so far.
+    private long _due; // At a fixed rate: the number of messages that are due so far.
     private long _total;
 
-    /// <summary>A connection and the message under way on it.</summary>
+    /// <summary>A connection and its current message.</summary>
     private sealed class Client(int fd, int index)
     {
         public readonly int Fd = fd;
         public readonly int Index = index;
-        public long Number; // Of its message, since it was made.
-        public long Turn; // Of its message, in this run.
+        public long Number; // The message's number since the connection was made.
+        public long Turn; // The message's number in this run.
         public long Started;
         public int Sent;
         public int Received;
@@ -116,7 +116,7 @@ internal sealed class EchoGenerator(Load load, int port) : LoadGenerator(load, p
         return new LoadResult(_completed, 2 * _completed * Load.Size, Since(_start), Latencies);
     }
 
-    // How long until something is due; below zero, when only an answer can be next.
+    // The time until a message is due; below zero if only an answer can come next.
     private long Delay(long now)
     {
         long next = _due < _total ? DueAt(_due) : _pausing.TryPeek(out Client? client) ? client.Started : 0;
@@ -181,8 +181,8 @@ internal sealed class EchoGenerator(Load load, int port) : LoadGenerator(load, p
             Compare(_buffer.AsSpan(0, n), MessageOf(client)[client.Received..]);
             client.Received += n;
             if (client.Received == Load.Size) Complete(client);
-            else if (n < wanted) return; // Drained: more will be a new edge.
-            if (client.Received == 0) return; // A new message went; its answer is a new edge.
+            else if (n < wanted) return; // The socket is drained, so more bytes raise a new edge.
+            if (client.Received == 0) return; // A new message went out, and its answer raises a new edge.
         }
     }
 

@@ -5,7 +5,7 @@ using System.Runtime.InteropServices;
 namespace SideBySide;
 
 /// <summary>
-/// What the harness needs of the C library: plain sockets for the load, another process's CPU clock, and where threads run.
+/// The C library's calls for the harness: plain sockets for the load, another process's CPU clock, and the processors of threads.
 /// </summary>
 internal static partial class LibC
 {
@@ -29,7 +29,7 @@ internal static partial class LibC
     private const int MaskBytes = 128;
 
     /// <summary>
-    /// Connects to a port of 127.0.0.1 from <c>127.0.0.</c><paramref name="from"/>, each of which has ephemeral ports of its own.
+    /// Connects to a port of 127.0.0.1 from <c>127.0.0.</c><paramref name="from"/>. Each such address has its own ephemeral ports.
     /// </summary>
     public static int Connect(int port, int from = 1)
     {
@@ -51,14 +51,14 @@ internal static partial class LibC
         }
     }
 
-    /// <summary>Never waits. The count, or the errno below zero.</summary>
+    /// <summary>Never waits. Returns the count, or the negated errno.</summary>
     public static int Send(int fd, ReadOnlySpan<byte> data)
     {
         nint n = send(fd, MemoryMarshal.GetReference(data), data.Length, MSG_DONTWAIT | MSG_NOSIGNAL);
         return n >= 0 ? (int)n : -Marshal.GetLastPInvokeError();
     }
 
-    /// <summary>Never waits. The count, 0 at the end, or the errno below zero.</summary>
+    /// <summary>Never waits. Returns the count, 0 at the end, or the negated errno.</summary>
     public static int Receive(int fd, Span<byte> buffer, int flags = 0)
     {
         nint n = recv(fd, ref MemoryMarshal.GetReference(buffer), buffer.Length, flags | MSG_DONTWAIT);
@@ -69,7 +69,7 @@ internal static partial class LibC
 
     public static void Close(int fd) => Check(close(fd), "close");
 
-    /// <summary>CPU time of a process, those of its threads that have ended included, in ns.</summary>
+    /// <summary>CPU time of a process in ns, including its threads that have ended.</summary>
     public static long ProcessCpu(int pid) => Clock((~pid << 3) | CPUCLOCK_SCHED);
 
     /// <summary>CPU time of the calling thread, in ns.</summary>
@@ -77,7 +77,7 @@ internal static partial class LibC
 
     public static void Signal(int pid, int signal) => Check(kill(pid, signal), $"kill {pid}");
 
-    /// <summary>The processors that the calling thread may run on, and what it starts from now on.</summary>
+    /// <summary>The processors on which the calling thread, and everything it starts from now on, may run.</summary>
     public static byte[] GetAffinity()
     {
         byte[] mask = new byte[MaskBytes];

@@ -4,56 +4,56 @@ namespace SideBySide;
 
 internal enum LoadKind
 {
-    /// <summary>One message there and back at a time, on each connection.</summary>
+    /// <summary>Each connection sends one message at a time and reads it back.</summary>
     Echo,
 
-    /// <summary>One way, as fast as it goes.</summary>
+    /// <summary>The clients send as fast as they can; nothing comes back.</summary>
     Stream,
 
-    /// <summary>Connect, one message there and back, close.</summary>
+    /// <summary>Connect, send one message, read it back, close.</summary>
     Churn,
 }
 
 /// <summary>What the generator asks of a server.</summary>
 internal sealed record Load(string Name, string Title, LoadKind Kind, int Connections, int Size)
 {
-    /// <summary>The request that asks for work, in every so many; 0 for none.</summary>
+    /// <summary>One in this many messages asks for work; 0 means none.</summary>
     public int Every { get; init; }
 
-    /// <summary>What it asks for: the first byte of that message.</summary>
+    /// <summary>The work it asks for: the first byte of that message.</summary>
     public byte Work { get; init; }
 
-    /// <summary>Connections beside the active ones that have been used once and say nothing more.</summary>
+    /// <summary>The number of further connections, which are used once and then stay silent.</summary>
     public int Idle { get; init; }
 
     /// <summary>How long a client waits before it sends again.</summary>
     public TimeSpan Pause { get; init; }
 
-    /// <summary>The load whose peak this one's fixed rate is a share of; null for a closed loop.</summary>
+    /// <summary>The load whose peak this one's fixed rate is a share of; null means a closed loop.</summary>
     public string? PeakOf { get; init; }
 
-    /// <summary>The share of the slowest peer's median peak.</summary>
+    /// <summary>The rate as a share of the slowest peer's median peak.</summary>
     public double Share { get; init; }
 
-    /// <summary>What the server's code is to do besides: <c>deadline</c> or <c>bufferless</c>.</summary>
+    /// <summary>What the server's code must do in addition: <c>deadline</c> or <c>bufferless</c>.</summary>
     public string[] Arguments { get; init; } = [];
 
-    /// <summary>Whether the server has every core, and the generator shares them.</summary>
+    /// <summary>Whether the server has every core, and shares them with the generator.</summary>
     public bool AllCores { get; init; }
 
-    /// <summary>Whether system calls are counted, in a run of their own.</summary>
+    /// <summary>Whether system calls are counted, in a separate run.</summary>
     public bool CountSystemCalls { get; init; }
 
-    /// <summary>A main load: the quick run has no others, and the full one gives these more rounds.</summary>
+    /// <summary>Whether it is a main load. The quick run measures only main loads, and the full run gives them more rounds.</summary>
     public bool Quick { get; init; }
 
-    /// <summary>Whether a full run measures the peers that are not main under it too.</summary>
+    /// <summary>Whether a full run also measures the peers that are not main under this load.</summary>
     public bool Variants { get; init; }
 
-    /// <summary>Whether the peer is measured under it.</summary>
+    /// <summary>Whether the peer is measured under this load.</summary>
     public bool Has(Peer peer) => peer.Main || Variants;
 
-    /// <summary>How many sockets either side opens.</summary>
+    /// <summary>The number of sockets that each side opens.</summary>
     public int Descriptors => Connections + Idle;
 
     private const byte Compute = 0xFE;
@@ -62,7 +62,7 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
 
     public static IReadOnlyList<Load> All { get; } = Make();
 
-    /// <summary>A little of each kind, for a run of seconds that asserts no speed.</summary>
+    /// <summary>A little of each kind, for a run of some seconds that asserts no speed.</summary>
     public static IReadOnlyList<Load> Smoke { get; } =
     [
         Echo(4, 64) with { Name = "echo", CountSystemCalls = true },

@@ -6,26 +6,26 @@ using Poller.Epoll;
 
 namespace SideBySide;
 
-/// <summary>What one run of a load came to. The server is at rest before it and after it.</summary>
+/// <summary>The result of one run of a load. The server is idle before and after it.</summary>
 internal sealed record LoadResult(double Messages, long Bytes, TimeSpan Elapsed, LongHistogram Latencies);
 
 /// <summary>
-/// Plays the clients: one thread, one edge-triggered poller, raw sockets, and no copy of a message, so that the server is what is measured.
-/// Each run begins and ends with nothing under way, so what the server's counters show between is what the run's messages cost.
-/// Every byte that comes back is compared with what was sent.
+/// Plays the clients. It uses one thread, one edge-triggered poller and raw sockets, and copies no message, so that we measure the server.
+/// No message is under way when a run begins or ends, so the difference of the server's counters is the cost of the run's messages. Every
+/// byte that comes back is compared with what was sent.
 /// </summary>
 internal abstract class LoadGenerator : IDisposable
 {
     private static readonly TimeSpan Silence = TimeSpan.FromSeconds(10);
 
-    // Constant. The offset of a message in the pattern tells connections and messages apart; every byte is below 0x80.
+    // Constant. Connections and messages start at different offsets in the pattern, which tells them apart. Every byte is below 0x80.
     private const int Offsets = 1 << 16;
     private const int LargestMessage = 64 * 1024;
     private static readonly byte[] Pattern = MakePattern();
     private readonly PollEvent[] _events = new PollEvent[512];
     private readonly EpollNetpoll _poller = new();
 
-    // Owned by the thread that runs.
+    // Touched only by the thread that runs the load.
     private long _lastProgress;
 
     protected LoadGenerator(Load load, int port)
@@ -38,7 +38,7 @@ internal abstract class LoadGenerator : IDisposable
     protected Load Load { get; }
     protected int Port { get; }
 
-    // From 1 ns to a minute, to three digits.
+    // The range is 1 ns to a minute, with three digits.
     protected LongHistogram Latencies { get; } = new(60_000_000_000, 3);
 
     public static LoadGenerator Create(Load load, int port) => load.Kind switch
@@ -49,15 +49,15 @@ internal abstract class LoadGenerator : IDisposable
         _ => throw new ArgumentOutOfRangeException(nameof(load), load.Kind, "Echo, Stream or Churn was expected."),
     };
 
-    /// <summary>Makes the connections that outlive a run, and uses each once, so that the server has accepted them all.</summary>
+    /// <summary>Makes the connections that outlive a run, and uses each once, so that the server has accepted all of them.</summary>
     public virtual void Connect(CancellationToken cancel) { }
 
-    /// <summary>Makes the connections that then do nothing, and uses each once.</summary>
+    /// <summary>Makes the idle connections, and uses each once.</summary>
     public virtual void ConnectIdle(CancellationToken cancel) { }
 
     /// <summary>
-    /// Sends for as long as <paramref name="window"/>, then waits for what is under way; zero is one message on each connection.
-    /// <paramref name="rate"/> is in messages each second, whenever the answers come; 0 is as fast as they come.
+    /// Sends for the time <paramref name="window"/>, then waits for the messages that are under way. Zero means one message on each
+    /// connection. <paramref name="rate"/> is in messages per second, whenever the answers come; 0 means a closed loop.
     /// </summary>
     /// <exception cref="InvalidDataException">A wrong byte came back, or a connection ended.</exception>
     /// <exception cref="TimeoutException">Nothing happened for ten seconds.</exception>
@@ -69,7 +69,7 @@ internal abstract class LoadGenerator : IDisposable
         GC.SuppressFinalize(this);
     }
 
-    /// <summary>Monotonic, in ns, which is what a tick of <see cref="Stopwatch"/> is on Linux.</summary>
+    /// <summary>Monotonic time in ns, the tick of <see cref="Stopwatch"/> on Linux.</summary>
     protected static long Now() => Stopwatch.GetTimestamp();
 
     protected static ReadOnlySpan<byte> Message(long connection, long number, int size) =>
@@ -87,7 +87,7 @@ internal abstract class LoadGenerator : IDisposable
         if (error != Errno.None) throw new NetpollException("close", error);
     }
 
-    /// <summary>Starts the clock of a run, and with it that of the server's silence.</summary>
+    /// <summary>Starts the clock of a run, and the clock of the server's silence.</summary>
     protected long Begin()
     {
         Latencies.Reset();
@@ -96,7 +96,7 @@ internal abstract class LoadGenerator : IDisposable
 
     protected static TimeSpan Since(long start) => TimeSpan.FromTicks((Now() - start) / TimeSpan.NanosecondsPerTick);
 
-    // The delay is in ns; below zero only events are waited for.
+    // The delay is in ns; below zero it waits only for events.
     protected ReadOnlySpan<PollEvent> Poll(long delay, CancellationToken cancel)
     {
         const long Look = 100_000_000;

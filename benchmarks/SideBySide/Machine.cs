@@ -3,7 +3,7 @@ using System.Runtime.InteropServices;
 
 namespace SideBySide;
 
-/// <summary>Where and of what the figures are. A toolchain that is not installed is null.</summary>
+/// <summary>The machine and the versions that the figures belong to. A toolchain that is not installed is null.</summary>
 internal sealed record Machine
 {
     public required string Processor { get; init; }
@@ -35,7 +35,7 @@ internal sealed record Machine
         Commit = Tool.FirstLine("git", "-C", AppContext.BaseDirectory, "describe", "--always", "--dirty", "--abbrev=12"),
     };
 
-    /// <summary>How many descriptors a process may have: .NET raises the soft limit to the hard one, and the peers inherit it.</summary>
+    /// <summary>How many descriptors a process may have. .NET raises the soft limit to the hard one, and the peers inherit it.</summary>
     public static long Descriptors()
     {
         string[] words = Field("/proc/self/limits", "Max open files")?.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries) ?? [];
@@ -43,10 +43,10 @@ internal sealed record Machine
         return limited ? limit : long.MaxValue; // "unlimited"
     }
 
-    /// <summary>CPU time of everything that has run on the machine, in ns, counted in hundredths of a second.</summary>
+    /// <summary>CPU time of everything that has run on the machine, in ns; the kernel counts it in hundredths of a second.</summary>
     public static long BusyCpu()
     {
-        const int Idle = 3, Waiting = 4, Guest = 8; // Guests are counted in user time already.
+        const int Idle = 3, Waiting = 4, Guest = 8; // User time already includes guests.
         const long Hundredth = 10_000_000;
         string[] counters = Field("/proc/stat", "cpu ")!.Split(' ');
         return Hundredth * counters.Where(static (_, i) => i is not (Idle or Waiting or >= Guest))

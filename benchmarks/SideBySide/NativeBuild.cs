@@ -1,15 +1,15 @@
 namespace SideBySide;
 
-/// <summary>Builds a peer's native program, when the harness runs, into the harness's own output.</summary>
+/// <summary>Builds a peer's native program into the harness's own output, when the harness runs.</summary>
 internal sealed record NativeBuild(string Compiler, string[] Arguments, string Folder, string Output, string Package)
 {
     private static readonly string Sources = Path.Combine(AppContext.BaseDirectory, "peers");
     private static readonly string Outputs = Path.Combine(AppContext.BaseDirectory, "native");
 
-    /// <summary>A header that it needs, and the package that brings it.</summary>
+    /// <summary>A header that it needs, and the package that contains it.</summary>
     public (string Name, string Package)? Header { get; init; }
 
-    /// <summary>What it is built from, where that takes long: it is not built again while its output is newer.</summary>
+    /// <summary>Its sources, if the build takes long: it is not built again while its output is newer.</summary>
     public string[] Inputs { get; init; } = [];
 
     public static NativeBuild C(string source, string header, string package, params string[] libraries)
@@ -26,8 +26,8 @@ internal sealed record NativeBuild(string Compiler, string[] Arguments, string F
     }
 
     /// <summary>
-    /// A .NET peer compiled ahead of time. Its project stands on the libraries', so it is built where the repository is, but leaves nothing
-    /// there.
+    /// A .NET peer that is compiled ahead of time. Its project references the library projects, so it is built in the repository, but
+    /// leaves no files there.
     /// </summary>
     public static NativeBuild Aot(string folder, string assembly)
     {
@@ -45,8 +45,8 @@ internal sealed record NativeBuild(string Compiler, string[] Arguments, string F
         };
     }
 
-    /// <summary>Null when it is built; otherwise what is missing, and how to get it.</summary>
-    /// <exception cref="InvalidOperationException">All is there, and it does not build.</exception>
+    /// <summary>Returns null if it is built; otherwise what is missing, and how to get it.</summary>
+    /// <exception cref="InvalidOperationException">Nothing is missing, but it does not build.</exception>
     public string? Run()
     {
         if (!Directory.Exists(Folder)) return $"not built: there is no folder {Path.GetFileName(Folder)} of sources";
@@ -66,7 +66,7 @@ internal sealed record NativeBuild(string Compiler, string[] Arguments, string F
             throw new InvalidOperationException(
                 $"{Compiler}, for {program}: exit code {build.ExitCode}, 0 was expected.\n{build.Output}{build.Error}");
         }
-        File.SetLastWriteTimeUtc(Output, DateTime.UtcNow); // Publishing keeps the time of an output that did not change.
+        File.SetLastWriteTimeUtc(Output, DateTime.UtcNow); // Publishing does not change the time of an unchanged output.
         return null;
     }
 

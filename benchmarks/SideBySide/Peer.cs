@@ -1,24 +1,24 @@
 namespace SideBySide;
 
 /// <summary>
-/// A server to measure: a program of this folder's <c>peers</c>. README.md tells what it must say and answer.
+/// A server to measure: a program from the folder <c>peers</c>. README.md says what it must print and answer.
 /// </summary>
 internal sealed record Peer(string Name, string Title, string Program, string[] Arguments, bool Main = true)
 {
     public const string BaselineName = "baseline";
 
-    /// <summary>Variables of its environment.</summary>
+    /// <summary>Its environment variables.</summary>
     public (string Name, string Value)[] Environment { get; init; } = [];
 
-    /// <summary>How to build it first; null for one that the JIT compiles, which stands beside the harness.</summary>
+    /// <summary>How to build it first; null for one that the JIT compiles, which is in the harness's output.</summary>
     public NativeBuild? Build { get; init; }
 
-    /// <summary>Whether its code gets better while it runs, which takes a longer warm-up.</summary>
+    /// <summary>Whether its code gets faster while it runs, so that it needs a longer warm-up.</summary>
     public bool HasJit => Build is null;
 
     /// <summary>
-    /// Every peer there is. Those that are not <see cref="Main"/> are measured by a full run, under the loads with
-    /// <see cref="Load.Variants"/>, and when asked for by name, or by <c>--peers all</c>.
+    /// All peers. A peer that is not <see cref="Main"/> is measured by a full run under the loads with <see cref="Load.Variants"/>, and
+    /// when the user names it or passes <c>--peers all</c>.
     /// </summary>
     public static IReadOnlyList<Peer> All { get; } =
     [
@@ -53,7 +53,7 @@ internal sealed record Peer(string Name, string Title, string Program, string[] 
         Native("c-epoll", "epoll (C)", NativeBuild.C("epoll", "sys/epoll.h", "libc6-dev")),
     ];
 
-    /// <summary>PollerKit's peer of another build, <c>PollerKitPeer.dll</c> of another commit for example.</summary>
+    /// <summary>PollerKit's peer from another build, for example <c>PollerKitPeer.dll</c> of another commit.</summary>
     public static Peer Baseline(FileInfo program) =>
         new(BaselineName, $"PollerKit, adaptive, epoll, of {program.FullName}", Tool.DotNet, [program.FullName, "adaptive", "epoll"]);
 

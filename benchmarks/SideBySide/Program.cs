@@ -51,7 +51,7 @@ if (parsed.Errors.Count > 0)
     return 2;
 }
 
-// On a thread of its own, as the load is played by the thread that runs it, which must not keep an interruption from being seen.
+// Runs on its own thread. That thread plays the load, and the main thread must stay free to notice an interruption.
 root.SetAction((result, cancel) => Task.Run(() => Main(result, cancel), CancellationToken.None));
 return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = TimeSpan.FromSeconds(30) });
 
@@ -77,10 +77,10 @@ int Main(ParseResult result, CancellationToken cancel)
             ?? (isFull ? Path.Combine(Repository.Folder ?? throw Nowhere(), "docs", "benchmarks")
                 : Path.Combine(AppContext.BaseDirectory, "results"));
 
-        // Not after an hour's run.
+        // Fail now, and not after a run of an hour.
         CheckWritable(folder);
 
-        // What is named is measured under every load.
+        // Peers that the user names are measured under every load.
         if (result.GetValue(peerNames) is not null) peers = [.. peers.Select(static peer => peer with { Main = true })];
         if (result.GetValue(baseline) is { } other)
         {
@@ -135,7 +135,7 @@ static IReadOnlyList<T> Choose<T>(
     return [.. all.Where(item => chosen.Contains(nameOf(item)))];
 }
 
-// Drawn between two measurements, never during one.
+// The progress is drawn between two measurements, never during one.
 static Results WithProgress(Run run, CancellationToken cancel)
 {
     if (Console.IsOutputRedirected || !AnsiConsole.Profile.Capabilities.Interactive) return run.Go(static _ => { }, cancel);

@@ -3,7 +3,7 @@ namespace SideBySide;
 /// <summary>The repository that the harness was built in.</summary>
 internal static class Repository
 {
-    /// <summary>Null when no folder above the program is it.</summary>
+    /// <summary>Its folder; null if it is not a folder above the program.</summary>
     public static string? Folder { get; } = Find();
 
     private static string? Find()

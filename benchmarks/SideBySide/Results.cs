@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace SideBySide;
 
-/// <summary>The median over the rounds, and the least and the most.</summary>
+/// <summary>The median, the minimum and the maximum over the rounds.</summary>
 internal readonly record struct Figure(double Median, double Least, double Most)
 {
     public static Figure? Of(IEnumerable<double?> values)
@@ -12,7 +12,7 @@ internal readonly record struct Figure(double Median, double Least, double Most)
         return new Figure((sorted[(sorted.Length - 1) / 2] + sorted[sorted.Length / 2]) / 2, sorted[0], sorted[^1]);
     }
 
-    /// <summary>The median, and the spread where one is to be seen.</summary>
+    /// <summary>The median, and the spread if it is visible.</summary>
     public string Show(string format)
     {
         string median = Text(Median, format), least = Text(Least, format), most = Text(Most, format);
@@ -25,7 +25,7 @@ internal readonly record struct Figure(double Median, double Least, double Most)
 /// <summary>A column of the tables: what it shows, how, and for which loads.</summary>
 internal sealed record Column(string Name, string Header, string Format, Func<Sample, double?> Value)
 {
-    /// <summary>Divides by the reference's figure of the same round.</summary>
+    /// <summary>Whether it is divided by the reference's figure of the same round.</summary>
     public bool IsRatio { get; init; }
 
     public Func<Load, bool> Fits { get; init; } = static _ => true;
@@ -70,7 +70,7 @@ internal sealed record Column(string Name, string Header, string Format, Func<Sa
     ];
 }
 
-/// <summary>Everything that a run came to.</summary>
+/// <summary>All results of a run.</summary>
 internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadOnlyList<Peer> peers)
 {
     public Machine Machine { get; } = machine;
@@ -78,7 +78,7 @@ internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadO
     public IReadOnlyList<Peer> Peers { get; } = peers;
     public List<Sample> Samples { get; } = [];
 
-    /// <summary>By peer, why it is not there.</summary>
+    /// <summary>Why a peer is missing, by peer.</summary>
     public Dictionary<string, string> Missing { get; } = [];
 
     public List<string> Failures { get; } = [];
@@ -87,18 +87,18 @@ internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadO
     public IReadOnlyList<Peer> PeersUnder(Load load) => [.. Peers.Where(load.Has)];
 
     /// <summary>
-    /// The peer that ratios divide by: the baseline where one was given, else System.Net.Sockets, else the first peer that is there.
+    /// The reference that ratios divide by: the baseline if there is one, else System.Net.Sockets, else the first peer that is not missing.
     /// </summary>
     public Peer? Reference => Peers.Where(peer => !Missing.ContainsKey(peer.Name))
         .OrderByDescending(static peer => peer.Name switch { Peer.BaselineName => 2, "sockets" => 1, _ => 0 }).FirstOrDefault();
 
     public IEnumerable<Sample> Of(Load load, Peer peer) => Samples.Where(sample => sample.Load == load.Name && sample.Peer == peer.Name);
 
-    /// <summary>The columns that have something to show, be it why there is nothing.</summary>
+    /// <summary>The columns that have something to show, even if that is why a value is missing.</summary>
     public IEnumerable<Column> Columns(Load load) => Column.All.Where(column =>
         (column.Name == "systemCalls" && load.CountSystemCalls) || Peers.Any(peer => Figure(column, load, peer) is not null));
 
-    /// <summary>Null when there is nothing to show.</summary>
+    /// <summary>Null if there is nothing to show.</summary>
     public Figure? Figure(Column column, Load load, Peer peer)
     {
         if (!column.Fits(load)) return null;

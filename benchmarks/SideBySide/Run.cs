@@ -2,16 +2,18 @@ using System.ComponentModel;
 
 namespace SideBySide;
 
-/// <summary>One run of the harness: builds what is to be built, then each load in rounds, every peer in turn in each round.</summary>
+/// <summary>
+/// One run of the harness. It builds the peers, and then runs each load in rounds; each round measures every peer in turn.
+/// </summary>
 internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, Timing timing)
 {
     private readonly Cores _cores = new();
 
-    /// <summary>How many steps <see cref="Go"/> tells of at most.</summary>
+    /// <summary>The maximum number of steps that <see cref="Go"/> reports.</summary>
     public int Steps => peers.Count + loads.Sum(load => timing.RoundsOf(load) * peers.Count(load.Has));
 
-    /// <summary>Tells <paramref name="step"/> what comes next, whenever nothing is measured.</summary>
-    /// <exception cref="OperationCanceledException">It was interrupted; every process that it started has ended.</exception>
+    /// <summary>Runs, and tells <paramref name="step"/> what comes next whenever nothing is measured.</summary>
+    /// <exception cref="OperationCanceledException">The run was interrupted. Every process that it started has ended.</exception>
     public Results Go(Action<string> step, CancellationToken cancel)
     {
         Results results = new(Machine.Look(_cores), loads, peers);
@@ -24,7 +26,7 @@ internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, 
 
         foreach (Load load in loads)
         {
-            const int Others = 100; // A process's own, besides those of the load.
+            const int Others = 100; // The process's descriptors besides those of the load.
             long expected = load.Descriptors + Others, limit = Machine.Descriptors();
             if (expected > limit)
             {
@@ -39,7 +41,7 @@ internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, 
             for (int round = 1; round <= timing.RoundsOf(load); round++)
             {
                 Peer[] order = [.. peers.Where(load.Has)];
-                if (round % 2 == 0) Array.Reverse(order); // What drifts over a round meets all alike.
+                if (round % 2 == 0) Array.Reverse(order); // A drift during a round then affects all peers alike.
                 foreach (Peer peer in order)
                 {
                     step($"{load.Title}, round {round}: {peer.Title}");
@@ -50,7 +52,7 @@ internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, 
         return results;
     }
 
-    // The share of the slowest peer's peak that every peer is asked for; 0 is a closed loop.
+    // The rate that every peer gets, a share of the slowest peer's peak; 0 means a closed loop.
     private double? Rate(Results results, Load load)
     {
         if (load.PeakOf is null) return 0;

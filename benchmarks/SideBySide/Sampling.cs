@@ -3,15 +3,15 @@ using System.ComponentModel;
 namespace SideBySide;
 
 /// <summary>
-/// How long and how often to measure; the main loads, which are the quick run's, may have more rounds. A peer with a JIT is warmed up until
-/// that rests, and for <paramref name="LongestWarmUp"/> at most.
+/// How long and how often to measure. The main loads, which the quick run measures, may have more rounds. The warm-up of a peer with a JIT
+/// lasts until its JIT is quiet, at most <paramref name="LongestWarmUp"/>.
 /// </summary>
 internal sealed record Timing(int MainRounds, int Rounds, TimeSpan LongestWarmUp, TimeSpan WarmUp, TimeSpan Window)
 {
-    /// <summary>How many runs of <see cref="WarmUp"/> on end the JIT is to rest for.</summary>
+    /// <summary>For how many runs of <see cref="WarmUp"/> in a row the JIT must be quiet.</summary>
     public const int QuietRuns = 3;
 
-    /// <summary>How many methods it compiles in each of them at most; there is always one now and then.</summary>
+    /// <summary>How many methods a quiet JIT compiles in each of these runs at most; now and then there is always one.</summary>
     public const int MaxCompiled = 8;
 
     public static Timing Smoke { get; } = Of(1, 1, 0.02, 0.02, 0.05);
@@ -24,7 +24,7 @@ internal sealed record Timing(int MainRounds, int Rounds, TimeSpan LongestWarmUp
         new(mainRounds, rounds, TimeSpan.FromSeconds(longestWarmUp), TimeSpan.FromSeconds(warmUp), TimeSpan.FromSeconds(window));
 }
 
-/// <summary>One measurement of one peer under one load. What was not measured is null.</summary>
+/// <summary>One measurement of one peer under one load. A value that was not measured is null.</summary>
 internal sealed record Sample(string Load, string Peer, int Round)
 {
     public double? Rate { get; init; } // Messages each second that were asked for; null in a closed loop.
@@ -53,10 +53,10 @@ internal sealed record Sample(string Load, string Peer, int Round)
     public string? SystemCallsMissing { get; init; }
 }
 
-/// <summary>Measures one peer under one load, in a process that is new, so that no load leaves its traces in another's figures.</summary>
+/// <summary>Measures one peer under one load, in a new process, so that no load affects another's figures.</summary>
 internal sealed class Sampling(Cores cores, Timing timing)
 {
-    /// <exception cref="PeerFailedException">The peer died, answered wrongly or not at all.</exception>
+    /// <exception cref="PeerFailedException">The peer died, answered wrongly, or did not answer.</exception>
     public Sample Measure(Peer peer, Load load, int round, double rate, CancellationToken cancel)
     {
         using Server server = Start(peer, load);
@@ -89,7 +89,7 @@ internal sealed class Sampling(Cores cores, Timing timing)
         if (load.Idle > 0)
         {
             (residentPerIdle, managedPerIdle) = ConnectIdle(server, generator, load, cancel);
-            warmUp += WarmUp(peer, server, generator, rate, cancel); // What the connects and the collection left cold.
+            warmUp += WarmUp(peer, server, generator, rate, cancel); // Warms up what the connects and the collection left cold.
         }
 
         PeerStatistics before = server.Ask("stats");

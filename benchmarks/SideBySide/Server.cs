@@ -5,31 +5,32 @@ using System.Text.Json;
 
 namespace SideBySide;
 
-/// <summary>A peer that is not to be had on this machine, and why.</summary>
+/// <summary>A peer is not available on this machine; the message says why.</summary>
 internal sealed class PeerMissingException(string message) : Exception(message);
 
-/// <summary>A peer that failed. The message names it and holds what it wrote to stderr.</summary>
+/// <summary>A peer failed. The message names it and contains what it wrote to stderr.</summary>
 internal sealed class PeerFailedException(string message, Exception? inner = null) : Exception(message, inner);
 
 /// <summary>
-/// What a peer with managed memory tells of it, in bytes; and how many methods its JIT has compiled, some of them in more than one tier.
+/// The memory that a peer with managed memory reports, in bytes, and the number of methods that its JIT has compiled, some in several
+/// tiers.
 /// </summary>
 internal readonly record struct PeerStatistics(long? Allocated, long? Managed, long? Compiled);
 
 /// <summary>
-/// A peer's process, from its first line to its end. It ends by itself when its input ends, also when the harness dies; disposing of
-/// one that still runs kills it, by its id.
+/// A peer's process, from its first line to its end. It ends by itself when its input ends, so also when the harness dies. Disposing a
+/// process that still runs kills it, by its id.
 /// </summary>
 internal sealed class Server : IDisposable
 {
-    private const int NotPermitted = 77; // What automake's tests exit with to be skipped.
+    private const int NotPermitted = 77; // The exit code with which automake's tests say "skipped".
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
 
     // Constant.
     private readonly Peer _peer;
     private readonly Process _process;
 
-    // Under its own lock.
+    // Guarded by its own lock.
     private readonly StringBuilder _errors = new();
 
     private Server(Peer peer, Process process)
@@ -41,8 +42,8 @@ internal sealed class Server : IDisposable
     public int Id => _process.Id;
     public int Port { get; private set; }
 
-    /// <summary>Returns when it listens. The process has the processors of the calling thread.</summary>
-    /// <exception cref="PeerMissingException">The machine does not let it run.</exception>
+    /// <summary>Starts a peer, and returns when it listens. The process gets the processors of the calling thread.</summary>
+    /// <exception cref="PeerMissingException">The peer cannot run on this machine.</exception>
     public static Server Start(Peer peer, IEnumerable<string> arguments)
     {
         ProcessStartInfo start = new(peer.Program, [.. peer.Arguments, .. arguments])
@@ -52,8 +53,8 @@ internal sealed class Server : IDisposable
             RedirectStandardError = true,
         };
 
-        // On one processor the runtime waits ten times as long for its start to end before it compiles what is hot, and half of it is
-        // not done after ten seconds. What it comes to is the same.
+        // On one processor the runtime waits ten times as long for its start to end before it compiles hot code, and after ten seconds half
+        // of that is not done. The compiled code is the same in the end.
         if (peer.HasJit) start.Environment["DOTNET_TC_DelaySingleProcMultiplier"] = "1";
         foreach ((string name, string value) in peer.Environment) start.Environment[name] = value;
         Server server = new(peer, Process.Start(start)!);
@@ -88,17 +89,17 @@ internal sealed class Server : IDisposable
     }
 
     /// <summary>Ends its input and waits for its end.</summary>
-    /// <exception cref="PeerFailedException">It did not end, not with 0, or had written to stderr.</exception>
+    /// <exception cref="PeerFailedException">It did not end, ended with another code than 0, or had written to stderr.</exception>
     public void Stop()
     {
         _process.StandardInput.Close();
         if (!_process.WaitForExit(Patience)) throw Failure($"it ran on for {Patience.TotalSeconds} s after its input had ended");
-        _process.WaitForExit(); // For the rest of stderr.
+        _process.WaitForExit(); // Waits for the rest of stderr.
         if (_process.ExitCode != 0) throw Failure($"exit code {_process.ExitCode}; 0 was expected");
         if (Errors().Length > 0) throw Failure("it wrote to stderr");
     }
 
-    /// <summary>A failure of this peer, with what it wrote to stderr; one that is about to end has a second to say so.</summary>
+    /// <summary>A failure of this peer, with what it wrote to stderr. A peer that is about to end gets a second to write it.</summary>
     public PeerFailedException Failure(string what, Exception? inner = null)
     {
         string exited = _process.WaitForExit(TimeSpan.FromSeconds(1)) ? $" (it had ended, exit code {_process.ExitCode})" : "";
@@ -106,7 +107,7 @@ internal sealed class Server : IDisposable
         return new PeerFailedException($"{_peer.Name}: {what}{exited}{(errors.Length > 0 ? "\n" + errors : "")}", inner);
     }
 
-    /// <summary>What /proc tells: resident bytes and threads.</summary>
+    /// <summary>Resident bytes and threads, from /proc.</summary>
     public (long Resident, int Threads) Look()
     {
         long resident = 0;

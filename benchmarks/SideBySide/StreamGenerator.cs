@@ -4,13 +4,13 @@ using Poller.Abstractions;
 namespace SideBySide;
 
 /// <summary>
-/// Sends as fast as the sockets take it, over new connections in each run, and ends them. The server answers each with the count of
-/// bytes that it has read; the run lasts until the last of these has come, so bytes in buffers are not counted before they have arrived.
+/// Sends as fast as the sockets take it, over new connections in each run, and then ends them. The server answers each with the number of
+/// bytes that it has read. The run lasts until the last answer has come, so bytes in buffers do not count before they have arrived.
 /// </summary>
 internal sealed class StreamGenerator(Load load, int port) : LoadGenerator(load, port)
 {
     private const byte Sink = 0xFC;
-    private const int Turns = 16; // Chunks on each connection between two looks at the poller.
+    private const int Turns = 16; // The number of chunks on each connection between two polls.
 
     private sealed class Pipe(int fd)
     {
@@ -21,7 +21,7 @@ internal sealed class StreamGenerator(Load load, int port) : LoadGenerator(load,
         public bool Full;
     }
 
-    // Owned by the thread that runs.
+    // Touched only by the thread that runs the load.
     private readonly List<Pipe> _pipes = [];
 
     public override LoadResult Run(TimeSpan window, double rate, CancellationToken cancel)
@@ -86,7 +86,7 @@ internal sealed class StreamGenerator(Load load, int port) : LoadGenerator(load,
         }
     }
 
-    // True when the server's count has come, and is right.
+    // True if the server's count has come and is right.
     private static bool Counted(Pipe pipe)
     {
         while (pipe.Received < pipe.Answer.Length)

@@ -4,7 +4,9 @@ using System.Globalization;
 
 namespace SideBySide;
 
-/// <summary>Counts a process's system calls with strace, which slows it: in a run of its own, and with no figure of time.</summary>
+/// <summary>
+/// Counts a process's system calls with strace. strace slows the process down, so this is a separate run, without figures of time.
+/// </summary>
 internal static class SystemCalls
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(20);
@@ -14,10 +16,10 @@ internal static class SystemCalls
         "read", "readv", "recv", "recvfrom", "recvmsg", "recvmmsg", "write", "writev", "send", "sendto", "sendmsg", "sendmmsg",
     ];
 
-    /// <summary>Whether the call moves the bytes of a descriptor, which may also be a wake-up's.</summary>
+    /// <summary>Whether the call moves bytes of a descriptor, which may also be a wake-up's.</summary>
     public static bool MovesData(string name) => Data.Contains(name);
 
-    /// <summary>How often each was called while <paramref name="run"/> ran; or why that cannot be told.</summary>
+    /// <summary>How often each call was made while <paramref name="run"/> ran, or why that is not known.</summary>
     public static (Dictionary<string, long>? Calls, string? Missing) Count(int pid, Action run)
     {
         string output = Path.GetTempFileName();
@@ -35,7 +37,7 @@ internal static class SystemCalls
                 if (!reading.Wait(Patience)) throw Late(pid, "attach");
                 string said = reading.Result ?? "";
                 if (!said.Contains("attached", StringComparison.Ordinal)) return (null, $"not permitted: {said}");
-                Task<string> rest = strace.StandardError.ReadToEndAsync(); // It tells of each thread that comes and goes.
+                Task<string> rest = strace.StandardError.ReadToEndAsync(); // It reports each thread that comes and goes.
                 run();
                 LibC.Signal(strace.Id, LibC.SIGINT);
                 if (!strace.WaitForExit(Patience)) throw Late(pid, "end");

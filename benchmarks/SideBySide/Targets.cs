@@ -3,21 +3,21 @@ using System.Globalization;
 namespace SideBySide;
 
 /// <summary>
-/// What the project wants of PollerKit: the most that a figure may be. With <paramref name="Against"/> the limit is a multiple of the
-/// better of these peers.
+/// A target of the project: the upper limit of a figure. With <paramref name="Against"/> the limit is a multiple of the better of these
+/// peers' figures.
 /// </summary>
 internal sealed record Target(string LoadName, string ColumnName, double Limit, params string[] Against)
 {
     private const string Ours = "pollerkit-adaptive-epoll";
     private const string Ratio = "0.000";
 
-    /// <summary>Whether the limit is the least that the figure may be.</summary>
+    /// <summary>Whether it is a lower limit.</summary>
     public bool AtLeast { get; init; }
 
-    /// <summary>Another load: the figure is a multiple of the same peer's under that one.</summary>
+    /// <summary>Another load: the figure is a multiple of the same peer's figure under that load.</summary>
     public string? Beside { get; init; }
 
-    /// <summary>All but those of PollerKit's single pieces, which microbenchmarks measure.</summary>
+    /// <summary>All targets, except those for PollerKit's single pieces, which microbenchmarks measure.</summary>
     public static IReadOnlyList<Target> All { get; } =
     [
         new("echo-64x64", "cpuMicroseconds", 1.00, "c-epoll"),
@@ -49,7 +49,7 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
         }
     }
 
-    /// <summary>How a peer's own figure is shown, and what is held against the limit.</summary>
+    /// <summary>How a peer's own figure is shown, and how the value that is compared with the limit.</summary>
     public string Format => Beside is null ? Column.Format : Ratio;
 
     /// <inheritdoc cref="Format"/>
@@ -57,10 +57,10 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
 
     private Column Column { get; } = Column.All.Single(column => column.Name == ColumnName);
 
-    /// <summary>A peer's own figure; null when it was not measured.</summary>
+    /// <summary>A peer's own figure; null if it was not measured.</summary>
     public Figure? Of(Results results, string peer) => Figure.Of(Rounds(results, peer).Values);
 
-    /// <summary>What is held against the limit; null when it, or a peer that it is against, was not measured.</summary>
+    /// <summary>The value that is compared with the limit; null if it, or a peer it is compared with, was not measured.</summary>
     public Figure? Measured(Results results)
     {
         if (Against.Length == 0) return Of(results, Ours);
@@ -70,7 +70,7 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
         return Figure.Of(Results.Ratios(Rounds(results, Ours), Rounds(results, better)).Values);
     }
 
-    /// <summary>Whether the median meets it, and whether every round says the same.</summary>
+    /// <summary>Whether the median meets the target, and whether every round does the same.</summary>
     public string Verdict(Figure? measured)
     {
         if (measured is not { } figure) return "not measured";
@@ -79,7 +79,7 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
         return met ? "met by the median; some rounds missed it" : "missed by the median; some rounds met it";
     }
 
-    // Of what is counted, less than a half is none.
+    // For things that are counted, less than a half means none.
     private bool IsMet(double median) => Limit == 0 ? median < 0.5 : AtLeast ? median >= Limit : median <= Limit;
 
     private Dictionary<int, double?> Rounds(Results results, string peer)
@@ -88,7 +88,7 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
         return Beside is null ? rounds : Results.Ratios(rounds, Rounds(results, peer, Beside));
     }
 
-    // None when the run's load of that name is another, as the smoke run's are.
+    // None if this run has another load under that name, as the smoke run has.
     private Dictionary<int, double?> Rounds(Results results, string peer, string load)
     {
         Load wanted = Load.All.Single(other => other.Name == load);

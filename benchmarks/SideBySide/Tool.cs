@@ -3,16 +3,16 @@ using System.Diagnostics;
 
 namespace SideBySide;
 
-/// <summary>A program of the machine that runs, ends and has its say: a compiler, a version.</summary>
+/// <summary>Runs a program of the machine, such as a compiler, and returns what it prints.</summary>
 internal static class Tool
 {
     private static readonly TimeSpan Longest = TimeSpan.FromMinutes(5);
 
-    /// <summary>The dotnet that this program was started by, or else the PATH's.</summary>
+    /// <summary>The dotnet that started this program, or else the one in the PATH.</summary>
     public static string DotNet { get; } = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") ?? "dotnet";
 
-    /// <summary>Null when there is no such program; otherwise its exit code and what it printed.</summary>
-    /// <exception cref="TimeoutException">It ran for five minutes, and was ended.</exception>
+    /// <summary>Null if there is no such program; otherwise its exit code and output.</summary>
+    /// <exception cref="TimeoutException">The program ran for five minutes, and was ended.</exception>
     public static (int ExitCode, string Output, string Error)? Run(
         string program, string[] arguments, string? folder = null, string input = "", params (string Name, string Value)[] environment)
     {
@@ -32,7 +32,7 @@ internal static class Tool
         }
         catch (Win32Exception)
         {
-            return null; // Not on the PATH.
+            return null; // It is not in the PATH.
         }
 
         using (process)
@@ -50,7 +50,7 @@ internal static class Tool
         }
     }
 
-    /// <summary>The first line that the program prints, or null when it is not installed or fails.</summary>
+    /// <summary>The first line that the program prints; null if it is not installed or fails.</summary>
     public static string? FirstLine(string program, params string[] arguments) =>
         Run(program, arguments) is (0, string output, _) ? output.Split('\n')[0].Trim() : null;
 }

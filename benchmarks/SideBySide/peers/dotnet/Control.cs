@@ -2,12 +2,14 @@ using System.Runtime;
 
 namespace Peers;
 
-/// <summary>The harness's side of a .NET peer: it says where it listens, tells of its memory when asked, and ends with its input.</summary>
+/// <summary>
+/// How a .NET peer talks to the harness: it prints its port, reports its memory when asked, and ends when its input ends.
+/// </summary>
 internal static class Control
 {
     public static void SayListening(int port) => Console.WriteLine($"listening {port}");
 
-    /// <summary>Returns at the end of the input. Each line is answered; <c>collect</c> collects the garbage first.</summary>
+    /// <summary>Answers each line, and returns at the end of the input. For <c>collect</c> it collects the garbage first.</summary>
     public static void Answer()
     {
         while (Console.ReadLine() is { } line)
@@ -19,8 +21,8 @@ internal static class Control
     }
 
     /// <summary>
-    /// Reports what ended a connection or the accept loop early, which the harness takes for a failure. To be caught in the handler: a
-    /// continuation of its task would count among the bytes of a connection.
+    /// Reports why a connection or the accept loop ended early; the harness takes that for a failure. Catch the exception in the handler,
+    /// because a continuation of its task would add to the bytes of a connection.
     /// </summary>
     public static void Report(Exception exception) => Console.Error.WriteLine(exception);
 }

@@ -1,6 +1,6 @@
 namespace Peers;
 
-/// <summary>What the first byte of a read may ask for; echoed bytes stay below 0x80.</summary>
+/// <summary>The requests that the first byte of a read may make. Echoed bytes are below 0x80.</summary>
 internal static class Requests
 {
     public const byte Compute = 0xFE;
@@ -15,7 +15,7 @@ internal static class Requests
         else if (kind == Block) Thread.Sleep(20);
     }
 
-    // The same dependent chain in every peer: about 1 ms of one core.
+    // Every peer computes the same dependent chain: about 1 ms of one core.
     private static void ComputeOnce()
     {
         ulong x = 88172645463325252;

@@ -1,4 +1,4 @@
-// The echo server as one writes it with PollerKit. Arguments: the dispatch, the backend, and "deadline" or "bufferless".
+// The echo server as a user writes it with PollerKit. Arguments: the dispatch, the backend, and "deadline" or "bufferless".
 
 using System.Buffers;
 using System.Buffers.Binary;
@@ -24,7 +24,7 @@ using ConnListener listener = new NetStack(poller).Listen("tcp", "127.0.0.1:0");
 Control.SayListening(((IPEndPoint)listener.LocalEndPoint).Port);
 _ = AcceptAsync(listener, withDeadline, bufferless);
 Control.Answer();
-Environment.Exit(0); // The connections end with the process, and not by the poller's disposal, which their handlers would report.
+Environment.Exit(0); // The process's end closes the connections. If we disposed the poller, their handlers would report that.
 
 static async Task AcceptAsync(ConnListener listener, bool withDeadline, bool bufferless)
 {
@@ -68,7 +68,7 @@ static async Task ServeAsync(Conn conn, bool withDeadline)
     }
 }
 
-// For many idle connections: none holds a buffer while it waits.
+// For many idle connections: a connection holds no buffer while it waits.
 static async Task ServeBufferlessAsync(Conn conn)
 {
     using Conn _ = conn;

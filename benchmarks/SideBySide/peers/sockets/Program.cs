@@ -1,4 +1,4 @@
-// The echo server as one writes it with System.Net.Sockets. Arguments: "deadline" or "bufferless".
+// The echo server as a user writes it with System.Net.Sockets. Arguments: "deadline" or "bufferless".
 
 using System.Buffers;
 using System.Buffers.Binary;
@@ -14,7 +14,7 @@ listener.Listen();
 Control.SayListening(((IPEndPoint)listener.LocalEndPoint!).Port);
 _ = AcceptAsync(listener, withDeadline, bufferless);
 Control.Answer();
-Environment.Exit(0); // The connections end with the process, and not by the listener's disposal, which the accept loop would report.
+Environment.Exit(0); // The process's end closes the connections. If we disposed the listener, the accept loop would report that.
 
 static async Task AcceptAsync(Socket listener, bool withDeadline, bool bufferless)
 {
