@@ -40,8 +40,7 @@ internal static class Parsers
 
     public static string? Backend(ArgumentResult result)
     {
-        string name = OneOf("--backend", "auto", "epoll", "epoll-level", "posix", "kqueue")(result);
-        if (result.Errors.Any()) return null;
+        if (OneOf("--backend", "auto", "epoll", "epoll-level", "posix", "kqueue")(result) is not { } name) return null;
         try
         {
             return NetpollFactory.Named(name).Name;
@@ -53,11 +52,12 @@ internal static class Parsers
         }
     }
 
-    public static Func<ArgumentResult, string> OneOf(string option, params string[] names) => result =>
+    public static Func<ArgumentResult, string?> OneOf(string option, params string[] names) => result =>
     {
         string text = result.Tokens[0].Value;
-        if (!names.Contains(text)) result.AddError($"{option} \"{text}\": {string.Join(", ", names[..^1])} or {names[^1]} was expected.");
-        return text;
+        if (names.Contains(text)) return text;
+        result.AddError($"{option} \"{text}\": {string.Join(", ", names[..^1])} or {names[^1]} was expected.");
+        return null;
     };
 
     public static Func<ArgumentResult, int> Integer(string option, int least, int most) => result =>
