@@ -388,9 +388,9 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         (string, Action)[] uses =
         [
             ("set no delay", () => conn.NoDelay = true),
-            ("no delay", () => _ = conn.NoDelay),
+            ("get no delay", () => _ = conn.NoDelay),
             ("set linger state", () => conn.LingerState = new LingerOption(true, 0)),
-            ("linger state", () => _ = conn.LingerState),
+            ("get linger state", () => _ = conn.LingerState),
         ];
         Assert.All(uses, static use =>
         {
