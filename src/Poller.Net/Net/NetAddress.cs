@@ -86,7 +86,7 @@ internal readonly struct NetAddress
         }
         catch (FormatException e)
         {
-            const string Expected = "a name or an address was expected, like localhost, 127.0.0.1 or ::1.";
+            const string Expected = "a name or an address, without brackets and port, was expected, like localhost, 127.0.0.1 or ::1.";
             throw new FormatException($"host \"{Show(host)}\": {e.Message}; {Expected}");
         }
     }

@@ -164,7 +164,7 @@ public abstract class DialTests<TBackend> : NetTest<TBackend> where TBackend : I
         foreach (string host in (string[])["127.0.0.1\0.example.org", "[::1]", "127.1", " localhost", "::1%nosuch", "a:b"])
         {
             FormatException e = await Assert.ThrowsAsync<FormatException>(() => net.DialTcpAsync(host, 80).Within());
-            Assert.Contains("a name or an address was expected", e.Message, StringComparison.Ordinal);
+            Assert.Contains("a name or an address, without brackets and port, was expected", e.Message, StringComparison.Ordinal);
         }
         DnsEndPoint six = new("127.0.0.1", 80, AddressFamily.InterNetworkV6);
         FormatException other = await Assert.ThrowsAsync<FormatException>(() => net.DialTcpAsync(six).Within());
