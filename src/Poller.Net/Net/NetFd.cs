@@ -92,6 +92,10 @@ internal class NetFd : StreamFd
             {
                 throw NetOpException.Refused("dial", network.Name, null, remote, SocketErrors.ToException(e.Error), e.Message);
             }
+            catch (ObjectDisposedException e)
+            {
+                throw PollerDisposed("dial", network, remote, e);
+            }
             if (pending)
             {
                 if (timeout is not null) fd.SetDeadline(PollMode.Write, timeout);
@@ -199,6 +203,11 @@ internal class NetFd : StreamFd
     private static NetOpException Refused(
         string operation, string network, IPEndPoint? local, IPEndPoint? remote, IoResult result, string? hint = null) =>
         NetOpException.Refused(operation, network, local, remote, SocketErrors.ToException(result.Errno), hint);
+
+    /// <summary>The error of a dial or a listener that begins after its poller was disposed.</summary>
+    protected static ObjectDisposedException PollerDisposed(
+        string operation, SocketNetwork network, IPEndPoint address, ObjectDisposedException inner) =>
+        new($"{operation} {network.Name} {address}: its poller was disposed before the operation.", inner);
 
     private static bool IsPending(IoResult result) => result == Errno.EINPROGRESS || result == Errno.EINTR || result == Errno.EALREADY;
 

@@ -74,6 +74,11 @@ internal sealed class NetListenFd : NetFd
             Abandon();
             throw NetOpException.Refused("listen", network.Name, local, null, SocketErrors.ToException(e.Error), e.Message);
         }
+        catch (ObjectDisposedException e)
+        {
+            Abandon();
+            throw PollerDisposed("listen", network, local, e);
+        }
         catch
         {
             Abandon();

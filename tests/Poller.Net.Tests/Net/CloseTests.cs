@@ -264,10 +264,15 @@ public abstract class CloseTests<TBackend> : NetTest<TBackend> where TBackend : 
         using Fixture other = new();
         using TcpConnListener listener = other.Net.ListenTcp(Raw.AnyLoopbackPort);
         fixture.Poller.Dispose();
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => fixture.Net.StartDial(blocking, listener.LocalEndPoint).Within());
         string address = listener.LocalEndPoint.ToString()!;
-        await Assert.ThrowsAsync<ObjectDisposedException>(() => fixture.Net.StartDial(blocking, "tcp", address).Within());
-        Assert.Throws<ObjectDisposedException>(() => fixture.Net.Listen("tcp", "127.0.0.1:0"));
+        Check($"dial tcp {address}", await Throws(() => fixture.Net.StartDial(blocking, listener.LocalEndPoint).Within()));
+        Check($"dial tcp {address}", await Throws(() => fixture.Net.StartDial(blocking, "tcp", address).Within()));
+        Check("listen tcp 127.0.0.1:0", Assert.Throws<ObjectDisposedException>(() => fixture.Net.Listen("tcp", "127.0.0.1:0")));
+
+        static Task<ObjectDisposedException> Throws(Func<Task> operation) => Assert.ThrowsAsync<ObjectDisposedException>(operation);
+
+        static void Check(string operation, ObjectDisposedException e) =>
+            Assert.Equal($"{operation}: its poller was disposed before the operation.", e.Message);
     }
 
     private static Task DrainAsync(TcpConn conn, bool blocking) => Operation.Run(blocking, async () =>
