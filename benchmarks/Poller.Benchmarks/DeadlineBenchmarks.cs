@@ -36,7 +36,7 @@ public class DeadlineBenchmarks
         _desc = _loop.Open(_pair.A);
         _deadline = DateTimeOffset.UtcNow.AddYears(10);
         _when = _loop.Clock.After(TimeSpan.FromDays(1));
-        _loop.SetTimeout(_desc, PollMode.Read, _loop.Clock.After(Minute));
+        _loop.SetTimeout(_desc, Direction.Read, _loop.Clock.After(Minute));
     }
 
     [Benchmark(Baseline = true)]
@@ -67,7 +67,7 @@ public class DeadlineBenchmarks
 
     /// <summary>What ReadTimeout adds to each read.</summary>
     [Benchmark]
-    public bool StartTimeout() => _desc!.Deadlines!.TryProlongTimeout(PollMode.Read, _loop!.Clock.After(Minute));
+    public bool StartTimeout() => _desc!.Deadlines!.TryProlongTimeout(Direction.Read, _loop!.Clock.After(Minute));
 
     /// <summary>Each deadline is later than the one before.</summary>
     [Benchmark]

@@ -156,13 +156,13 @@ internal static class Mutations
         new(
             "a deadline that has passed is forgotten as an operation begins",
             "PollTimers.cs",
-            "if (!deadlines.HasPassed(mode)) desc.Unexpire(mode.ToDirection());",
-            "desc.Unexpire(mode.ToDirection());",
+            "if (!deadlines.HasPassed(direction)) desc.Unexpire(direction);",
+            "desc.Unexpire(direction);",
             "operation begins ‖ set deadline ‖ timer fires"),
         new(
             "a time-out that has passed is not taken back as an operation begins",
             "PollTimers.cs",
-            "if (!deadlines.HasPassed(mode)) desc.Unexpire(mode.ToDirection());",
+            "if (!deadlines.HasPassed(direction)) desc.Unexpire(direction);",
             "",
             "operation begins ‖ timer fires",
             "time-out passes ‖ prolong deadline"),
@@ -170,23 +170,23 @@ internal static class Mutations
             "an operation's time-out does not move the timer",
             "PollTimers.cs",
             """
-                        if (!deadlines.HasPassed(mode)) desc.Unexpire(mode.ToDirection());
-                        Arm(deadlines, mode, when);
+                        if (!deadlines.HasPassed(direction)) desc.Unexpire(direction);
+                        Arm(deadlines, direction, when);
             """,
             """
-                        if (!deadlines.HasPassed(mode)) desc.Unexpire(mode.ToDirection());
+                        if (!deadlines.HasPassed(direction)) desc.Unexpire(direction);
             """,
             "operation begins ‖ timer fires"),
         new(
             "a deadline that was cleared expires",
             "PollTimers.cs",
-            "if (passed && deadlines.Desc.Expire(mode.ToDirection()) is { } waiter)",
-            "if (deadlines.Desc.Expire(mode.ToDirection()) is { } waiter)",
+            "if (passed && deadlines.Desc.Expire(direction) is { } waiter)",
+            "if (deadlines.Desc.Expire(direction) is { } waiter)",
             "clear deadline ‖ timer fires"),
         new(
             "a close leaves the timers armed",
             "PollTimers.cs",
-            "if (deadlines.TimerIndexOf(mode) != 0) Remove(deadlines, mode);",
+            "if (deadlines.TimerIndexOf(direction) != 0) Remove(deadlines, direction);",
             "",
             "close ‖ timer fires"),
 

@@ -14,9 +14,9 @@ internal abstract partial class PollFd
     private int _readTimeout = Timeout.Infinite;
     private int _writeTimeout = Timeout.Infinite;
 
-    public int ReadTimeout { get => GetTimeout(PollMode.Read); set => SetTimeout(PollMode.Read, value); }
+    public int ReadTimeout { get => GetTimeout(Direction.Read); set => SetTimeout(Direction.Read, value); }
 
-    public int WriteTimeout { get => GetTimeout(PollMode.Write); set => SetTimeout(PollMode.Write, value); }
+    public int WriteTimeout { get => GetTimeout(Direction.Write); set => SetTimeout(Direction.Write, value); }
 
     /// <summary>Sets the deadlines that <paramref name="mode"/> names to a time of day. Null and the default value clear them.</summary>
     public void SetDeadline(PollMode mode, DateTimeOffset? deadline, string operation)
@@ -45,9 +45,9 @@ internal abstract partial class PollFd
     /// The time left until the deadline of a side, for a wait that the poller does not end. If the deadline has passed, the result is zero,
     /// and <see cref="Check"/> then says so too: this method expires what is due, because the loop's own thread may be the caller.
     /// </summary>
-    protected TimeSpan TimeLeft(PollMode mode)
+    protected TimeSpan TimeLeft(Direction direction)
     {
-        long deadline = Desc.Deadlines?.DeadlineOf(mode) ?? PollDeadlines.None;
+        long deadline = Desc.Deadlines?.DeadlineOf(direction) ?? PollDeadlines.None;
         if (deadline == PollDeadlines.None) return TimeSpan.MaxValue;
         long now = Loop.Clock.Now;
         long left = deadline - now;
@@ -71,32 +71,32 @@ internal abstract partial class PollFd
     }
 
     // Starts the time-out of an operation, or clears one that an earlier operation left. The caller holds the side's lock.
-    private void StartTimeout(PollMode mode)
+    private void StartTimeout(Direction direction)
     {
-        int timeout = Volatile.Read(ref TimeoutOf(mode));
+        int timeout = Volatile.Read(ref TimeoutOf(direction));
         if (timeout != Timeout.Infinite)
         {
             long when = Loop.Clock.After(TimeSpan.FromMilliseconds(timeout));
-            if (Desc.Deadlines?.TryProlongTimeout(mode, when) != true) Loop.SetTimeout(Desc, mode, when);
+            if (Desc.Deadlines?.TryProlongTimeout(direction, when) != true) Loop.SetTimeout(Desc, direction, when);
         }
-        else if (Desc.Deadlines is { } deadlines && deadlines.TimeoutOf(mode) != PollDeadlines.None)
+        else if (Desc.Deadlines is { } deadlines && deadlines.TimeoutOf(direction) != PollDeadlines.None)
         {
-            Loop.SetTimeout(Desc, mode, PollDeadlines.None);
+            Loop.SetTimeout(Desc, direction, PollDeadlines.None);
         }
     }
 
-    private int GetTimeout(PollMode mode) =>
-        IsClosed ? throw Failed("get time-out", IoResult.Disposed) : Volatile.Read(ref TimeoutOf(mode));
+    private int GetTimeout(Direction direction) =>
+        IsClosed ? throw Failed("get time-out", IoResult.Disposed) : Volatile.Read(ref TimeoutOf(direction));
 
-    private void SetTimeout(PollMode mode, int value)
+    private void SetTimeout(Direction direction, int value)
     {
         if (value is not Timeout.Infinite and <= 0)
         {
             throw new ArgumentOutOfRangeException(nameof(value), value, "a time-out in ms above 0, or Timeout.Infinite, was expected.");
         }
         if (IsClosed) throw Failed("set time-out", IoResult.Disposed);
-        Volatile.Write(ref TimeoutOf(mode), value);
+        Volatile.Write(ref TimeoutOf(direction), value);
     }
 
-    private ref int TimeoutOf(PollMode mode) => ref mode == PollMode.Read ? ref _readTimeout : ref _writeTimeout;
+    private ref int TimeoutOf(Direction direction) => ref direction == Direction.Read ? ref _readTimeout : ref _writeTimeout;
 }

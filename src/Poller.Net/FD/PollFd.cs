@@ -122,7 +122,7 @@ internal abstract partial class PollFd : IDisposable
     /// </summary>
     public IoResult Prepare(Direction direction)
     {
-        StartTimeout(direction.ToMode());
+        StartTimeout(direction);
         return SkipsReset(direction) ? Desc.Check(direction) : Desc.Reset(direction);
     }
 

@@ -58,8 +58,7 @@ internal sealed class NetListenFd : NetFd
                 Check(api.SetOption(fd, SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, dualStack ? 0 : 1));
             }
             Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, 1));
-            SocketAddress address = local.Serialize();
-            Check(api.Bind(fd, address.Buffer.Span[..address.Size]));
+            Check(api.Bind(fd, SocketAddressBytes.Of(local)));
             Check(api.Listen(fd, api.MaxBacklog));
             PollLoop loop = poller.NextLoop(); // It may be the poller's first use, and fail. The listener does not own the descriptor yet.
             listener = new NetListenFd(poller, network, fd, local.AddressFamily);
@@ -146,7 +145,7 @@ internal sealed class NetListenFd : NetFd
             // No event says that descriptors are free again, and queued connections raise no new edge, so try again after a pause.
             NoteShortage(result.Errno);
             _pause = _pause == TimeSpan.Zero ? MinPause : _pause * 2 < MaxPause ? _pause * 2 : MaxPause;
-            TimeSpan left = TimeLeft(PollMode.Read);
+            TimeSpan left = TimeLeft(Direction.Read);
             if (Check(Direction.Read) is { IsSuccess: false } reason) return reason;
             SetDeadline(PollMode.Write, left < _pause ? left : _pause);
             _isPausing = true;
@@ -179,7 +178,7 @@ internal sealed class NetListenFd : NetFd
     private IoResult Accept(out object? accepted)
     {
         accepted = null;
-        Span<byte> peer = stackalloc byte[128];
+        Span<byte> peer = stackalloc byte[SocketAddressBytes.MaxLength];
         IoResult result = Api.Accept(Fd, peer, out int length);
         if (!result.IsSuccess) return result;
         if (!_isNearReserve) _isNearReserve = DescriptorReserve.IsNear(Api, result.Value);

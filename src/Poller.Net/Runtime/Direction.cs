@@ -12,7 +12,4 @@ internal enum Direction : byte
 internal static class Directions
 {
     public static PollMode ToMode(this Direction direction) => direction == Direction.Read ? PollMode.Read : PollMode.Write;
-
-    /// <summary>The side that a mask of one side names.</summary>
-    public static Direction ToDirection(this PollMode mode) => mode == PollMode.Read ? Direction.Read : Direction.Write;
 }

@@ -79,7 +79,7 @@ internal static class PollTimersScenarios
         {
             Expire(timers, 12);
             ControlledThread.WaitUntil(() => done == 2, new Site("Wait", "for the deadlines", "", 0));
-            long deadline = socket.Desc.Deadlines!.DeadlineOf(PollMode.Read);
+            long deadline = socket.Desc.Deadlines!.DeadlineOf(Direction.Read);
             Invariant.Holds(deadline is 20 or 30 && timers.Next <= deadline, $"the deadline is {deadline}, and the timer {timers.Next}.");
             Expire(timers, deadline + 1);
         });
@@ -119,7 +119,7 @@ internal static class PollTimersScenarios
         });
         run.Finally(() =>
         {
-            Invariant.Holds(old.DeadlineOf(PollMode.Read) == PollDeadlines.None, "a deadline outlived its descriptor.");
+            Invariant.Holds(old.DeadlineOf(Direction.Read) == PollDeadlines.None, "a deadline outlived its descriptor.");
             bool isUntouched = socket.Desc.Check(Direction.Read) == 0 && timers.Next == 1_000;
             Invariant.Holds(isUntouched, "a deadline of the last life passed in the next.");
         });
@@ -152,14 +152,14 @@ internal static class PollTimersScenarios
         PollTimers timers = new();
         Socket socket = new();
         timers.SetDeadline(socket.Desc, PollMode.Read, 20, out _, out _);
-        timers.SetTimeout(socket.Desc, PollMode.Read, 10);
+        timers.SetTimeout(socket.Desc, Direction.Read, 10);
         PollDeadlines deadlines = socket.Desc.Deadlines!;
         bool isNext = false, isProlonged = false, isDue = false;
         run.Thread("reader", () =>
         {
             Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the read ended by something else.");
-            Invariant.Holds(deadlines.DeadlineOf(PollMode.Read) > PollDeadlines.Past, "the deadline passed with the time-out.");
-            timers.SetTimeout(socket.Desc, PollMode.Read, PollDeadlines.None);
+            Invariant.Holds(deadlines.DeadlineOf(Direction.Read) > PollDeadlines.Past, "the deadline passed with the time-out.");
+            timers.SetTimeout(socket.Desc, Direction.Read, PollDeadlines.None);
             isNext = true;
             Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the read ended by something else.");
             Invariant.Holds(isDue, "the next read met the time-out of the one before.");
@@ -181,7 +181,7 @@ internal static class PollTimersScenarios
     {
         PollTimers timers = new();
         Socket socket = new();
-        timers.SetTimeout(socket.Desc, PollMode.Read, 10);
+        timers.SetTimeout(socket.Desc, Direction.Read, 10);
         bool hasBegun = false, isDue = false;
         run.Thread("reader", () =>
         {
@@ -207,7 +207,7 @@ internal static class PollTimersScenarios
     {
         PollTimers timers = new();
         Socket socket = new();
-        timers.SetTimeout(socket.Desc, PollMode.Read, 10);
+        timers.SetTimeout(socket.Desc, Direction.Read, 10);
         int done = 0;
         run.Thread("reader", () =>
         {
@@ -262,7 +262,7 @@ internal static class PollTimersScenarios
     // As PollFd does, under the lock of the direction.
     private static void BeginOperation(PollTimers timers, PollDesc desc, long timeout)
     {
-        if (!desc.Deadlines!.TryProlongTimeout(PollMode.Read, timeout)) timers.SetTimeout(desc, PollMode.Read, timeout);
+        if (!desc.Deadlines!.TryProlongTimeout(Direction.Read, timeout)) timers.SetTimeout(desc, Direction.Read, timeout);
     }
 
     private static void Expire(PollTimers timers, long now)

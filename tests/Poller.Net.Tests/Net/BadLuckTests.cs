@@ -354,7 +354,7 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
 
         public TcpConnListener Listener { get; }
 
-        private long PauseEnd => _desc.Deadlines?.DeadlineOf(PollMode.Write) ?? PollDeadlines.None;
+        private long PauseEnd => _desc.Deadlines?.DeadlineOf(Direction.Write) ?? PollDeadlines.None;
 
         public Operation<TcpConn> StartDial(bool blocking) => Fixture.Net.StartDial(blocking, Listener.LocalEndPoint);
 

@@ -193,7 +193,7 @@ public abstract class DeadlineClockTests<TBackend> : NetTest<TBackend> where TBa
         client.Write([1]);
         Assert.Equal(1, await first.Within());
         PollDesc[] descs = fixture.Poller.Loops[0].Cache.Snapshot();
-        bool HasStarted() => descs.Any(static desc => desc.Deadlines?.TimeoutOf(PollMode.Read) > PollDeadlines.Past);
+        bool HasStarted() => descs.Any(static desc => desc.Deadlines?.TimeoutOf(Direction.Read) > PollDeadlines.Past);
         Assert.True(SpinWait.SpinUntil(HasStarted, Fixture.Patience), "the queued read did not start.");
         clock.Advance(TimeSpan.FromMilliseconds(999));
         await Fixture.PassAsync(other);

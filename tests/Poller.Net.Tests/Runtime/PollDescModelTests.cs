@@ -35,38 +35,41 @@ public sealed class PollDescModelTests
         public bool Error;
         public bool Hangup;
 
-        public Side Of(Direction mode) => mode == Direction.Read ? Read : Write;
+        public Side Of(Direction direction) => direction == Direction.Read ? Read : Write;
 
-        public IoResult Check(Direction mode) =>
-            Closing ? IoResult.Closing : Of(mode).Expired ? IoResult.Timeout : mode == Direction.Read && Error ? IoResult.NotPollable : 0;
+        public IoResult Check(Direction direction) =>
+            Closing ? IoResult.Closing
+            : Of(direction).Expired ? IoResult.Timeout
+            : direction == Direction.Read && Error ? IoResult.NotPollable
+            : 0;
 
-        public TestWaiter? Notify(Direction mode)
+        public TestWaiter? Notify(Direction direction)
         {
-            Side side = Of(mode);
+            Side side = Of(direction);
             side.Ready = true;
             return Release(side);
         }
 
-        public TestWaiter? SetDeadline(Direction mode, int? deadline)
+        public TestWaiter? SetDeadline(Direction direction, int? deadline)
         {
             if (Closing) return null;
-            Of(mode).Deadline = deadline;
-            Of(mode).DeadlinePassed = deadline <= Now;
-            return Of(mode).DeadlinePassed ? Release(Of(mode)) : null;
+            Of(direction).Deadline = deadline;
+            Of(direction).DeadlinePassed = deadline <= Now;
+            return Of(direction).DeadlinePassed ? Release(Of(direction)) : null;
         }
 
         // By an operation that begins.
-        public void SetTimeout(Direction mode, int? timeout)
+        public void SetTimeout(Direction direction, int? timeout)
         {
             if (Closing) return;
-            Of(mode).Timeout = timeout;
-            Of(mode).TimeoutPassed = false;
+            Of(direction).Timeout = timeout;
+            Of(direction).TimeoutPassed = false;
         }
 
         // What the clock does to one side.
-        public TestWaiter? Pass(Direction mode)
+        public TestWaiter? Pass(Direction direction)
         {
-            Side side = Of(mode);
+            Side side = Of(direction);
             bool deadlinePasses = !side.DeadlinePassed && side.Deadline <= Now;
             bool timeoutPasses = !side.TimeoutPassed && side.Timeout <= Now;
             side.DeadlinePassed |= deadlinePasses;
@@ -96,8 +99,8 @@ public sealed class PollDescModelTests
         StringBuilder steps = new();
         foreach (byte step in script)
         {
-            Direction mode = (step & 1) == 0 ? Direction.Read : Direction.Write;
-            Step(desc, timers, clock, time, model, mode, (step >> 1) % 11, (step >> 1) / 11, steps);
+            Direction direction = (step & 1) == 0 ? Direction.Read : Direction.Write;
+            Step(desc, timers, clock, time, model, direction, (step >> 1) % 11, (step >> 1) / 11, steps);
             foreach (Direction side in (Direction[])[Direction.Read, Direction.Write])
             {
                 Same(model.Check(side), desc.Check(side), $"Check({side})", steps);
@@ -108,34 +111,36 @@ public sealed class PollDescModelTests
     }
 
     private static void Step(
-        PollDesc desc, PollTimers timers, FakeTimeProvider clock, LoopClock time, Model model, Direction mode, int command, int argument,
-        StringBuilder steps)
+        PollDesc desc, PollTimers timers, FakeTimeProvider clock, LoopClock time, Model model, Direction direction,
+        int command, int argument, StringBuilder steps)
     {
-        Model.Side side = model.Of(mode);
+        Model.Side side = model.Of(direction);
         switch (command)
         {
             case 0 when side.Idle:
-                steps.Append(CultureInfo.InvariantCulture, $"Reset({mode}) ");
-                Same(model.Check(mode), desc.Reset(mode), "Reset", steps);
-                if (model.Check(mode) == 0) side.Ready = false;
+                steps.Append(CultureInfo.InvariantCulture, $"Reset({direction}) ");
+                Same(model.Check(direction), desc.Reset(direction), "Reset", steps);
+                if (model.Check(direction) == 0) side.Ready = false;
                 break;
             case 1 or 2 when side.Idle:
                 bool canceled = argument == 1;
-                steps.Append(CultureInfo.InvariantCulture, $"Park({mode}{(canceled ? ", cancelled" : "")}) ");
+                steps.Append(CultureInfo.InvariantCulture, $"Park({direction}{(canceled ? ", cancelled" : "")}) ");
                 TestWaiter waiter = new();
                 waiter.Cancel(canceled);
-                PollPark expected = side.Ready ? PollPark.Ready : canceled || model.Check(mode) != 0 ? PollPark.Unblocked : PollPark.Parked;
-                Same(expected, desc.Park(mode, waiter), "Park", steps);
+                PollPark expected = side.Ready ? PollPark.Ready
+                    : canceled || model.Check(direction) != 0 ? PollPark.Unblocked
+                    : PollPark.Parked;
+                Same(expected, desc.Park(direction, waiter), "Park", steps);
                 side.Ready = false;
                 if (expected == PollPark.Parked) side.Parked = waiter;
                 break;
             case 1 or 2 when side.Parked is not null:
-                steps.Append(CultureInfo.InvariantCulture, $"second Park({mode}) ");
-                Assert.Throws<InvalidOperationException>(() => desc.Park(mode, new TestWaiter()));
+                steps.Append(CultureInfo.InvariantCulture, $"second Park({direction}) ");
+                Assert.Throws<InvalidOperationException>(() => desc.Park(direction, new TestWaiter()));
                 break;
             case 3 when side.Runnable is not null:
-                steps.Append(CultureInfo.InvariantCulture, $"Consume({mode}) ");
-                Same(side.Ready, desc.Consume(mode), "Consume", steps);
+                steps.Append(CultureInfo.InvariantCulture, $"Consume({direction}) ");
+                Same(side.Ready, desc.Consume(direction), "Consume", steps);
                 side.Ready = false;
                 side.Runnable = null;
                 break;
@@ -161,12 +166,12 @@ public sealed class PollDescModelTests
             case 6:
                 // Cleared, past, now, and ahead; every other time of both directions at once.
                 int? milliseconds = argument % 6 == 0 ? null : argument % 6 - 2;
-                PollMode modes = argument < 6 ? mode.ToMode() : PollMode.ReadWrite;
+                PollMode modes = argument < 6 ? direction.ToMode() : PollMode.ReadWrite;
                 steps.Append(CultureInfo.InvariantCulture,
                     $"SetDeadline({modes}, {(milliseconds is null ? "clear" : $"{milliseconds} ms")}) ");
                 int? deadline = model.Now + milliseconds;
                 long when = milliseconds is { } ms ? time.After(TimeSpan.FromMilliseconds(ms)) : 0;
-                if (modes == mode.ToMode() && when > PollDeadlines.Past && desc.Deadlines is not null)
+                if (modes == direction.ToMode() && when > PollDeadlines.Past && desc.Deadlines is not null)
                 {
                     bool prolongs = side is { DeadlinePassed: false, Deadline: { } armed } && deadline >= armed;
                     Same(prolongs, desc.Deadlines.TryProlong(modes, when, long.MaxValue), "TryProlong", steps);
@@ -196,9 +201,9 @@ public sealed class PollDescModelTests
                 Assert.True(late.SetEquals(due.OfType<PollWaiter>()), $"after {steps}: {late.Count} waits ended by their deadlines.");
                 break;
             case 8:
-                steps.Append(CultureInfo.InvariantCulture, $"Cancel({mode}) ");
+                steps.Append(CultureInfo.InvariantCulture, $"Cancel({direction}) ");
                 side.Parked?.Cancel();
-                PollWaiter? cancelled = desc.Cancel(mode);
+                PollWaiter? cancelled = desc.Cancel(direction);
                 Same(Model.Release(side), cancelled, "waiter cancelled", steps);
                 break;
             case 9 when argument < 4:
@@ -213,13 +218,14 @@ public sealed class PollDescModelTests
             case 10 when side.Idle:
                 // An operation begins, with a time-out or without.
                 int? timeout = argument % 4 == 0 ? null : model.Now + argument % 4;
-                steps.Append(CultureInfo.InvariantCulture, $"SetTimeout({mode}, {(timeout is null ? "none" : $"{argument % 4} ms")}) ");
+                string after = timeout is null ? "none" : $"{argument % 4} ms";
+                steps.Append(CultureInfo.InvariantCulture, $"SetTimeout({direction}, {after}) ");
                 long until = timeout is null ? PollDeadlines.None : time.After(TimeSpan.FromMilliseconds(argument % 4));
                 bool isProlonged =
-                    until != PollDeadlines.None && desc.Deadlines is not null && desc.Deadlines.TryProlongTimeout(mode.ToMode(), until);
+                    until != PollDeadlines.None && desc.Deadlines is not null && desc.Deadlines.TryProlongTimeout(direction, until);
                 Same(side is { TimeoutPassed: false, Timeout: { } old } && timeout >= old, isProlonged, "TryProlongTimeout", steps);
-                if (!isProlonged) timers.SetTimeout(desc, mode.ToMode(), until);
-                model.SetTimeout(mode, timeout);
+                if (!isProlonged) timers.SetTimeout(desc, direction, until);
+                model.SetTimeout(direction, timeout);
                 break;
             case 9 when model is { Closing: true, Read.Idle: true, Write.Idle: true }:
                 steps.Append("Free Open ");

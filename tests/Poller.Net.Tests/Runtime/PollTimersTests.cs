@@ -19,7 +19,7 @@ public sealed class PollTimersTests
     [Fact]
     public void A_deadline_expires_at_its_time_and_not_before()
     {
-        TestWaiter waiter = Parked(PollMode.Read);
+        TestWaiter waiter = Parked(Direction.Read);
         Set(PollMode.Read, TimeSpan.FromMilliseconds(10));
         _clock.Advance(TimeSpan.FromMilliseconds(9.9999));
         Assert.Null(_timers.Expire(_time.Now));
@@ -34,7 +34,7 @@ public sealed class PollTimersTests
     [Fact]
     public void A_past_deadline_expires_at_once_and_a_cleared_one_is_taken_back()
     {
-        TestWaiter waiter = Parked(PollMode.Write);
+        TestWaiter waiter = Parked(Direction.Write);
         _timers.SetDeadline(
             _desc, PollMode.ReadWrite, _time.After(TimeSpan.FromSeconds(-1)), out PollWaiter? reader, out PollWaiter? writer);
         Assert.Null(reader);
@@ -63,7 +63,7 @@ public sealed class PollTimersTests
     [Fact]
     public void A_deadline_that_is_prolonged_by_the_time_of_day_keeps_its_timer_and_passes_at_its_time()
     {
-        TestWaiter waiter = Parked(PollMode.Read);
+        TestWaiter waiter = Parked(Direction.Read);
         _timers.SetDeadline(_desc, PollMode.Read, _time.At(_clock.GetUtcNow().AddSeconds(10)), out _, out _);
         long first = _timers.Next;
         _clock.Advance(TimeSpan.FromSeconds(9));
@@ -84,7 +84,7 @@ public sealed class PollTimersTests
         Assert.False(Prolong(PollMode.ReadWrite, 20));
         Assert.False(TryProlong(PollMode.Read, DateTimeOffset.MaxValue, inSync: false));
         Assert.False(TryProlong(PollMode.Read, default, inSync: false));
-        Assert.Equal(_time.After(TimeSpan.FromSeconds(20)), _desc.Deadlines!.DeadlineOf(PollMode.Read));
+        Assert.Equal(_time.After(TimeSpan.FromSeconds(20)), _desc.Deadlines!.DeadlineOf(Direction.Read));
         Assert.True(Prolong(PollMode.Read, 20));
 
         _clock.Advance(TimeSpan.FromSeconds(20));
@@ -103,7 +103,7 @@ public sealed class PollTimersTests
         _clock.Advance(TimeSpan.FromSeconds(1));
         _clock.AdjustTime(_clock.GetUtcNow().AddHours(1));
         Assert.True(TryProlong(PollMode.Read, _clock.GetUtcNow().AddSeconds(30), inSync: false));
-        Assert.Equal(_time.After(TimeSpan.FromSeconds(30)), _desc.Deadlines!.DeadlineOf(PollMode.Read));
+        Assert.Equal(_time.After(TimeSpan.FromSeconds(30)), _desc.Deadlines!.DeadlineOf(Direction.Read));
     }
 
     [Fact]
@@ -140,18 +140,18 @@ public sealed class PollTimersTests
     public void A_time_out_ends_a_wait_and_a_later_operation_takes_it_back()
     {
         SetTimeout(1);
-        TestWaiter waiter = Parked(PollMode.Read);
+        TestWaiter waiter = Parked(Direction.Read);
         _clock.Advance(TimeSpan.FromSeconds(1));
         Assert.Same(waiter, _timers.Expire(_time.Now));
         Assert.Equal(IoResult.Timeout, _desc.Check(Direction.Read));
         Assert.Equal(0, _desc.Check(Direction.Write));
-        Assert.False(_desc.Deadlines!.TryProlongTimeout(PollMode.Read, _time.After(TimeSpan.FromSeconds(1))));
+        Assert.False(_desc.Deadlines!.TryProlongTimeout(Direction.Read, _time.After(TimeSpan.FromSeconds(1))));
         SetTimeout(1);
         Assert.Equal(0, _desc.Check(Direction.Read));
         Assert.Equal(_time.After(TimeSpan.FromSeconds(1)), _timers.Next);
         _clock.Advance(TimeSpan.FromSeconds(2));
         _timers.Expire(_time.Now);
-        _timers.SetTimeout(_desc, PollMode.Read, PollDeadlines.None);
+        _timers.SetTimeout(_desc, Direction.Read, PollDeadlines.None);
         Assert.Equal(0, _desc.Check(Direction.Read));
     }
 
@@ -183,7 +183,7 @@ public sealed class PollTimersTests
     {
         Set(PollMode.ReadWrite, TimeSpan.FromSeconds(1));
         SetTimeout(1);
-        TestWaiter waiter = Parked(PollMode.Read);
+        TestWaiter waiter = Parked(Direction.Read);
         _timers.Evict(_desc, out PollWaiter? reader, out _);
         Assert.Same(waiter, reader);
         Assert.Equal(PollTimers.Never, _timers.Next);
@@ -233,14 +233,14 @@ public sealed class PollTimersTests
     private bool TryProlong(PollMode mode, DateTimeOffset deadline, bool inSync) =>
         _time.TryTell(deadline, inSync, out long when, out long atMost) && _desc.Deadlines!.TryProlong(mode, when, atMost);
 
-    private TestWaiter Parked(PollMode mode)
+    private TestWaiter Parked(Direction direction)
     {
         TestWaiter waiter = new();
-        Assert.Equal(PollPark.Parked, _desc.Park(mode.ToDirection(), waiter));
+        Assert.Equal(PollPark.Parked, _desc.Park(direction, waiter));
         return waiter;
     }
 
-    private void SetTimeout(double seconds) => _timers.SetTimeout(_desc, PollMode.Read, _time.After(TimeSpan.FromSeconds(seconds)));
+    private void SetTimeout(double seconds) => _timers.SetTimeout(_desc, Direction.Read, _time.After(TimeSpan.FromSeconds(seconds)));
 
     private void Set(PollMode mode, TimeSpan span)
     {

@@ -193,9 +193,9 @@ internal sealed class PollLoop
     }
 
     /// <summary>Sets the time-out of an operation that starts: <see cref="PollTimers.SetTimeout"/>.</summary>
-    public void SetTimeout(PollDesc desc, PollMode mode, long when)
+    public void SetTimeout(PollDesc desc, Direction direction, long when)
     {
-        Timers.SetTimeout(desc, mode, when);
+        Timers.SetTimeout(desc, direction, when);
         WakeForTimer();
     }
 

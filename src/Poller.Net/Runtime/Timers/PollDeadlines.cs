@@ -51,10 +51,10 @@ internal sealed class PollDeadlines(PollDesc desc)
     public PollDesc Desc => desc;
 
     /// <summary>The user's deadline of a direction: a time, <see cref="None"/> or <see cref="Past"/>.</summary>
-    public long DeadlineOf(PollMode mode) => Volatile.Read(ref SideOf(mode).Deadline);
+    public long DeadlineOf(Direction direction) => Volatile.Read(ref SideOf(direction).Deadline);
 
     /// <summary>The time-out of the last operation of a direction: a time, <see cref="None"/> or <see cref="Past"/>.</summary>
-    public long TimeoutOf(PollMode mode) => Volatile.Read(ref SideOf(mode).Timeout);
+    public long TimeoutOf(Direction direction) => Volatile.Read(ref SideOf(direction).Timeout);
 
     /// <summary>
     /// Moves the deadlines that <paramref name="mode"/> names to a later time, by at most <paramref name="atMost"/> ns. False if one of
@@ -65,30 +65,30 @@ internal sealed class PollDeadlines(PollDesc desc)
         && ((mode & PollMode.Write) == 0 || TryProlong(ref _write.Deadline, when, atMost));
 
     /// <summary>Moves a time-out to a later time. False if it is not a time, or is later already; the caller must then set it.</summary>
-    public bool TryProlongTimeout(PollMode mode, long when) => TryProlong(ref SideOf(mode).Timeout, when, long.MaxValue);
+    public bool TryProlongTimeout(Direction direction, long when) => TryProlong(ref SideOf(direction).Timeout, when, long.MaxValue);
 
     /// <summary>Sets the user's deadline of one direction. The caller holds the timers' lock.</summary>
-    public void SetDeadline(PollMode mode, long when) => Volatile.Write(ref SideOf(mode).Deadline, when);
+    public void SetDeadline(Direction direction, long when) => Volatile.Write(ref SideOf(direction).Deadline, when);
 
     /// <summary>Sets the time-out of one direction's operation. The caller holds the timers' lock.</summary>
-    public void SetTimeout(PollMode mode, long when) => Volatile.Write(ref SideOf(mode).Timeout, when);
+    public void SetTimeout(Direction direction, long when) => Volatile.Write(ref SideOf(direction).Timeout, when);
 
     /// <summary>Whether the direction's deadline or its time-out has passed. The caller holds the timers' lock.</summary>
-    public bool HasPassed(PollMode mode) => DeadlineOf(mode) == Past || TimeoutOf(mode) == Past;
+    public bool HasPassed(Direction direction) => DeadlineOf(direction) == Past || TimeoutOf(direction) == Past;
 
     /// <summary>
     /// Marks the ends that are due at <paramref name="now"/> as passed. True if there are any. <paramref name="next"/> is when the
     /// direction's timer must fire again, or <see cref="PollTimers.Never"/>. The caller holds the timers' lock.
     /// </summary>
-    public bool Pass(PollMode mode, long now, out long next)
+    public bool Pass(Direction direction, long now, out long next)
     {
         next = PollTimers.Never;
-        ref Side side = ref SideOf(mode);
+        ref Side side = ref SideOf(direction);
         return Pass(ref side.Deadline, now, ref next) | Pass(ref side.Timeout, now, ref next);
     }
 
     /// <summary>The index of the direction's timer in the heap, plus one; 0 if it has none. The caller holds the timers' lock.</summary>
-    public ref int TimerIndexOf(PollMode mode) => ref SideOf(mode).TimerIndex;
+    public ref int TimerIndexOf(Direction direction) => ref SideOf(direction).TimerIndex;
 
     private static bool TryProlong(ref long end, long when, long atMost)
     {
@@ -111,5 +111,5 @@ internal sealed class PollDeadlines(PollDesc desc)
         }
     }
 
-    private ref Side SideOf(PollMode mode) => ref mode == PollMode.Read ? ref _read : ref _write;
+    private ref Side SideOf(Direction direction) => ref direction == Direction.Read ? ref _read : ref _write;
 }

@@ -17,7 +17,7 @@ internal sealed class PollTimers
     {
         public long When;
         public PollDeadlines Deadlines;
-        public PollMode Mode;
+        public Direction Direction;
     }
 
     /// <summary>No timer.</summary>
@@ -47,8 +47,8 @@ internal sealed class PollTimers
         lock (_lock)
         {
             if (DeadlinesOf(desc) is not { } deadlines) return;
-            if ((mode & PollMode.Read) != 0) reader = SetSide(deadlines, PollMode.Read, when);
-            if ((mode & PollMode.Write) != 0) writer = SetSide(deadlines, PollMode.Write, when);
+            if ((mode & PollMode.Read) != 0) reader = SetSide(deadlines, Direction.Read, when);
+            if ((mode & PollMode.Write) != 0) writer = SetSide(deadlines, Direction.Write, when);
         }
     }
 
@@ -56,14 +56,14 @@ internal sealed class PollTimers
     /// Sets the time-out of an operation that starts: to a time ahead, or to <see cref="PollDeadlines.None"/>. The caller holds the lock of
     /// the direction. So nobody waits there, and this ends no wait.
     /// </summary>
-    public void SetTimeout(PollDesc desc, PollMode mode, long when)
+    public void SetTimeout(PollDesc desc, Direction direction, long when)
     {
         lock (_lock)
         {
             if (DeadlinesOf(desc) is not { } deadlines) return;
-            deadlines.SetTimeout(mode, when);
-            if (!deadlines.HasPassed(mode)) desc.Unexpire(mode.ToDirection());
-            Arm(deadlines, mode, when);
+            deadlines.SetTimeout(direction, when);
+            if (!deadlines.HasPassed(direction)) desc.Unexpire(direction);
+            Arm(deadlines, direction, when);
         }
     }
 
@@ -77,18 +77,18 @@ internal sealed class PollTimers
             while (_count > 0 && _heap[0].When <= now)
             {
                 PollDeadlines deadlines = _heap[0].Deadlines;
-                PollMode mode = _heap[0].Mode;
-                bool passed = deadlines.Pass(mode, now, out long next);
+                Direction direction = _heap[0].Direction;
+                bool passed = deadlines.Pass(direction, now, out long next);
                 if (next == Never)
                 {
-                    Remove(deadlines, mode);
+                    Remove(deadlines, direction);
                 }
                 else
                 {
                     _heap[0].When = next;
                     SiftDown(0);
                 }
-                if (passed && deadlines.Desc.Expire(mode.ToDirection()) is { } waiter)
+                if (passed && deadlines.Desc.Expire(direction) is { } waiter)
                 {
                     waiter.Next = runnable;
                     runnable = waiter;
@@ -108,8 +108,8 @@ internal sealed class PollTimers
         {
             desc.Evict(out reader, out writer);
             if (desc.Deadlines is not { } deadlines) return;
-            Drop(deadlines, PollMode.Read);
-            Drop(deadlines, PollMode.Write);
+            Drop(deadlines, Direction.Read);
+            Drop(deadlines, Direction.Write);
             PublishNext();
         }
     }
@@ -118,23 +118,23 @@ internal sealed class PollTimers
     private static PollDeadlines? DeadlinesOf(PollDesc desc) =>
         desc.Check(Direction.Read) == IoResult.Closing ? null : desc.Deadlines ??= new PollDeadlines(desc);
 
-    private PollWaiter? SetSide(PollDeadlines deadlines, PollMode mode, long when)
+    private PollWaiter? SetSide(PollDeadlines deadlines, Direction direction, long when)
     {
-        deadlines.SetDeadline(mode, when);
-        if (when == PollDeadlines.Past) return deadlines.Desc.Expire(mode.ToDirection());
-        if (!deadlines.HasPassed(mode)) deadlines.Desc.Unexpire(mode.ToDirection());
-        Arm(deadlines, mode, when);
+        deadlines.SetDeadline(direction, when);
+        if (when == PollDeadlines.Past) return deadlines.Desc.Expire(direction);
+        if (!deadlines.HasPassed(direction)) deadlines.Desc.Unexpire(direction);
+        Arm(deadlines, direction, when);
         return null;
     }
 
     // Makes sure that the side's timer fires no later than when.
-    private void Arm(PollDeadlines deadlines, PollMode mode, long when)
+    private void Arm(PollDeadlines deadlines, Direction direction, long when)
     {
         if (when == PollDeadlines.None) return;
-        int index = deadlines.TimerIndexOf(mode) - 1;
+        int index = deadlines.TimerIndexOf(direction) - 1;
         if (index < 0)
         {
-            Add(deadlines, mode, when);
+            Add(deadlines, direction, when);
         }
         else if (when < _heap[index].When)
         {
@@ -144,33 +144,33 @@ internal sealed class PollTimers
         PublishNext();
     }
 
-    private void Drop(PollDeadlines deadlines, PollMode mode)
+    private void Drop(PollDeadlines deadlines, Direction direction)
     {
-        deadlines.SetDeadline(mode, PollDeadlines.None);
-        deadlines.SetTimeout(mode, PollDeadlines.None);
-        if (deadlines.TimerIndexOf(mode) != 0) Remove(deadlines, mode);
+        deadlines.SetDeadline(direction, PollDeadlines.None);
+        deadlines.SetTimeout(direction, PollDeadlines.None);
+        if (deadlines.TimerIndexOf(direction) != 0) Remove(deadlines, direction);
     }
 
     private void PublishNext() => Volatile.Write(ref _next, _count > 0 ? _heap[0].When : Never);
 
-    private void Add(PollDeadlines deadlines, PollMode mode, long when)
+    private void Add(PollDeadlines deadlines, Direction direction, long when)
     {
         if (_count == _heap.Length) Array.Resize(ref _heap, Math.Max(MinHeap, _count * 2));
-        Place(_count++, new Timer { When = when, Deadlines = deadlines, Mode = mode });
+        Place(_count++, new Timer { When = when, Deadlines = deadlines, Direction = direction });
         SiftUp(_count - 1);
     }
 
-    private void Remove(PollDeadlines deadlines, PollMode mode)
+    private void Remove(PollDeadlines deadlines, Direction direction)
     {
-        int index = deadlines.TimerIndexOf(mode) - 1;
-        deadlines.TimerIndexOf(mode) = 0;
+        int index = deadlines.TimerIndexOf(direction) - 1;
+        deadlines.TimerIndexOf(direction) = 0;
         Timer last = _heap[--_count];
         _heap[_count] = default;
         if (index != _count)
         {
             Place(index, last);
             SiftUp(index);
-            SiftDown(last.Deadlines.TimerIndexOf(last.Mode) - 1);
+            SiftDown(last.Deadlines.TimerIndexOf(last.Direction) - 1);
         }
 
         // Shrink at a quarter, not at a half: a heap that grows and shrinks by one timer must not be copied each time.
@@ -213,6 +213,6 @@ internal sealed class PollTimers
     private void Place(int index, Timer timer)
     {
         _heap[index] = timer;
-        timer.Deadlines.TimerIndexOf(timer.Mode) = index + 1;
+        timer.Deadlines.TimerIndexOf(timer.Direction) = index + 1;
     }
 }
