@@ -220,13 +220,7 @@ internal abstract partial class PollFd : IDisposable
         if (!_mutex.IncrefAndClose(out PollWaiter? sentOff)) return false;
         try
         {
-            while (sentOff is not null)
-            {
-                PollWaiter? next = sentOff.Next;
-                sentOff.Next = null; // Before the waiter runs, because it may queue again at once.
-                Schedule(sentOff);
-                sentOff = next;
-            }
+            while (PollWaiter.TryPop(ref sentOff, out PollWaiter? waiter)) Schedule(waiter);
             if (_desc is not null) Loop.Evict(_desc);
         }
         finally

@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+
 namespace Poller.Net;
 
 /// <summary>
@@ -25,6 +27,16 @@ internal abstract class PollWaiter : IThreadPoolWorkItem
     private bool _canceled;
 
     internal bool IsCanceled => Volatile.Read(ref _canceled);
+
+    /// <summary>Takes the first waiter out of a list of runnable ones. It is no longer linked, so it may run and wait again.</summary>
+    internal static bool TryPop(ref PollWaiter? list, [NotNullWhen(true)] out PollWaiter? first)
+    {
+        first = list;
+        if (first is null) return false;
+        list = first.Next;
+        first.Next = null;
+        return true;
+    }
 
     /// <summary>
     /// If the waiter is a thread, wakes it and returns true. Otherwise returns false, and a loop or the pool must call

@@ -1,4 +1,3 @@
-using System.Diagnostics.CodeAnalysis;
 using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
@@ -23,14 +22,6 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     public int Blocked => 0;
 
     public bool HasPlace => true;
-
-    public void Overflow(PollWaiter waiter) => throw new InvariantException("a waiter overflowed where there was a place.");
-
-    public bool TryTakeOverflow([NotNullWhen(true)] out PollWaiter? waiter)
-    {
-        waiter = null;
-        return false;
-    }
 
     public bool AnyWaits(int looks) => false;
 

@@ -40,13 +40,7 @@ internal sealed class PollFd
     public void Close()
     {
         Invariant.Holds(_mutex.IncrefAndClose(out PollWaiter? sentOff), "a descriptor was closed twice.");
-        while (sentOff is not null)
-        {
-            PollWaiter? next = sentOff.Next;
-            sentOff.Next = null;
-            Schedule(sentOff);
-            sentOff = next;
-        }
+        while (PollWaiter.TryPop(ref sentOff, out PollWaiter? waiter)) Schedule(waiter);
         Desc.Evict(out PollWaiter? reader, out PollWaiter? writer);
         if (reader is not null) Schedule(reader);
         if (writer is not null) Schedule(writer);

@@ -22,13 +22,7 @@ internal static class FdMutexScenarios
         {
             if (!_mutex.IncrefAndClose(out PollWaiter? sentOff)) return;
             Closes++;
-            while (sentOff is not null)
-            {
-                PollWaiter? next = sentOff.Next;
-                sentOff.Next = null;
-                sentOff.TryWakeThread();
-                sentOff = next;
-            }
+            while (PollWaiter.TryPop(ref sentOff, out PollWaiter? waiter)) waiter.TryWakeThread();
             if (_mutex.Decref()) Destroy();
         }
 

@@ -230,12 +230,7 @@ internal static class LoopScenarios
     private static void Take(ref InjectedQueue queue)
     {
         PollWaiter? waiters = queue.TakeAll();
-        while (waiters is not null)
-        {
-            PollWaiter? next = waiters.Next;
-            waiters.Execute();
-            waiters = next;
-        }
+        while (PollWaiter.TryPop(ref waiters, out PollWaiter? waiter)) waiter.Execute();
     }
 
     private static void AllRan(params CountingWaiter[] waiters) =>

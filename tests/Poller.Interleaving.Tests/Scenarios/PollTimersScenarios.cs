@@ -268,12 +268,6 @@ internal static class PollTimersScenarios
     private static void Expire(PollTimers timers, long now)
     {
         PollWaiter? waiters = timers.Expire(now);
-        while (waiters is not null)
-        {
-            PollWaiter? next = waiters.Next;
-            waiters.Next = null;
-            Socket.Wake(waiters);
-            waiters = next;
-        }
+        while (PollWaiter.TryPop(ref waiters, out PollWaiter? waiter)) Socket.Wake(waiter);
     }
 }

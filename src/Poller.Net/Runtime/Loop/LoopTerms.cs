@@ -125,7 +125,7 @@ internal sealed class LoopTerms(PollLoop loop)
     /// <summary>Runs the waiters that the leader could not run in place. A thread that has come back from its handler calls it.</summary>
     public void RunOverflow()
     {
-        while (loop.Threads.TryTakeOverflow(out PollWaiter? waiter)) Run(waiter);
+        while (loop.Overflow.TryTake(out PollWaiter? waiter)) Run(waiter);
     }
 
     /// <summary>
@@ -171,7 +171,7 @@ internal sealed class LoopTerms(PollLoop loop)
             // The leader runs in place only while another thread could succeed it. Otherwise it would be the last that polls.
             if (loop.IsStopping) PollLoop.Queue(waiter);
             else if (loop.Threads.HasPlace) Run(waiter);
-            else loop.Overflow(waiter);
+            else loop.Overflow.Add(waiter);
             if (TermOf(Volatile.Read(ref _lead)) != term) return false;
             Volatile.Write(ref _progress, _progress + 1);
         }

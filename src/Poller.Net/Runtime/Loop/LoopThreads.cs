@@ -1,6 +1,3 @@
-using System.Collections.Concurrent;
-using System.Diagnostics.CodeAnalysis;
-
 namespace Poller.Net;
 
 // The twin of startm, stopm and handoffp in Go's runtime/proc.go: the threads of one loop. A thread leads, helps, is a deposed leader that
@@ -9,13 +6,12 @@ namespace Poller.Net;
 // All threads but the idle ones are active. There is at most one active thread for the leader, and one for each of MaxBlockedHandlers. The
 // leader runs waiters in place only while a place is left, and a helper starts only if it leaves one. So a leader that is caught in a
 // handler has a successor. A leader that has taken the last place runs nothing itself, so it cannot be caught: it puts its batch into the
-// overflow. Threads of this loop that come back from their handlers take waiters out of the overflow, and so does the thread pool; the
-// first to come takes the next.
+// OverflowQueue.
 //
 // The idle thread that was used last is used first. An idle thread that is not needed for IdleTime ends, unless it is the last one.
 
 /// <summary>The threads of one loop. Safe from any thread.</summary>
-internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHandlers) : IThreadPoolWorkItem
+internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHandlers)
 {
     // As many threads as there are cores. With half as many, cores are idle; with twice as many, threads take turns and each handler lasts
     // longer. On one core there are two, because one may be about to block.
@@ -23,7 +19,6 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
 
     private readonly Lock _lock = new();
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly ConcurrentQueue<PollWaiter> _overflow = new();
 
     // Guarded by the lock. The places are also read without it, where a stale number does no harm.
     private readonly List<LoopThread> _idle = [];
@@ -153,22 +148,6 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
             if (_stopped) follower.Assign(LoopRole.End, 0);
             else _idle.Add(follower);
         }
-    }
-
-    /// <summary>Takes a waiter that the leader cannot run in place, because no place is left.</summary>
-    public void Overflow(PollWaiter waiter)
-    {
-        _overflow.Enqueue(waiter);
-        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
-    }
-
-    /// <summary>Takes a waiter out of the overflow. A thread of this loop that comes back from a handler calls it.</summary>
-    public bool TryTakeOverflow([NotNullWhen(true)] out PollWaiter? waiter) => _overflow.TryDequeue(out waiter);
-
-    // The thread pool calls it once for each waiter that went into the overflow. Another thread may already have taken that waiter.
-    void IThreadPoolWorkItem.Execute()
-    {
-        if (_overflow.TryDequeue(out PollWaiter? waiter)) waiter.Execute();
     }
 
     /// <summary>Ends the idle threads now, and each other thread when it has nothing left to do. No new thread starts.</summary>

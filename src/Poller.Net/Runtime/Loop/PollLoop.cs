@@ -40,10 +40,7 @@ internal sealed class PollLoop
     private long _eventCount;
     private long _breaks;
 
-    // Touched only by the leader, except that the statistics read the count.
-    private long _overflows;
-    private long _overflowsTold;
-    private long _overflowToldAt;
+    // Touched only by the leader.
     private PollEvent[] _events = new PollEvent[InitialEvents];
 
     public PollLoop(Netpoller owner, INetpoll poll, int index)
@@ -54,6 +51,7 @@ internal sealed class PollLoop
         Terms = new LoopTerms(this);
         Name = $"poller {poll.Name} {index}";
         Threads = new LoopThreads(this, Name, owner.MaxBlockedHandlers);
+        Overflow = new OverflowQueue(this, owner.MaxBlockedHandlers);
 
         // A poll's time-out follows the kernel's clock. With any other clock, that clock's own timer must end the poll.
         if (owner.TimeProvider != TimeProvider.System)
@@ -78,6 +76,8 @@ internal sealed class PollLoop
 
     public LoopThreads Threads { get; }
 
+    public OverflowQueue Overflow { get; }
+
     /// <summary>The monitor; null with thread-pool dispatch.</summary>
     public Sysmon? Sysmon => _owner.Sysmon;
 
@@ -96,7 +96,7 @@ internal sealed class PollLoop
         Breaks = Volatile.Read(ref _breaks),
         Promotions = Terms.Promotions,
         BlockedHandlers = Threads.Blocked,
-        Overflows = Volatile.Read(ref _overflows),
+        Overflows = Overflow.Count,
     };
 
     /// <summary>Starts the first leader.</summary>
@@ -168,12 +168,8 @@ internal sealed class PollLoop
         }
     }
 
-    /// <summary>Reports that the leader has been in one handler for long, and that no thread could take over.</summary>
-    public void ReportStandStill(TimeSpan time) => _owner.Warn(
-        $"{Name} has stood still for {time.TotalSeconds:F0} s in one handler, and all its other connections wait for it. " + (
-            Dispatch == NetpollDispatch.Inline
-                ? "With inline dispatch a handler must not block or compute for long: await, or use NetpollDispatch.Adaptive or ThreadPool."
-                : "No thread could be started to take over; free descriptors and memory were expected."));
+    /// <summary>Reports something that the operator should know.</summary>
+    public void Warn(string message) => _owner.Warn(message);
 
     /// <summary>Reports an error that reaches no caller.</summary>
     public void Report(string operation, Exception exception) => _owner.Report(operation, exception);
@@ -203,13 +199,7 @@ internal sealed class PollLoop
     public void Expire(long now)
     {
         PollWaiter? waiters = Timers.Expire(now);
-        while (waiters is not null)
-        {
-            PollWaiter? next = waiters.Next;
-            waiters.Next = null; // Before the waiter runs, because it may be parked and linked again at once.
-            Schedule(waiters);
-            waiters = next;
-        }
+        while (PollWaiter.TryPop(ref waiters, out PollWaiter? waiter)) Schedule(waiter);
     }
 
     /// <summary>Parks a waiter: <see cref="PollDesc.Park"/>.</summary>
@@ -354,21 +344,6 @@ internal sealed class PollLoop
         }
     }
 
-    /// <summary>Takes a waiter that the leader cannot run in place, because the maximum number of handlers is blocked.</summary>
-    public void Overflow(PollWaiter waiter)
-    {
-        const long Often = 60_000;
-        Threads.Overflow(waiter);
-        Volatile.Write(ref _overflows, _overflows + 1);
-        long now = Environment.TickCount64;
-        if (_overflowsTold != 0 && now - _overflowToldAt < Often) return;
-        _owner.Warn(
-            $"{Name}: all {_owner.MaxBlockedHandlers} threads that MaxBlockedHandlers allows are in handlers that block or compute; " +
-            $"{_overflows - _overflowsTold} handlers had to wait for one of them, or for a thread of the pool.");
-        _overflowsTold = _overflows;
-        _overflowToldAt = now;
-    }
-
     /// <summary>Has the thread pool run a waiter.</summary>
     public static void Queue(PollWaiter waiter) => ThreadPool.UnsafeQueueUserWorkItem(waiter, preferLocal: false);
 
@@ -415,13 +390,7 @@ internal sealed class PollLoop
 
     private void AddAll(PollWaiter? waiters)
     {
-        while (waiters is not null)
-        {
-            PollWaiter? next = waiters.Next;
-            waiters.Next = null; // Before the waiter runs, because it may be parked and linked again at once.
-            Add(waiters);
-            waiters = next;
-        }
+        while (PollWaiter.TryPop(ref waiters, out PollWaiter? waiter)) Add(waiter);
     }
 
     private void Break()

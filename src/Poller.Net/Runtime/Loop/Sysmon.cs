@@ -181,7 +181,11 @@ internal sealed class Sysmon(PollLoop[] loops)
         now.TellAt = before.TellAt != 0 ? before.TellAt : now.StandsSince + Ticks(LongStandStill);
         if (time < now.TellAt) return;
         TimeSpan stands = Stopwatch.GetElapsedTime(now.StandsSince, time);
-        loop.ReportStandStill(stands);
+        loop.Warn(
+            $"{loop.Name} has stood still for {stands.TotalSeconds:F0} s in one handler, and all its other connections wait for it. "
+            + (loop.Dispatch == NetpollDispatch.Inline
+                ? "With inline dispatch a handler must not block or compute for long: await, or use NetpollDispatch.Adaptive or ThreadPool."
+                : "No thread could be started to take over; free descriptors and memory were expected."));
         now.TellAt = time + Ticks(stands < LongestSilence ? stands : LongestSilence);
 
         static long Ticks(TimeSpan span) => (long)(span.TotalSeconds * Stopwatch.Frequency);
