@@ -12,7 +12,8 @@ public enum OperationPlace { Queued, Parked, AboutToBeAwaited }
 public enum OperationEnd { Result, Close, Deadline, Cancel, PollerDisposed }
 
 /// <summary>
-/// Where a continuation runs: never on the stack of whoever ended its operation, and outside of thread-pool dispatch on a thread of the loop.
+/// Where a continuation runs: never on the stack of whoever ended its operation, and outside of thread-pool dispatch on a thread of
+/// the loop.
 /// </summary>
 [Collection(nameof(Alone))]
 public abstract class CompletionTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
@@ -77,7 +78,10 @@ public abstract class CompletionTests<TBackend> : NetTest<TBackend> where TBacke
         Assert.True(ran.Wait(Fixture.Patience), "the continuation did not run, or waited in vain for who ended its operation.");
         Assert.True(ending.Join(Fixture.Patience));
         Assert.NotEqual(ender, runner);
-        if (dispatch != NetpollDispatch.ThreadPool && end != OperationEnd.PollerDisposed) Assert.True(onLoop, "it ran on another thread than the loop's.");
+        if (dispatch != NetpollDispatch.ThreadPool && end != OperationEnd.PollerDisposed)
+        {
+            Assert.True(onLoop, "it ran on another thread than the loop's.");
+        }
 
         Exception? error = Record.Exception(pending.GetResult);
         switch (end)
