@@ -59,7 +59,7 @@ public abstract class CompletionTests<TBackend> : NetTest<TBackend> where TBacke
         if (place != OperationPlace.AboutToBeAwaited) pending.OnCompleted(Continue);
 
         // A thread that ends and one that attaches have nothing else to do, so whoever has its number has its stack.
-        Thread ending = new(() =>
+        Worker ending = Worker.Start(() =>
         {
             ender = Environment.CurrentManagedThreadId;
             if (end == OperationEnd.Cancel) cancel.Cancel();
@@ -68,7 +68,6 @@ public abstract class CompletionTests<TBackend> : NetTest<TBackend> where TBacke
             ended.Set();
             ran.Wait(Fixture.Patience);
         });
-        ending.Start();
         if (place == OperationPlace.AboutToBeAwaited)
         {
             Assert.True(SpinWait.SpinUntil(pending.IsCompleted, Fixture.Patience), "the operation did not end.");
@@ -76,7 +75,7 @@ public abstract class CompletionTests<TBackend> : NetTest<TBackend> where TBacke
             Assert.NotEqual(attacher, Volatile.Read(ref runner));
         }
         Assert.True(ran.Wait(Fixture.Patience), "the continuation did not run, or waited in vain for who ended its operation.");
-        Assert.True(ending.Join(Fixture.Patience));
+        ending.Join();
         Assert.NotEqual(ender, runner);
         if (dispatch != NetpollDispatch.ThreadPool && end != OperationEnd.PollerDisposed)
         {
@@ -146,7 +145,7 @@ public abstract class CompletionTests<TBackend> : NetTest<TBackend> where TBacke
             }
             int seen = 0;
             using ManualResetEventSlim ran = new();
-            Thread attaching = new(() =>
+            Worker attaching = Worker.Start(() =>
             {
                 SynchronizationContext.SetSynchronizationContext(context);
                 local.Value = 42;
@@ -156,7 +155,6 @@ public abstract class CompletionTests<TBackend> : NetTest<TBackend> where TBacke
                     ran.Set();
                 });
             });
-            attaching.Start();
             attaching.Join();
             if (!late) subject.End(OperationEnd.Result, 1);
             Assert.True(ran.Wait(Fixture.Patience));
