@@ -1,12 +1,12 @@
 namespace Poller.Interleaving.Tests;
 
-/// <summary>Where in the sources an operation stands, and on what.</summary>
+/// <summary>The place of an operation in the sources, and what it works on.</summary>
 public readonly record struct Site(string Operation, string What, string File, int Line)
 {
     public override string ToString() => Line == 0 ? $"{Operation} {What}" : $"{Path.GetFileName(File)}:{Line} {Operation} {What}";
 }
 
-/// <summary>A thread of a run: what the controlled operations see of the run they are in.</summary>
+/// <summary>A thread of a run. The controlled operations see the run through it.</summary>
 public sealed class ControlledThread
 {
     [ThreadStatic]
@@ -23,7 +23,7 @@ public sealed class ControlledThread
         Gate = Worker.Of(index).Gate;
     }
 
-    /// <summary>The thread that is running, or null in a set-up and in a check at the end, where nothing is controlled.</summary>
+    /// <summary>The running thread; null in a set-up and in a check at the end, where nothing is controlled.</summary>
     public static ControlledThread? Current => _current;
 
     public string Name { get; }
@@ -42,7 +42,7 @@ public sealed class ControlledThread
 
     internal bool IsDone { get; set; }
 
-    /// <summary>What the thread waits for; null while it can go on.</summary>
+    /// <summary>What the thread waits for; null while it can continue.</summary>
     internal Func<bool>? Waits { get; set; }
 
     /// <summary>Set until another thread has made a step.</summary>
@@ -50,17 +50,19 @@ public sealed class ControlledThread
 
     internal Site Site { get; set; }
 
-    /// <summary>How many of the run's stores the thread has surely seen: those before its last fence or newest read.</summary>
+    /// <summary>How many of the run's stores the thread has certainly seen: those before its last fence or newest read.</summary>
     internal int View { get; set; }
 
-    /// <summary>Which of the run's stores was its own last one; it is in the store buffer while it is not below the view.</summary>
+    /// <summary>
+    /// The index of its own last store in the run's stores. The store is in the store buffer while it is not below the view.
+    /// </summary>
     internal int LastStore { get; set; } = -1;
 
     internal bool CanRun => !Yields && CanRunAfterYield;
 
     internal bool CanRunAfterYield => !IsDone && Waits?.Invoke() != false;
 
-    /// <summary>A scheduling point before an operation. Returns the thread, or null where nothing is controlled.</summary>
+    /// <summary>A scheduling point before an operation. Returns the thread; null where nothing is controlled.</summary>
     public static ControlledThread? Step(in Site site)
     {
         ControlledThread? self = _current;
@@ -69,7 +71,8 @@ public sealed class ControlledThread
     }
 
     /// <summary>
-    /// A scheduling point and a full fence that is not passed before <paramref name="condition"/> holds, which makes plain reads alone.
+    /// A scheduling point and a full fence, which the thread passes only when <paramref name="condition"/> holds. The condition makes only
+    /// plain reads.
     /// </summary>
     public static void WaitUntil(Func<bool> condition, in Site site)
     {
@@ -94,13 +97,13 @@ public sealed class ControlledThread
 
     public T Read<T>(ref T location) => _run.Read(this, ref location);
 
-    /// <summary>A store was made, and is in the store buffer.</summary>
+    /// <summary>Notes that a store was made, and is in the store buffer.</summary>
     public void Wrote<T>(ref T location, T old) => _run.Wrote(this, ref location, old);
 
-    /// <summary>A lock was left.</summary>
+    /// <summary>Notes that a lock was left.</summary>
     public void Left() => _run.WroteUnseen(this);
 
-    /// <summary>The store buffer is empty, and what is read from here on is new.</summary>
+    /// <summary>Empties the store buffer. Later reads see new values.</summary>
     public void Fence() => _run.Fence(this);
 
     public void TraceResult<T>(T value) => _run.TraceResult(value);

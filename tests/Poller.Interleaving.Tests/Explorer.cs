@@ -2,32 +2,32 @@ using System.Diagnostics;
 
 namespace Poller.Interleaving.Tests;
 
-// Runs the sources of Poller.Net through every interleaving of a scenario up to a bound of preemptions, as CHESS does (Musuvathi and
+// Runs the sources of Poller.Net through every interleaving of a scenario, up to a bound of preemptions, as CHESS does (Musuvathi and
 // others, "Finding and Reproducing Heisenbugs in Concurrent Programs", OSDI 2008).
 //
-// What runs. This project compiles the source files of Poller.Net themselves, with Interlocked, Volatile, Lock, AutoResetEvent,
-// ThreadPool and TimeProvider bound to the controlled ones under Controlled; what stands around a PollLoop (Netpoller, LoopThreads,
-// Sysmon, the backend) are doubles. A scenario's threads are real threads of which one at a time holds the baton; each controlled
-// operation is a point where the baton may pass on. Going on costs nothing, and neither does passing the baton because its holder
-// blocks or ends; taking it from one that could go on is a preemption. A schedule is the list of the decisions that were not the first
-// option, and replays as such. Schedules run in the order of their preemptions, so the first that fails has the fewest. A state in
-// which no thread can go on is a deadlock, which is how a lost wake-up shows.
+// What runs. This project compiles the source files of Poller.Net themselves, with Interlocked, Volatile, Lock, AutoResetEvent, ThreadPool
+// and TimeProvider bound to the controlled versions in the folder Controlled. The neighbours of a PollLoop (Netpoller, LoopThreads, Sysmon,
+// the backend) are doubles. A scenario's threads are real threads, and one at a time holds the baton. At each controlled operation the
+// baton may pass to another thread. It costs nothing if the holder goes on, blocks or ends. It is a preemption to take the baton from a
+// thread that could go on. A schedule is the list of the decisions that were not the first option, and the same list replays it. Schedules
+// run in the order of their preemptions, so the first failing one has the fewest. A state in which no thread can go on is a deadlock, and
+// so a lost wake-up shows as a deadlock.
 //
-// What memory does. Interlocked operations and entering a lock are full fences; Volatile.Write and leaving a lock are release stores,
-// which on x86-TSO wait in the writer's store buffer while its later reads go ahead. That is modelled from the reader's end: the store
-// happens when the schedule says, and a thread that has stored since its last fence or newest read may read any value that a location
-// has had since then, though no older than its own store there. It is the same: a read that goes ahead of a store that happens late.
-// Each read that takes an old value counts as a preemption. So a fence that is missing between a thread's write and its read is found
-// (Exchange weakened to Volatile.Write, MemoryBarrier dropped).
+// How memory behaves. Interlocked operations and entering a lock are full fences. Volatile.Write and leaving a lock are release stores,
+// which on x86-TSO wait in the writer's store buffer while its later reads go ahead. We model that from the reader's end: the store happens
+// when the schedule says, and a thread that has stored since its last fence or newest read may read any value that a location has had since
+// then, but none older than its own store there. The effect is the same as of a late store that a read overtakes. Each read of an old value
+// counts as a preemption. So the explorer finds a missing fence between a thread's write and its read (Exchange weakened to Volatile.Write,
+// or a dropped MemoryBarrier).
 //
-// What it cannot find. Plain accesses to fields are not points of their own and see the newest value: an access that ought to be
-// volatile and is not, and what a compiler or a weaker memory model may make of it (Arm64 reorders what TSO does not), is out of
-// sight. So is a bug that takes more preemptions than the bound, or more threads than the scenario has.
+// What it cannot find. Plain accesses to fields are not scheduling points, and they see the newest value. So it does not find an access
+// that should be volatile and is not, or what a compiler or a weaker memory model may do with it (Arm64 reorders more than TSO). It also
+// does not find a bug that needs more preemptions than the bound, or more threads than the scenario has.
 
-/// <summary>What an exploration came to. A failure names its schedule, for <see cref="Explorer.Replay"/>.</summary>
+/// <summary>The result of an exploration. A failure names its schedule, for <see cref="Explorer.Replay"/>.</summary>
 public sealed record Exploration(int Schedules, TimeSpan Elapsed, ScheduleFailure? Failure);
 
-/// <summary>A schedule that broke the scenario, and what was done in its order.</summary>
+/// <summary>A schedule that broke the scenario, and the steps in their order.</summary>
 public sealed record ScheduleFailure(string Schedule, int Preemptions, string Message, string Trace)
 {
     public override string ToString() =>
@@ -41,7 +41,7 @@ public static class Explorer
 
     private const int MaxTrace = 200;
 
-    /// <summary>Runs every schedule of at most <paramref name="bound"/> preemptions, or up to the first that fails.</summary>
+    /// <summary>Runs every schedule with at most <paramref name="bound"/> preemptions, or stops at the first that fails.</summary>
     public static Exploration Explore(Action<Run> scenario, int bound = Bound)
     {
         ulong[]? cpus = OneCpu.Enter(Worker.ThreadIds);
@@ -55,7 +55,7 @@ public static class Explorer
         }
     }
 
-    /// <summary>Runs the one schedule that a failure printed. Null when it passes.</summary>
+    /// <summary>Runs the one schedule that a failure printed. Returns null if it passes.</summary>
     public static ScheduleFailure? Replay(Action<Run> scenario, string schedule)
     {
         byte[] prefix = Schedule.Parse(schedule);
@@ -82,7 +82,7 @@ public static class Explorer
                     return new Exploration(schedules, time.Elapsed, Fail(Execute(scenario, prefix, traced: true), schedule, preemptions));
                 }
 
-                // Up to the prefix's end its relatives are known; behind it every decision took the first option.
+                // The alternatives within the prefix are known already. Behind the prefix every decision took the first option.
                 for (int i = prefix.Length; i < run.Decisions.Count; i++)
                 {
                     int cost = run.Decisions[i].IsFree ? preemptions : preemptions + 1;

@@ -2,7 +2,7 @@ using Xunit.Abstractions;
 
 namespace Poller.Interleaving.Tests;
 
-/// <summary>The explorer itself: it finds the races that are known, and passes what is known to be right.</summary>
+/// <summary>Tests of the explorer itself: it finds known races, and passes code that is known to be right.</summary>
 public sealed class ExplorerTests(ITestOutputHelper output)
 {
     private sealed class Box
@@ -92,7 +92,7 @@ public sealed class ExplorerTests(ITestOutputHelper output)
         run.Thread("setter", () => Volatile.Write(ref box.Value, 1));
     });
 
-    // Store buffering, the litmus test that tells x86-TSO from sequential consistency.
+    // Store buffering is the litmus test that tells x86-TSO from sequential consistency.
     [Fact]
     public void A_volatile_write_may_be_overtaken_by_the_read_behind_it()
     {
@@ -111,7 +111,7 @@ public sealed class ExplorerTests(ITestOutputHelper output)
         Interlocked.MemoryBarrier();
     }));
 
-    // Message passing and its like hold on x86-TSO: stores are seen in their order, and reads are made in theirs.
+    // Message passing works on x86-TSO: other threads see stores in their order, and reads happen in their order.
     [Fact]
     public void Volatile_writes_are_seen_in_their_order() => Passes(static run =>
     {
@@ -123,7 +123,7 @@ public sealed class ExplorerTests(ITestOutputHelper output)
         });
         run.Thread("reader", () =>
         {
-            Volatile.Write(ref box.Seen, -1); // So that something is in its own store buffer.
+            Volatile.Write(ref box.Seen, -1); // This puts a store into its own store buffer.
             if (Volatile.Read(ref box.Other) == 0) return;
             Invariant.Holds(Volatile.Read(ref box.Value) == 1, "the later write was seen before the earlier.");
         });
@@ -144,7 +144,8 @@ public sealed class ExplorerTests(ITestOutputHelper output)
     [Fact]
     public void Every_interleaving_within_the_bound_runs_once()
     {
-        // Two threads of n steps: n + n steps in any order that keeps each thread's own. Here 6! / (3! 3!), without a bound to speak of.
+        // Two threads of n steps each: all orders that keep each thread's own order. Here these are 6! / (3! 3!), and the bound is high
+        // enough for all.
         HashSet<string> orders = [];
         Exploration all = Explorer.Explore(
             run =>

@@ -1,6 +1,6 @@
 namespace Poller.Interleaving.Tests;
 
-/// <summary>What a scenario says must hold.</summary>
+/// <summary>Checks what a scenario says must hold.</summary>
 public static class Invariant
 {
     public static void Holds(bool condition, string otherwise)

@@ -9,8 +9,8 @@ using Poller.Net;
 namespace Poller.Interleaving.Tests;
 
 /// <summary>
-/// A fault that bears its description as its name: in one source file, the only place where <paramref name="Find"/> stands becomes
-/// <paramref name="Replace"/>. The scenarios of <paramref name="CaughtBy"/> find it.
+/// A fault, whose name is its description. In one source file the only occurrence of <paramref name="Find"/> becomes
+/// <paramref name="Replace"/>. The scenarios of <paramref name="CaughtBy"/> must find it.
 /// </summary>
 internal sealed record Mutation(string Name, string File, string Find, string Replace, params string[] CaughtBy)
 {
@@ -27,8 +27,8 @@ internal sealed record Mutation(string Name, string File, string Find, string Re
 }
 
 /// <summary>
-/// The sources, mutated, and the scenarios, compiled into an assembly of their own that goes when it is disposed. The scheduler and
-/// the controlled operations are this assembly's.
+/// The mutated sources and the scenarios, compiled into an assembly of their own, which is unloaded when this is disposed. The scheduler
+/// and the controlled operations are those of the test assembly.
 /// </summary>
 internal sealed class Mutant : IDisposable
 {

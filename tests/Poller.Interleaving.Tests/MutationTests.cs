@@ -2,10 +2,11 @@ using Xunit.Abstractions;
 
 namespace Poller.Interleaving.Tests;
 
-/// <summary>The proof that the scenarios can fail: faults in the sources, each found by the scenarios that are there for it.</summary>
+/// <summary>Proves that the scenarios can fail: each fault that is put into the sources is found by the scenarios for it.</summary>
 public sealed class MutationTests(ITestOutputHelper output)
 {
-    // What the mutants need. The sources as they are pass the same, or a mutant might be caught for what compiling it this way does.
+    // The bound that the mutants need. The unchanged sources, compiled in the same way, must pass with it; otherwise a mutant might fail
+    // only because of how it is compiled.
     internal const int Bound = 2;
 
     public static TheoryData<string, string> Mutants

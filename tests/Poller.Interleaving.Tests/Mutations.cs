@@ -1,6 +1,6 @@
 namespace Poller.Interleaving.Tests;
 
-/// <summary>Faults that are put into the sources to see whether they are found: most are one line that someone might write.</summary>
+/// <summary>Faults to put into the sources, which the scenarios must find. Most are one line that someone might write.</summary>
 internal static class Mutations
 {
     public static IReadOnlyList<Mutation> All { get; } =

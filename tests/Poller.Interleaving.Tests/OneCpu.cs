@@ -3,15 +3,16 @@ using System.Runtime.InteropServices;
 namespace Poller.Interleaving.Tests;
 
 /// <summary>
-/// Keeps the threads of an exploration on one CPU. One at a time runs anyway, and a wake-up that crosses CPUs takes four times as long.
-/// For speed alone, and on Linux alone: a call that fails leaves a thread where it was.
+/// Keeps the threads of an exploration on one CPU. Only one runs at a time, and a wake-up across CPUs takes four times as long. It is only
+/// for speed, and only for Linux: if a call fails, a thread stays where it was.
 /// </summary>
 internal static partial class OneCpu
 {
     private const int MaskWords = 16;
 
     /// <summary>
-    /// Moves the calling thread and the <paramref name="others"/>, kernel thread ids, to the CPU it runs on. Returns where it ran before.
+    /// Pins the calling thread and the <paramref name="others"/> (kernel thread ids) to the CPU on which it runs now. Returns the CPUs on
+    /// which it was allowed before.
     /// </summary>
     public static ulong[]? Enter(IEnumerable<int> others)
     {
@@ -25,13 +26,13 @@ internal static partial class OneCpu
         return before;
     }
 
-    /// <summary>Lets the calling thread run where it was allowed before.</summary>
+    /// <summary>Lets the calling thread run on the CPUs on which it was allowed before.</summary>
     public static void Leave(ulong[]? before)
     {
         if (before is not null) _ = SetAffinity(0, MaskWords * sizeof(ulong), before);
     }
 
-    /// <summary>The kernel's id of the calling thread; 0 elsewhere.</summary>
+    /// <summary>The kernel's id of the calling thread; 0 on other systems.</summary>
     public static int ThreadId() => OperatingSystem.IsLinux() ? GetThreadId() : 0;
 
     [LibraryImport("libc", EntryPoint = "sched_getcpu")]

@@ -2,16 +2,16 @@ using System.Runtime.CompilerServices;
 
 namespace Poller.Interleaving.Tests;
 
-/// <summary>A place where a schedule could have gone on in more ways than one; a free one costs no preemption.</summary>
+/// <summary>A point where a schedule had several options. A free decision costs no preemption.</summary>
 internal readonly record struct Decision(int Options, bool IsFree);
 
-/// <summary>One execution of a scenario under one schedule. All of it belongs to whoever holds the baton.</summary>
+/// <summary>One execution of a scenario under one schedule. Only the thread that holds the baton touches it.</summary>
 public sealed class Run
 {
     private const int MaxSteps = 5_000;
 
-    // A store that is in the writer's store buffer for as long as others may not have seen it. The address tells locations apart and is
-    // never followed: objects may move, and a run in which they did is repeated.
+    // A store. It is in the writer's store buffer while others may not have seen it. The address only tells locations apart and is never
+    // dereferenced: objects may move, and a run in which they did is repeated.
     private readonly record struct Store(nint Address, object? Old, ControlledThread Writer);
 
     private readonly byte[] _prefix;
@@ -31,23 +31,23 @@ public sealed class Run
         _trace = traced ? [] : null;
     }
 
-    /// <summary>What broke, or null.</summary>
+    /// <summary>What broke; null if nothing did.</summary>
     public string? Failure { get; private set; }
 
     internal IReadOnlyList<Decision> Decisions => _decisions;
 
     internal IEnumerable<string> Trace => _trace ?? [];
 
-    /// <summary>Adds a thread, for the scenario's set-up.</summary>
+    /// <summary>Adds a thread. A scenario calls it in its set-up.</summary>
     public void Thread(string name, Action body) => Add(name, body, isService: false);
 
-    /// <summary>Adds a thread that may wait when all others have ended: then the run is at its end, and the thread is unwound.</summary>
+    /// <summary>Adds a thread that may still wait when all others have ended. The run then ends, and the thread is unwound.</summary>
     public void Service(string name, Action body) => Add(name, body, isService: true);
 
-    /// <summary>What is to hold at the end, for the scenario's set-up. It runs uncontrolled, on the newest values.</summary>
+    /// <summary>Sets the check for the end, in a scenario's set-up. The check runs uncontrolled, on the newest values.</summary>
     public void Finally(Action check) => _check = check;
 
-    /// <summary>Runs the scenario. False when the run is void, and to be repeated.</summary>
+    /// <summary>Runs the scenario. False if the run is void and must be repeated.</summary>
     internal bool Execute(Action<Run> scenario)
     {
         scenario(this);
@@ -59,7 +59,7 @@ public sealed class Run
         return GC.CollectionCount(0) == _collections;
     }
 
-    /// <summary>The thread's body, and then whoever is next.</summary>
+    /// <summary>Runs the thread's body, and then passes the baton on.</summary>
     internal void RunBody(ControlledThread self)
     {
         self.IsStarted = true;
@@ -72,13 +72,13 @@ public sealed class Run
         else next.Gate.Open();
     }
 
-    // The scheduling point. The operation's effect is the caller's, once this returns.
+    // The scheduling point. The caller makes the operation's effect once this returns.
     internal void Step(ControlledThread self, in Site site)
     {
         if (_isOver) throw new ScheduleEndedException();
         self.Site = site;
 
-        // Whoever starts a thread has chosen its first step with it.
+        // The decision that started the thread has also chosen its first step.
         bool goesOn = IsCounter(site) || (!self.HasStepped && self.CanRun);
         self.HasStepped = true;
         ControlledThread? next = ++_steps > MaxSteps ? null : goesOn ? self : Pick(self);
@@ -111,12 +111,12 @@ public sealed class Run
         isNewest = true;
         if (self.LastStore < self.View)
         {
-            // Nothing of its own is in the store buffer: an old value would be the same as an earlier read.
+            // The thread has nothing in its store buffer, so reading an old value would be the same as reading earlier.
             self.View = _stores.Count;
             return location;
         }
 
-        // What others stored there since the view and, if the thread itself stored there too, after that.
+        // The values that others stored there since the view and, if the thread itself stored there too, after its own store.
         nint address = AddressOf(ref location);
         List<int>? unseen = null;
         if (GC.CollectionCount(0) == _collections)
@@ -147,7 +147,7 @@ public sealed class Run
         _stores.Add(new Store(AddressOf(ref location), old, self));
     }
 
-    // Leaving a lock: a store that nobody reads but by entering it.
+    // Leaving a lock is a store that others read only when they enter the lock.
     internal void WroteUnseen(ControlledThread self)
     {
         self.LastStore = _stores.Count;
@@ -170,13 +170,13 @@ public sealed class Run
     private void Add(string name, Action body, bool isService) =>
         _threads.Add(new ControlledThread(this, _threads.Count, name, body) { IsService = isService });
 
-    // What PollLoop counts for the statistics and the monitor. No scenario reads it, so to pass the baton there makes no difference.
+    // The counters that PollLoop keeps for the statistics and the monitor. No scenario reads them, so a switch there makes no difference.
     private static bool IsCounter(in Site site) =>
         site is { Operation: "Write" or "Add", What: "_polls" or "_eventCount" or "_breaks" or "_promotions" or "_progress" };
 
     private static nint AddressOf<T>(ref T location) => Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref Unsafe.As<T, byte>(ref location));
 
-    // Who goes on: first the thread that is about to, then the others in turn.
+    // The options: first the thread that runs now, then the others in turn.
     private ControlledThread? Pick(ControlledThread? self)
     {
         Span<int> options = stackalloc int[_threads.Count];
@@ -222,7 +222,7 @@ public sealed class Run
         }
         catch (ScheduleEndedException)
         {
-            // The run was over: another thread failed, which is told, or this is a service.
+            // The run is over: another thread failed, which is reported, or this thread is a service.
         }
 #pragma warning disable CA1031 // Whatever a thread throws is what the schedule found.
         catch (Exception e)
@@ -238,7 +238,7 @@ public sealed class Run
         _isOver = true;
     }
 
-    // Nobody can go on.
+    // No thread can go on.
     private void End()
     {
         _isOver = true;

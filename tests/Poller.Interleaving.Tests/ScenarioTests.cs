@@ -3,10 +3,10 @@ using Xunit.Abstractions;
 
 namespace Poller.Interleaving.Tests;
 
-/// <summary>The sources of Poller.Net in every interleaving of every scenario, or in the one schedule that POLLER_SCHEDULE holds.</summary>
+/// <summary>Runs every interleaving of every scenario, or the one schedule that POLLER_SCHEDULE holds.</summary>
 public sealed class ScenarioTests(ITestOutputHelper output)
 {
-    // Every mutation is caught with as few preemptions as the mutants are given. The bound beyond takes ten times as long.
+    // The mutants' bound catches every mutation. The next higher bound takes ten times as long.
     private static readonly int Bound =
         Environment.GetEnvironmentVariable("POLLER_TESTS") == "long" ? Explorer.Bound : MutationTests.Bound;
 

@@ -2,7 +2,9 @@ using System.Globalization;
 
 namespace Poller.Interleaving.Tests;
 
-/// <summary>The text of a schedule: <c>14:1 20:2</c> takes option 1 at decision 14, option 2 at decision 20, and else option 0.</summary>
+/// <summary>
+/// The text of a schedule: <c>14:1 20:2</c> takes option 1 at decision 14, option 2 at decision 20, and option 0 everywhere else.
+/// </summary>
 internal static class Schedule
 {
     public static string Format(ReadOnlySpan<byte> options)

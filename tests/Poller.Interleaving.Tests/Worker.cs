@@ -1,6 +1,6 @@
 namespace Poller.Interleaving.Tests;
 
-/// <summary>The real thread behind the controlled threads of one index, run after run.</summary>
+/// <summary>The real thread that runs the controlled threads of one index, in one run after the other.</summary>
 internal sealed class Worker
 {
     private const int Most = 8;
@@ -19,12 +19,12 @@ internal sealed class Worker
 
     public Gate Gate { get; } = new();
 
-    /// <summary>Whom to run when the gate opens for the first time in a run.</summary>
+    /// <summary>The thread to run when the gate opens for the first time in a run.</summary>
     public ControlledThread? Thread { get; set; }
 
     private int ThreadId { get; set; }
 
-    /// <summary>The worker of one index. Runs are one at a time.</summary>
+    /// <summary>The worker of one index. There is one run at a time.</summary>
     public static Worker Of(int index) =>
         index < Most ? All[index] : throw new ArgumentOutOfRangeException(nameof(index), index, $"at most {Most} threads were expected.");
 
@@ -40,7 +40,7 @@ internal sealed class Worker
     }
 }
 
-/// <summary>Hands the baton to the one thread that waits here, or soon will.</summary>
+/// <summary>Passes the baton to the one thread that waits here, or soon will.</summary>
 internal sealed class Gate
 {
     private bool _isOpen;

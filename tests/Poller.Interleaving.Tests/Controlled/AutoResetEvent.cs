@@ -12,7 +12,7 @@ public sealed class AutoResetEvent(bool initialState)
         return true;
     }
 
-    /// <summary>The time may be over whenever the scheduler says so.</summary>
+    /// <summary>The scheduler decides when the time is over.</summary>
     public bool WaitOne(int millisecondsTimeout)
     {
         ControlledThread? self = ControlledThread.Step(new Site("Wait", $"event, for {millisecondsTimeout} ms", "", 0));

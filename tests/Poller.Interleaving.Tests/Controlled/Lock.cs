@@ -2,7 +2,7 @@ using Poller.Interleaving.Tests;
 
 namespace System.Threading;
 
-/// <summary>Entering is a scheduling point and a full fence; leaving is a release store, and .NET promises no more than that.</summary>
+/// <summary>Entering is a scheduling point and a full fence. Leaving is a release store; .NET promises no more.</summary>
 internal sealed class Lock
 {
     private static readonly Site Enters = new("Enter", "lock", "", 0);
@@ -19,7 +19,7 @@ internal sealed class Lock
         return new Scope(this);
     }
 
-    // No point of its own: until its next one, the thread that leaves does nothing that others could tell from this.
+    // Leaving is no scheduling point: until its next point the thread does nothing that others could notice.
     private void Exit()
     {
         _isHeld = false;

@@ -1,6 +1,6 @@
 namespace Poller.Interleaving.Tests.Controlled;
 
-/// <summary>Queueing is a scheduling point and a full fence. What is queued runs when the scenario says so.</summary>
+/// <summary>Queueing is a scheduling point and a full fence. Queued items run when the scenario says so.</summary>
 public static class ThreadPool
 {
     private static readonly Queue<IThreadPoolWorkItem> Items = [];
@@ -16,7 +16,7 @@ public static class ThreadPool
         return true;
     }
 
-    /// <summary>Runs what was queued.</summary>
+    /// <summary>Runs the queued items.</summary>
     public static void RunAll()
     {
         while (Items.TryDequeue(out IThreadPoolWorkItem? item)) item.Execute();

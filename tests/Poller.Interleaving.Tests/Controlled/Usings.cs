@@ -1,4 +1,4 @@
-// What the sources of Poller.Net find under these names. Lock is not among them: the compiler knows the type of a lock statement by its
+// The types that the sources of Poller.Net get under these names. Lock is not here: the compiler finds the type of a lock statement by its
 // full name, so Lock.cs defines System.Threading.Lock itself.
 global using AutoResetEvent = Poller.Interleaving.Tests.Controlled.AutoResetEvent;
 global using Interlocked = Poller.Interleaving.Tests.Controlled.Interlocked;

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace Poller.Interleaving.Tests.Controlled;
 
-/// <summary>Each operation is a scheduling point. A write may be overtaken by the writer's later reads, as in x86-TSO.</summary>
+/// <summary>Each operation is a scheduling point. The writer's later reads may overtake a write, as in x86-TSO.</summary>
 public static class Volatile
 {
     public static T Read<T>(

@@ -3,7 +3,7 @@ using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
 
-/// <summary>A backend that keeps the contract of INetpoll, and sees to it that the loop keeps its part.</summary>
+/// <summary>A backend that keeps the contract of INetpoll, and checks that the loop keeps its part.</summary>
 internal sealed class FakeNetpoll : INetpoll
 {
     private readonly Queue<PollEvent> _events = [];
@@ -27,7 +27,7 @@ internal sealed class FakeNetpoll : INetpoll
 
     public Errno Arm(nint fd, PollMode mode) => throw new InvariantException("Arm was called on an edge-triggered backend.");
 
-    /// <summary>Readiness, which the next poll finds.</summary>
+    /// <summary>Adds readiness, which the next poll finds.</summary>
     public void Deliver(PollEvent found)
     {
         ControlledThread? self = ControlledThread.Step(new Site("Deliver", $"{found}", "", 0));

@@ -2,10 +2,10 @@ using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
 
-/// <summary>A thread that was reserved.</summary>
+/// <summary>A reserved thread.</summary>
 internal sealed class LoopThread;
 
-/// <summary>The threads of a loop, which the scenario gives it: each of them runs <see cref="Serve"/>.</summary>
+/// <summary>The threads of a loop. The scenario supplies them, and each of them runs <see cref="Serve"/>.</summary>
 #pragma warning disable CS9113 // The doubles never reach a bound.
 internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHandlers)
 #pragma warning restore CS9113
@@ -74,7 +74,7 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
         }
     }
 
-    /// <summary>The body of a thread that helps, and leads where that falls to it.</summary>
+    /// <summary>The body of a thread that helps, and then leads if it must.</summary>
     public void Help()
     {
         if (!loop.Terms.Help(out uint term)) return;

@@ -2,7 +2,7 @@ using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
 
-/// <summary>What a PollLoop sees of its Netpoller.</summary>
+/// <summary>The members of Netpoller that a PollLoop uses.</summary>
 internal sealed class Netpoller(TimeProvider clock, NetpollDispatch dispatch)
 {
     public TimeProvider TimeProvider => clock;

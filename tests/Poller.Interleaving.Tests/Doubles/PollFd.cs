@@ -2,7 +2,7 @@ using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
 
-/// <summary>A descriptor whose loop is one thread that runs what is scheduled.</summary>
+/// <summary>A descriptor. Its loop is one thread, which runs the scheduled waiters.</summary>
 internal sealed class PollFd
 {
     private readonly Queue<PollWaiter> _scheduled = new();
@@ -12,7 +12,7 @@ internal sealed class PollFd
 
     public PollDesc Desc { get; } = new(0);
 
-    /// <summary>How many operations were returned.</summary>
+    /// <summary>The number of operations that were returned.</summary>
     public int Returned { get; private set; }
 
     /// <summary>Whether the calling thread is the loop's.</summary>

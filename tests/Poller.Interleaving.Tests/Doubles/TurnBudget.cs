@@ -1,6 +1,6 @@
 namespace Poller.Net;
 
-/// <summary>No turn has a budget here: what a thread has left of one would outlive the run.</summary>
+/// <summary>Turns have no budget here, because the rest of a thread's budget would outlive the run.</summary>
 internal static class TurnBudget
 {
     public static bool IsSpent => false;
