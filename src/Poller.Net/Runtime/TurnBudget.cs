@@ -10,9 +10,9 @@ namespace Poller.Net;
 /// </summary>
 internal static class TurnBudget
 {
-    // As in tokio. A read of bytes that are there takes about 0.5 µs, so a flooded connection keeps the others waiting for 0.1 ms a turn.
-    // With half the value, a bulk transfer polls after each 64 reads and costs 1 % more. With double the value, a turn takes as long as the
-    // scheduler's slice on a busy core.
+    // As in tokio. Measured with this value alone, on two cores with a load of 20, inline dispatch: an echo beside two flooded reads took
+    // 0.07 ms at the median and 20 ms at p99; beside a flooded accept loop, 0.4 ms and 90 ms. Half and double were not measured. With half
+    // the value a bulk transfer makes twice as many polls, one for each 64 reads; with double the value the others wait twice as long.
     private const int Operations = 128;
 
     // What is left of the turn's budget, plus one; 0 outside of a turn.
