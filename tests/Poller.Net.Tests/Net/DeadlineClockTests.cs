@@ -1,6 +1,5 @@
 using System.Net.Security;
 using Microsoft.Extensions.Time.Testing;
-using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
