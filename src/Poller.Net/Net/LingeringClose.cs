@@ -63,6 +63,12 @@ internal sealed class LingeringClose : PollWaiter
             {
                 // The poller is full or gone: the system sends the rest in the background.
             }
+#pragma warning disable CA1031 // Whatever the backend throws, the descriptor must be closed. The caller may be a loop or the finalizer.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                if (loop.Failure is null) loop.Report($"linger fd {fd}", e); // The failure of the loop was reported.
+            }
         }
         Close(api, loop, fd, linger: -1);
     }
@@ -111,8 +117,10 @@ internal sealed class LingeringClose : PollWaiter
                 PollPark park = _peerHasEnded ? _desc.Park(Direction.Read, this) : _loop.Park(_desc, Direction.Read, this);
                 if (park == PollPark.Parked) return;
             }
-            catch (NetpollException)
+            catch (IOException e)
             {
+                // The backend did not arm the descriptor, or threw an exception of its own.
+                if (e is not NetpollException) _loop.Report($"linger fd {_desc.Fd}", e);
                 End(linger: -1);
                 return;
             }

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 
 namespace Poller.Net.Tests;
 
@@ -120,6 +121,38 @@ public sealed class BackendFailureTests : IDisposable
             Fixture.Patience)));
         Assert.Same(_backend.Fault, (await Assert.ThrowsAsync<NetOpException>(() => reading.WaitAsync(Fixture.Patience))).InnerException);
         Assert.Same(_backend.Fault, (await Assert.ThrowsAsync<NetOpException>(() => other)).InnerException);
+    }
+
+    [Theory]
+    [InlineData("poll")]
+    [InlineData("open")]
+    [InlineData("arm")]
+    public async Task A_connection_that_lingers_over_a_backend_that_fails_is_closed_at_once(string verb)
+    {
+        Start(NetpollDispatch.Adaptive);
+        (TcpConn client, TcpConn server) = await PairAsync();
+        using Socket peer = Raw.SocketOf(client);
+        server.SetWriteDeadline(TimeSpan.FromMilliseconds(50));
+        await Assert.ThrowsAsync<NetOpException>(() => server.WriteAsync(new byte[64 << 20]).AsTask().WaitAsync(Fixture.Patience));
+        server.LingerState = new LingerOption(true, 60);
+        FaultyNetpoll poll = _backend.Made.Single();
+        if (verb == "poll")
+        {
+            poll.FailsPoll = true;
+            poll.Break();
+            await UntilAsync(() => poll.IsDisposed);
+        }
+        poll.FailsOpen = verb == "open";
+        poll.FailsArm = verb == "arm";
+        server.Dispose();
+        poll.FailsOpen = poll.FailsArm = false;
+        await _log.Logged.WaitAsync(Fixture.Patience);
+        Assert.Contains(_log.Entries, entry => ReferenceEquals(_backend.Fault, entry.Exception?.InnerException ?? entry.Exception));
+
+        // The system sends the rest in the background, and then the end.
+        byte[] buffer = new byte[1 << 16];
+        do Assert.True(peer.Poll(Fixture.Patience, SelectMode.SelectRead));
+        while (LinuxSocketApi.Instance.Receive(Raw.FdOf(client), buffer).Value > 0);
     }
 
     [Fact]
