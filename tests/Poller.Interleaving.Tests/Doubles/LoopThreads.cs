@@ -23,6 +23,8 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
 
     public bool HasPlace => true;
 
+    public bool TryOverflow(PollWaiter waiter) => throw new InvariantException("a waiter overflowed where there was a place.");
+
     public bool AnyWaits(int looks) => false;
 
     public void StartLeader(bool withFollower) => _terms.Enqueue(0);

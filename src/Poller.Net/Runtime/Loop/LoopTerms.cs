@@ -170,8 +170,7 @@ internal sealed class LoopTerms(PollLoop loop)
         {
             // The leader runs in place only while another thread could succeed it. Otherwise it would be the last that polls.
             if (loop.IsStopping) PollLoop.Queue(waiter);
-            else if (loop.Threads.HasPlace) Run(waiter);
-            else loop.Overflow.Add(waiter);
+            else if (loop.Threads.HasPlace || !loop.Threads.TryOverflow(waiter)) Run(waiter);
             if (TermOf(Volatile.Read(ref _lead)) != term) return false;
             Volatile.Write(ref _progress, _progress + 1);
         }

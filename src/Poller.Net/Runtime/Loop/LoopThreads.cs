@@ -6,7 +6,7 @@ namespace Poller.Net;
 // All threads but the idle ones are active. There is at most one active thread for the leader, and one for each of MaxBlockedHandlers. The
 // leader runs waiters in place only while a place is left, and a helper starts only if it leaves one. So a leader that is caught in a
 // handler has a successor. A leader that has taken the last place runs nothing itself, so it cannot be caught: it puts its batch into the
-// OverflowQueue.
+// OverflowQueue. Whoever gives back a place passes what is left there to the loop.
 //
 // The idle thread that was used last is used first. An idle thread that is not needed for IdleTime ends, unless it is the last one.
 
@@ -148,6 +148,21 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
             if (_stopped) follower.Assign(LoopRole.End, 0);
             else _idle.Add(follower);
         }
+        FlushOverflow();
+    }
+
+    /// <summary>
+    /// Puts a waiter that the leader cannot run in place into the overflow. False if there is a place again: the leader then runs the waiter.
+    /// </summary>
+    public bool TryOverflow(PollWaiter waiter)
+    {
+        // Under the lock, so that we see a place which is given back, or FlushOverflow sees the waiter.
+        lock (_lock)
+        {
+            if (HasPlace) return false;
+            loop.Overflow.Add(waiter);
+            return true;
+        }
     }
 
     /// <summary>Ends the idle threads now, and each other thread when it has nothing left to do. No new thread starts.</summary>
@@ -188,6 +203,7 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
             if (_stopped) return false;
             _idle.Add(self);
         }
+        FlushOverflow();
 
         // A leader may have published its batch while this thread was still active. It then counted this thread among those that run, and
         // perhaps woke no helper. It had published before that it runs, so we see that here.
@@ -262,8 +278,16 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
             Volatile.Write(ref _cannotStart, true);
             lock (_lock) _places--;
             NoteEnd();
+            FlushOverflow();
             return null;
         }
+    }
+
+    // After a place was given back. The leader may have put a waiter into the overflow because that place was taken, and too late for any
+    // thread that comes back. The pool alone would then take it, and the pool may be starved.
+    private void FlushOverflow()
+    {
+        while (loop.Overflow.TryTake(out PollWaiter? waiter)) loop.Schedule(waiter);
     }
 
     // Assign the role first: among the active, a follower without a role would look like one that waits in a handler.

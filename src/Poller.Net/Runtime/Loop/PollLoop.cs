@@ -195,13 +195,6 @@ internal sealed class PollLoop
         WakeForTimer();
     }
 
-    /// <summary>Expires what is due, for a caller that cannot wait for the leader to do it.</summary>
-    public void Expire(long now)
-    {
-        PollWaiter? waiters = Timers.Expire(now);
-        while (PollWaiter.TryPop(ref waiters, out PollWaiter? waiter)) Schedule(waiter);
-    }
-
     /// <summary>Parks a waiter: <see cref="PollDesc.Park"/>.</summary>
     /// <exception cref="NetpollException">
     /// The backend refused to arm the descriptor, for example because it was closed elsewhere.

@@ -125,7 +125,8 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
         using Fixture fixture = new(maxBlockedHandlers: 1);
         (TcpConn blockerClient, TcpConn blocker) = await fixture.PairAsync();
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
-        using ManualResetEventSlim entered = new(), release = new(), releasePool = new();
+        using ManualResetEventSlim entered = new(), release = new();
+        TaskCompletionSource releasePool = new();
         Task blocked = BlockAsync();
         Task<bool> ran = RanOnLoopAsync();
         await Operation.OnOwnThread(() =>
@@ -133,12 +134,12 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
             blockerClient.Write(One);
             Assert.True(entered.Wait(Fixture.Patience));
             Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Promotions > 0, Fixture.Patience));
-            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 8, releasePool);
+            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 8, releasePool.Task);
             client.Write(One);
             Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Overflows > 0, Fixture.Patience));
             release.Set();
             Assert.True(ran.Wait(Fixture.Patience));
-            releasePool.Set();
+            releasePool.SetResult();
         });
         Assert.True(await ran);
         await blocked.WaitAsync(Fixture.Patience);
@@ -155,11 +156,49 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
             await server.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
             return LoopThreads.LoopOfThisThread is not null;
         }
+    }
 
-        static void Starve(int count, ManualResetEventSlim until)
+    // With a starved pool: a promotion takes the last place, the leader puts a waiter into the overflow, and the promotion turns out not to
+    // be needed. No thread comes back from a handler then.
+    [Fact]
+    public async Task At_the_bound_a_place_that_is_given_back_lets_the_loop_run_what_waits()
+    {
+        using Fixture fixture = new(maxBlockedHandlers: 1);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        LoopThreads threads = fixture.Poller.Loops[0].Threads;
+        TaskCompletionSource releasePool = new();
+        Task<bool> ran = RanOnLoopAsync();
+        await Operation.OnOwnThread(() =>
         {
-            for (int i = 0; i < count; i++) ThreadPool.UnsafeQueueUserWorkItem(static until => until.Wait(), until, preferLocal: false);
+            LoopThread? follower = threads.TryReserve();
+            Assert.NotNull(follower);
+            Assert.False(threads.HasPlace);
+            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 8, releasePool.Task);
+            try
+            {
+                client.Write(One);
+                Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Overflows > 0, Fixture.Patience));
+                threads.Release(follower);
+                Assert.True(ran.Wait(Fixture.Patience));
+            }
+            finally
+            {
+                releasePool.SetResult();
+            }
+        });
+        Assert.True(await ran);
+
+        async Task<bool> RanOnLoopAsync()
+        {
+            await server.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
+            return LoopThreads.LoopOfThisThread is not null;
         }
+    }
+
+    // The pool may come to the last of its items when the test is over.
+    private static void Starve(int count, Task until)
+    {
+        for (int i = 0; i < count; i++) ThreadPool.UnsafeQueueUserWorkItem(static until => until.Wait(), until, preferLocal: false);
     }
 
     private static double Percentile(List<double> values, int percent)
