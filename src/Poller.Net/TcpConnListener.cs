@@ -44,10 +44,10 @@ public sealed class TcpConnListener : ConnListener
     public TcpConn AcceptTcp() => new(_fd.Accept());
 
     /// <inheritdoc/>
-    public override void SetDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.Read, deadline, "set deadline");
+    public override void SetDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.ReadWrite, deadline, "set deadline");
 
     /// <inheritdoc/>
-    public override void SetDeadline(TimeSpan fromNow) => _fd.SetDeadline(PollMode.Read, fromNow, "set deadline");
+    public override void SetDeadline(TimeSpan fromNow) => _fd.SetDeadline(PollMode.ReadWrite, fromNow, "set deadline");
 
     /// <inheritdoc/>
     public override void Dispose() => _fd.Dispose();

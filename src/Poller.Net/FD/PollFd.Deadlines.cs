@@ -38,23 +38,15 @@ internal abstract partial class PollFd
     }
 
     /// <summary>Sets deadlines to a time from now; null clears them. The caller holds a reference.</summary>
-    protected void SetDeadline(PollMode mode, TimeSpan? span) =>
-        Loop.SetDeadline(Desc, mode, span is { } fromNow ? Loop.Clock.After(fromNow) : PollDeadlines.None);
+    protected void SetDeadline(PollMode mode, TimeSpan? span) => Loop.SetDeadline(Desc, mode, When(span));
 
     /// <summary>
-    /// The time left until the deadline of a side, for a wait that the poller does not end. If the deadline has passed, the result is zero,
-    /// and <see cref="Check"/> then says so too: this method expires what is due, because the loop's own thread may be the caller.
+    /// Bounds a wait in a side by a time from now, beside the side's deadline; null ends the bound. The caller holds the lock of whatever
+    /// waits in the side.
     /// </summary>
-    protected TimeSpan TimeLeft(Direction direction)
-    {
-        long deadline = Desc.Deadlines?.DeadlineOf(direction) ?? PollDeadlines.None;
-        if (deadline == PollDeadlines.None) return TimeSpan.MaxValue;
-        long now = Loop.Clock.Now;
-        long left = deadline - now;
-        if (left > 0) return new TimeSpan((left - 1) / TimeSpan.NanosecondsPerTick + 1); // Rounded up: zero means that it has passed.
-        Loop.Expire(now);
-        return TimeSpan.Zero;
-    }
+    protected void SetTimeout(Direction direction, TimeSpan? span) => Loop.SetTimeout(Desc, direction, When(span));
+
+    private long When(TimeSpan? span) => span is { } fromNow ? Loop.Clock.After(fromNow) : PollDeadlines.None;
 
     private void SetDeadline(PollMode mode, long when, string operation)
     {

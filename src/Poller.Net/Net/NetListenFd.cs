@@ -119,7 +119,8 @@ internal sealed class NetListenFd : NetFd
     public override void Return(PollOp op) => Volatile.Write(ref _acceptOp, (AcceptOp)op);
 
     // A pause is a wait in the write side, which a listener does not use otherwise. Such a wait needs no new timer and no new thread, which
-    // the shortage may deny us.
+    // the shortage may deny us. The pause is the side's time-out, and the listener's deadline holds in both sides: the earlier of the two
+    // ends the wait, also if the deadline is set during the pause.
     public override Direction SideToWaitIn(Direction direction) => _isPausing ? Direction.Write : direction;
 
     // Tries once. The result is a connection, EAGAIN if the accept must wait or pause, or an error.
@@ -128,7 +129,7 @@ internal sealed class NetListenFd : NetFd
         if (_isPausing)
         {
             _isPausing = false;
-            SetDeadline(PollMode.Write, span: null);
+            SetTimeout(Direction.Write, null);
         }
         while (true)
         {
@@ -145,9 +146,7 @@ internal sealed class NetListenFd : NetFd
             // No event says that descriptors are free again, and queued connections raise no new edge, so try again after a pause.
             NoteShortage(result.Errno);
             _pause = _pause == TimeSpan.Zero ? MinPause : _pause * 2 < MaxPause ? _pause * 2 : MaxPause;
-            TimeSpan left = TimeLeft(Direction.Read);
-            if (Check(Direction.Read) is { IsSuccess: false } reason) return reason;
-            SetDeadline(PollMode.Write, left < _pause ? left : _pause);
+            SetTimeout(Direction.Write, _pause);
             _isPausing = true;
             return Errno.EAGAIN;
         }

@@ -202,17 +202,33 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
         rig.Api.EveryAccept = Errno.EMFILE;
         rig.Listener.SetDeadline(clock.GetUtcNow() + TimeSpan.FromMilliseconds(8));
         Operation<Conn> accepting = rig.Listener.StartAccept(blocking);
-        foreach (int milliseconds in (int[])[5, 3])
+        foreach ((int pause, int advance) in ((int, int)[])[(5, 5), (10, 3)])
         {
-            TimeSpan pause = TimeSpan.FromMilliseconds(milliseconds);
-            Assert.Equal(pause, rig.NextPause());
-            clock.Advance(pause);
+            Assert.Equal(TimeSpan.FromMilliseconds(pause), rig.NextPause());
+            clock.Advance(TimeSpan.FromMilliseconds(advance));
         }
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(accepting.Within);
         Assert.True(e.IsTimeout, e.Message);
         Assert.Equal(2, rig.Api.FaultyAccepts);
         await rig.Log.NextAsync();
         Assert.Single(rig.Log.Entries);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_deadline_that_is_set_during_a_pause_ends_it(NetpollDispatch dispatch, bool blocking)
+    {
+        FakeTimeProvider clock = new();
+        using Rig rig = new(dispatch, clock);
+        rig.Api.EveryAccept = Errno.EMFILE;
+        foreach (TimeSpan left in (TimeSpan[])[TimeSpan.Zero, TimeSpan.FromMilliseconds(1)])
+        {
+            Operation<Conn> accepting = rig.Listener.StartAccept(blocking);
+            Assert.True(rig.NextPause() > left);
+            rig.Listener.SetDeadline(left);
+            clock.Advance(left);
+            Assert.True((await Assert.ThrowsAsync<NetOpException>(accepting.Within)).IsTimeout);
+            rig.Listener.SetDeadline(Timeout.InfiniteTimeSpan);
+        }
     }
 
     // The accept runs on the loop's thread, which therefore does not get to the deadline by itself.
@@ -354,14 +370,14 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
 
         public TcpConnListener Listener { get; }
 
-        private long PauseEnd => _desc.Deadlines?.DeadlineOf(Direction.Write) ?? PollDeadlines.None;
+        private long PauseEnd => _desc.Deadlines?.TimeoutOf(Direction.Write) ?? PollDeadlines.None;
 
         public Operation<TcpConn> StartDial(bool blocking) => Fixture.Net.StartDial(blocking, Listener.LocalEndPoint);
 
         /// <summary>Comes back once the accept pauses again, and says how long.</summary>
         public TimeSpan NextPause()
         {
-            // An accept pauses by the deadline of the listener's write side.
+            // An accept pauses by the time-out of the listener's write side.
             bool paused = SpinWait.SpinUntil(() => PauseEnd > _pauseEnd, Fixture.Patience);
             Assert.True(paused, $"no pause came after {Volatile.Read(ref Api.FaultyAccepts)} accepts.");
             _pauseEnd = PauseEnd;
