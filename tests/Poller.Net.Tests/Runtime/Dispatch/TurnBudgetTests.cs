@@ -9,14 +9,14 @@ public sealed class TurnBudgetTests : NetTest<EpollBackend>
     private const int Budget = 128;
     private const int Operations = 1000;
 
+    // With inline dispatch. With adaptive dispatch a turn counts as well, but a handler that goes on for a millisecond loses the lead: then the
+    // new leader may complete an operation that went through the loop, before the handler asks whether it completed at once.
     [Theory]
-    [InlineData(NetpollDispatch.Inline, false)]
-    [InlineData(NetpollDispatch.Inline, true)]
-    [InlineData(NetpollDispatch.Adaptive, false)]
-    [InlineData(NetpollDispatch.Adaptive, true)]
-    public async Task Reads_and_writes_that_complete_at_once_go_through_the_loop_now_and_then(NetpollDispatch dispatch, bool writes)
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Reads_and_writes_that_complete_at_once_go_through_the_loop_now_and_then(bool writes)
     {
-        using Fixture fixture = new(dispatch);
+        using Fixture fixture = new(NetpollDispatch.Inline);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         Task<int> longest = LongestAsync();
         await client.WriteAsync(new byte[Operations]);
@@ -46,13 +46,11 @@ public sealed class TurnBudgetTests : NetTest<EpollBackend>
         }
     }
 
-    [Theory]
-    [InlineData(NetpollDispatch.Inline)]
-    [InlineData(NetpollDispatch.Adaptive)]
-    public async Task Accepts_that_complete_at_once_go_through_the_loop_now_and_then(NetpollDispatch dispatch)
+    [Fact]
+    public async Task Accepts_that_complete_at_once_go_through_the_loop_now_and_then()
     {
         const int Clients = 300;
-        using Fixture fixture = new(dispatch);
+        using Fixture fixture = new(NetpollDispatch.Inline);
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         List<Socket> clients = [];
