@@ -92,6 +92,7 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
     private Dictionary<int, double?> Rounds(Results results, string peer, string load)
     {
         Load wanted = Load.All.Single(other => other.Name == load);
-        return results.Loads.Contains(wanted) ? results.Rounds(Column, wanted, Peer.All.Single(other => other.Name == peer)) : [];
+        Peer? there = results.Peers.FirstOrDefault(other => other.Name == peer);
+        return there is not null && results.Loads.Contains(wanted) ? results.Rounds(Column, wanted, there) : [];
     }
 }
