@@ -1,5 +1,4 @@
 using System.Reflection;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text.RegularExpressions;
 
@@ -74,14 +73,18 @@ public sealed class ErrnoTests
         PropertyInfo[] properties = typeof(Errno).GetProperties(BindingFlags.Public | BindingFlags.Static);
         string[] names = [.. properties.Select(static property => property.Name)];
         Regex constant = new($@"(const|static readonly) int ([^;]*[ ,])?({string.Join('|', names)}) =");
-        string src = Path.Combine(Path.GetDirectoryName(ThisFile())!, "..", "..", "src");
-
-        string[] files = Directory.GetFiles(src, "*.cs", SearchOption.AllDirectories);
+        string[] files = Directory.GetFiles(Path.Combine(Repository(), "src"), "*.cs", SearchOption.AllDirectories);
         Assert.NotEmpty(files);
         Assert.Empty(files.Where(file => constant.IsMatch(File.ReadAllText(file))).Select(Path.GetFileName));
         Assert.Matches(constant, "    private const int EPERM = 1, EBADF = 9;");
 
-        static string ThisFile([CallerFilePath] string file = "") => file;
+        // Not by the path of this file, which a deterministic build does not tell.
+        static string Repository()
+        {
+            DirectoryInfo? folder = new(AppContext.BaseDirectory);
+            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "PollerKit.sln"))) folder = folder.Parent;
+            return folder?.FullName ?? throw new InvalidOperationException($"{AppContext.BaseDirectory}: a folder of the repository was expected.");
+        }
     }
 
     [Fact]

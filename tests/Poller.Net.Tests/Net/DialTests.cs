@@ -70,9 +70,16 @@ public abstract class DialTests<TBackend> : NetTest<TBackend> where TBackend : I
         clock.Advance(TimeSpan.FromSeconds(2));
         while (Volatile.Read(ref api.ConnectCount) < before + 2) await Fixture.PassAsync(other);
         dial.Waiting();
-        await Fixture.PassAsync(other);
-        clock.Advance(TimeSpan.FromSeconds(1));
-        NetOpException e = await Assert.ThrowsAsync<NetOpException>(dial.Within);
+
+        // The second dial counts its share from when it has connected(2), which may be after the clock has moved.
+        Task<NetOpException> failure = Assert.ThrowsAsync<NetOpException>(dial.Within);
+        do
+        {
+            clock.Advance(TimeSpan.FromSeconds(1));
+            await Fixture.PassAsync(other);
+        }
+        while (!failure.IsCompleted);
+        NetOpException e = await failure;
         Assert.True(e.IsTimeout);
         Assert.Equal(first.EndPoint, e.RemoteEndPoint);
         Assert.Equal(before + 2, api.ConnectCount);
