@@ -123,7 +123,7 @@ internal abstract partial class PollFd : IDisposable
     public IoResult Prepare(Direction direction)
     {
         StartTimeout(direction);
-        return SkipsReset(direction) ? Desc.Check(direction) : Desc.Reset(direction);
+        return SkipsReset(direction) ? Desc.CheckBegin(direction) : Desc.Reset(direction);
     }
 
     /// <summary>0, or why nothing can wait in a side now.</summary>

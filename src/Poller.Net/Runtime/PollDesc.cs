@@ -111,14 +111,13 @@ internal sealed class PollDesc(uint slot)
     /// 0, or why nobody can wait in this <paramref name="direction"/>. The order of the checks is closing (or the poller failed), deadline,
     /// not pollable (reads only).
     /// </summary>
-    public IoResult Check(Direction direction)
-    {
-        ulong info = Volatile.Read(ref _info);
-        if ((info & (ClosingFlag | ReadExpired | WriteExpired | EventError)) == 0) return 0;
-        if ((info & ClosingFlag) != 0) return (info & FailedFlag) != 0 ? IoResult.PollerFailed : IoResult.Closing;
-        if ((info & (direction == Direction.Read ? ReadExpired : WriteExpired)) != 0) return IoResult.Timeout;
-        return direction == Direction.Read && (info & EventError) != 0 ? IoResult.NotPollable : 0;
-    }
+    public IoResult Check(Direction direction) => Reason(direction, Volatile.Read(ref _info));
+
+    /// <summary>
+    /// 0, or why no operation can begin in this <paramref name="direction"/>. An event of nothing but an error is no reason: tcp_reset in the
+    /// kernel sets a socket's error before its hang-up, and a poll may see the one alone. The operation must try, and learns what it is.
+    /// </summary>
+    public IoResult CheckBegin(Direction direction) => Reason(direction, Volatile.Read(ref _info) & ~EventError);
 
     /// <summary>
     /// Prepares an operation: clears the readiness that earlier ones left. The caller must try the operation before it waits; otherwise it
@@ -126,7 +125,7 @@ internal sealed class PollDesc(uint slot)
     /// </summary>
     public IoResult Reset(Direction direction)
     {
-        IoResult reason = Check(direction);
+        IoResult reason = CheckBegin(direction);
         if (!reason.IsSuccess) return reason;
 
         // A full fence before the operation. Readiness that comes meanwhile does nothing if it finds the side Ready. If the operation's
@@ -221,6 +220,14 @@ internal sealed class PollDesc(uint slot)
     /// Ends the wait of a waiter that was cancelled. The caller has published that on the waiter. Returns the waiter if it is runnable now.
     /// </summary>
     public PollWaiter? Cancel(Direction direction) => Unblock(direction, Nil);
+
+    private static IoResult Reason(Direction direction, ulong info)
+    {
+        if ((info & (ClosingFlag | ReadExpired | WriteExpired | EventError)) == 0) return 0;
+        if ((info & ClosingFlag) != 0) return (info & FailedFlag) != 0 ? IoResult.PollerFailed : IoResult.Closing;
+        if ((info & (direction == Direction.Read ? ReadExpired : WriteExpired)) != 0) return IoResult.Timeout;
+        return direction == Direction.Read && (info & EventError) != 0 ? IoResult.NotPollable : 0;
+    }
 
     private PollWaiter? Unblock(Direction direction, int to)
     {

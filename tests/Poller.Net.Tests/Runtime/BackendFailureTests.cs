@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace Poller.Net.Tests;
 
-/// <summary>A backend that throws: nobody waits for ever, nothing leaks, and the other loops go on.</summary>
+/// <summary>A backend that throws: nobody waits for ever, nothing leaks, and the other loops go on. And one that hides a hang-up.</summary>
 public sealed class BackendFailureTests : IDisposable
 {
     private readonly FaultyNetpollFactory _backend = new();
@@ -81,6 +81,23 @@ public sealed class BackendFailureTests : IDisposable
         Assert.Contains("every loop", e.Message, StringComparison.Ordinal);
         Assert.Same(_backend.Fault, e.InnerException);
         await Assert.ThrowsAsync<NetOpException>(async () => await listener.AcceptAsync());
+    }
+
+    // While a peer resets a connection, a poll may see its error before its hang-up.
+    [Theory]
+    [MemberData(nameof(Dispatches))]
+    public async Task After_a_report_of_an_error_alone_a_read_says_what_the_socket_says(NetpollDispatch dispatch)
+    {
+        Start(dispatch);
+        _backend.Made.Single().HidesHangups = true;
+        (TcpConn client, TcpConn server) = await PairAsync();
+        ValueTask<int> reading = server.ReadAsync(new byte[1]);
+        client.LingerState = new LingerOption(true, 0);
+        client.Dispose();
+
+        NetOpException reset = await Assert.ThrowsAsync<NetOpException>(() => reading.Within());
+        Assert.Equal(SocketError.ConnectionReset, reset.SocketErrorCode);
+        Assert.Equal(0, await server.ReadAsync(new byte[1]).Within());
     }
 
     [Fact]

@@ -28,6 +28,9 @@ internal sealed class FaultyNetpollFactory : INetpollFactory
 /// <summary>See <see cref="FaultyNetpollFactory"/>.</summary>
 internal sealed class FaultyNetpoll(INetpoll inner, FaultyNetpollFactory factory) : INetpoll
 {
+    private const PollReadiness ErrorAlone =
+        PollReadiness.Readable | PollReadiness.Writable | PollReadiness.ReadHangup | PollReadiness.Error;
+
     private volatile bool _disposed;
 
     public volatile bool FailsPoll;
@@ -35,6 +38,9 @@ internal sealed class FaultyNetpoll(INetpoll inner, FaultyNetpollFactory factory
     public volatile bool FailsClose;
     public volatile bool FailsArm;
     public volatile bool FailsBreak;
+
+    /// <summary>Whether an event of a hang-up says that the descriptor has an error and nothing else.</summary>
+    public volatile bool HidesHangups;
 
     public bool IsDisposed => _disposed;
 
@@ -56,6 +62,13 @@ internal sealed class FaultyNetpoll(INetpoll inner, FaultyNetpollFactory factory
     public int Poll(Span<PollEvent> events, long delay)
     {
         int count = inner.Poll(events, delay);
+        if (HidesHangups)
+        {
+            foreach (ref PollEvent found in events[..count])
+            {
+                if ((found.Readiness & PollReadiness.ReadHangup) != 0) found = found with { Readiness = ErrorAlone };
+            }
+        }
         return FailsPoll ? throw factory.Fault : count;
     }
 

@@ -37,11 +37,16 @@ public sealed class PollDescModelTests
 
         public Side Of(Direction direction) => direction == Direction.Read ? Read : Write;
 
-        public IoResult Check(Direction direction) =>
+        public IoResult CheckBegin(Direction direction) =>
             Closing ? IoResult.Closing
             : Of(direction).Expired ? IoResult.Timeout
-            : direction == Direction.Read && Error ? IoResult.NotPollable
             : 0;
+
+        public IoResult Check(Direction direction)
+        {
+            IoResult reason = CheckBegin(direction);
+            return reason == 0 && direction == Direction.Read && Error ? IoResult.NotPollable : reason;
+        }
 
         public TestWaiter? Notify(Direction direction)
         {
@@ -104,6 +109,7 @@ public sealed class PollDescModelTests
             foreach (Direction side in (Direction[])[Direction.Read, Direction.Write])
             {
                 Same(model.Check(side), desc.Check(side), $"Check({side})", steps);
+                Same(model.CheckBegin(side), desc.CheckBegin(side), $"CheckBegin({side})", steps);
             }
             Same(model.Hangup, desc.HangupSeen, "HangupSeen", steps);
             Same(new PollToken(7, model.Sequence), desc.Token, "Token", steps);
@@ -119,8 +125,8 @@ public sealed class PollDescModelTests
         {
             case 0 when side.Idle:
                 steps.Append(CultureInfo.InvariantCulture, $"Reset({direction}) ");
-                Same(model.Check(direction), desc.Reset(direction), "Reset", steps);
-                if (model.Check(direction) == 0) side.Ready = false;
+                Same(model.CheckBegin(direction), desc.Reset(direction), "Reset", steps);
+                if (model.CheckBegin(direction) == 0) side.Ready = false;
                 break;
             case 1 or 2 when side.Idle:
                 bool canceled = argument == 1;
