@@ -32,6 +32,9 @@ internal sealed class FaultySocketApi : ISocketApi
     /// <summary>How many receives there were; peeks are none.</summary>
     public int ReceiveCount;
 
+    /// <summary>Runs before each receive and each send, in it.</summary>
+    public Action? Transferring { get; init; }
+
     /// <summary>What the next sends answer.</summary>
     public ConcurrentQueue<IoResult> Sends { get; } = new();
 
@@ -102,14 +105,18 @@ internal sealed class FaultySocketApi : ISocketApi
 
     public IoResult Receive(nint fd, Span<byte> buffer)
     {
+        Transferring?.Invoke();
         Interlocked.Increment(ref ReceiveCount);
         return Receives.TryDequeue(out IoResult fault) ? fault : _inner.Receive(fd, buffer);
     }
 
     public IoResult Peek(nint fd, Span<byte> buffer) => Receives.TryDequeue(out IoResult fault) ? fault : _inner.Peek(fd, buffer);
 
-    public IoResult Send(nint fd, ReadOnlySpan<byte> buffer) =>
-        Sends.TryDequeue(out IoResult fault) ? fault : _inner.Send(fd, buffer[..Math.Min(buffer.Length, MaxSend)]);
+    public IoResult Send(nint fd, ReadOnlySpan<byte> buffer)
+    {
+        Transferring?.Invoke();
+        return Sends.TryDequeue(out IoResult fault) ? fault : _inner.Send(fd, buffer[..Math.Min(buffer.Length, MaxSend)]);
+    }
 
     public IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
 
