@@ -12,22 +12,17 @@ public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBac
         using Fixture fixture = new();
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
-        Task<int> handler = HandleAsync(server, server2);
-        client.Write(One);
+        Task<int> handler = HandleAsync(client, server, () =>
+        {
+            server.Write(One);
+            return server2.ReadByte();
+        });
 
         // What the handler waits for comes only after it waits; the loop that has to deliver it is the one it stands on.
-        Task<int> echo = client.ReadAsync(new byte[1]).AsTask();
-        Assert.Equal(1, await echo.Within());
+        Assert.Equal(1, await client.ReadAsync(new byte[1]).Within());
         client2.Write([42]);
         Assert.Equal(42, await handler.Within());
         Assert.NotEqual(0, fixture.Poller.Statistics.Promotions);
-
-        static async Task<int> HandleAsync(TcpConn conn, TcpConn other)
-        {
-            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
-            conn.Write(One);
-            return other.ReadByte();
-        }
     }
 
     [Fact]
@@ -35,21 +30,12 @@ public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBac
     {
         using Fixture fixture = new(NetpollDispatch.Inline);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
-        Task handler = HandleAsync(server);
-        client.Write(One);
-        InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(() => handler.Within());
-        Assert.Contains("inline dispatch", e.Message, StringComparison.Ordinal);
+        await AssertRefusedAsync(HandleAsync(client, server, server.ReadByte));
 
         // The side it would have waited in is free again.
         ValueTask<int> read = server.ReadAsync(new byte[1]);
         client.Write(One);
         Assert.Equal(1, await read.Within());
-
-        static async Task HandleAsync(TcpConn conn)
-        {
-            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
-            conn.ReadByte();
-        }
     }
 
     [Theory]
@@ -61,11 +47,10 @@ public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBac
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         (TcpConn client2, TcpConn server2) = await fixture.PairAsync();
         ValueTask<int> first = server2.ReadAsync(new byte[1]);
-        Task<int> handler = HandleAsync(server, server2); // Queues behind the first, which waits for the loop.
-        client.Write(One);
+        Task<int> handler = HandleAsync(client, server, server2.ReadByte); // Queues behind the first, which waits for the loop.
         if (dispatch == NetpollDispatch.Inline)
         {
-            await Assert.ThrowsAsync<InvalidOperationException>(() => handler.Within());
+            await AssertRefusedAsync(handler);
             client2.Write(One);
             Assert.Equal(1, await first.Within());
             first = server2.ReadAsync(new byte[1]); // The place in the queue was given up.
@@ -78,12 +63,6 @@ public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBac
             Assert.Equal(1, await first.Within());
             Assert.Equal(2, await handler.Within());
         }
-
-        static async Task<int> HandleAsync(TcpConn conn, TcpConn other)
-        {
-            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
-            return other.ReadByte();
-        }
     }
 
     [Fact]
@@ -91,17 +70,13 @@ public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBac
     {
         using Fixture fixture = new(NetpollDispatch.Inline);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
-        Task handler = HandleAsync(server);
-        client.Write(One);
-        await Assert.ThrowsAsync<InvalidOperationException>(() => handler.Within());
+        await AssertRefusedAsync(HandleAsync(client, server, () =>
+        {
+            server.Write(new byte[32 << 20]);
+            return 0;
+        }));
         server.CloseWrite();
         Assert.Equal(0, await client.ReadAsync(new byte[1]).Within());
-
-        static async Task HandleAsync(TcpConn conn)
-        {
-            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
-            conn.Write(new byte[32 << 20]);
-        }
     }
 
     [Fact]
@@ -111,16 +86,9 @@ public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBac
         using Fixture other = new(NetpollDispatch.Inline);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         (TcpConn far, TcpConn near) = await other.PairAsync();
-        Task<int> handler = HandleAsync(server, near);
-        client.Write(One);
+        Task<int> handler = HandleAsync(client, server, near.ReadByte);
         far.Write([42]);
         Assert.Equal(42, await handler.Within());
-
-        static async Task<int> HandleAsync(TcpConn conn, TcpConn other)
-        {
-            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
-            return other.ReadByte();
-        }
     }
 
     [Fact]
@@ -128,15 +96,26 @@ public abstract class BlockingCallTests<TBackend> : NetTest<TBackend> where TBac
     {
         using Fixture fixture = new(NetpollDispatch.Inline);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
-        Task handler = HandleAsync(server);
-        client.Write(One);
-        InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(() => handler.Within());
-        Assert.Contains("inline dispatch", e.Message, StringComparison.Ordinal);
+        await AssertRefusedAsync(HandleAsync(client, server, () => server.EndRead(server.BeginRead(new byte[1], 0, 1, null, null))));
+    }
 
-        static async Task HandleAsync(TcpConn conn)
+    // A blocking call in a handler of the server's end.
+    private static Task<int> HandleAsync(TcpConn client, TcpConn server, Func<int> call)
+    {
+        Task<int> handler = HandleAsync();
+        client.Write(One);
+        return handler;
+
+        async Task<int> HandleAsync()
         {
-            await conn.ReadAsync(new byte[1]).ConfigureAwait(false);
-            conn.EndRead(conn.BeginRead(new byte[1], 0, 1, null, null));
+            await server.ReadAsync(new byte[1]).ConfigureAwait(false);
+            return call();
         }
+    }
+
+    private static async Task AssertRefusedAsync(Task handler)
+    {
+        InvalidOperationException e = await Assert.ThrowsAsync<InvalidOperationException>(handler.Within);
+        Assert.Contains("inline dispatch", e.Message, StringComparison.Ordinal);
     }
 }
