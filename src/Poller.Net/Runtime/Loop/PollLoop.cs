@@ -111,13 +111,13 @@ internal sealed class PollLoop
         {
             // Stop publishes that the loop stops, and then evicts every desc of the cache. So Stop evicts this desc, or we refuse it here.
             Interlocked.MemoryBarrier();
-            if (Failure is { } failure) throw FailureOf(Name, failure);
-            ObjectDisposedException.ThrowIf(IsStopping, typeof(Netpoller));
+            ThrowIfStopping();
             errno = _poll.Open(fd, desc.Token);
         }
-        catch
+        catch (Exception e)
         {
             Cache.Free(desc);
+            if (e is ObjectDisposedException) ThrowIfStopping(); // The loop has ended since we looked, and has disposed the backend.
             throw;
         }
         if (errno == Errno.None) return desc;
@@ -312,11 +312,14 @@ internal sealed class PollLoop
         AddAll(_injected.TakeAll());
     }
 
-    // Ends a loop that can no longer poll or be woken. If its leader sleeps and cannot be woken, the leader ends when its poll returns.
+    // Ends a loop that can no longer poll or be woken. If its leader sleeps and cannot be woken, the leader ends when its poll returns. Each
+    // caller stops the loop, also if another one is about to: otherwise a leader whose every poll fails would spin until then.
     private void Fail(Exception failure)
     {
-        if (Interlocked.CompareExchange(ref _failure, failure, null) is not null) return;
-        Report($"{Name}: the backend failed; the loop ends, and operations that wait on it fail", failure);
+        if (Interlocked.CompareExchange(ref _failure, failure, null) is null)
+        {
+            Report($"{Name}: the backend failed; the loop ends, and operations that wait on it fail", failure);
+        }
         Stop();
     }
 
@@ -365,6 +368,12 @@ internal sealed class PollLoop
         }
         while (Clock.Now - now > StoodStill);
         return -1;
+    }
+
+    private void ThrowIfStopping()
+    {
+        if (Failure is { } failure) throw FailureOf(Name, failure);
+        ObjectDisposedException.ThrowIf(IsStopping, typeof(Netpoller));
     }
 
     private void WakeForTimer()
