@@ -307,6 +307,24 @@ internal static class Mutations
             """,
             "operation completes ‖ awaiter"),
 
+        new(
+            "an accept that pauses waits in its own side",
+            "PollOp.cs",
+            "park = Fd.Park(_waitsIn, this);",
+            "park = Fd.Park(Direction, this);",
+            "accept pauses ‖ cancel",
+            "accept pauses ‖ pause ends"),
+        new(
+            "an accept whose pause ends as it begins waits again",
+            "PollOp.cs",
+            """
+                                parkFirst = _waitsIn == Direction;
+            """,
+            """
+                                parkFirst = true;
+            """,
+            "accept pauses ‖ pause ends"),
+
         // ReadyBatch.
         new(
             "a batch is claimed by a store, not an exchange",
@@ -390,6 +408,139 @@ internal static class Mutations
             "        if (IsStopping) AddAll(_injected.TakeAll());",
             "",
             "schedule ‖ stop"),
+
+        // PollLoop: a backend that fails.
+        new(
+            "an operation that meets the disposed backend does not ask why the loop ended",
+            "PollLoop.cs",
+            "if (e is ObjectDisposedException) ThrowIfStopping();",
+            "",
+            "operation begins ‖ backend fails"),
+        new(
+            "a desc is marked as failed after it is evicted",
+            "PollLoop.cs",
+            """
+                        if (Failure is not null) desc.MarkFailed();
+                        Evict(desc);
+            """,
+            """
+                        Evict(desc);
+                        if (Failure is not null) desc.MarkFailed();
+            """,
+            "operation begins ‖ backend fails"),
+        new(
+            "the loop is stopped before its failure is known",
+            "PollLoop.cs",
+            "if (Interlocked.CompareExchange(ref _failure, failure, null) is null)",
+            "Stop(); if (Interlocked.CompareExchange(ref _failure, failure, null) is null)",
+            "operation begins ‖ backend fails"),
+        new(
+            "the backend's failure is noted by a store, not an exchange",
+            "PollLoop.cs",
+            """
+                    if (Interlocked.CompareExchange(ref _failure, failure, null) is null)
+                    {
+            """,
+            """
+                    if (Volatile.Read(ref _failure) is null)
+                    {
+                        Volatile.Write(ref _failure, failure);
+            """,
+            "schedule ‖ backend fails"),
+        new(
+            "only the first failure stops the loop",
+            "PollLoop.cs",
+            """
+                    if (Interlocked.CompareExchange(ref _failure, failure, null) is null)
+                    {
+            """,
+            """
+                    if (Interlocked.CompareExchange(ref _failure, failure, null) is not null) return;
+                    {
+            """,
+            "schedule ‖ backend fails"),
+
+        // LoopThreads: what the leader cannot run in place. Nothing of the pool runs in these scenarios before their end.
+        new(
+            "the leader looks for a place without the lock",
+            "LoopThreads.cs",
+            """
+                    lock (_lock)
+                    {
+                        if (HasPlace) return false;
+                        loop.Overflow.Add(waiter);
+            """,
+            """
+                    {
+                        if (HasPlace) return false;
+                        loop.Overflow.Add(waiter);
+            """,
+            "leader promoted ‖ old leader claims"),
+        new(
+            "a successor that is not needed gives back its place, and passes nothing on",
+            "LoopThreads.cs",
+            """
+                        else _idle.Add(follower);
+                    }
+                    FlushOverflow();
+            """,
+            """
+                        else _idle.Add(follower);
+                    }
+            """,
+            "leader promoted ‖ old leader claims"),
+        new(
+            "a thread that becomes idle gives back its place, and passes nothing on",
+            "LoopThreads.cs",
+            """
+                        _idle.Add(self);
+                    }
+                    FlushOverflow();
+            """,
+            """
+                        _idle.Add(self);
+                    }
+            """,
+            "leader promoted ‖ old leader claims"),
+
+        // LingeringClose.
+        new(
+            "a descriptor is closed before it leaves the poller",
+            "LingeringClose.cs",
+            """
+                    _loop.Close(_desc);
+                    Close(_api, _loop, fd, linger);
+            """,
+            """
+                    Close(_api, _loop, fd, linger);
+                    _loop.Close(_desc);
+            """,
+            "lingering close ‖ peer ends",
+            "lingering close ‖ time passes"),
+        new(
+            "a close leaves its timer armed",
+            "LingeringClose.cs",
+            "        _loop.Evict(_desc);",
+            "",
+            "lingering close ‖ peer ends"),
+        new(
+            "a close does not see that the loop has stopped",
+            "LingeringClose.cs",
+            "if (!reason.IsSuccess && reason != IoResult.Timeout)",
+            "if (reason == IoResult.NotPollable)",
+            "lingering close ‖ stop"),
+        new(
+            "a close touches its desc after it is parked",
+            "LingeringClose.cs",
+            "if (park == PollPark.Parked) return;",
+            """
+            if (park == PollPark.Parked)
+                            {
+                                _loop.SetDeadline(_desc, PollMode.Read, Math.Min(next, _end));
+                                return;
+                            }
+            """,
+            "lingering close ‖ peer ends"),
 
         // The monitor's sleep.
         new(

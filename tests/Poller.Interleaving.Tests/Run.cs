@@ -31,6 +31,9 @@ public sealed class Run
         _trace = traced ? [] : null;
     }
 
+    /// <summary>The run that is set up or runs. There is one at a time.</summary>
+    public static Run Current { get; private set; } = null!;
+
     /// <summary>What broke; null if nothing did.</summary>
     public string? Failure { get; private set; }
 
@@ -50,8 +53,8 @@ public sealed class Run
     /// <summary>Runs the scenario. False if the run is void and must be repeated.</summary>
     internal bool Execute(Action<Run> scenario)
     {
+        Current = this;
         scenario(this);
-        foreach (ControlledThread thread in _threads) Worker.Of(thread.Index).Thread = thread;
         ControlledThread first = Pick(null) ?? throw new InvalidOperationException("a scenario without a thread that can run.");
         first.Gate.Open();
         _ended.Wait();
@@ -79,7 +82,7 @@ public sealed class Run
         self.Site = site;
 
         // The decision that started the thread has also chosen its first step.
-        bool goesOn = IsCounter(site) || (!self.HasStepped && self.CanRun);
+        bool goesOn = IsUnshared(site) || (!self.HasStepped && self.CanRun);
         self.HasStepped = true;
         ControlledThread? next = ++_steps > MaxSteps ? null : goesOn ? self : Pick(self);
         if (next is null)
@@ -167,12 +170,18 @@ public sealed class Run
         if (_trace is not null && !EqualityComparer<T>.Default.Equals(old, now)) _trace[^1] += $" -> {now?.ToString() ?? "null"}";
     }
 
-    private void Add(string name, Action body, bool isService) =>
-        _threads.Add(new ControlledThread(this, _threads.Count, name, body) { IsService = isService });
+    private void Add(string name, Action body, bool isService)
+    {
+        ControlledThread thread = new(this, _threads.Count, name, body) { IsService = isService };
+        _threads.Add(thread);
+        Worker.Of(thread.Index).Thread = thread;
+    }
 
-    // The counters that PollLoop keeps for the statistics and the monitor. No scenario reads them, so a switch there makes no difference.
-    private static bool IsCounter(in Site site) =>
-        site is { Operation: "Write" or "Add", What: "_polls" or "_eventCount" or "_breaks" or "_promotions" or "_progress" };
+    // Counters for the statistics and the monitor, which no scenario reads, and a flag that only the monitor's thread sets, which no scenario
+    // runs. A switch there makes no difference.
+    private static bool IsUnshared(in Site site) => site is
+        { Operation: "Write" or "Add", What: "_polls" or "_eventCount" or "_breaks" or "_promotions" or "_progress" or "_helped" or "_count" }
+        or { Operation: "Read", What: "_isShared" };
 
     private static nint AddressOf<T>(ref T location) => Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref Unsafe.As<T, byte>(ref location));
 

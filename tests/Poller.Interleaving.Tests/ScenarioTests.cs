@@ -23,8 +23,9 @@ public sealed class ScenarioTests(ITestOutputHelper output)
             Assert.True(failure is null, $"{name}: {failure}");
             return;
         }
-        Exploration result = Explorer.Explore(AllScenarios.ByName[name], Bound);
-        output.WriteLine($"{name}: {result.Schedules} schedules of at most {Bound} preemptions in {result.Elapsed.TotalSeconds:F2} s");
+        int bound = AllScenarios.BoundOf(name, Bound);
+        Exploration result = Explorer.Explore(AllScenarios.ByName[name], bound);
+        output.WriteLine($"{name}: {result.Schedules} schedules of at most {bound} preemptions in {result.Elapsed.TotalSeconds:F2} s");
         Assert.True(
             result.Failure is null,
             $"{name}: {result.Failure}{Environment.NewLine}" +

@@ -11,7 +11,7 @@ internal sealed class Worker
 
     private Worker(int index)
     {
-        new Thread(Serve) { IsBackground = true, Name = $"controlled {index}" }.UnsafeStart();
+        new System.Threading.Thread(Serve) { IsBackground = true, Name = $"controlled {index}" }.UnsafeStart();
         _started.Wait();
     }
 
@@ -50,7 +50,7 @@ internal sealed class Gate
         lock (this)
         {
             _isOpen = true;
-            Monitor.Pulse(this);
+            System.Threading.Monitor.Pulse(this);
         }
     }
 
@@ -58,7 +58,7 @@ internal sealed class Gate
     {
         lock (this)
         {
-            while (!_isOpen) Monitor.Wait(this);
+            while (!_isOpen) System.Threading.Monitor.Wait(this);
             _isOpen = false;
         }
     }

@@ -16,6 +16,17 @@ public static class ThreadPool
         return true;
     }
 
+    /// <summary>Runs items on the calling thread, which does nothing else until <paramref name="isDone"/> holds.</summary>
+    public static void RunUntil(Func<bool> isDone)
+    {
+        while (true)
+        {
+            ControlledThread.WaitUntil(() => isDone() || Items.Count > 0, new Site("Wait", "for work of the pool", "", 0));
+            if (isDone()) return;
+            Items.Dequeue().Execute();
+        }
+    }
+
     /// <summary>Runs the queued items.</summary>
     public static void RunAll()
     {

@@ -1,3 +1,4 @@
+using Poller.Abstractions;
 using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
@@ -7,10 +8,16 @@ internal sealed class PollFd
 {
     private readonly Queue<PollWaiter> _scheduled = new();
     private FdMutex _mutex;
+    private bool _isPausing;
 
     public PollFd() => Desc.Open(3);
 
     public PollDesc Desc { get; } = new(0);
+
+    public PollTimers Timers { get; } = new();
+
+    /// <summary>Whether an accept is in a pause, for the condition of a wait.</summary>
+    public bool IsPausing => _isPausing;
 
     /// <summary>The number of operations that were returned.</summary>
     public int Returned { get; private set; }
@@ -27,6 +34,8 @@ internal sealed class PollFd
         }
     }
 
+    public static void CloseDescriptor(ISocketApi api, PollLoop? loop, nint fd) => api.Close(fd);
+
     public FdLock TryLock(Direction direction) => _mutex.TryLock(direction);
 
     public FdLock LockOrQueue(Direction direction, PollOp op) => _mutex.LockOrQueue(direction, op);
@@ -41,7 +50,7 @@ internal sealed class PollFd
     {
         Invariant.Holds(_mutex.IncrefAndClose(out PollWaiter? sentOff), "a descriptor was closed twice.");
         while (PollWaiter.TryPop(ref sentOff, out PollWaiter? waiter)) Schedule(waiter);
-        Desc.Evict(out PollWaiter? reader, out PollWaiter? writer);
+        Timers.Evict(Desc, out PollWaiter? reader, out PollWaiter? writer);
         if (reader is not null) Schedule(reader);
         if (writer is not null) Schedule(writer);
     }
@@ -57,13 +66,47 @@ internal sealed class PollFd
 
     public IoResult Check(Direction direction) => Desc.Check(direction);
 
-    public Direction SideToWaitIn(Direction direction) => direction;
+    public Direction SideToWaitIn(Direction direction) => Volatile.Read(ref _isPausing) ? Direction.Write : direction;
+
+    /// <summary>Has the accept that tries now pause until the time 10, as NetListenFd does when descriptors are short.</summary>
+    public void Pause()
+    {
+        Timers.SetTimeout(Desc, Direction.Write, 10);
+        Volatile.Write(ref _isPausing, true);
+    }
+
+    /// <summary>Ends a pause, as the next try does.</summary>
+    public void EndPause()
+    {
+        if (!_isPausing) return;
+        Volatile.Write(ref _isPausing, false);
+        Timers.SetTimeout(Desc, Direction.Write, PollDeadlines.None);
+    }
+
+    /// <summary>Lets the time come to <paramref name="now"/>.</summary>
+    public void Expire(long now)
+    {
+        PollWaiter? waiters = Timers.Expire(now);
+        while (PollWaiter.TryPop(ref waiters, out PollWaiter? waiter)) Schedule(waiter);
+    }
+
+    /// <summary>Has the deadline of both sides pass.</summary>
+    public void SetDeadlinePast()
+    {
+        Timers.SetDeadline(Desc, PollMode.ReadWrite, PollDeadlines.Past, out PollWaiter? reader, out PollWaiter? writer);
+        if (reader is not null) Schedule(reader);
+        if (writer is not null) Schedule(writer);
+    }
 
     public PollPark Park(Direction side, PollOp op) => Desc.Park(side, op);
 
     public bool Consume(Direction side) => Desc.Consume(side);
 
-    public void Cancel(Direction direction, PollOp op) => throw new InvalidOperationException("nothing is cancelled here.");
+    public void Cancel(Direction direction, PollOp op)
+    {
+        if (_mutex.TryLeaveQueue(direction, op)) Schedule(op);
+        else if (Desc.Cancel(SideToWaitIn(direction)) is { } waiter) Schedule(waiter);
+    }
 
     public void Return(PollOp op) => Returned++;
 

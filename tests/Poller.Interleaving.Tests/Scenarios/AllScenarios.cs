@@ -37,6 +37,10 @@ public static class AllScenarios
         ["operation completes ‖ awaiter"] = PollOpScenarios.CompleteAndAwait,
         ["operation completes ‖ awaiter begins anew"] = PollOpScenarios.CompleteAndBeginAnew,
         ["operation queues ‖ unlock ‖ close"] = PollOpScenarios.QueueAndUnlockAndClose,
+        ["accept pauses ‖ cancel"] = PollOpScenarios.PauseAndCancel,
+        ["accept pauses ‖ close"] = PollOpScenarios.PauseAndClose,
+        ["accept pauses ‖ deadline"] = PollOpScenarios.PauseAndDeadline,
+        ["accept pauses ‖ pause ends"] = PollOpScenarios.PauseAndEndOfPause,
         ["fill ‖ claim"] = LoopScenarios.FillAndClaim,
         ["claim ‖ claim"] = LoopScenarios.TwoClaim,
         ["push ‖ push ‖ take all"] = LoopScenarios.PushAndTakeAll,
@@ -48,5 +52,21 @@ public static class AllScenarios
         ["leader hands off ‖ leader promoted"] = LoopScenarios.HandOffAndPromote,
         ["leader runs ‖ monitor falls asleep"] = LoopScenarios.RunAndMonitorSleeps,
         ["schedule ‖ stop"] = LoopScenarios.ScheduleAndStop,
+        ["operation begins ‖ backend fails"] = LoopScenarios.BeginAndFail,
+        ["schedule ‖ backend fails"] = LoopScenarios.ScheduleAndFail,
+        ["lingering close ‖ peer ends"] = LingeringCloseScenarios.LingerAndPeerEnds,
+        ["lingering close ‖ time passes"] = LingeringCloseScenarios.LingerAndTimePasses,
+        ["lingering close ‖ stop"] = LingeringCloseScenarios.LingerAndStop,
     };
+
+    /// <summary>Those with so many steps that a preemption more takes a hundred times as long. They are run with one less.</summary>
+    public static IReadOnlySet<string> Large { get; } = new HashSet<string>
+    {
+        "lingering close ‖ peer ends",
+        "lingering close ‖ time passes",
+        "lingering close ‖ stop",
+    };
+
+    /// <summary>How many preemptions a scenario gets, where most get <paramref name="bound"/>.</summary>
+    public static int BoundOf(string name, int bound) => Large.Contains(name) ? bound - 1 : bound;
 }

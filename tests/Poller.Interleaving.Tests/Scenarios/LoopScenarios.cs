@@ -57,7 +57,7 @@ internal static class LoopScenarios
     // A waiter is scheduled as the leader falls asleep: the leader sees it, or is broken out of its sleep.
     public static void ScheduleAndSleep(Run run)
     {
-        Loop loop = new(run, threads: 1);
+        Loop loop = new(threads: 1);
         CountingWaiter waiter = new();
         run.Thread("scheduler", () => loop.It.Schedule(waiter));
         run.Finally(() => AllRan(waiter));
@@ -66,7 +66,7 @@ internal static class LoopScenarios
     // A deadline is set as the leader falls asleep for a later one, or for ever.
     public static void SetDeadlineAndSleep(Run run)
     {
-        Loop loop = new(run, threads: 1);
+        Loop loop = new(threads: 1);
         CountingWaiter waiter = new();
         PollDesc desc = loop.Parked(waiter);
         loop.It.SetDeadline(desc, PollMode.Read, 1_000);
@@ -87,10 +87,13 @@ internal static class LoopScenarios
         });
     }
 
-    // The leader is caught in the first of two waiters, as the monitor sees it; a follower takes the term and claims with it.
+    // The leader is caught in the first of two waiters, as the monitor sees it; a follower takes the term and claims with it. There is no
+    // place for a third thread, so the new leader puts the second waiter into the overflow unless the old one has come back. The pool runs
+    // nothing meanwhile: whoever gives back a place passes the waiter on.
     public static void PromoteAndClaim(Run run)
     {
-        Loop loop = new(run, threads: 2);
+        ThreadPool.Reset();
+        Loop loop = new(threads: 2);
         CountingWaiter[] waiters = [new(), new()];
         foreach (CountingWaiter waiter in waiters) loop.Ready(waiter);
         run.Thread("monitor", loop.PromoteOnce);
@@ -105,10 +108,10 @@ internal static class LoopScenarios
     // polls in the end.
     public static void HelpAndClaim(Run run)
     {
-        Loop loop = new(run, threads: 1);
+        Loop loop = new(threads: 2, maxBlockedHandlers: 2);
         CountingWaiter[] waiters = [new(), new()];
         foreach (CountingWaiter waiter in waiters) loop.Ready(waiter);
-        run.Service("helper", loop.It.Threads.Help);
+        loop.StartHelper();
         run.Finally(() =>
         {
             AllRan(waiters);
@@ -120,10 +123,10 @@ internal static class LoopScenarios
     public static void HelpAndStop(Run run)
     {
         ThreadPool.Reset();
-        Loop loop = new(run, threads: 1);
+        Loop loop = new(threads: 2, maxBlockedHandlers: 2);
         CountingWaiter waiter = new();
         loop.Ready(waiter);
-        run.Service("helper", loop.It.Threads.Help);
+        loop.StartHelper();
         run.Thread("stopper", loop.It.Stop);
         run.Finally(() =>
         {
@@ -136,7 +139,7 @@ internal static class LoopScenarios
     // The leader ends its own term, before it blocks, as the monitor does the same: one of them has it.
     public static void HandOffAndPromote(Run run)
     {
-        Loop loop = new(run, threads: 2);
+        Loop loop = new(threads: 2);
         CountingWaiter waiter = new(() => loop.It.HandOff());
         loop.Ready(waiter);
         run.Thread("monitor", loop.PromoteOnce);
@@ -151,7 +154,7 @@ internal static class LoopScenarios
     // that the leader runs.
     public static void RunAndMonitorSleeps(Run run)
     {
-        Loop loop = new(run, threads: 1);
+        Loop loop = new(threads: 1);
         bool isAwake = false;
         CountingWaiter waiter = new(() => ControlledThread.WaitUntil(() => isAwake, new Site("Wait", "for the monitor", "", 0)));
         loop.Ready(waiter);
@@ -167,7 +170,7 @@ internal static class LoopScenarios
     public static void ScheduleAndStop(Run run)
     {
         ThreadPool.Reset();
-        Loop loop = new(run, threads: 1);
+        Loop loop = new(threads: 1);
         CountingWaiter waiter = new();
         run.Thread("scheduler", () => loop.It.Schedule(waiter));
         run.Thread("stopper", loop.It.Stop);
@@ -179,42 +182,54 @@ internal static class LoopScenarios
         });
     }
 
-    private sealed class Loop
+    // The backend fails as an operation opens, parks and closes: it learns that the poller failed, and not that somebody stopped it.
+    public static void BeginAndFail(Run run)
     {
-        public Loop(Run run, int threads)
+        ThreadPool.Reset();
+        Loop loop = new(threads: 1);
+        CountingWaiter waiter = new();
+        InvalidOperationException failure = new("the backend is to fail.");
+        run.Thread("operation", () =>
         {
-            Netpoller owner = new(TimeProvider.Reset(), NetpollDispatch.Adaptive);
-            It = new PollLoop(owner, Poll, 0);
-            owner.Sysmon = Monitor = new Sysmon([It]);
-            It.Start();
-            for (int i = 1; i <= threads; i++) run.Service($"loop {i}", It.Threads.Serve);
-        }
-
-        public FakeNetpoll Poll { get; } = new();
-
-        public PollLoop It { get; }
-
-        /// <summary>Awake; the scenarios have a thread that promotes in its stead.</summary>
-        public Sysmon Monitor { get; }
-
-        /// <summary>A desc in whose read side a waiter is parked.</summary>
-        public PollDesc Parked(CountingWaiter waiter)
-        {
-            PollDesc desc = It.Open(3);
-            Invariant.Holds(It.Park(desc, Direction.Read, waiter) == PollPark.Parked, "a waiter was not parked.");
-            return desc;
-        }
-
-        /// <summary>The same, and the next poll finds it ready.</summary>
-        public void Ready(CountingWaiter waiter) => Poll.Deliver(new PollEvent(Parked(waiter).Token, PollReadiness.Readable));
-
-        /// <summary>What the monitor does when it takes the leader to be stuck.</summary>
-        public void PromoteOnce()
-        {
-            uint lead = It.Terms.Lead;
-            if (!LoopTerms.IsPolling(lead)) It.Terms.TryPromote(lead);
-        }
+            PollDesc desc;
+            try
+            {
+                desc = loop.It.Open(3);
+            }
+            catch (IOException e)
+            {
+                Invariant.Holds(e.InnerException == failure, $"an operation could not begin for another reason: {e}");
+                return;
+            }
+            if (loop.It.Park(desc, Direction.Read, waiter) == PollPark.Parked) ThreadPool.RunUntil(() => waiter.Runs == 1);
+            Invariant.Holds(desc.Check(Direction.Read) == IoResult.PollerFailed, "a wait ended for another reason.");
+            loop.It.Evict(desc);
+            loop.It.Close(desc);
+        });
+        run.Thread("kernel", () => loop.Poll.Fail(failure));
+        run.Finally(() => HasFailed(loop, failure));
     }
+
+    // The backend can neither be woken nor poll on: both are one failure, and a waiter that somebody schedules meanwhile still runs.
+    public static void ScheduleAndFail(Run run)
+    {
+        ThreadPool.Reset();
+        Loop loop = new(threads: 1);
+        CountingWaiter waiter = new();
+        InvalidOperationException failure = new("the backend is to fail.");
+        loop.Poll.BreakFailure = failure;
+        run.Thread("scheduler", () =>
+        {
+            loop.It.Schedule(waiter);
+            ThreadPool.RunUntil(() => waiter.Runs == 1);
+        });
+        run.Thread("kernel", () => loop.Poll.Fail(failure));
+        run.Finally(() => HasFailed(loop, failure));
+    }
+
+    private static void HasFailed(Loop loop, Exception failure) => Invariant.Holds(
+        loop.It.Failure == failure && loop.Owner.Reports == 1 && loop.Poll.IsDisposed,
+        $"the loop did not end, or its failure was reported {loop.Owner.Reports} times; once was expected.");
 
     private static void Fill(ReadyBatch batch, params CountingWaiter[] waiters)
     {

@@ -7,13 +7,19 @@ namespace Poller.Net;
 /// <summary>Scenarios of an operation that waits: who completes it and who awaits it.</summary>
 internal static class PollOpScenarios
 {
-    /// <summary>A read of the number that is there.</summary>
+    /// <summary>A read of the number that is there. It may first have to pause, as an accept does.</summary>
     private sealed class Reading(PollFd fd) : PollOp(fd, Direction.Read), IValueTaskSource<int>
     {
         private readonly PollFd _fd = fd;
         private int _taken;
 
         public int There { get; set; }
+
+        /// <summary>How many tries are to find a shortage, and to pause.</summary>
+        public int Pauses { get; set; }
+
+        /// <summary>Why it ended without a number.</summary>
+        public Exception? Error { get; private set; }
 
         public int Result { get; private set; } = -1;
 
@@ -41,9 +47,23 @@ internal static class PollOpScenarios
             Result = -1;
         }
 
+        /// <summary>What the registration of its token does.</summary>
+        public void Cancel()
+        {
+            SetCanceled(true);
+            Fd.Cancel(Direction, this);
+        }
+
         int IValueTaskSource<int>.GetResult(short token) => TakeResult(token, out _).Value;
 
-        protected override IoResult Try(ref object? made) => There == 0 ? Errno.EAGAIN : There;
+        protected override IoResult Try(ref object? made)
+        {
+            Fd.EndPause();
+            if (Pauses == 0) return There == 0 ? Errno.EAGAIN : There;
+            Pauses--;
+            Fd.Pause();
+            return Errno.EAGAIN;
+        }
 
         private void TakeOnLoop(short token)
         {
@@ -58,8 +78,9 @@ internal static class PollOpScenarios
             {
                 Result = ((IValueTaskSource<int>)this).GetResult(token);
             }
-            catch (IOException)
+            catch (Exception e) when (e is IOException or OperationCanceledException)
             {
+                Error = e;
                 Result = 0;
             }
             Invariant.Holds(_fd.Returned == ++_taken, "an operation was not returned.");
@@ -141,5 +162,59 @@ internal static class PollOpScenarios
         run.Thread("holder", () => fd.Unlock(Direction.Read));
         run.Thread("closer", fd.Close);
         run.Finally(() => Invariant.Holds(reading.Result == 0, $"the read came to {reading.Result}."));
+    }
+
+    // An accept begins a pause, which is a wait in the other side, as its token is cancelled. The pause itself does not end here.
+    public static void PauseAndCancel(Run run)
+    {
+        Reading accept = PauseOnce(run, new PollFd());
+        run.Thread("canceler", accept.Cancel);
+        run.Finally(() => Invariant.Holds(accept.Error is OperationCanceledException, $"the accept ended with {accept.Error}."));
+    }
+
+    // The same as its descriptor is closed.
+    public static void PauseAndClose(Run run)
+    {
+        PollFd fd = new();
+        Reading accept = PauseOnce(run, fd);
+        run.Thread("closer", fd.Close);
+        run.Finally(() => Invariant.Holds(
+            accept.Error is IOException && fd.Timers.Next == PollTimers.Never, $"the accept ended with {accept.Error}, or left its timer."));
+    }
+
+    // The same as a deadline passes, which is the deadline of both sides.
+    public static void PauseAndDeadline(Run run)
+    {
+        PollFd fd = new();
+        Reading accept = PauseOnce(run, fd);
+        run.Thread("setter", fd.SetDeadlinePast);
+        run.Finally(() => Invariant.Holds(accept.Error is IOException, $"the accept ended with {accept.Error}."));
+    }
+
+    // The pause ends as it begins, and the accept tries again.
+    public static void PauseAndEndOfPause(Run run)
+    {
+        PollFd fd = new();
+        Reading accept = PauseOnce(run, fd);
+        run.Thread("timer", () =>
+        {
+            ControlledThread.WaitUntil(() => fd.IsPausing, new Site("Wait", "for the pause", "", 0));
+            fd.Expire(12);
+        });
+        run.Finally(() => Invariant.Holds(
+            accept.Result == 7 && fd.Timers.Next == PollTimers.Never, $"the accept came to {accept.Result}, or left its timer."));
+    }
+
+    private static Reading PauseOnce(Run run, PollFd fd)
+    {
+        Reading accept = new(fd) { There = 7, Pauses = 1 };
+        run.Service("loop", fd.RunLoop);
+        run.Thread("awaiter", () =>
+        {
+            accept.Start(CancellationToken.None);
+            accept.Await();
+            ControlledThread.WaitUntil(() => accept.Result >= 0, new Site("Wait", "for the result", "", 0));
+        });
+        return accept;
     }
 }
