@@ -36,16 +36,24 @@ internal sealed class Operation<T>
     public void Interrupt() => _thread!.Interrupt();
 
     /// <summary>
-    /// Comes back once the operation waits: an async one does when its call has returned, a blocking one when its thread sleeps.
+    /// Comes back once the operation waits or has ended, and says whether it waits: an async one does when its call has returned, a
+    /// blocking one when its thread sleeps.
     /// </summary>
-    public Operation<T> Waiting()
+    public bool Waits()
     {
-        bool waits = SpinWait.SpinUntil(
+        bool settled = SpinWait.SpinUntil(
             () => Task.IsCompleted || _thread is null || (_thread.ThreadState & ThreadState.WaitSleepJoin) != 0,
             Fixture.Patience);
-        Assert.True(waits, "an operation neither waited nor ended.");
-        Assert.False(Task.IsCompleted, "an operation ended that was expected to wait.");
-        return this;
+        Assert.True(settled, "an operation neither waited nor ended.");
+        return !Task.IsCompleted;
+    }
+
+    /// <summary>Comes back once the operation waits.</summary>
+    public Operation<T> Waiting()
+    {
+        if (Waits()) return this;
+        object? end = Task.IsCompletedSuccessfully ? Task.Result : Task.Exception?.InnerException ?? (object)Task.Status;
+        throw new InvalidOperationException($"an operation ended that was expected to wait: {end}");
     }
 
     public Task<T> Within() => Task.Within();

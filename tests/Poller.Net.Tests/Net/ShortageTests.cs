@@ -8,11 +8,15 @@ namespace Poller.Net.Tests;
 [Collection(nameof(Alone))]
 public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
+    // How many descriptors may come and go beside a test. The runtime takes some for a moment, and the poller of an earlier test gives its
+    // own back when its threads end.
+    private const int OfOthers = 8;
+
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_listener_without_descriptors_waits_and_serves_on_when_they_are_back(NetpollDispatch dispatch, bool blocking)
     {
-        const int Clients = 8;
         const int Free = 4;
+        const int Clients = Free + OfOthers + 4; // More than there are descriptors.
         CapturingLogger log = new();
         using Netpoller poller = new(TBackend.Factory, new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log });
         NetStack net = new(poller);
@@ -30,7 +34,7 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
             go.SetResult();
             await log.Logged.Within();
             while (accepted.Reader.TryRead(out Conn? conn)) served.Add(conn);
-            Assert.InRange(served.Count, 1, 1 + Free);
+            Assert.InRange(served.Count, 1, 1 + Free + OfOthers);
             for (int i = 0; i < 20; i++) await PlayAllAsync();
             Assert.False(accepting.IsCompleted);
         }
@@ -61,11 +65,10 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
     public async Task Listeners_dials_and_accepts_leave_the_last_descriptors_to_the_runtime(NetpollDispatch dispatch, bool blocking)
     {
         const int Free = 3;
-        const int OfTheRuntime = 8; // What it may hold for itself while this looks.
         CapturingLogger log = new();
         using Fixture fixture = new(dispatch, log: log);
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
-        TcpConn[] clients = [.. Enumerable.Range(0, Free + 2).Select(_ => fixture.Net.DialTcp(listener.LocalEndPoint))];
+        TcpConn[] clients = [.. Enumerable.Range(0, Free + OfOthers + 2).Select(_ => fixture.Net.DialTcp(listener.LocalEndPoint))];
         List<Conn> served = [];
         Operation<Conn> accepting;
         using (DescriptorLimit.Leaving(DescriptorReserve.Size + Free))
@@ -76,7 +79,7 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
                 served.Add(await accepting.Task);
                 accepting = listener.StartAccept(blocking);
             }
-            Assert.InRange(served.Count, 1, Free);
+            Assert.InRange(served.Count, 1, Free + OfOthers);
 
             Task<TcpConn> DialAsync() => fixture.Net.StartDial(blocking, listener.LocalEndPoint).Within();
             NetOpException e = await Assert.ThrowsAsync<NetOpException>(DialAsync);
@@ -84,16 +87,24 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
             Assert.EndsWith(DescriptorReserve.Expected, e.Message, StringComparison.Ordinal);
             e = Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
             Assert.Equal((SocketError.TooManyOpenSockets, "listen"), (e.SocketErrorCode, e.Operation));
-            Assert.InRange(DescriptorLimit.CountFree(), DescriptorReserve.Size - OfTheRuntime, DescriptorReserve.Size);
+            AssertReserveIsLeft();
 
-            // One below the reserve that is free again serves one client more.
+            // One below the reserve that is free again serves one client more, as does each that others give back meanwhile.
             served[0].Dispose();
-            using Conn next = await accepting.Within();
-            accepting = listener.StartAccept(blocking).Waiting();
-            Assert.InRange(DescriptorLimit.CountFree(), DescriptorReserve.Size - OfTheRuntime, DescriptorReserve.Size);
+            do
+            {
+                served.Add(await accepting.Within());
+                accepting = listener.StartAccept(blocking);
+            }
+            while (!accepting.Waits());
+            Assert.InRange(served.Count, 2, 1 + Free + OfOthers);
+            AssertReserveIsLeft();
         }
         served.Add(await accepting.Within());
         foreach (Conn conn in (Conn[])[.. clients, .. served]) conn.Dispose();
+
+        static void AssertReserveIsLeft() =>
+            Assert.InRange(DescriptorLimit.CountFree(), DescriptorReserve.Size - OfOthers, DescriptorReserve.Size + OfOthers);
     }
 
     [Fact]
