@@ -168,14 +168,14 @@ public abstract class CloseTests<TBackend> : NetTest<TBackend> where TBackend : 
         }
     }
 
-    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms)), Trait("Tests", "long")]
     public async Task A_close_that_races_operations_ends_every_one_by_the_rules(NetpollDispatch dispatch, bool blocking)
     {
-        const int Rounds = 100;
+        int rounds = TestLength.IsLong ? 100 : 25;
         using Fixture fixture = new(dispatch, loops: 2);
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         Random random = new(1);
-        for (int round = 0; round < Rounds; round++)
+        for (int round = 0; round < rounds; round++)
         {
             using TcpConn client = await fixture.Net.DialTcpAsync((IPEndPoint)listener.LocalEndPoint).Within();
             TcpConn server = await listener.AcceptTcpAsync().Within();

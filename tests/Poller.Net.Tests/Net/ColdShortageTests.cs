@@ -20,7 +20,7 @@ public abstract class ColdShortageTests<TBackend> : NetTest<TBackend> where TBac
     {
         get
         {
-            int count = Environment.GetEnvironmentVariable("POLLER_TESTS") == "long" ? 20 : 1;
+            int count = TestLength.IsLong ? 20 : 1;
             TheoryData<int, bool> runs = [];
             for (int i = 1; i <= count; i++)
             {

@@ -13,7 +13,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
 {
     /// <summary>How many handlers block; 300 and 1,000 take POLLER_TESTS=long.</summary>
     public static TheoryData<int> Counts =>
-        Environment.GetEnvironmentVariable("POLLER_TESTS") == "long" ? [30, 64, 100, 300, 1_000] : [100];
+        TestLength.IsLong ? [30, 64, 100, 300, 1_000] : [100];
 
     // In bursts: all become ready at once, each sleeps for half a second, and an echo is sent every millisecond meanwhile.
     [Theory]
@@ -86,7 +86,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
     public async Task At_the_bound_the_loop_goes_on_and_says_so_once()
     {
         const int Bound = 4;
-        const int Count = Bound + 12; // What is beyond goes to the thread pool, which grows slowly.
+        const int Count = Bound + 4; // What is beyond goes to the thread pool, which grows slowly.
         CapturingLogger log = new();
         using Fixture fixture = new(log: log, maxBlockedHandlers: Bound);
         (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, Count).Select(_ => fixture.PairAsync()))];
