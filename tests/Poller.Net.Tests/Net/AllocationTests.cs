@@ -10,7 +10,7 @@ namespace Poller.Net.Tests;
 public abstract class AllocationTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     private const int Warmup = 120;
-    private const int Windows = Warmup + 200;
+    private const int Windows = Warmup + 100;
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task A_warm_ping_pong_that_waits_for_every_read_allocates_nothing(NetpollDispatch dispatch)

@@ -7,7 +7,7 @@ namespace Poller.Net.Tests;
 public abstract class DeadlineLatenessTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     private const int Connections = 100;
-    private const int DeadlinesEach = 4;
+    private const int DeadlinesEach = 2;
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task Deadlines_set_from_many_threads_are_never_early_and_hardly_late(NetpollDispatch dispatch)

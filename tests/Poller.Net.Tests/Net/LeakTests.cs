@@ -11,11 +11,12 @@ namespace Poller.Net.Tests;
 [Collection(nameof(Alone))]
 public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
-    [Fact]
-    public async Task Twenty_thousand_connections_leave_no_descriptor()
+    private const int Dialers = 16;
+    private static readonly int DialsEach = TestLength.IsLong ? 1250 : 300;
+
+    [Fact, Trait("Tests", "long")]
+    public async Task Thousands_of_connections_leave_no_descriptor()
     {
-        const int Dialers = 16;
-        const int Each = 1250;
         using Fixture fixture = new(loops: 2);
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         _ = await fixture.PairAsync(); // The loops and all that is made on first use are there.
@@ -33,7 +34,7 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
         static async Task ServeAsync(TcpConnListener listener)
         {
             List<Task> handlers = [];
-            for (int i = 0; i < Dialers * Each; i++)
+            for (int i = 0; i < Dialers * DialsEach; i++)
             {
                 TcpConn conn = await listener.AcceptTcpAsync().ConfigureAwait(false);
                 Task handler = HandleAsync(conn);
@@ -61,7 +62,7 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
         // By a reset, which leaves the port free at once; every other one with a read under way.
         static async Task DialAsync(NetStack net, IPEndPoint remote, int id)
         {
-            for (int i = 0; i < Each; i++)
+            for (int i = 0; i < DialsEach; i++)
             {
                 TcpConn conn = await net.DialTcpAsync(remote).ConfigureAwait(false);
                 conn.LingerState = new LingerOption(true, 0);
