@@ -93,11 +93,11 @@ internal sealed class LingeringClose : PollWaiter
             }
             if (!TryDrain())
             {
-                _loop.Schedule(this); // Let others have their turn first.
+                _loop.Schedule(this); // Others get their turn first.
                 return;
             }
             IoResult unsent = _api.Unsent(_desc.Fd);
-            bool isDone = unsent.IsSuccess ? unsent == 0 : _peerHasEnded; // If the system cannot tell, we take the peer's end.
+            bool isDone = unsent.IsSuccess ? unsent == 0 : _peerHasEnded; // If we cannot ask the system, we take the peer's end.
             if (isDone || _isDead || _api.TakeError(_desc.Fd) != 0)
             {
                 End(linger: -1);

@@ -50,8 +50,8 @@ internal interface ISocketApi
     IoResult TakeError(nint fd);
 
     /// <summary>
-    /// The number of bytes that the peer has not acknowledged yet (SIOCOUTQ, tcp(7)); the end counts as one. EOPNOTSUPP if the system
-    /// cannot tell.
+    /// The number of bytes that the peer has not acknowledged yet (SIOCOUTQ, tcp(7)); the end counts as one. EOPNOTSUPP on a system that we
+    /// cannot ask.
     /// </summary>
     IoResult Unsent(nint fd);
 

@@ -123,7 +123,7 @@ internal sealed record SocketNumbers
     public uint FIONBIO { get; init; } = 0x8004_667e;
 
     /// <summary>
-    /// The request for the number of unacknowledged bytes, including the end; 0 if the system has no such request.
+    /// The request for the number of unacknowledged bytes, including the end; 0 if the system has no such request, or we do not use it.
     /// </summary>
     public uint FIONWRITE { get; init; }
 
