@@ -8,7 +8,7 @@ namespace Poller.Net;
 //
 //   from -> to                by
 //   Nil -> Ready              readiness, while nobody waits
-//   Ready -> Nil              a waiter consumes the readiness; Reset before an operation; Open
+//   Ready -> Nil              a waiter consumes the readiness; Reset before an operation; Open, for the next descriptor
 //   Nil -> Wait               a waiter announces itself
 //   Wait -> Parked            it has found no close, no passed deadline and no cancellation, and parks
 //   Wait -> Nil               it has found one of them, and does not park
@@ -20,8 +20,8 @@ namespace Poller.Net;
 // other, and no wake-up is lost.
 //
 // The flags and the sequence number share one word, so an event of the descriptor's previous life cannot set a flag. A PollDesc is recycled
-// and never freed. So a stale event that has already passed the check of the sequence number still finds an object. All it can do there is
-// wake a waiter, which then finds nothing.
+// and never freed. So a stale event that has already passed the check of the sequence number still finds an object. There it can do no more
+// than wake a waiter, which then finds nothing.
 
 /// <summary>What happened to a waiter that wanted to park.</summary>
 internal enum PollPark
@@ -114,8 +114,9 @@ internal sealed class PollDesc(uint slot)
     public IoResult Check(Direction direction) => Reason(direction, Volatile.Read(ref _info));
 
     /// <summary>
-    /// 0, or why no operation can begin in this <paramref name="direction"/>. An event of nothing but an error is no reason: tcp_reset in the
-    /// kernel sets a socket's error before its hang-up, and a poll may see the one alone. The operation must try, and learns what it is.
+    /// 0, or why no operation can begin in this <paramref name="direction"/>. An event that reports only an error is no reason: tcp_reset
+    /// in the kernel sets a socket's error before its hang-up, so a poll may see the error alone. The operation tries, and its system call
+    /// says what happened.
     /// </summary>
     public IoResult CheckBegin(Direction direction) => Reason(direction, Volatile.Read(ref _info) & ~EventError);
 

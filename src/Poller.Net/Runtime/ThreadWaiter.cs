@@ -1,6 +1,6 @@
 namespace Poller.Net;
 
-// The twin of gopark in netpollblock of Go's runtime/netpoll.go, and of the semaphores of its fd_mutex.go, for a thread.
+// The twin, for a thread, of gopark in netpollblock of Go's runtime/netpoll.go, and of the semaphores in its internal/poll/fd_mutex.go.
 
 /// <summary>
 /// A thread that waits in a side of a <see cref="PollDesc"/> or in a queue of <see cref="FdMutex"/>: the blocking form of a wait. Each

@@ -30,7 +30,8 @@ internal sealed class LoopTerms(PollLoop loop)
     private uint _lead;
     private long _promotions;
 
-    // The leader writes the first. Helpers write the others too and may lose a count: the monitor only asks whether they change.
+    // The leader writes the first. Helpers write the others too and may lose a count. That does no harm: the monitor only asks whether they
+    // change.
     private uint _progress;
     private uint _helped;
     private uint _slow;
@@ -104,8 +105,8 @@ internal sealed class LoopTerms(PollLoop loop)
     /// </summary>
     public bool Help(out uint term)
     {
-        // If they share a core the leader comes first. Otherwise what it runs would wait until the scheduler takes the core from this
-        // thread.
+        // If leader and helper share a core, the leader goes first. Otherwise the waiter that it runs would wait until the scheduler takes
+        // the core from this thread.
         if (HasOneCore) Thread.Yield();
         bool hasSuccessor = false;
         while (loop.Batch.TryClaim(out PollWaiter? waiter))
@@ -168,7 +169,7 @@ internal sealed class LoopTerms(PollLoop loop)
     {
         while (loop.Batch.TryClaim(out PollWaiter? waiter))
         {
-            // The leader runs in place only while another thread could succeed it. Otherwise it would be the last that polls.
+            // The leader runs in place only while another thread could succeed it. Otherwise, if it were caught, nobody would poll.
             if (loop.IsStopping) PollLoop.Queue(waiter);
             else if (loop.Threads.HasPlace || !loop.Threads.TryOverflow(waiter)) Run(waiter);
             if (TermOf(Volatile.Read(ref _lead)) != term) return false;

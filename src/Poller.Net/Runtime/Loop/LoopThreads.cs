@@ -73,7 +73,7 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
         bool any = false;
         lock (_lock)
         {
-            // Ask each of them, because Waits counts the looks.
+            // We ask every thread, because Waits also counts the looks.
             foreach (LoopThread thread in _active) any |= thread.Waits(looks);
         }
         return any;
@@ -125,7 +125,7 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     public void Lead(LoopThread follower, uint term) => Activate(follower, LoopRole.Lead, term);
 
     /// <summary>
-    /// Has a follower help: an idle one, or a new one if there is none. False if the helper would take the place of the leader's successor,
+    /// Has a follower help: an idle one, or a new one if none is idle. False if the helper would take the place of the leader's successor,
     /// or if as many threads run as there are cores (two on one core, because the leader may block).
     /// </summary>
     public bool TryWakeHelper() => IsCoreFree() && TryHelp(mayStart: !Volatile.Read(ref _cannotStart));
@@ -156,7 +156,7 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     /// </summary>
     public bool TryOverflow(PollWaiter waiter)
     {
-        // Under the lock, so that we see a place which is given back, or FlushOverflow sees the waiter.
+        // We hold the lock, so we see a place that is given back, or FlushOverflow sees the waiter.
         lock (_lock)
         {
             if (HasPlace) return false;
@@ -283,14 +283,14 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
         }
     }
 
-    // After a place was given back. The leader may have put a waiter into the overflow because that place was taken, and too late for any
-    // thread that comes back. The pool alone would then take it, and the pool may be starved.
+    // Called after a place was given back. Because that place was taken, the leader may have put a waiter into the overflow, too late for
+    // the thread that gives the place back. Then only the pool would take the waiter, and the pool may be starved.
     private void FlushOverflow()
     {
         while (loop.Overflow.TryTake(out PollWaiter? waiter)) loop.Schedule(waiter);
     }
 
-    // Assign the role first: among the active, a follower without a role would look like one that waits in a handler.
+    // Assign the role first: an active thread without a role looks like one that waits in a handler.
     private void Activate(LoopThread follower, LoopRole role, uint term)
     {
         lock (_lock)

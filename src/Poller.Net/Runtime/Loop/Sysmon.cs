@@ -164,7 +164,8 @@ internal sealed class Sysmon(PollLoop[] loops)
         bool staysShared = before.SharedLooksLeft > 0 && (now.SlowRuns != before.SlowRuns || loop.Threads.AnyWaits(SharedLooks));
         now.SharedLooksLeft = staysShared ? SharedLooks : Math.Max(0, before.SharedLooksLeft - 1);
 
-        // Now and then the loop must show its need again, because threads that take turns on too few cores make each other's handlers last.
+        // Now and then the loop must show again that it needs helpers, because threads that share too few cores make each other's handlers
+        // last.
         now.SharedLooksInRow = now.SharedLooksLeft > 0 ? before.SharedLooksInRow + 1 : 0;
         if (now.SharedLooksInRow > MaxSharedLooks) (now.SharedLooksInRow, now.SharedLooksLeft) = (0, 0);
         if (IsSameBatch(now, before)) Assist(loop, before, ref now);
@@ -198,7 +199,7 @@ internal sealed class Sysmon(PollLoop[] loops)
             // On one core a helper is useful only if the leader sleeps or waits: a leader that computes needs the core itself.
             bool wantsHelpers = loop.Batch.Remaining > 0 && (!LoopTerms.HasOneCore || loop.Threads.AnyWaits(SharedLooks));
 
-            // Before the successor starts, so that it wakes a helper for what is left of the batch.
+            // Set this before the successor starts, so that the successor wakes a helper for what is left of the batch.
             if (wantsHelpers) loop.Terms.IsShared = true;
             if (!loop.Terms.TryPromote(now.Lead)) return;
 

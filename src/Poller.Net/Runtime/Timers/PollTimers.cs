@@ -4,7 +4,7 @@ namespace Poller.Net;
 
 // The twin of the deadline half of Go's runtime/netpoll.go, and of the heap in its runtime/time.go: the deadlines of one loop. One lock
 // guards them and the heap of their timers, so a timer is never stale, and we do not need Go's rseq and wseq. Each side has its own timer,
-// even if both have the same deadline: two heap entries are simpler than one that serves both.
+// even if both have the same deadline: two entries of the heap are simpler than one that serves both sides.
 //
 // Timers are lazy. A side has at most one. A later deadline only stores its value, and clearing a deadline leaves the timer in the heap.
 // When the timer fires, it checks whether the deadline is due, has moved or is gone. So a deadline that each read prolongs, or a time-out
@@ -114,7 +114,7 @@ internal sealed class PollTimers
         }
     }
 
-    // Null if the desc is closing.
+    // Returns null if the desc is closing. Creates the deadlines on first use.
     private static PollDeadlines? DeadlinesOf(PollDesc desc) =>
         desc.Check(Direction.Read) == IoResult.Closing ? null : desc.Deadlines ??= new PollDeadlines(desc);
 
