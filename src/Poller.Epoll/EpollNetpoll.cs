@@ -13,7 +13,7 @@ namespace Poller.Epoll;
 /// <summary>The Linux poller: epoll(7), edge-triggered unless its options say otherwise. An eventfd(2) wakes it.</summary>
 /// <remarks>
 /// The resolution of time-outs is a nanosecond where the kernel has epoll_pwait2(2) (Linux 5.11), else a millisecond, rounded up.
-/// <see cref="INetpoll"/> says what the rules for threads and ownership are.
+/// <see cref="INetpoll"/> has the rules for threads and ownership.
 /// </remarks>
 public sealed class EpollNetpoll : INetpoll
 {
@@ -23,7 +23,7 @@ public sealed class EpollNetpoll : INetpoll
     // Constant after Init. The wake-up is the epoll's companion: it is closed right after the epoll. Only a Level poller has the set.
     private SafeFd? _epoll;
     private SafeFd? _wakeup;
-    private OneShotSet? _armed;
+    private OneShotSet? _oneShotSet;
 
     // Atomic: set once.
     private bool _disposed;
@@ -81,7 +81,7 @@ public sealed class EpollNetpoll : INetpoll
         }
         epoll.Companion = wakeup;
         _wakeup = wakeup;
-        _armed = Trigger == PollTrigger.Level ? new OneShotSet(epoll) : null;
+        _oneShotSet = Trigger == PollTrigger.Level ? new OneShotSet(epoll) : null;
         _epoll = epoll;
     }
 
@@ -93,10 +93,10 @@ public sealed class EpollNetpoll : INetpoll
             throw new ArgumentException($"token {token} is the poller's own; any other value was expected.", nameof(token));
         }
         SafeFd epoll = Initialised(_epoll);
-        if (_armed is not null) return _armed.Open(fd, token);
+        if (_oneShotSet is not null) return _oneShotSet.Open(fd, token);
 
-        // Go asks for all of these but EPOLLPRI. We need it because tcp_recvmsg stops at an urgent byte even when more bytes follow, and a
-        // reader takes a short read for "drained" unless it is told otherwise (see ReadHangup).
+        // Go asks for all of these but EPOLLPRI. We need it because tcp_recvmsg stops at an urgent byte even when more bytes follow. A
+        // reader would take that short read for "drained"; ReadHangup tells it otherwise.
         const uint Interest = LibC.EPOLLIN | LibC.EPOLLOUT | LibC.EPOLLRDHUP | LibC.EPOLLPRI | LibC.EPOLLET;
         return LibC.Control(epoll, LibC.EPOLL_CTL_ADD, fd, Interest, token.Value);
     }
@@ -105,7 +105,7 @@ public sealed class EpollNetpoll : INetpoll
     public Errno Close(nint fd)
     {
         SafeFd epoll = Initialised(_epoll);
-        return _armed is null ? LibC.Control(epoll, LibC.EPOLL_CTL_DEL, fd, 0, 0) : _armed.Close(fd);
+        return _oneShotSet is null ? LibC.Control(epoll, LibC.EPOLL_CTL_DEL, fd, 0, 0) : _oneShotSet.Close(fd);
     }
 
     /// <inheritdoc/>
@@ -117,7 +117,7 @@ public sealed class EpollNetpoll : INetpoll
                 $"arm fd {fd} ({mode}): epoll is edge-triggered here, and Open has registered both directions for good.");
         }
         Initialised(_epoll);
-        return _armed!.Arm(fd, mode);
+        return _oneShotSet!.Arm(fd, mode);
     }
 
     /// <inheritdoc/>
@@ -131,7 +131,7 @@ public sealed class EpollNetpoll : INetpoll
             // We hold the handle for the whole call. Otherwise a Dispose right after a Break would close the wake-up before the kernel has
             // reported it, and this wait would never end.
             epoll.DangerousAddRef(ref held);
-            long start = delay > 0 && _armed is not null ? Stopwatch.GetTimestamp() : 0;
+            long start = delay > 0 && _oneShotSet is not null ? Stopwatch.GetTimestamp() : 0;
             long left = delay;
             bool crowdedOut = false;
             while (true)
@@ -140,7 +140,7 @@ public sealed class EpollNetpoll : INetpoll
                 switch (rest)
                 {
                     // A non-blocking poll leaves the wake-up in the kernel, which moves it to the end of its list. If the wake-up took the
-                    // only room, the next wait finds the events that now stand before it.
+                    // only room, the next wait finds the events that are now before it.
                     case Rest.CrowdedOut when !crowdedOut:
                         crowdedOut = true;
                         break;
@@ -208,8 +208,8 @@ public sealed class EpollNetpoll : INetpoll
         if (woken && delay != 0)
         {
             // Read, then clear. A Break between the two finds 1 and adds nothing, which is right: this poll is already returning to its
-            // caller. The caller must then see what was stored before that Break, so its loads may not overtake the clearing. Hence a full
-            // fence, which pairs with the one in Break. A plain release store loses one wake-up in some millions on x64.
+            // caller. The caller must then see what was stored before that Break, so its loads may not overtake the clearing. The exchange
+            // is a full fence, which pairs with the one in Break. A plain release store loses one wake-up in some millions on x64.
             LibC.Drain(_wakeup!);
             Interlocked.Exchange(ref _breakPending, 0);
         }
@@ -223,7 +223,7 @@ public sealed class EpollNetpoll : INetpoll
 
     private bool TryFind(uint mask, ulong data, out PollEvent found)
     {
-        if (_armed is not null) return _armed.TryDeliver(mask, data, out found);
+        if (_oneShotSet is not null) return _oneShotSet.TryDeliver(mask, data, out found);
         found = new PollEvent(new PollToken(data), ToReadiness(mask));
         return found.Readiness != PollReadiness.None;
     }

@@ -107,8 +107,8 @@ internal sealed class OneShotSet(SafeFd epoll)
             }
             if (directions == PollReadiness.None) return false;
 
-            // The kernel reports an error even for directions that it was not asked for. So ask it for both: only then does EPOLLERR alone
-            // mean that there is nothing beside the error.
+            // The kernel reports an error also for a descriptor that was asked about one direction. So ask about both: only then does
+            // EPOLLERR alone mean that there is nothing beside the error.
             uint whole = mask == LibC.EPOLLERR ? LibC.Look(fd, FullInterest) : mask;
             const PollReadiness Others = ~(PollReadiness.Readable | PollReadiness.Writable);
             found = new PollEvent(registration.Token, directions | (EpollNetpoll.ToReadiness(whole) & Others));

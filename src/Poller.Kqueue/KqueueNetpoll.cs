@@ -8,9 +8,9 @@ namespace Poller.Kqueue;
 // Open registers each descriptor once, with both filters and EV_CLEAR, which makes them edge-triggered: the kernel clears an event when it
 // delivers it, and raises it again with the next change. The wake-up is an EVFILT_USER, or a pipe on a kernel without that filter.
 //
-// A read of a socket stops at an urgent byte even when more bytes follow, and a reader takes a short read for "drained" unless it is told
-// otherwise (see ReadHangup). macOS and OpenBSD report urgent data in a filter of its own, EVFILT_EXCEPT, which Open registers as the
-// third. The other systems do not report it, so there we report ReadHangup with every READ event.
+// A read of a socket stops at an urgent byte even when more bytes follow. A reader would take that short read for "drained"; ReadHangup
+// tells it otherwise. macOS and OpenBSD report urgent data in a filter of its own, EVFILT_EXCEPT, which Open registers as the third. The
+// other systems do not report it, so there we report ReadHangup with every READ event.
 //
 // So far this file has run over the tests' kqueue emulator, in every layout, and over no real kernel. The macOS job of
 // .github/workflows/ci.yml runs it over one.
@@ -19,8 +19,8 @@ namespace Poller.Kqueue;
 /// <remarks>
 /// The resolution of time-outs is a nanosecond. One poll may report a descriptor's readiness in two events, one for each direction. If the
 /// kernel marks the end of the read side (EV_EOF), the poller reports the write side too. FreeBSD, NetBSD and libkqueue do not report
-/// urgent data, so there <see cref="PollReadiness.ReadHangup"/> comes with every read event. <see cref="INetpoll"/> says what the rules for
-/// threads and ownership are.
+/// urgent data, so there <see cref="PollReadiness.ReadHangup"/> comes with every read event. <see cref="INetpoll"/> has the rules for
+/// threads and ownership.
 /// </remarks>
 public sealed class KqueueNetpoll : INetpoll
 {
@@ -132,7 +132,7 @@ public sealed class KqueueNetpoll : INetpoll
                 if (read == Errno.EPIPE) read = Errno.None;
                 Errno errno = write != Errno.None ? write : read;
                 if (errno == Errno.None) Remember(number, token.Value);
-                else if (write == Errno.None || read == Errno.None) Change(kqueue, number, EV_DELETE, 0); // Both or neither.
+                else if (write == Errno.None || read == Errno.None) Change(kqueue, number, EV_DELETE, 0); // Leave both or neither.
                 return errno;
             }
         }
@@ -251,17 +251,17 @@ public sealed class KqueueNetpoll : INetpoll
         if (delay == 0)
         {
             // Delivery clears an EVFILT_USER, so the kernel has forgotten the Break, which this poll must leave for one that blocks. Go
-            // triggers it again, which would cost each of these polls a second system call until one blocks. We note the debt here instead.
-            // One thread at a time polls, so the next poll sees it; and _breakPending stays 1, so no other Break wakes the kqueue
-            // meanwhile.
+            // triggers it again. That would cost each poll that does not block a second system call, until one blocks. We note here instead
+            // that the Break is owed. One thread at a time polls, so the next poll sees it; and _breakPending stays 1, so no other Break
+            // wakes the kqueue meanwhile.
             crowdedOut = !_breakOwed && ready == room && written == 0;
             _breakOwed = true;
         }
         else
         {
             // A Break before the exchange finds 1 and adds nothing, which is right: this poll is already returning to its caller. The
-            // caller must then see what was stored before that Break, so its loads may not overtake the clearing. Hence a full fence, which
-            // pairs with the one in Break.
+            // caller must then see what was stored before that Break, so its loads may not overtake the clearing. The exchange is a full
+            // fence, which pairs with the one in Break.
             _breakOwed = false;
             Interlocked.Exchange(ref _breakPending, 0);
         }

@@ -16,8 +16,8 @@ namespace Poller.Posix;
 //
 // Close must also wait. While the kernel polls a descriptor, it holds the open file. A close(2) right after Close would then send no FIN
 // and free no port until that poll ended, and the polling thread would run the real close, including the linger time. So Close waits until
-// the kernel has let go of the set, as Go's does. A poll holds the second lock while the kernel has the set; Close takes it while it holds
-// the first.
+// the kernel has let go of the set, as Go's netpollclose does. A poll holds the second lock while the kernel has the set. Close takes that
+// lock while it holds the first.
 
 /// <summary>A poller for every Unix: level-triggered poll(2). A pipe(2) wakes it.</summary>
 /// <remarks>
@@ -26,9 +26,8 @@ namespace Poller.Posix;
 /// <see cref="Open"/> the poller allocates only when its set grows.
 /// </para>
 /// <para>
-/// The resolution of time-outs is a nanosecond on a 64-bit Linux; elsewhere it is a millisecond, rounded up. <see cref="INetpoll"/> says
-/// what the rules for threads and ownership are. A descriptor stays registered under its number until <see cref="Close"/>, even if it was
-/// closed without it.
+/// The resolution of time-outs is a nanosecond on a 64-bit Linux; elsewhere it is a millisecond, rounded up. <see cref="INetpoll"/> has the
+/// rules for threads and ownership. A number stays registered until <see cref="Close"/>, even if close(2) comes first.
 /// </para>
 /// </remarks>
 public sealed class PosixNetpoll : INetpoll
@@ -262,8 +261,9 @@ public sealed class PosixNetpoll : INetpoll
     }
 
     // A Break between the read and the exchanges finds 1 and adds nothing, which is right: this poll is already returning to its caller.
-    // The caller must then see what was stored before that Break, so its loads may not overtake the clearing. Hence full fences, which pair
-    // with those in Break. A Break sets the second flag before it looks at the first, so if it finds the first set, we see the second here.
+    // The caller must then see what was stored before that Break, so its loads may not overtake the clearing. The exchanges are full
+    // fences, which pair with those in Break. A Break sets the second flag before it looks at the first. So if it finds the first set, we
+    // see the second here.
     private bool TakeBreak(SafeFd wakeup)
     {
         int result = LibC.Drain(wakeup);
@@ -337,8 +337,8 @@ public sealed class PosixNetpoll : INetpoll
         removed.Slot = NoSlot;
     }
 
-    // poll reports an error even for directions that it was not asked for. So ask it for both: only then does POLLERR alone mean that there
-    // is nothing beside the error.
+    // poll reports an error also for a descriptor that was asked about one direction. So ask about both: only then does POLLERR alone mean
+    // that there is nothing beside the error.
     private static bool HasNothingButAnError(int fd) => LibC.Look(fd, ToEvents(PollMode.ReadWrite)) == LibC.POLLERR;
 
     // Without POLLPRI: an urgent byte at the head of a stream would raise it again and again until someone reads the byte. We do not need
