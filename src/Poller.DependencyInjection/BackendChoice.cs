@@ -11,10 +11,10 @@ namespace Poller.DependencyInjection;
 /// </summary>
 internal sealed class BackendChoice
 {
-    // Only for users who name it. Wherever it works, epoll works too and takes fewer system calls, so auto never chooses it.
+    // Auto never chooses it: wherever it works, epoll works too, and takes fewer system calls.
     private static readonly INetpollFactory EpollLevel = new EpollNetpollFactory(new EpollNetpollOptions { Trigger = PollTrigger.Level });
 
-    // The best one is first.
+    // In the order in which auto tries them: the best one is first.
     private static readonly INetpollFactory[] Ours =
         [new EpollNetpollFactory(), EpollLevel, new KqueueNetpollFactory(), new PosixNetpollFactory()];
 

@@ -57,7 +57,7 @@ internal sealed partial class PollerRegistration
     public bool IsOverruled =>
         _factory != _services.Last(service => service.ServiceType == typeof(INetpollFactory) && Equals(service.ServiceKey, Key));
 
-    /// <summary>The one of a key, which is added to the services with all that it makes.</summary>
+    /// <summary>The registration of a key. If there is none yet, adds one to the services, with the services that it creates.</summary>
     public static PollerRegistration For(IServiceCollection services, object? key)
     {
         IEnumerable<PollerRegistration> there = services
@@ -73,11 +73,11 @@ internal sealed partial class PollerRegistration
         return registration;
     }
 
-    /// <summary>Asks the services for a factory, for this poller's options.</summary>
+    /// <summary>Asks the services for a factory that this poller's options will hold.</summary>
     public TFactory GetFactory<TFactory>(IServiceProvider provider) where TFactory : class, INetpollFactory =>
         Make(typeof(TFactory).ToString(), provider.GetRequiredService<TFactory>);
 
-    // The services dispose what this returns. They must not dispose the factory behind it, hence the wrapper.
+    // The services dispose what this returns. The wrapper keeps them from disposing the factory behind it.
     private BorrowedFactory CreateFactory(IServiceProvider provider)
     {
         PollerOptions options = OptionsOf(provider);

@@ -34,7 +34,7 @@ internal sealed class PollerSettings(IServiceProvider services) : IPostConfigure
         if (registration.Section is { } section && services.GetService<IConfiguration>() is { } configuration)
         {
             Apply(configuration.GetSection(section), options);
-            if (registration.Key is null) WarnOfStrangers(configuration.GetSection(section), options);
+            if (registration.Key is null) WarnOfUnusedSections(configuration.GetSection(section), options);
         }
         if (registration.Key is null && Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } backend)
         {
@@ -76,7 +76,7 @@ internal sealed class PollerSettings(IServiceProvider services) : IPostConfigure
     }
 
     // Warns of sections under Poller:Keyed that belong to no poller.
-    private void WarnOfStrangers(IConfigurationSection section, PollerOptions options)
+    private void WarnOfUnusedSections(IConfigurationSection section, PollerOptions options)
     {
         HashSet<string?> ours = services.GetServices<PollerRegistration>()
             .Select(static registration => registration.Section)
