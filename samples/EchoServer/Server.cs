@@ -20,7 +20,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     // Set before _stop is cancelled, and read afterwards.
-    private bool _unheard;
+    private bool _outputFailed;
 
     /// <summary>
     /// Serves until SIGINT or SIGTERM, or until its output cannot be written. Returns the exit code: 0 after a signal, 1 if the system
@@ -36,7 +36,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
             Counters? counters = options.StatsEvery is null ? null : new Counters();
             using Server server = new(options, counters);
             await server.ServeAsync(poller, listener);
-            return server._unheard ? 1 : 0;
+            return server._outputFailed ? 1 : 0;
         }
         catch (OptionsValidationException e)
         {
@@ -61,7 +61,7 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     {
         ServiceCollection services = new();
         services.AddLogging(static log => log
-            .SetMinimumLevel(LogLevel.Warning) // The first line says which backend it is.
+            .SetMinimumLevel(LogLevel.Warning) // The server itself prints which backend it uses.
             .AddSimpleConsole(static o => o.SingleLine = true)
             .Services.Configure<ConsoleLoggerOptions>(static o => o.LogToStandardErrorThreshold = LogLevel.Trace));
         services.AddPoller(poller =>
@@ -249,8 +249,8 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
 
     private void Say(string line)
     {
-        if (_unheard || Terminal.Say(line)) return;
-        _unheard = true;
+        if (_outputFailed || Terminal.Say(line)) return;
+        _outputFailed = true;
         _stop.Cancel();
     }
 
