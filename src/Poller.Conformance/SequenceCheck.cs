@@ -55,7 +55,7 @@ internal sealed class SequenceCheck<TCommand, THarness>(
     Action<THarness> count)
     where THarness : class, ISequenceHarness<TCommand>
 {
-    // A sequence can hang without a time-out only in the code under test.
+    // A sequence that takes so long has hung in the code under test, because every wait of the harness ends.
     private readonly TimeSpan _stuck = patience * 12;
 
     // Atomic: the thread that runs the sequences writes it, and the watching thread reads it.
@@ -123,8 +123,8 @@ internal sealed class SequenceCheck<TCommand, THarness>(
         // A second is enough to see that a shorter sequence fails too. If the machine is slower, the longer one is reported.
         TimeSpan brief = patience < TimeSpan.FromSeconds(1) ? patience : TimeSpan.FromSeconds(1);
 
-        // If a run fails because it waited in vain, it takes long. So each run takes out as much as it can: first all commands that had no
-        // effect, then the largest possible piece at each place, and single commands last.
+        // A run that fails by waiting for something that never comes takes long. So each run removes as much as it can: first all commands
+        // that had no effect, then the largest possible piece at each place, and single commands last.
         StillFails(fault.Effective);
         for (int at = 0; at < commands.Length;)
         {

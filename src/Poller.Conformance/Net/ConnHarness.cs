@@ -222,7 +222,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
             _pending.Add(op, pending);
             pending.HasBegun(_patience);
         }
-#pragma warning disable CA1031 // What it throws is to be found in its task.
+#pragma warning disable CA1031 // No operation may throw from the call itself: its exception belongs into its task.
         catch (Exception e)
 #pragma warning restore CA1031
         {
@@ -285,12 +285,12 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
 
     private void Close(ConnEnd end)
     {
-        // We do not use Call here, because a connection may be closed more than once.
+        // Call would expect an exception from a second close, and there is none.
         ConnOf(end).Dispose();
         if (!end.IsDisposed) _model.Dispose(end);
     }
 
-    // Makes a call that does not wait. After a close it must throw; only a flush need not.
+    // Makes a call that does not wait. After a close every call but a flush must throw.
     private void Call(ConnEnd end, string name, Action<Conn> call)
     {
         try
@@ -331,13 +331,13 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
 
     private bool Settle(List<ConnOp> queue)
     {
-        // Operations end in turn, as the bytes come. But one that leaves the queue does not wait for its turn.
+        // Operations end in turn, as the bytes come. An operation that leaves the queue early does not wait for its turn.
         ConnOp? over = queue.FirstOrDefault(op => op.Must || (op == queue[0] && _pending[op].Task.IsCompleted));
         if (over is null) return false;
         Pending pending = _pending[over];
         Await(pending);
 
-        // If it had its turn, all before it have had theirs.
+        // If it succeeded, it had its turn, so all operations before it have had theirs.
         while (over != queue[0] && pending.Task.IsCompletedSuccessfully) Complete(_pending[queue[0]]);
         Complete(pending);
         return true;
@@ -491,7 +491,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
                 read = value;
                 return ConnOutcomes.Done;
             }
-#pragma warning disable CA1031 // The model is asked about all of them.
+#pragma warning disable CA1031 // The model judges every exception.
             catch (Exception e)
 #pragma warning restore CA1031
             {

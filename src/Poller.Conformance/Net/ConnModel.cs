@@ -123,10 +123,10 @@ internal sealed class ConnEnd(string name)
     public ConnDeadline? ReadTimeout { get; set; }
     public ConnDeadline? WriteTimeout { get; set; }
 
-    /// <summary>Whether the peer's window may have been shut: more was sent at a time than its kernel takes for sure.</summary>
+    /// <summary>Whether the peer's window may have been shut: more bytes were unread at a time than its kernel takes for sure.</summary>
     public bool MayHaveFilledPeer { get; set; }
 
-    /// <summary>Whether the window may be shut with nothing unread behind it: the peer has read since.</summary>
+    /// <summary>Whether the peer's window may be shut with nothing unread there, because the peer has read since it was filled.</summary>
     public bool MayBeStalled { get; set; }
 
     /// <summary>Whether no byte comes from it after those that were sent.</summary>
@@ -318,8 +318,8 @@ internal sealed class ConnModel
         bool isCopied = end.Peer is { Reads: [{ Call: ConnCall.CopyTo }, ..], ReadDeadline: ConnDeadline.Far, ReadIsClosed: false };
         Allow(op, ConnOutcomes.Done, isFirst && (isCopied || end.Sent.PossibleBytes <= RoomForSure));
 
-        // A peer that is gone answers with a reset, unless it has nothing to say any more. One that only reads no more may have let its
-        // window close before.
+        // A peer that has closed answers the bytes with a reset, unless it had sent its end before and its window is shut: then the bytes
+        // may not reach it. A peer that has only ended its reading need not answer, because its window may have been shut before.
         bool answers = end.Peer.IsDisposed && !(end.Peer.WriteIsClosed && end.MayBeStalled);
         if (_mayBeReset) Allow(op, ConnOutcomes.Reset | ConnOutcomes.Shutdown, isFirst && answers);
     }
@@ -335,12 +335,13 @@ internal sealed class ConnModel
         if (stream.PossibleBytes >= wanted) Allow(op, ConnOutcomes.Done, isFirst && isThere);
         if (end.Peer.HasEnded) Allow(op, isThere ? ConnOutcomes.None : ConnOutcomes.End, isFirst);
 
-        // A read takes earlier bytes first. Whether they have arrived, only the kernel knows.
+        // A read takes earlier bytes first. Only the kernel knows whether they have arrived.
         if (end.ReadIsClosed) Allow(op, ConnOutcomes.End, isFirst);
         if (_mayBeReset) Allow(op, ConnOutcomes.Reset | ConnOutcomes.End, must: false);
     }
 
-    // Whether it can end in no other way any more. The earlier of its deadline and its time-out holds.
+    // Allows a time-out if a deadline or a time-out is near. Returns true if one has passed, so that the operation can end in no other way.
+    // The earlier of the two holds.
     private static bool MeetsDeadline(ConnOp op, bool isFirst)
     {
         ConnDeadline deadline = (ConnDeadline)Math.Max((int)op.End.Deadline(op.Mode), (int)op.Timeout);

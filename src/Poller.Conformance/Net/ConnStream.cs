@@ -52,8 +52,8 @@ internal sealed class ConnStream
     public long Delivered { get; private set; }
 
     /// <summary>
-    /// Whether the next write's alphabet differs from that of every earlier write which may, as far as the reader knows, come just before
-    /// it.
+    /// Whether the reader could tell the next write from the writes before it: none of those whose bytes may come just before its own has
+    /// the same alphabet.
     /// </summary>
     public bool CanAppend
     {
@@ -69,7 +69,7 @@ internal sealed class ConnStream
         }
     }
 
-    /// <summary>Adds a write with so many bytes. None of them was sent yet.</summary>
+    /// <summary>Adds a write of <paramref name="count"/> bytes, none of which was sent yet.</summary>
     public ConnSegment Append(int count)
     {
         ConnSegment segment = new(_nextId++, count);

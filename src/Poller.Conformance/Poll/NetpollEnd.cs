@@ -47,7 +47,10 @@ internal sealed class NetpollEnd(int index, ChannelKind kind)
     /// <summary>Whether an edge-triggered poller must still report that the peer has ended.</summary>
     public bool HangupIsOwed { get; set; }
 
-    /// <summary>The same, and the end has arrived: TCP holds it back while the reader's buffer has no room for bytes before it.</summary>
+    /// <summary>
+    /// Whether <see cref="HangupIsOwed"/>, and the end has arrived. TCP holds the end back while the reader's buffer has no room for the
+    /// bytes before it.
+    /// </summary>
     public bool HangupIsDue => HangupIsOwed && (kind != ChannelKind.Tcp || Waiting <= SmallestBuffer);
 
     public NetpollSide Read { get; } = new();
@@ -127,6 +130,6 @@ internal sealed class NetpollSide
     /// <summary>Level-triggered: whether it is armed, and was not delivered since.</summary>
     public bool IsArmed { get; set; }
 
-    /// <summary>The command since which it is due.</summary>
+    /// <summary>The command since which the report is due.</summary>
     public string Since { get; set; } = "";
 }

@@ -148,7 +148,7 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
                 Settle(room);
                 break;
             case NetpollCommand.Break(int times):
-                for (; times > 0; times--) Call("Break", Break);
+                for (; times > 0; times--) Call("Break", _poller.Break);
                 _model.Broke();
                 break;
             case NetpollCommand.BreakDuringPoll(int room):
@@ -237,7 +237,6 @@ internal sealed class NetpollHarness : ISequenceHarness<NetpollCommand>
         foreach (int end in opened) Open(end);
     }
 
-    private void Break() => _poller.Break();
 
     private void BreakDuringPoll(int room)
     {

@@ -7,8 +7,8 @@ namespace Poller.Conformance;
 // says about readiness (poll(2) on the descriptor itself). The model says what the next polls must, may and must not report.
 //
 // Must, edge-triggered: a direction that became ready, is still ready, and was not reported since. It becomes ready when bytes come
-//   after there were none, when room comes after a write would have blocked, or when Open finds it ready. The peer's end is an edge of its
-//   own and comes with ReadHangup; otherwise a reader that takes a short read for "drained" would never learn of it.
+//   after there were none, when room comes after a write would have blocked, or when Open finds it ready. The peer's end is a separate edge
+//   and comes with ReadHangup; otherwise a reader that takes a short read for "drained" would never learn of it.
 // Must, level-triggered: a direction that is armed and ready.
 // May, edge-triggered: any other direction of an open end, because edges may be spurious. Their number is limited, or loops would spin.
 // Must not: a token that was never opened, or was closed; the wake-up's token; an event without a direction; a hang-up or an error that is
@@ -99,7 +99,7 @@ internal sealed class NetpollModel
         if (end.CanRead && end.Read.IsReady) Owe(end.Read);
         if (end.CanWrite && end.Write.IsReady) Owe(end.Write);
 
-        // An end that the end's own shutdown caused need not be reported.
+        // The end of the bytes need not be reported if this side itself has shut down its reading.
         end.HangupIsOwed = _trigger == PollTrigger.Edge && end.CanRead && end.HasEnd && !end.ReadIsShut;
     }
 
