@@ -7,7 +7,7 @@ public class BreakTests : KqueueTest
     private protected BreakTests(EmulatedKernel kernel) : base(kernel) { }
 
     [Fact]
-    public void Breaks_nobody_has_seen_are_one_trigger()
+    public void Pending_Breaks_are_one_trigger()
     {
         for (int i = 0; i < 1000; i++) Poller.Break();
 

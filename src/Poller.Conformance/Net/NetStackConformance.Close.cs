@@ -50,7 +50,7 @@ public abstract partial class NetStackConformance
     /// <summary>Go: TestCloseWrite. The peer reads what was sent, then the end, and can still answer.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
-    public void Close_write_is_the_end_for_the_peer_who_writes_on(bool blocking)
+    public void Close_write_is_the_end_for_a_peer_that_may_still_write(bool blocking)
     {
         (TcpConn client, TcpConn server) = Pair();
         byte[] buffer = new byte[2];

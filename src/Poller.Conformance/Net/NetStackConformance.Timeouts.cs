@@ -53,7 +53,7 @@ public abstract partial class NetStackConformance
     /// </summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
-    public void A_past_deadline_fails_an_accept_and_loses_nobody(bool blocking)
+    public void A_past_deadline_fails_an_accept_and_loses_no_connection(bool blocking)
     {
         TcpConnListener listener = Listen();
         TcpConn client = Own(Stack.DialTcp(listener.LocalEndPoint));

@@ -47,7 +47,7 @@ public abstract partial class NetpollConformance
 
     /// <summary>However many Breaks come before a poll, they end one poll.</summary>
     [Fact]
-    public void Breaks_nobody_has_seen_are_one()
+    public void Pending_Breaks_end_one_poll()
     {
         for (int i = 0; i < 1000; i++) Poller.Break();
 

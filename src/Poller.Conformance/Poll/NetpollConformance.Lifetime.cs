@@ -91,7 +91,7 @@ public abstract partial class NetpollConformance
 
     /// <summary>After Dispose, Break throws even if another Break is still pending.</summary>
     [Fact]
-    public void Break_after_Dispose_says_so_also_when_an_earlier_one_is_pending()
+    public void Break_after_Dispose_throws_even_if_an_earlier_one_is_pending()
     {
         INetpoll poller = Initialised();
         poller.Break();

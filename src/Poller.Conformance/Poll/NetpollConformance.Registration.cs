@@ -6,7 +6,7 @@ public abstract partial class NetpollConformance
 {
     /// <summary>A factory and its pollers have the same name, in lower case.</summary>
     [Fact]
-    public void The_factory_and_its_pollers_bear_one_name_in_lower_case()
+    public void The_factory_and_its_pollers_have_one_name_in_lower_case()
     {
         Assert.True(Factory.IsSupported(out string? reason), reason);
         Assert.NotEmpty(Factory.Name);
@@ -195,7 +195,7 @@ public abstract partial class NetpollConformance
 
     /// <summary>Poll refuses an empty span, and a pending Break stays pending.</summary>
     [Fact]
-    public void Poll_wants_room_for_an_event()
+    public void Poll_refuses_an_empty_span()
     {
         Poller.Break();
 

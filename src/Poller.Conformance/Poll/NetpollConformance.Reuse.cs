@@ -27,7 +27,7 @@ public abstract partial class NetpollConformance
 
     /// <summary>Readiness of the closed descriptor is not reported, under either token.</summary>
     [Fact]
-    public void An_event_nobody_has_polled_dies_with_Close()
+    public void Close_drops_an_event_that_was_not_polled()
     {
         (Fd near, Fd far) = OwnSocketPair();
         OpenQuietly(near, 1);
