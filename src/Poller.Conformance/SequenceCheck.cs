@@ -34,9 +34,6 @@ internal interface ISequenceHarness<TCommand> : IDisposable
     void Run(IReadOnlyList<TCommand> commands);
 }
 
-/// <summary>The failure of a sequence.</summary>
-internal sealed record SequenceFailure(int Seed, string Fault, int Commands, string Report);
-
 /// <summary>Runs random sequences of commands until one breaks the contract, and shrinks that one.</summary>
 /// <param name="contract">The first words of a report: who broke which contract.</param>
 /// <param name="sequences">The sequences, and how they shrink.</param>

@@ -89,7 +89,7 @@ public sealed class FaultTests(ITestOutputHelper output)
         FaultyFactory wrong = new(new ReferencePollerFactory(), Faults[nameof(ArmsBoth)]);
         int seed = Seed.Next();
 
-        NetpollFailure? failure = NetpollCheck.Run(wrong, seed, Sequences,
+        SequenceFailure? failure = NetpollCheck.Run(wrong, seed, Sequences,
             TimeSpan.FromSeconds(5), shrinkFor: TimeSpan.FromMinutes(5)).Failure;
 
         output.WriteLine($"POLLER_SEED={seed}\n{failure}");

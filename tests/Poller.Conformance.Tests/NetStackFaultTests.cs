@@ -87,7 +87,7 @@ public sealed class NetStackFaultTests(ITestOutputHelper output)
         int seed = Seed.Next();
 
         TimeSpan patience = TimeSpan.FromSeconds(1);
-        NetStackFailure? failure = NetStackCheck.Run(wrong, seed, Sequences, patience, shrinkFor: TimeSpan.FromMinutes(5)).Failure;
+        SequenceFailure? failure = NetStackCheck.Run(wrong, seed, Sequences, patience, shrinkFor: TimeSpan.FromMinutes(5)).Failure;
 
         output.WriteLine($"POLLER_SEED={seed}\n{failure}");
         Assert.NotNull(failure);

@@ -41,6 +41,6 @@ public static class NetStackCheck
             brief => new ConnHarness(stack, brief),
             harness => (commands, bytes) = (commands + harness.Trace.Length, bytes + harness.Bytes));
         (int ran, SequenceFailure? failure) = check.Run(seed, sequences);
-        return new NetStackRun(ran, commands, bytes, failure is null ? null : new NetStackFailure(failure));
+        return new NetStackRun(ran, commands, bytes, failure);
     }
 }

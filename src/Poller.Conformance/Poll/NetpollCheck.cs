@@ -42,6 +42,6 @@ public static class NetpollCheck
             brief => new NetpollHarness(factory, brief),
             harness => (commands, polls, events) = (commands + harness.Trace.Length, polls + harness.Polls, events + harness.Events));
         (int ran, SequenceFailure? failure) = check.Run(seed, sequences);
-        return new NetpollRun(ran, commands, polls, events, failure is null ? null : new NetpollFailure(failure));
+        return new NetpollRun(ran, commands, polls, events, failure);
     }
 }
