@@ -153,7 +153,7 @@ internal sealed class SequenceCheck<TCommand, THarness>(
             {contract} at command {fault.Trace.Length}: {fault.Message}.
             The model's expectation at that point:
               {fault.Expectation.Replace("\n", "\n  ", StringComparison.Ordinal)}
-            The commands in order, with what came of each ({how}):
+            The commands in order, with the result of each ({how}):
             {string.Join('\n', fault.Trace)}
             To replay it: POLLER_SEED={_seed} POLLER_CONFORMANCE_SEQUENCES=1
             """);

@@ -30,7 +30,7 @@ internal class Fixture : IDisposable
         Net = new NetStack(Poller, api ?? SystemSocketApi.Current, names);
     }
 
-    // A connection that a test drops would be closed by its finalizer, under the other end.
+    // The finalizer would close a connection that a test drops, while the test still uses the other end.
     private readonly ConcurrentBag<TcpConn> _pairs = [];
 
     /// <summary>Longer than anything takes that is not stuck.</summary>
@@ -49,7 +49,7 @@ internal class Fixture : IDisposable
         ValueTask<int> read = other.Server.ReadAsync(new byte[1]);
         other.Client.Write([1]);
         Assert.Equal(1, await read.Within());
-        await Task.Yield(); // With inline dispatch it came back on the loop; a test that waits there holds it up.
+        await Task.Yield(); // With inline dispatch we are on the loop's thread now, and a test that waits there holds up the loop.
     }
 
     /// <summary>Two ends of one TCP connection over the loopback.</summary>
@@ -61,7 +61,7 @@ internal class Fixture : IDisposable
         TcpConn server = await accepting;
         _pairs.Add(client);
         _pairs.Add(server);
-        await Task.Yield(); // Off the loop's thread, where it may have come back.
+        await Task.Yield(); // Leave the loop's thread, where the await may have continued.
         return (client, server);
     }
 

@@ -247,7 +247,7 @@ internal sealed class NetpollModel
         if (notArmed.Count > 0) mustNot.Add("not armed: " + string.Join(", ", notArmed));
         if (notReady.Count > 0) mustNot.Add("not ready: " + string.Join(", ", notReady));
         mustNot.AddRange(_closed.TakeLast(8).Select(closed => $"{new PollToken(closed.Key)}: {closed.Value}"));
-        mustNot.Add("any token never opened");
+        mustNot.Add("any token that was never opened");
         return $"must:     {Lines(Dues(_ => true))}\nmay:      {string.Join(", ", may)}\nmust not: {Lines(mustNot)}\nBreak:    {_break}";
 
         static string Lines(IEnumerable<string> lines) => string.Join("\n          ", lines);

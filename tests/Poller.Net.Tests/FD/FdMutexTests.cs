@@ -104,7 +104,7 @@ public sealed class FdMutexTests
             Assert.False(Unlock(Direction.Write));
             Assert.Equal(i + 1, waiters.Count(static w => w.Lock == FdLock.Acquired));
             Assert.Equal((FdLock.Acquired, 1), (waiters[i].Lock, waiters[i].Wakes));
-            Waiter late = Queue(Direction.Write); // The holder before would come again at once.
+            Waiter late = Queue(Direction.Write); // It stands for the last holder, which would come again at once.
             Assert.True(_mutex.TryLeaveQueue(Direction.Write, late));
         }
         Assert.False(Unlock(Direction.Write));

@@ -130,7 +130,7 @@ public abstract class AcceptTests<TBackend> : NetTest<TBackend> where TBackend :
             Conn accepted = await listener.StartAccept(blocking).Within();
             if (accepted.RemoteEndPoint.Equals(abortedFrom))
             {
-                // Linux hands it out still; other systems do not.
+                // Linux still hands out the connection; other systems do not.
                 NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => accepted.ReadAsync(blocking, new byte[1]));
                 Assert.Equal(SocketError.ConnectionReset, e.SocketErrorCode);
                 accepted.Dispose();

@@ -61,7 +61,7 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
         Assert.Equal(1, await reading.Within());
 
         rig.Api.Sends.Enqueue(Errno.EINTR);
-        rig.Api.MaxSend = 3; // As when the kernel's buffer is almost full.
+        rig.Api.MaxSend = 3; // A kernel whose buffer is almost full takes as little.
         await server.WriteAsync(blocking, new byte[] { 1, 2, 3, 4, 5, 6, 7, 8 });
         Assert.Equal(8, await client.ReceiveAsync(new byte[16]).Within());
     }
@@ -84,7 +84,7 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
             rig.Api.Receives.Enqueue(errno);
             NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[1]));
             Assert.Equal(code, e.SocketErrorCode);
-            Assert.False(e.IsTimeout || e.IsClosed); // TCP's own time-out is not a deadline: the connection is gone.
+            Assert.False(e.IsTimeout || e.IsClosed); // TCP's own time-out is no deadline, because the connection is gone.
             rig.Api.Sends.Enqueue(errno);
             e = await Assert.ThrowsAsync<NetOpException>(() => server.WriteAsync(blocking, new byte[1]));
             Assert.Equal((code, "write"), (e.SocketErrorCode, e.Operation));
@@ -125,7 +125,7 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
             else Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
         }
 
-        // The third is what the user gets, whoever it met.
+        // The user gets the third error, whichever operation met it.
         (rig.Api.ConnectCount, rig.Api.CloseCount) = (0, 0);
         rig.Api.SelfConnects = 3;
         using TcpConn self = await rig.StartDial(blocking).Within();
@@ -150,13 +150,13 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
         string reason = Errno.EMFILE.Message;
         Assert.StartsWith($"accept tcp {rig.Listener.LocalEndPoint}: {reason}", text, StringComparison.Ordinal);
 
-        // While there is still somebody in the queue it is the same shortage.
+        // While a connection is still in the queue, the shortage is the same one.
         using Socket second = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);
         rig.Api.Accepts.Enqueue(Errno.EMFILE);
         (await rig.Listener.StartAccept(blocking).Within()).Dispose();
         Assert.Single(rig.Log.Entries);
 
-        // Once the queue was empty it is another.
+        // After the queue was empty, it is another shortage.
         accepting = rig.Listener.StartAccept(blocking).Waiting();
         rig.Api.Accepts.Enqueue(Errno.EMFILE);
         using Socket third = await Raw.ConnectAsync(rig.Listener.LocalEndPoint);

@@ -11,7 +11,7 @@ public sealed class BrokenBufferTests : NetTest<EpollBackend>
         using Fixture fixture = new(dispatch);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
 
-        // Tried at once, behind another one, and after a wait.
+        // The operation is tried at once, behind another one, and after a wait.
         ValueTask<int> atOnce = server.ReadAsync(new BrokenBuffer(spans: 0).Memory);
         Assert.Same(BrokenBuffer.Error, await Assert.ThrowsAsync<InvalidDataException>(() => atOnce.Within()));
         ValueTask<int> first = server.ReadAsync(new byte[1]);

@@ -233,7 +233,7 @@ public abstract class CancellationTests<TBackend> : NetTest<TBackend> where TBac
             Task<int> reading = server.ReadAsync(new byte[8], cancel.Token).AsTask();
             using Barrier barrier = new(4);
 
-            // Bytes win where they are there before the reader looks: in half of the rounds the others race alone.
+            // A read that finds bytes ends with them. So in half of the rounds no bytes come, and the others race alone.
             bool bytesCome = round % 8 < 4;
             Action[] ends =
             [
@@ -256,7 +256,7 @@ public abstract class CancellationTests<TBackend> : NetTest<TBackend> where TBac
                 },
             ];
 
-            // The last to come to the barrier is the first to leave it: each of them in turn.
+            // The last thread that comes to the barrier is the first to leave it. So each of them comes last in turn.
             await Task.WhenAll(Enumerable.Range(round, ends.Length).Select(i => At(barrier, ends[i % ends.Length]))).Within();
             try
             {
@@ -285,7 +285,7 @@ public abstract class CancellationTests<TBackend> : NetTest<TBackend> where TBac
         });
     }
 
-    // What it was made with is gone, and nobody will ever cancel it: a linked source in a using, for example.
+    // The source of this token is gone, so nobody will ever cancel it. A linked source in a using leaves such a token, for example.
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task A_token_whose_source_was_disposed_cancels_nothing(NetpollDispatch dispatch)
     {

@@ -98,7 +98,7 @@ public abstract class CloseTests<TBackend> : NetTest<TBackend> where TBackend : 
         EndPoint local = server.LocalEndPoint;
         server.Dispose();
         Assert.Equal(local, server.LocalEndPoint);
-        Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint); // Known since it was accepted.
+        Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint); // It is known since the accept.
         (_, TcpConn another) = await fixture.PairAsync();
         another.Dispose();
         Assert.Throws<ObjectDisposedException>(() => another.LocalEndPoint is null);
@@ -111,7 +111,7 @@ public abstract class CloseTests<TBackend> : NetTest<TBackend> where TBackend : 
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         client.Dispose();
         server.Dispose();
-        (TcpConn client2, TcpConn server2) = await fixture.PairAsync(); // With the same descriptors, likely.
+        (TcpConn client2, TcpConn server2) = await fixture.PairAsync(); // Its descriptors probably have the same numbers.
         client.Dispose();
         await client.DisposeAsync();
         client.Close();
@@ -221,7 +221,7 @@ public abstract class CloseTests<TBackend> : NetTest<TBackend> where TBackend : 
                 }
                 catch (NetOpException e)
                 {
-                    // The latter two for the peer.
+                    // The last two end the peer's operations.
                     Assert.True(e.IsClosed || e.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown, e.Message);
                 }
             });
@@ -251,7 +251,7 @@ public abstract class CloseTests<TBackend> : NetTest<TBackend> where TBackend : 
         Assert.True(later.IsClosed);
         Assert.EndsWith(": its poller was disposed", later.Message, StringComparison.Ordinal);
 
-        // The descriptors are their owners' still.
+        // The owners still have their descriptors.
         server.Dispose();
         client.Dispose();
         await Assert.ThrowsAsync<ObjectDisposedException>(() => client.ReadAsync(blocking, new byte[1]));

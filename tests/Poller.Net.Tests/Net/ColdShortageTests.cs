@@ -13,7 +13,7 @@ namespace Poller.Net.Tests;
 public abstract class ColdShortageTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     private const int Limit = 160;
-    private const int Clients = 200; // More than there are descriptors.
+    private const int Clients = 200; // There are fewer descriptors.
     private const int Leavers = 150;
 
     public static TheoryData<int, bool> Runs

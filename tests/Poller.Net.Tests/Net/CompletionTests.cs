@@ -58,7 +58,7 @@ public abstract class CompletionTests<TBackend> : NetTest<TBackend> where TBacke
         }
         if (place != OperationPlace.AboutToBeAwaited) pending.OnCompleted(Continue);
 
-        // A thread that ends and one that attaches have nothing else to do, so whoever has its number has its stack.
+        // The thread that ends the operation and the one that attaches do nothing else. So the number of a thread says whose stack it is.
         Worker ending = Worker.Start(() =>
         {
             ender = Environment.CurrentManagedThreadId;
@@ -110,7 +110,7 @@ public abstract class CompletionTests<TBackend> : NetTest<TBackend> where TBacke
             WriteAndClose(server);
             for (int i = 0; i < 5; i++)
             {
-                await Fixture.PassAsync(await fixture.PairAsync()); // What was sent off has run.
+                await Fixture.PassAsync(await fixture.PairAsync()); // By now the waiters that the close sent off have run.
                 GC.Collect();
                 GC.WaitForPendingFinalizers();
             }

@@ -74,7 +74,7 @@ public abstract class DeadlineProlongTests<TBackend> : NetTest<TBackend> where T
         await AssertPassesAsync(server.StartRead(blocking: false, new byte[1]).Waiting(), TimeSpan.FromSeconds(31));
     }
 
-    // No deadline stood meanwhile, so that the loop compared no clocks, for however long.
+    // No deadline was set meanwhile, so the loop did not compare its clocks in that time.
     [Fact]
     public async Task A_deadline_from_now_that_is_prolonged_to_a_time_of_day_goes_by_the_present_time()
     {

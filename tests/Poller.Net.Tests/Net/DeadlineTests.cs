@@ -45,7 +45,7 @@ public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend
         AssertTimeout(await Assert.ThrowsAsync<NetOpException>(() => client.WriteAsync(blocking, One)), "write", client);
         client.SetWriteDeadline(null);
         await client.WriteAsync(blocking, One);
-        Assert.Equal(1, await server.ReadAsync(blocking, new byte[8])); // The first was not sent.
+        Assert.Equal(1, await server.ReadAsync(blocking, new byte[8])); // The first write sent nothing.
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
@@ -92,7 +92,7 @@ public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend
         AssertNotEarly(start, span);
         AssertTimeout(await Assert.ThrowsAsync<NetOpException>(() => client.WriteAsync(blocking, One)), "write", client);
 
-        // What was sent is read; and then the connection writes on.
+        // The peer reads what was sent. Then the connection can write again.
         client.SetWriteDeadline(null);
         Task draining = Operation.Run(blocking, async () =>
         {
@@ -137,7 +137,7 @@ public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend
         using Fixture fixture = new(dispatch);
         (TcpConn _, TcpConn server) = await fixture.PairAsync();
 
-        // Prolonged, step by step.
+        // Move the deadline later, step by step.
         server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromSeconds(10));
         Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
         DateTimeOffset at = DateTimeOffset.UtcNow;
@@ -146,7 +146,7 @@ public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend
         AssertTimeout(await Assert.ThrowsAsync<NetOpException>(reading.Within), "read", server);
         AssertNotEarly(start, TimeSpan.FromMilliseconds(260));
 
-        // Shortened.
+        // Move it earlier.
         server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromHours(1));
         reading = server.StartRead(blocking, new byte[1]).Waiting();
         start = Stopwatch.GetTimestamp();
@@ -219,7 +219,7 @@ public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend
             AssertNotEarly(start, TimeSpan.FromMilliseconds(20));
         }
 
-        // One that is infinite takes the last time-out away too.
+        // An infinite time-out also ends the one that the last operation left.
         server.ReadTimeout = Timeout.Infinite;
         Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
         client.Write(One);
@@ -353,7 +353,7 @@ public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend
         });
         await Operation.OnOwnThread(() =>
         {
-            // From well before the deadline of the reader who waits for the byte to well after it. Now and then it surely comes after one.
+            // The byte comes at times from well before the reader's deadline to well after it. Now and then it surely comes after one.
             for (int i = 0; i < Rounds; i++)
             {
                 Assert.True(SpinWait.SpinUntil(() => Volatile.Read(ref next) == i, Fixture.Patience), $"byte {i - 1} was not read.");
@@ -376,7 +376,7 @@ public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend
         Assert.Equal($"{operation} tcp {conn.LocalEndPoint}->{conn.RemoteEndPoint}: the deadline passed", e.Message);
     }
 
-    // A DateTimeOffset counts in ticks: the deadline lies up to one before what was asked.
+    // A DateTimeOffset counts in ticks, so the deadline may be up to one tick early.
     private static void AssertNotEarly(long start, TimeSpan span)
     {
         TimeSpan elapsed = Stopwatch.GetElapsedTime(start);

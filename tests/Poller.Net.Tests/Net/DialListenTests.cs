@@ -51,7 +51,7 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         client.Reset();
         await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(new byte[1]).Within());
 
-        // Asked for the first time after the reset: the system no longer knows the peer then.
+        // This is the first question for the end point. After a reset the system no longer knows the peer.
         IPEndPoint remote = Assert.IsType<IPEndPoint>(server.RemoteEndPoint);
         Assert.Equal(port, ((IPEndPoint)server.LocalEndPoint).Port);
         Assert.True(IPAddress.IsLoopback(remote.Address), $"{remote} was expected to be a loopback address.");
@@ -92,7 +92,7 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => fixture.Net.DialAsync("tcp", $"{refused}:{port}").Within());
         Assert.Equal(SocketError.ConnectionRefused, e.SocketErrorCode);
 
-        // The other family's address is bound, and nobody listens there: else another test could, and would be dialed.
+        // Bind the other family's address, without a listen. Otherwise another test could listen there, and the dial would reach it.
         ConnListener Listen(out Socket socket)
         {
             for (int tries = 1; ; tries++)
@@ -178,7 +178,7 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
     {
         using Fixture fixture = new();
 
-        // RFC 5737: for documentation, nobody's.
+        // RFC 5737 keeps this address for documentation. Nobody has it.
         NetOpException e = Assert.Throws<NetOpException>(() => fixture.Net.Listen("tcp", "203.0.113.1:0"));
         Assert.Equal(SocketError.AddressNotAvailable, e.SocketErrorCode);
         Assert.StartsWith("listen tcp 203.0.113.1:0: ", e.Message, StringComparison.Ordinal);
@@ -403,6 +403,6 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
             ObjectDisposedException e = Assert.Throws<ObjectDisposedException>(use.Item2);
             Assert.StartsWith(use.Item1, e.Message, StringComparison.Ordinal);
         });
-        Assert.Equal(0, await peer.ReadAsync(new byte[1]).Within()); // By an end, not a reset.
+        Assert.Equal(0, await peer.ReadAsync(new byte[1]).Within()); // The connection ends without a reset.
     }
 }

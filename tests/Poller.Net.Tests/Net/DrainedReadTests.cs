@@ -42,7 +42,7 @@ public abstract class DrainedReadTests<TBackend> : NetTest<TBackend> where TBack
         using Fixture fixture = new(dispatch);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
 
-        // The writer runs against the reader, not in step with it: the bytes come before, during and after the reads.
+        // Writer and reader do not run in step, so the bytes come before, during and after the reads.
         Task writing = Operation.OnOwnThread(() =>
         {
             Random random = new(1);
@@ -173,7 +173,7 @@ public abstract class DrainedReadTests<TBackend> : NetTest<TBackend> where TBack
         using Fixture fixture = new(dispatch);
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
 
-        // On each connection anew: once urgent bytes were seen on one, short reads no longer mean anything there.
+        // Each round has a new connection. After urgent bytes, a short read no longer says that a connection is drained.
         for (int i = 0; i < rounds; i++)
         {
             using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
@@ -183,7 +183,7 @@ public abstract class DrainedReadTests<TBackend> : NetTest<TBackend> where TBack
             client.Send("!"u8, SocketFlags.OutOfBand);
             client.Send("def"u8);
 
-            // The urgent byte is not in the stream; what stands behind it is, and nothing more will come.
+            // The urgent byte is not in the stream. The bytes behind it are, and no more will come.
             int total = reading is null ? 0 : await reading.Within();
             while (total < 6) total += await server.ReadAsync(blocking, new byte[64]);
             Assert.Equal(6, total);
@@ -224,7 +224,7 @@ public abstract class DrainedReadTests<TBackend> : NetTest<TBackend> where TBack
             }
         }).Within();
 
-        // An urgent byte that a later one displaces joins the stream; those are not counted.
+        // A later urgent byte moves the earlier one into the stream. We do not count those.
         Assert.True(await writing.Within() == received, $"seed {seed}: {received} bytes arrived of {await writing}.");
     }
 }

@@ -151,7 +151,7 @@ internal sealed class FaultySocketApi : ISocketApi
     {
         Interlocked.Increment(ref CloseCount);
         Closing?.Invoke(fd);
-        _selfConnected.TryRemove(fd, out _); // Before it is another's number.
+        _selfConnected.TryRemove(fd, out _); // The number may belong to another socket after the close.
         return _inner.Close(fd);
     }
 }

@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace Poller.Net.Tests;
 
-/// <summary>A listener with room for one, who is there already: whoever comes next waits.</summary>
+/// <summary>A listener with room for one connection, which is there already. The next one waits.</summary>
 internal sealed class FullListener : IDisposable
 {
     private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);

@@ -19,7 +19,7 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
     {
         using Fixture fixture = new(loops: 2);
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
-        _ = await fixture.PairAsync(); // The loops and all that is made on first use are there.
+        _ = await fixture.PairAsync(); // Now the loops exist, and all that is made on first use.
         int before = OpenSockets.Count();
 
         Task serving = Task.Run(() => ServeAsync(listener));
@@ -29,7 +29,7 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
 
         Assert.Equal(before, OpenSockets.Count());
         int descs = fixture.Poller.Loops.Sum(static loop => loop.Cache.Snapshot().Length);
-        Assert.InRange(descs, 1, 1000); // Recycled: as many as were open at once.
+        Assert.InRange(descs, 1, 1000); // They are recycled, so there are only as many as were open at once.
 
         static async Task ServeAsync(TcpConnListener listener)
         {
@@ -59,7 +59,7 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
             }
         }
 
-        // By a reset, which leaves the port free at once; every other one with a read under way.
+        // A reset ends each connection, because it leaves the port free at once. Every second one has a read under way.
         static async Task DialAsync(NetStack net, IPEndPoint remote, int id)
         {
             for (int i = 0; i < DialsEach; i++)
@@ -108,7 +108,7 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
         }
         Assert.Equal(before, OpenSockets.Count());
 
-        // A poller that ends before its first use, and one that ends after.
+        // One poller ends before its first use, and one after it.
         using Fixture unused = new();
         unused.Poller.Dispose();
         Assert.Throws<ObjectDisposedException>(() => unused.Net.ListenTcp(Raw.AnyLoopbackPort));
@@ -155,7 +155,7 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
             TcpConn client = net.DialTcp((IPEndPoint)listener.LocalEndPoint);
             TcpConn server = listener.Accept();
 
-            // With all that is made on first use, and a deadline that nobody will wait for.
+            // The connection has all that is made on first use, and a deadline for which nobody will wait.
             client.SetDeadline(DateTimeOffset.UtcNow.AddHours(1));
             server.WriteByte(1);
             Assert.Equal(1, client.ReadAsync(new byte[8]).AsTask().GetAwaiter().GetResult());

@@ -20,7 +20,7 @@ public abstract class LingerTests<TBackend> : NetTest<TBackend> where TBackend :
         for (int i = 0; i < 5; i++) await Fixture.PassAsync(other);
         Assert.False(rig.Closed.IsCompleted);
 
-        Assert.True(await DrainAsync(client) > 0); // All of it, and then the end.
+        Assert.True(await DrainAsync(client) > 0); // The client reads all bytes, and then the end.
         await rig.Closed.Within();
         Assert.Equal(1, rig.Closes);
         client.Dispose();
@@ -53,7 +53,7 @@ public abstract class LingerTests<TBackend> : NetTest<TBackend> where TBackend :
         server.Dispose();
         for (int i = 0; i < 5; i++)
         {
-            await client.WriteAsync(new byte[200_000]).Within(); // More than a socket holds that nobody reads.
+            await client.WriteAsync(new byte[200_000]).Within(); // A socket which nobody reads holds less.
             await Fixture.PassAsync(other);
         }
         client.CloseWrite();

@@ -79,7 +79,7 @@ public abstract class ListenerTests<TBackend> : NetTest<TBackend> where TBackend
         next.Bind(address);
         next.Listen();
         Assert.True((await Assert.ThrowsAsync<NetOpException>(accepting.Within)).IsClosed);
-        await listener.DisposeAsync().Within(); // Once more does nothing.
+        await listener.DisposeAsync().Within(); // A second dispose does nothing.
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]

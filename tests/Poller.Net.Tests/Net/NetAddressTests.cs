@@ -13,7 +13,7 @@ namespace Poller.Net.Tests;
 /// </summary>
 public sealed class NetAddressTests
 {
-    // What addresses are made of, and what has led decoders astray.
+    // Parts of addresses, and texts that decoders have misread.
     private static readonly string[] Pieces =
     [
         "127", "0", "1", "010", "0x7f", "255", "256", "4294967296", "65535", "65536", "127.0.0.1", "0.0.0.0", "10.0.0.1",
@@ -80,7 +80,7 @@ public sealed class NetAddressTests
         Assert.Equal(network, parsed.Network);
         CheckDecoded(parsed);
 
-        // All of the text was read: put together again it is the text, but for the zeros of the port.
+        // The whole text was read: put together again, the parts are the text, except for the zeros of the port.
         int colon = text.LastIndexOf(':');
         Assert.Equal(text[..colon], text[0] == '[' ? $"[{parsed.Host}]" : parsed.Host);
         Assert.Equal(text[(colon + 1)..].TrimStart('0'), parsed.Port == 0 ? "" : $"{parsed.Port}");
@@ -101,7 +101,7 @@ public sealed class NetAddressTests
             Assert.False(IPAddress.TryParse(parsed.Host, out _), $"{parsed.Host} is an address to the BCL, and a name to us.");
             bool toLibC = parsed.Host.Length > 0 && inet_aton(parsed.Host, out _) != 0;
             Assert.False(toLibC, $"{parsed.Host} is an address to libc, and a name to us.");
-            Assert.InRange(parsed.Host.Length, 0, 254); // More is not for Dns.
+            Assert.InRange(parsed.Host.Length, 0, 254); // Dns takes no longer name.
         }
     }
 

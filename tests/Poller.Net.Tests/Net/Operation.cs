@@ -119,8 +119,8 @@ internal static class Operation
         }
     }
 
-    // What awaits one of these goes on on the pool, and not on a loop's thread: there a test would hold up the loop, and with inline
-    // dispatch it could make no blocking call.
+    // A test that awaits one of these continues on the pool. On a loop's thread it would hold up the loop, and with inline dispatch it
+    // could make no blocking call.
 
     public static async Task Within(this Task task)
     {

@@ -22,7 +22,7 @@ public abstract class QueueTests<TBackend> : NetTest<TBackend> where TBackend : 
             Assert.Equal([2, 3, 4], received[Big..]);
         }
 
-        // What runs on in place of the first write's awaiter comes behind those that queue.
+        // The awaiter of the first write writes again, and queues behind the others.
         async Task FourthAsync(Task first)
         {
             await first.ConfigureAwait(false);
@@ -42,7 +42,7 @@ public abstract class QueueTests<TBackend> : NetTest<TBackend> where TBackend : 
             {
                 Operation<int>[] readers = [.. Enumerable.Range(0, 3).Select(_ => new Operation<int>(server.ReadByte).Waiting())];
 
-                // The first holds the lock; the second is interrupted while it queues, or when it has just been handed the lock.
+                // The first thread holds the lock. The second is interrupted while it queues, or when it has just got the lock.
                 Worker interrupter = Worker.Start(readers[1].Interrupt);
                 client.Write([1]);
                 client.Write([2, 3]);
@@ -58,7 +58,7 @@ public abstract class QueueTests<TBackend> : NetTest<TBackend> where TBackend : 
         {
             Assert.True(Task.WaitAny([reader.Task], Fixture.Patience) == 0, $"a reader hangs in round {round}.");
             if (reader.Task.IsCompletedSuccessfully) return true;
-            Assert.IsType<ThreadInterruptedException>(reader.Task.Exception!.InnerException); // Its byte is another's.
+            Assert.IsType<ThreadInterruptedException>(reader.Task.Exception!.InnerException); // Another reader gets its byte.
             return false;
         }
     }

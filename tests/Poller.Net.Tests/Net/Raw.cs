@@ -33,7 +33,7 @@ internal static class Raw
         }
         catch
         {
-            socket.Dispose(); // Else its finalizer closes it, in the midst of a test that counts sockets.
+            socket.Dispose(); // Otherwise its finalizer closes it during a test that counts sockets.
             throw;
         }
     }

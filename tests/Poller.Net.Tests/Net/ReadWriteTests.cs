@@ -142,7 +142,7 @@ public abstract class ReadWriteTests<TBackend> : NetTest<TBackend> where TBacken
             Operation<int> reading = server.StartRead(blocking, Memory<byte>.Empty).Waiting();
             client.Write([1, 2]);
             Assert.Equal(0, await reading.Within());
-            Assert.Equal(0, await server.ReadAsync(blocking, Memory<byte>.Empty)); // There is something already.
+            Assert.Equal(0, await server.ReadAsync(blocking, Memory<byte>.Empty)); // There are bytes already.
             Assert.Equal(2, await server.ReadAsync(blocking, buffer));
         }
         client.CloseWrite();
@@ -197,7 +197,7 @@ public abstract class ReadWriteTests<TBackend> : NetTest<TBackend> where TBacken
         byte[] buffer = new byte[8];
         client.Write([1, 2, 3]);
         client.Dispose();
-        Assert.Equal(3, await server.ReadAsync(blocking, buffer)); // Short, with the end right behind it.
+        Assert.Equal(3, await server.ReadAsync(blocking, buffer)); // This read is short, and the end comes right behind it.
         for (int i = 0; i < 3; i++) Assert.Equal(0, await server.ReadAsync(blocking, buffer));
     }
 
@@ -264,13 +264,13 @@ public abstract class ReadWriteTests<TBackend> : NetTest<TBackend> where TBacken
         Assert.Equal(SocketError.ConnectionReset, Assert.IsType<SocketException>(e.InnerException).SocketErrorCode);
         Assert.StartsWith($"read tcp {server.LocalEndPoint}->{server.RemoteEndPoint}: ", e.Message, StringComparison.Ordinal);
 
-        // By error and not by SIGPIPE, which would end the process.
+        // The write fails with an error. A SIGPIPE would end the process.
         for (int i = 0; i < 3; i++)
         {
             e = await Assert.ThrowsAsync<NetOpException>(() => server.WriteAsync(blocking, new byte[] { 1 }));
             Assert.Contains(e.SocketErrorCode, (SocketError[])[SocketError.ConnectionReset, SocketError.Shutdown]);
         }
-        Assert.Equal(0, await server.ReadAsync(blocking, new byte[8])); // The error is told once; then it is the end.
+        Assert.Equal(0, await server.ReadAsync(blocking, new byte[8])); // Only one operation gets the error. The next one finds the end.
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
@@ -348,7 +348,7 @@ public abstract class ReadWriteTests<TBackend> : NetTest<TBackend> where TBacken
         }
         Assert.Equal(FuzzBytes, received.Length);
 
-        // The sender's chunks again: NextBytes gives other bytes for other pieces.
+        // Make the same chunks as the sender, because NextBytes gives other bytes for other sizes.
         Random bytes = new(seed);
         Random chunks = new(~seed);
         ReadOnlyMemory<byte> rest = received.GetBuffer().AsMemory(0, FuzzBytes);

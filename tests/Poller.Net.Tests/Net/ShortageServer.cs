@@ -76,7 +76,7 @@ internal static class ShortageServer
                 $"accepted {Volatile.Read(ref accepted)}, descriptors {descriptors}, CPU {used:F2} s in 2 s");
         }
 
-        // What an app's handlers may do for the first time when descriptors are out: fail and log why, wait, start threads.
+        // In a shortage the handlers of an app may do these for the first time: fail and log why, wait, start threads.
         static async Task<string> WorkAsync()
         {
             string trace;

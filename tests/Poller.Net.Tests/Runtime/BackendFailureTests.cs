@@ -55,7 +55,7 @@ public sealed class BackendFailureTests : IDisposable
         Assert.All(reads.Except(failed), static read => Assert.False(read.IsCompleted));
         Assert.False(_backend.Made.Last().IsDisposed);
 
-        // What is opened from now on is served by the other loop.
+        // The other loop serves what is opened from now on.
         for (int i = 0; i < 3; i++)
         {
             (TcpConn client, TcpConn server) = await PairAsync();
@@ -126,7 +126,7 @@ public sealed class BackendFailureTests : IDisposable
         Task<int> other = client.ReadAsync(new byte[1]).AsTask();
         _backend.Made.Single().FailsBreak = true;
 
-        // Each is earlier than the one before, and is to end the sleep of a loop that sleeps. It may be awake at the first.
+        // Each deadline is earlier than the one before, so it ends the loop's sleep. At the first one the loop may be awake.
         DateTimeOffset deadline = DateTimeOffset.UtcNow.AddHours(1);
         await Operation.OnOwnThread(() => Assert.True(SpinWait.SpinUntil(
             () =>
@@ -202,7 +202,7 @@ public sealed class BackendFailureTests : IDisposable
             Exception e = await Assert.ThrowsAnyAsync<Exception>(async () => await _net.DialTcpAsync((IPEndPoint)listener.LocalEndPoint));
             Assert.Same(_backend.Fault, e);
         }
-        Assert.Equal(2, _poller!.Loops[0].Cache.Snapshot().Length); // The listener's, and the one that was used three times.
+        Assert.Equal(2, _poller!.Loops[0].Cache.Snapshot().Length); // One is the listener's. The other was used three times.
     }
 
     [Theory]

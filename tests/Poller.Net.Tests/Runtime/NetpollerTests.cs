@@ -197,14 +197,14 @@ public abstract class NetpollerTests<TBackend> : NetTest<TBackend> where TBacken
         using Fixture fixture = new();
         (TcpConn _, TcpConn server) = await fixture.PairAsync();
 
-        // Until it was asleep when the deadline came.
+        // Try until the loop was asleep when the deadline came.
         for (long start = Stopwatch.GetTimestamp(); fixture.Poller.Statistics.Breaks == 0;)
         {
             Assert.True(Stopwatch.GetElapsedTime(start) < Fixture.Patience, "no deadline ever broke a sleeping poll.");
             server.SetReadDeadline(null);
             ValueTask<int> read = server.ReadAsync(new byte[1]);
 
-            // Not from here: this may be the loop's thread, that does not sleep meanwhile.
+            // Another thread must do it: this one may be the loop's, which does not sleep meanwhile.
             await Operation.OnOwnThread(() => server.SetReadDeadline(DateTimeOffset.UtcNow + TimeSpan.FromMilliseconds(20)));
             Assert.True((await Assert.ThrowsAsync<NetOpException>(() => read.AsTask().WaitAsync(Fixture.Patience))).IsTimeout);
         }
@@ -231,7 +231,7 @@ public abstract class NetpollerTests<TBackend> : NetTest<TBackend> where TBacken
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         for (byte i = 0; i < 50; i++)
         {
-            // A short read first, so that the next one waits without trying.
+            // A short read comes first, so that the next one waits without a try.
             client.WriteByte(i);
             Assert.Equal(1, server.Read(new byte[16]));
             Operation<int> reader = new Operation<int>(server.ReadByte).Waiting();

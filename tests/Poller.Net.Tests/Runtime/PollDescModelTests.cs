@@ -18,7 +18,7 @@ public sealed class PollDescModelTests
         {
             public bool Ready;
             public TestWaiter? Parked;
-            public TestWaiter? Runnable; // Taken out of Parked; has yet to consume.
+            public TestWaiter? Runnable; // It was taken out of Parked, and has not consumed yet.
             public int? Deadline; // In ms of Now.
             public bool DeadlinePassed;
             public int? Timeout;
@@ -63,7 +63,7 @@ public sealed class PollDescModelTests
             return Of(direction).DeadlinePassed ? Release(Of(direction)) : null;
         }
 
-        // By an operation that begins.
+        // An operation that begins sets it.
         public void SetTimeout(Direction direction, int? timeout)
         {
             if (Closing) return;
@@ -71,7 +71,7 @@ public sealed class PollDescModelTests
             Of(direction).TimeoutPassed = false;
         }
 
-        // What the clock does to one side.
+        // Applies what the clock does to one side.
         public TestWaiter? Pass(Direction direction)
         {
             Side side = Of(direction);
@@ -170,7 +170,7 @@ public sealed class PollDescModelTests
                 Same(modelWriter, writer, "writer made runnable", steps);
                 break;
             case 6:
-                // Cleared, past, now, and ahead; every other time of both directions at once.
+                // The deadline is cleared, past, now or ahead. Half of the time it is set for both directions at once.
                 int? milliseconds = argument % 6 == 0 ? null : argument % 6 - 2;
                 PollMode modes = argument < 6 ? direction.ToMode() : PollMode.ReadWrite;
                 steps.Append(CultureInfo.InvariantCulture,
@@ -222,7 +222,7 @@ public sealed class PollDescModelTests
                 Same(Model.Release(model.Write), w, "writer evicted", steps);
                 break;
             case 10 when side.Idle:
-                // An operation begins, with a time-out or without.
+                // An operation begins, with or without a time-out.
                 int? timeout = argument % 4 == 0 ? null : model.Now + argument % 4;
                 string after = timeout is null ? "none" : $"{argument % 4} ms";
                 steps.Append(CultureInfo.InvariantCulture, $"SetTimeout({direction}, {after}) ");

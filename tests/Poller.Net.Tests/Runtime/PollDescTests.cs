@@ -131,7 +131,7 @@ public sealed class PollDescTests
         int canceled = 0;
         PollWaiter? woken = null;
 
-        // The two meet by spinning: a barrier would be a fence, and it is fences that this looks for.
+        // The two threads meet by spinning. A barrier would be a fence, and this test looks for missing fences.
         Worker canceler = Worker.Start(() =>
         {
             for (int i = 1; i <= Rounds; i++)

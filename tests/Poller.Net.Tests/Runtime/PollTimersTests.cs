@@ -115,7 +115,7 @@ public sealed class PollTimersTests
         Assert.True(InSync(11.5));
         Assert.False(InSync(12.6)); // The time of day may have been stepped.
 
-        // Nobody has looked: it is taken for the time it was. Once somebody has, what is less than a second ahead may be past.
+        // Nobody has looked since, so the last look counts as the time. After a new look, what is less than a second ahead may be past.
         _clock.Advance(TimeSpan.FromSeconds(11));
         Assert.True(InSync(11.6));
         _time.Look(_time.Now);
@@ -229,7 +229,7 @@ public sealed class PollTimersTests
         }
     }
 
-    // As PollLoop does.
+    // PollLoop does the same.
     private bool TryProlong(PollMode mode, DateTimeOffset deadline, bool inSync) =>
         _time.TryTell(deadline, inSync, out long when, out long atMost) && _desc.Deadlines!.TryProlong(mode, when, atMost);
 

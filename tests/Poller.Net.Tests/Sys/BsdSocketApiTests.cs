@@ -9,7 +9,7 @@ namespace Poller.Net.Tests;
 /// </summary>
 public sealed class BsdSocketApiTests : IDisposable
 {
-    // By the path of macOS, which accepts the dead and inherits nothing.
+    // This takes macOS's path: it accepts dead connections and inherits no options.
     private static readonly SocketNumbers LinuxTable = SocketNumbers.Linux with { AcceptsTheDead = true, InheritsTcpOptions = false };
 
     private readonly BsdSocketApi _api = OperatingSystem.IsLinux() ? new(LinuxTable) : (BsdSocketApi)SystemSocketApi.Current;
@@ -76,7 +76,7 @@ public sealed class BsdSocketApiTests : IDisposable
     [Fact]
     public void A_child_inherits_no_socket()
     {
-        if (!OperatingSystem.IsLinux()) return; // Where the flags can be read without a call of the system's own.
+        if (!OperatingSystem.IsLinux()) return; // Only there can this test read the flags without the system's own call.
         const int CloseOnExec = 0x80000, NonBlocking = 0x800;
         (nint near, nint far) = Pair(AddressFamily.InterNetwork);
         foreach (nint fd in (nint[])[near, far])
@@ -211,7 +211,7 @@ public sealed class BsdSocketApiTests : IDisposable
         return Convert.ToHexString(address.AsSpan(0, length));
     }
 
-    // What the loopback needs a moment for.
+    // The loopback needs a moment for it.
     private static IoResult Await(Func<IoResult> attempt)
     {
         IoResult result = Errno.EAGAIN;

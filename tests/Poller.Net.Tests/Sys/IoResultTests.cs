@@ -26,7 +26,7 @@ public sealed class IoResultTests : NetTest<EpollBackend>
         Assert.Equal<IoResult>(0, Errno.None);
     }
 
-    // A name that this system does not have is no value and no error that a call may answer.
+    // A name that this system does not have is neither a value nor an error of any call.
     [Fact]
     public void An_error_that_this_system_does_not_have_equals_nothing()
     {
@@ -46,7 +46,7 @@ public sealed class IoResultTests : NetTest<EpollBackend>
         Assert.Equal(Marshal.GetPInvokeErrorMessage(OperatingSystem.IsLinux() ? 111 : 61), error.Message);
     }
 
-    // What is EAGAIN on one system is EDEADLK on the other, and the other way round.
+    // The number of EAGAIN on one system is EDEADLK's on the other, and the other way round.
     [Fact]
     public async Task A_deadlock_that_was_avoided_is_an_error_and_not_a_reason_to_wait()
     {

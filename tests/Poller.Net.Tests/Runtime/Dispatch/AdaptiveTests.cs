@@ -25,7 +25,7 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
             await blockerClient.WriteAsync(One);
             Assert.True(entered.Wait(Fixture.Patience));
 
-            // From a thread of the test's own: what is measured is the loop, not where the test goes on.
+            // Use a thread of the test's own, so that we measure the loop and not the place where the test continues.
             double slowest = 0;
             for (int i = 0; i < 20; i++)
             {
@@ -69,7 +69,7 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
             client.Write(One);
             Assert.True(entered.Wait(Fixture.Patience));
             client2.Write(One);
-            Assert.Equal(1, client2.ReadByte()); // Not before a follower leads.
+            Assert.Equal(1, client2.ReadByte()); // The echo comes only when a follower leads.
             release.Set();
             await blocked.WaitAsync(Fixture.Patience);
         }
@@ -94,7 +94,7 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
         Thread? deposed = null;
         Task blocked = BlockAsync();
 
-        // It counts what it ran before it polls.
+        // It counts the waiter before it polls.
         Assert.True(SpinWait.SpinUntil(() => LoopTerms.IsPolling(loop.Terms.Lead), Fixture.Patience));
         uint progress = loop.Terms.Progress;
         long promotions = fixture.Poller.Statistics.Promotions;
@@ -104,7 +104,7 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
         release.Set();
         await blocked.WaitAsync(Fixture.Patience);
         fixture.Poller.Dispose();
-        await Operation.OnOwnThread(() => Assert.True(deposed!.Join(Fixture.Patience))); // This may go on on the deposed thread.
+        await Operation.OnOwnThread(() => Assert.True(deposed!.Join(Fixture.Patience))); // The test may continue on the deposed thread.
         Assert.Equal(progress, loop.Terms.Progress);
 
         async Task BlockAsync()
@@ -140,7 +140,7 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
         }
         catch (NetOpException e) when (e.IsClosed)
         {
-            // The gate was held so long that another thread led on, and disposed already: that frees what would have stood behind.
+            // The gate was held so long that another thread took the lead and has disposed already. That frees the other two.
         }
         open.Set();
         await Task.WhenAll(behind, blocked, holding).WaitAsync(Fixture.Patience);
@@ -167,7 +167,7 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
             }
             catch (NetOpException e) when (e.IsClosed)
             {
-                // As above: the dispose came before the byte, and freed it.
+                // As above, the dispose came before the byte, and freed the handler.
             }
             finally
             {
@@ -185,7 +185,7 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
         List<(TcpConn Client, TcpConn Server)> pairs = [];
         for (int i = 0; i < 16; i++) pairs.Add(await fixture.PairAsync());
         threads.StartThread = static _ => throw new InsufficientMemoryException();
-        Assert.InRange(threads.Alive, 2, pairs.Count); // As many handlers as there are threads: the last has no successor.
+        Assert.InRange(threads.Alive, 2, pairs.Count); // There are as many handlers as threads, so the last one has no successor.
         Task[] blocked = [.. pairs.Select(pair => BlockAsync(pair.Server))];
         await Operation.OnOwnThread(() =>
         {

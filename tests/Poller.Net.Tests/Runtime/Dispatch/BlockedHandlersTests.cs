@@ -15,7 +15,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
     public static TheoryData<int> Counts =>
         TestLength.IsLong ? [30, 64, 100, 300, 1_000] : [100];
 
-    // In bursts: all become ready at once, each sleeps for half a second, and an echo is sent every millisecond meanwhile.
+    // In each burst all handlers become ready at once and sleep for half a second. Meanwhile an echo is sent every millisecond.
     [Theory]
     [MemberData(nameof(Counts))]
     [Trait("Tests", "long")]
@@ -31,7 +31,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
         using TcpConn server = listener.Accept();
         Task echo = EchoAsync(server);
         List<double> echoes = [], fromSchedule = [];
-        List<double> worst = []; // Of each burst: the first one has to start the threads.
+        List<double> worst = []; // One for each burst. The first burst must start the threads.
         long worstThreads = 0;
         int seen = 0;
         await Operation.OnOwnThread(() =>
@@ -52,7 +52,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
                     Assert.Equal(1, client.Receive(new byte[1]));
                     echoes.Add(ElapsedSince(sent));
 
-                    // Of one that was due while another was under way, the wait counts too.
+                    // If an echo was due while another one was under way, its wait counts too.
                     fromSchedule.Add(ElapsedSince(start) - i);
                     worstThreads = Math.Max(worstThreads, fixture.Poller.Statistics.BlockedHandlers);
                 }
@@ -77,7 +77,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
         static async Task SleepAsync(TcpConn conn, CountdownEvent left)
         {
             await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
-            Thread.Sleep(500); // What is tested: a handler that blocks.
+            Thread.Sleep(500); // The test is about a handler that blocks.
             left.Signal();
         }
     }
@@ -86,7 +86,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
     public async Task At_the_bound_the_loop_goes_on_and_says_so_once()
     {
         const int Bound = 4;
-        const int Count = Bound + 4; // What is beyond goes to the thread pool, which grows slowly.
+        const int Count = Bound + 4; // The handlers beyond it go to the thread pool, which grows slowly.
         CapturingLogger log = new();
         using Fixture fixture = new(log: log, maxBlockedHandlers: Bound);
         (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, Count).Select(_ => fixture.PairAsync()))];
@@ -95,7 +95,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
         Task[] handlers = [.. pairs.Select(pair => BlockAsync(pair.Server))];
         foreach ((TcpConn c, TcpConn _) in pairs) c.Write(One);
 
-        // Releases the others from behind them all.
+        // It comes last, and releases the others.
         Task releaser = ReleaseAsync(server);
         client.Write(One);
         await Task.WhenAll([.. handlers, releaser]).WaitAsync(Fixture.Patience);
@@ -119,7 +119,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
         }
     }
 
-    // With a starved pool: what comes back from a handler takes what overflowed.
+    // The pool is starved. A thread that comes back from a handler takes the waiters that overflowed.
     [Fact]
     public async Task At_the_bound_a_thread_that_comes_back_runs_what_waits()
     {
@@ -159,8 +159,8 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
         }
     }
 
-    // With a starved pool: a promotion takes the last place, the leader puts a waiter into the overflow, and the promotion turns out not to
-    // be needed. No thread comes back from a handler then.
+    // The pool is starved. A promotion takes the last place, the leader puts a waiter into the overflow, and then the promotion is not
+    // needed. So no thread comes back from a handler.
     [Fact]
     public async Task At_the_bound_a_place_that_is_given_back_lets_the_loop_run_what_waits()
     {
@@ -196,7 +196,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
         }
     }
 
-    // The pool may come to the last of its items when the test is over.
+    // The pool may run the last of its items after the end of the test.
     private static void Starve(int count, Task until)
     {
         for (int i = 0; i < count; i++) ThreadPool.UnsafeQueueUserWorkItem(static until => until.Wait(), until, preferLocal: false);

@@ -82,7 +82,7 @@ public abstract class ContinuationTests<TBackend> : NetTest<TBackend> where TBac
         for (int i = 0; i < 1000; i++)
         {
             (TcpConn _, TcpConn next) = await fixture.PairAsync();
-            depths.Add(DepthAsync(next, previous)); // As it ends it closes the one before, and so on.
+            depths.Add(DepthAsync(next, previous)); // At its end it closes the connection before it, and so on.
             previous = next;
         }
         previous.Dispose();
@@ -110,7 +110,7 @@ public abstract class ContinuationTests<TBackend> : NetTest<TBackend> where TBac
         local.Value = "second";
         Task<string?> second = ReadAsync(server2);
 
-        // A raw continuation that flows nothing, and changes the context of the thread it runs on.
+        // This continuation flows no context, and changes the context of its thread.
         client.Write(One);
         Assert.Equal("first", await first.WaitAsync(Fixture.Patience));
         TaskCompletionSource<string?> raw = new();

@@ -24,7 +24,7 @@ public sealed class InlineTests
         Assert.Contains("has stood still for 1 s", text, StringComparison.Ordinal);
         Assert.Contains("NetpollDispatch.Adaptive", text, StringComparison.Ordinal);
 
-        // As with .Wait(), which the library cannot see.
+        // It blocks as .Wait() does, which the library cannot see.
         async Task BlockAsync()
         {
             await server.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);

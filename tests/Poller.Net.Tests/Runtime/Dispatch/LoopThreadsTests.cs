@@ -19,7 +19,7 @@ public abstract class LoopThreadsTests<TBackend> : NetTest<TBackend> where TBack
         client2.Write(One);
         Thread deposed = await first.WaitAsync(Fixture.Patience);
 
-        // It rests, and serves again after it. Not from here, which may be the deposed thread.
+        // The thread becomes idle, and then serves again. Wait elsewhere, because this may be the deposed thread.
         await Operation.OnOwnThread(() =>
         {
             Assert.True(
@@ -39,7 +39,7 @@ public abstract class LoopThreadsTests<TBackend> : NetTest<TBackend> where TBack
             await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
             Thread thread = Thread.CurrentThread;
             other.Write(One);
-            Assert.Equal(1, other.Read(new byte[1])); // Hands the loop over.
+            Assert.Equal(1, other.Read(new byte[1])); // This call hands the loop over.
             return thread;
         }
     }
@@ -53,7 +53,7 @@ public abstract class LoopThreadsTests<TBackend> : NetTest<TBackend> where TBack
         using ManualResetEventSlim entered = new();
         using ManualResetEvent release = new(initialState: false);
 
-        // The monitor would count its own looks.
+        // Stop the monitor, which would count its own looks.
         Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Sysmon!.IsAsleep, Fixture.Patience), "the monitor never rested.");
         fixture.Poller.Sysmon!.Stop();
         Task blocked = BlockAsync();
@@ -108,7 +108,7 @@ public abstract class LoopThreadsTests<TBackend> : NetTest<TBackend> where TBack
             Assert.True(threads.Alive >= Count, $"{Count} handlers are blocked, on {threads.Alive} threads.");
             release.Set();
 
-            // One that rests since before the time was set keeps the time that it had.
+            // A thread that was idle before the time was set keeps its old time.
             Assert.True(SpinWait.SpinUntil(() => threads.Alive <= 3, Fixture.Patience), $"{threads.Alive} threads stayed.");
             Assert.True(threads.Alive >= 2, "nobody is at hand to succeed the leader.");
         });

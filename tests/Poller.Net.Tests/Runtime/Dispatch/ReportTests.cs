@@ -21,7 +21,7 @@ public abstract class ReportTests<TBackend> : NetTest<TBackend> where TBackend :
         using TcpConn server = listener.Accept();
         byte[] buffer = new byte[1];
 
-        // The raw continuation of a ValueTask: an async method would catch.
+        // Attach the continuation directly, because an async method would catch the exception.
         Then(server.ReadAsync(buffer), () => throw new InvalidDataException("thrown by a continuation"));
         client.Write(One);
         await log.Logged.WaitAsync(Fixture.Patience);
@@ -126,7 +126,7 @@ public abstract class ReportTests<TBackend> : NetTest<TBackend> where TBackend :
         Assert.Equal(1 + Many - dropped + 1, texts.Length);
     }
 
-    // As a full device behind standard error does; its first use, before there is anything to write, succeeds.
+    // The standard error stream of a full device does the same: its first use, which writes nothing, succeeds.
     private sealed class FailingWriter : StringWriter
     {
         private readonly TaskCompletionSource _failed = new(TaskCreationOptions.RunContinuationsAsynchronously);

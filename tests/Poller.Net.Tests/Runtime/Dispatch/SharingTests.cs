@@ -19,7 +19,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
         PollLoop loop = fixture.Poller.Loops[0];
         Task[] handlers = [GateAsync(), .. blockers.Select(pair => BlockAsync(pair.Server)), EchoAsync(server), WaitAsync()];
 
-        // It is not one that keeps others waiting again and again.
+        // One such handler does not keep others waiting again and again.
         waiterClient.Write(One);
         await Operation.OnOwnThread(() =>
         {
@@ -58,7 +58,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
             Assert.True(release.Wait(Fixture.Patience * 3));
         }
 
-        // On the loop's thread, that polls next and finds both: whichever it runs first, the other is behind it.
+        // This is the loop's thread, which polls next and finds both. Whichever it runs first, the other is behind it.
         async Task GateAsync()
         {
             while (await gate.ReadAsync(new byte[1]).ConfigureAwait(false) > 0)
@@ -88,7 +88,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
         using ManualResetEventSlim entered = new(), release = new();
         Task blocking = BlockAsync();
 
-        // Without a monitor, which would come to the same after a while. It looks no more once it has been stopped in its sleep.
+        // Stop the monitor, which would do the same after a while. It no longer looks after a stop during its sleep.
         Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Sysmon!.IsAsleep, Fixture.Patience), "the monitor never rested.");
         fixture.Poller.Sysmon!.Stop();
         fixture.Poller.Loops[0].Terms.IsShared = true;
@@ -96,7 +96,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
         await Operation.OnOwnThread(() =>
         {
             blockerClient.Write(One);
-            Assert.True(entered.Wait(Fixture.Patience)); // What comes now is not in the blocker's batch.
+            Assert.True(entered.Wait(Fixture.Patience)); // From now on nothing gets into the blocker's batch.
             client.Write(One);
             client.SetReadDeadline(DateTimeOffset.UtcNow + Fixture.Patience);
             Assert.Equal(1, client.Read(new byte[1]));
@@ -118,17 +118,17 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
     [Fact]
     public async Task In_a_shared_loop_threads_that_wait_in_handlers_are_not_taken_for_running()
     {
-        int count = Math.Min(Environment.ProcessorCount + 1, 14); // More than may run, and no more than stay idle.
+        int count = Math.Min(Environment.ProcessorCount + 1, 14); // More threads than may run, but no more than stay idle.
         using Fixture fixture = new();
         (TcpConn Client, TcpConn Server)[] blockers = [.. await Task.WhenAll(Enumerable.Range(0, count).Select(_ => fixture.PairAsync()))];
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         Task echo = EchoAsync(server);
-        using ManualResetEvent release = new(initialState: false); // The slim one spins first, and sleeps in between.
+        using ManualResetEvent release = new(initialState: false); // ManualResetEventSlim would spin first, and sleep in between.
         using SemaphoreSlim entered = new(0);
         Thread?[] threads = new Thread?[count];
         PollLoop loop = fixture.Poller.Loops[0];
 
-        // The monitor starts a thread for each that is caught. Without it they are woken, and none is started.
+        // The monitor starts a thread for each one that is caught. Without the monitor, threads are woken and none starts.
         Task[] first = [.. blockers.Select((pair, i) => BlockAsync(pair.Server, i))];
         await Operation.OnOwnThread(() =>
         {
@@ -193,7 +193,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
         uint before = loop.Terms.SlowRuns;
         await Operation.OnOwnThread(() =>
         {
-            // A helper may take the lead and find them one by one.
+            // A helper may take the lead, and find the waiters one by one.
             long start = Stopwatch.GetTimestamp();
             do
             {
@@ -262,8 +262,8 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
         (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, Handlers).Select(_ => fixture.PairAsync()))];
         int helped = 0;
 
-        // None runs long enough to be taken for stuck, and all together they take 60 ms. A busy machine may not let a helper in before that
-        // is over.
+        // No handler runs long enough to look stuck, and all together they take 60 ms. On a busy machine the helper may come only after
+        // that.
         for (int batch = 0; batch < Batches && Volatile.Read(ref helped) == 0; batch++)
         {
             Task[] handlers = [.. pairs.Select(pair => ComputeAsync(pair.Server))];
@@ -276,7 +276,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
         {
             await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
 
-            // A leader runs in a term, a deposed one too.
+            // A leader runs in a term, also after it is deposed.
             if (LoopThreads.LoopOfThisThread is not null && LoopThreads.TermOfThisThread == uint.MaxValue)
             {
                 Interlocked.Increment(ref helped);
