@@ -6,7 +6,7 @@ namespace Poller.Interleaving.Tests;
 /// <summary>Runs every interleaving of every scenario, or the one schedule that POLLER_SCHEDULE holds.</summary>
 public sealed class ScenarioTests(ITestOutputHelper output)
 {
-    // The mutants' bound catches every mutation. The next higher bound takes ten times as long.
+    // The mutants' bound catches every mutation. One more preemption takes ten times as long.
     private static readonly int Bound =
         Environment.GetEnvironmentVariable("POLLER_TESTS") == "long" ? Explorer.Bound : MutationTests.Bound;
 

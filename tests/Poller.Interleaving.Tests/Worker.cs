@@ -40,7 +40,7 @@ internal sealed class Worker
     }
 }
 
-/// <summary>Passes the baton to the one thread that waits here, or soon will.</summary>
+/// <summary>Passes the baton to the one thread that waits here, or will soon wait.</summary>
 internal sealed class Gate
 {
     private bool _isOpen;

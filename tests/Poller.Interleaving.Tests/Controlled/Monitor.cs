@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace Poller.Interleaving.Tests.Controlled;
 
 /// <summary>
-/// Waits and pulses under a <c>lock</c> statement on an object, which itself is not controlled. So what such a statement holds is one step
-/// up to the wait: a pulse is no scheduling point, and a wait leaves the lock before its own.
+/// Waits and pulses under a <c>lock</c> statement on an object. The statement itself is not controlled, so no other thread may run inside
+/// of it: a pulse is no scheduling point, and a wait leaves the lock before its own.
 /// </summary>
 public static class Monitor
 {

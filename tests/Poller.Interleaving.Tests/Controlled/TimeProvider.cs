@@ -7,7 +7,7 @@ public sealed class TimeProvider
 {
     private sealed class Timer(TimeProvider clock, TimerCallback callback, object? state) : ITimer
     {
-        // In ns; the timers of the sources fire once.
+        // In ns; null if it is not set. The timers of the sources fire once.
         private long? _due;
 
         public bool Change(TimeSpan dueTime, TimeSpan period)
@@ -56,7 +56,7 @@ public sealed class TimeProvider
         return _now;
     }
 
-    /// <summary>What the kernel sees: no scheduling point.</summary>
+    /// <summary>The time that the kernel sees. It is no scheduling point.</summary>
     public long Peek() => _now;
 
     public ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period)

@@ -3,7 +3,7 @@ using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
 
-/// <summary>A backend that keeps the contract of INetpoll until it is to fail, and checks that the loop keeps its part.</summary>
+/// <summary>A backend that keeps the contract of INetpoll until a scenario has it fail. It checks that the loop keeps its part.</summary>
 internal sealed class FakeNetpoll : INetpoll
 {
     private readonly Dictionary<nint, PollToken> _registered = [];
@@ -59,7 +59,7 @@ internal sealed class FakeNetpoll : INetpoll
         self?.Fence();
     }
 
-    /// <summary>The same for a descriptor, if it is registered.</summary>
+    /// <summary>Adds readiness of a descriptor, if it is registered.</summary>
     public void Deliver(nint fd, PollReadiness readiness)
     {
         ControlledThread? self = ControlledThread.Step(new Site("Deliver", $"{readiness} of fd {fd}", "", 0));
@@ -67,7 +67,7 @@ internal sealed class FakeNetpoll : INetpoll
         self?.Fence();
     }
 
-    /// <summary>Has the poll under way, or the next one, throw.</summary>
+    /// <summary>From now on each poll throws, also one that is under way.</summary>
     public void Fail(Exception failure)
     {
         ControlledThread? self = ControlledThread.Step(new Site("Fail", "the backend", "", 0));

@@ -5,8 +5,8 @@ using Poller.Interleaving.Tests;
 namespace Poller.Net;
 
 /// <summary>
-/// The system calls for one connected socket, of which the last bytes are not acknowledged yet. It checks that the socket is closed once,
-/// after it has left the poller, and not used later.
+/// The system calls for one connected socket. Its last bytes are not acknowledged yet. It checks that the socket is closed once, after it
+/// has left the poller, and is not used later.
 /// </summary>
 internal sealed class FakeSocket(FakeNetpoll poll) : ISocketApi
 {

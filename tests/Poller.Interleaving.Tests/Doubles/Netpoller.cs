@@ -13,10 +13,8 @@ internal sealed class Netpoller(TimeProvider clock, NetpollDispatch dispatch, in
 
     public Sysmon? Sysmon { get; set; }
 
-    /// <summary>How often all places were taken. A scenario in which that may not be checks the number.</summary>
-    public int Warnings { get; private set; }
-
-    public void Warn(string message) => Warnings++;
+    /// <summary>The only warning is that all places are taken, which a scenario may lead to.</summary>
+    public void Warn(string message) { }
 
     /// <summary>How often a failure of the backend was reported.</summary>
     public int Reports { get; private set; }

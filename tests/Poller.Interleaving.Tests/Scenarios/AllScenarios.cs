@@ -59,7 +59,7 @@ public static class AllScenarios
         ["lingering close ‖ stop"] = LingeringCloseScenarios.LingerAndStop,
     };
 
-    /// <summary>Those with so many steps that a preemption more takes a hundred times as long. They are run with one less.</summary>
+    /// <summary>Scenarios with so many steps that one more preemption takes 30 times as long. They get one less.</summary>
     public static IReadOnlySet<string> Large { get; } = new HashSet<string>
     {
         "lingering close ‖ peer ends",

@@ -2,7 +2,7 @@ using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
 
-/// <summary>An operation that a loop runs, and that is to run once.</summary>
+/// <summary>An operation that must run once.</summary>
 internal sealed class CountingWaiter(Action? body = null) : PollWaiter
 {
     public int Runs { get; private set; }

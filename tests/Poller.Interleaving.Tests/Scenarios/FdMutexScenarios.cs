@@ -26,7 +26,7 @@ internal static class FdMutexScenarios
             if (_mutex.Decref()) Destroy();
         }
 
-        /// <summary>A read, from PollFd's Lock to its Unlock. False when it found the descriptor closed.</summary>
+        /// <summary>Does what a read does between PollFd's Lock and Unlock. False if the descriptor was closed.</summary>
         public bool Read()
         {
             QueuedWaiter waiter = new();
@@ -88,7 +88,7 @@ internal static class FdMutexScenarios
         run.Finally(() => EndsDestroyed(descriptor));
     }
 
-    // The second reader queues behind the first; a close is to send it off.
+    // The second reader queues behind the first. A close must send it off.
     public static void CloseAndTwoReadLocks(Run run)
     {
         Descriptor descriptor = new();
@@ -105,7 +105,7 @@ internal static class FdMutexScenarios
         run.Finally(() => EndsOpen(descriptor, reads: 3));
     }
 
-    // One of two that queue gives up while the lock is given back: it is the other's, and nobody's afterwards.
+    // Two queue, and one of them gives up while the holder gives the lock back. The other one must get it, and in the end it must be free.
     public static void UnlockAndQueuedLockerLeaves(Run run)
     {
         Descriptor descriptor = new();
@@ -126,8 +126,8 @@ internal static class FdMutexScenarios
         run.Finally(() => EndsOpen(descriptor, reads: 1));
     }
 
-    // An operation is cancelled as it comes to queue: whoever is second finds the other, and it is runnable once. Nobody gives the lock
-    // back before that, or it would end in any case.
+    // An operation is cancelled while it is about to queue. Whichever comes second must find the other, and the operation must become
+    // runnable once. The holder keeps the lock until then; otherwise the operation would end in any case.
     public static void QueueAndCancel(Run run)
     {
         Descriptor descriptor = new();
@@ -135,7 +135,7 @@ internal static class FdMutexScenarios
         QueuedWaiter waiter = new();
         run.Thread("starter", () =>
         {
-            // As PollOp.Start.
+            // PollOp.Start does the same.
             Invariant.Holds(descriptor.Mutex.LockOrQueue(Direction.Read, waiter) == FdLock.Queued, "a lock was given out twice.");
             if (waiter.IsCanceled) descriptor.Cancel(waiter);
             waiter.Await();
@@ -153,7 +153,7 @@ internal static class FdMutexScenarios
         });
     }
 
-    // One who queues gives up as the descriptor is closed: it is sent off, or has left; not both.
+    // A waiter in the queue gives up while the descriptor is closed. It must be sent off or leave, and not both.
     public static void CloseAndQueuedLockerLeaves(Run run)
     {
         Descriptor descriptor = new();
@@ -174,7 +174,7 @@ internal static class FdMutexScenarios
         });
     }
 
-    /// <summary>One who queues, as a thread does. Sees to it that it is made runnable once.</summary>
+    /// <summary>A waiter that queues as a thread does. It checks that it is made runnable once.</summary>
     private sealed class QueuedWaiter : PollWaiter
     {
         private int _woken;
@@ -201,7 +201,7 @@ internal static class FdMutexScenarios
         descriptor is { Closes: 1, Destroyed: 1 },
         $"closes: {descriptor.Closes}, destroyed: {descriptor.Destroyed}; 1 and 1 were expected.");
 
-    // Open and free: a close on top of it destroys at once.
+    // The descriptor must be open and unlocked: a close must destroy it at once.
     private static void EndsOpen(Descriptor descriptor, int reads)
     {
         Invariant.Holds(descriptor.Reads == reads && descriptor.Destroyed == 0, $"{descriptor.Reads} of {reads} reads were made.");

@@ -2,10 +2,10 @@ using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
 
-/// <summary>Scenarios of a close that lingers, which the loop goes on with while the stack that began it still runs.</summary>
+/// <summary>Scenarios of a close that lingers. The loop may continue it while the stack that began it still runs.</summary>
 internal static class LingeringCloseScenarios
 {
-    // The peer acknowledges all and ends, as the close begins to wait for that.
+    // The peer acknowledges all bytes and ends, while the close begins to wait for that.
     public static void LingerAndPeerEnds(Run run)
     {
         Loop loop = new(threads: 1);
@@ -38,7 +38,7 @@ internal static class LingeringCloseScenarios
         });
     }
 
-    // The loop stops as the close begins to wait: whoever is second closes the descriptor.
+    // The loop stops while the close begins to wait. Whichever comes second must close the descriptor.
     public static void LingerAndStop(Run run)
     {
         Loop loop = new(threads: 1);

@@ -3,10 +3,10 @@ using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
 
-/// <summary>Scenarios of what is ready, on its way from a poll or from elsewhere to the thread that runs it.</summary>
+/// <summary>Scenarios of runnable waiters, from the poll or the caller that found them to the thread that runs them.</summary>
 internal static class LoopScenarios
 {
-    // The one that fills also claims, and refills as soon as all is claimed, while another is in the middle of a claim.
+    // The leader fills the batch and claims from it. It refills the batch when all is claimed, while the helper is amid a claim.
     public static void FillAndClaim(Run run)
     {
         ReadyBatch batch = new();
@@ -54,7 +54,7 @@ internal static class LoopScenarios
         });
     }
 
-    // A waiter is scheduled as the leader falls asleep: the leader sees it, or is broken out of its sleep.
+    // A waiter is scheduled while the leader falls asleep. The leader must see it, or a Break must end its sleep.
     public static void ScheduleAndSleep(Run run)
     {
         Loop loop = new(threads: 1);
@@ -63,7 +63,7 @@ internal static class LoopScenarios
         run.Finally(() => AllRan(waiter));
     }
 
-    // A deadline is set as the leader falls asleep for a later one, or for ever.
+    // A deadline is set while the leader falls asleep until a later one, or for ever.
     public static void SetDeadlineAndSleep(Run run)
     {
         Loop loop = new(threads: 1);
@@ -87,9 +87,9 @@ internal static class LoopScenarios
         });
     }
 
-    // The leader is caught in the first of two waiters, as the monitor sees it; a follower takes the term and claims with it. There is no
-    // place for a third thread, so the new leader puts the second waiter into the overflow unless the old one has come back. The pool runs
-    // nothing meanwhile: whoever gives back a place passes the waiter on.
+    // The monitor finds the leader caught in the first of two waiters, and a follower takes over. There is no place for a third thread, so
+    // the new leader puts the second waiter into the overflow unless the old leader has come back. The pool runs nothing meanwhile, so
+    // whoever gives back a place must pass the waiter on.
     public static void PromoteAndClaim(Run run)
     {
         ThreadPool.Reset();
@@ -104,8 +104,8 @@ internal static class LoopScenarios
         });
     }
 
-    // A helper claims with the leader, and leads when it finds nothing left while the leader runs: no waiter is lost, and one of the two
-    // polls in the end.
+    // A helper claims beside the leader. If it finds nothing left while the leader runs, it takes the lead. No waiter may be lost, and one
+    // of the two must poll in the end.
     public static void HelpAndClaim(Run run)
     {
         Loop loop = new(threads: 2, maxBlockedHandlers: 2);
@@ -119,7 +119,7 @@ internal static class LoopScenarios
         });
     }
 
-    // The loop stops as a helper takes the lead: whoever leads then ends it.
+    // The loop stops while a helper takes the lead. Whichever thread leads then must end the loop.
     public static void HelpAndStop(Run run)
     {
         ThreadPool.Reset();
@@ -136,7 +136,7 @@ internal static class LoopScenarios
         });
     }
 
-    // The leader ends its own term, before it blocks, as the monitor does the same: one of them has it.
+    // The leader ends its own term before it blocks, while the monitor ends it too. Only one of them may succeed.
     public static void HandOffAndPromote(Run run)
     {
         Loop loop = new(threads: 2);
@@ -150,8 +150,8 @@ internal static class LoopScenarios
         });
     }
 
-    // The monitor falls asleep as the leader finds something to run, in which it is caught: the leader wakes it, or it sees
-    // that the leader runs.
+    // The monitor falls asleep while the leader finds a waiter, in which it is then caught. The leader must wake the monitor, or the
+    // monitor must see that the leader runs.
     public static void RunAndMonitorSleeps(Run run)
     {
         Loop loop = new(threads: 1);
@@ -166,7 +166,7 @@ internal static class LoopScenarios
         run.Finally(() => AllRan(waiter));
     }
 
-    // What is scheduled before the loop stops runs, and so does what is scheduled after: nobody waits for ever.
+    // A waiter must run, whether it is scheduled before the loop stops or after.
     public static void ScheduleAndStop(Run run)
     {
         ThreadPool.Reset();
@@ -182,7 +182,8 @@ internal static class LoopScenarios
         });
     }
 
-    // The backend fails as an operation opens, parks and closes: it learns that the poller failed, and not that somebody stopped it.
+    // The backend fails while an operation opens, parks and closes. The operation must learn that the poller failed, and not that it was
+    // stopped.
     public static void BeginAndFail(Run run)
     {
         ThreadPool.Reset();
@@ -210,7 +211,7 @@ internal static class LoopScenarios
         run.Finally(() => HasFailed(loop, failure));
     }
 
-    // The backend can neither be woken nor poll on: both are one failure, and a waiter that somebody schedules meanwhile still runs.
+    // Break and Poll of the backend fail at the same time. That must be reported once, and a waiter that is scheduled meanwhile must run.
     public static void ScheduleAndFail(Run run)
     {
         ThreadPool.Reset();

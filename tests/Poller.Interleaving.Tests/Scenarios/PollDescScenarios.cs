@@ -6,7 +6,7 @@ namespace Poller.Net;
 /// <summary>Scenarios of one descriptor: its two sides, its flags, its lives.</summary>
 internal static class PollDescScenarios
 {
-    // An edge comes while a read is prepared, tried, and about to wait. Lost, it would leave the reader parked for ever.
+    // An edge comes while a read prepares, tries, or is about to wait. If the edge were lost, the reader would stay parked for ever.
     public static void ReadyAndWait(Run run)
     {
         Socket socket = new();
@@ -25,7 +25,8 @@ internal static class PollDescScenarios
         run.Finally(() => Invariant.Holds(socket.Received == 2 && socket.Waiter.IsIdle, $"{socket.Received} of 2 bytes came."));
     }
 
-    // Readiness that an earlier read left is forgotten as the edge of the next byte comes: the edge finds the side ready and leaves it so.
+    // A read forgets the readiness that an earlier one left, while the edge of the next byte comes. An edge that finds the side ready
+    // leaves it so.
     public static void ReadyAndRead(Run run)
     {
         Socket socket = new();
@@ -39,7 +40,8 @@ internal static class PollDescScenarios
         run.Finally(() => Invariant.Holds(socket.Received == 1 && socket.Waiter.IsIdle, $"{socket.Received} of 1 byte came."));
     }
 
-    // A write does not reset its side, which is ready of old. The kernel tells of room only once it has refused; that edge is not lost.
+    // A write does not reset its side, which has old readiness. The kernel reports room only after it has refused a write. That edge must
+    // not be lost.
     public static void ReadyAndWrite(Run run)
     {
         const int Full = 0, Refused = 1, Room = 2;
@@ -65,7 +67,7 @@ internal static class PollDescScenarios
         run.Finally(() => Invariant.Holds(isSent && socket.Waiter.IsIdle, "a write waits though there is room."));
     }
 
-    // The two directions are apart: one event makes both runnable, each once.
+    // The two directions are independent. One event must make both waiters runnable, each once.
     public static void ReadyAndTwoWaits(Run run)
     {
         PollDesc desc = new(0);
@@ -78,7 +80,7 @@ internal static class PollDescScenarios
         run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle && writer.IsIdle, "a wake-up is left over."));
     }
 
-    // The read that was drained consumes the hang-up's readiness, and has to know: no edge comes after it.
+    // A read of a drained socket consumes the hang-up's readiness. It must see the hang-up, because no other edge comes.
     public static void HangupAndWait(Run run)
     {
         Socket socket = new();
@@ -90,7 +92,7 @@ internal static class PollDescScenarios
         run.Thread("poller", () => socket.Notify(PollReadiness.Readable | PollReadiness.ReadHangup));
     }
 
-    // A deadline passes as the edge comes. The read ends by the one or the other; when by the deadline, the next one finds the edge.
+    // A deadline passes while the edge comes. Either may end the read. If the deadline does, the next read must find the edge.
     public static void ReadyAndWaitAndDeadline(Run run)
     {
         PollTimers timers = new();
@@ -116,7 +118,7 @@ internal static class PollDescScenarios
         run.Finally(() => Invariant.Holds(socket.Received == 1 && socket.Waiter.IsIdle, "the byte did not come."));
     }
 
-    // A close ends the waits that last and those that begin.
+    // A close must end the waits under way, and those that begin.
     public static void WaitAndClose(Run run)
     {
         PollTimers timers = new();
@@ -136,7 +138,7 @@ internal static class PollDescScenarios
         run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle && writer.IsIdle, "a wake-up is left over."));
     }
 
-    // Readiness that came first outlives the close: whoever it woke says so.
+    // Readiness that came before the close survives it. A waiter that it woke must find it.
     public static void ReadyAndWaitAndClose(Run run)
     {
         PollTimers timers = new();
@@ -156,7 +158,7 @@ internal static class PollDescScenarios
             socket.Waiter.IsIdle && socket.Desc.Check(Direction.Read) == IoResult.Closing, "a wake-up is left over."));
     }
 
-    // A cancellation ends a wait, and takes no edge with it: the next read has it.
+    // A cancellation ends a wait. It must not take an edge with it, because the next read needs the edge.
     public static void CancelAndReadyAndWait(Run run)
     {
         Socket socket = new();
@@ -176,7 +178,7 @@ internal static class PollDescScenarios
             "the edge was lost."));
     }
 
-    // Nothing but the cancellation ends this wait.
+    // Only the cancellation can end this wait.
     public static void CancelAndWait(Run run)
     {
         Socket socket = new();
@@ -190,7 +192,8 @@ internal static class PollDescScenarios
         run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle, "a wake-up is left over."));
     }
 
-    // An event of the last life is in flight while the desc begins the next. It may wake a waiter of this life, and set none of its flags.
+    // An event of the last life is on its way while the desc begins its next life. It may wake a waiter of the new life, but must set none
+    // of its flags.
     public static void ReuseAndStaleEvent(Run run)
     {
         PollTimers timers = new();

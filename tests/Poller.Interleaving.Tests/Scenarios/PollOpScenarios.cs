@@ -26,7 +26,7 @@ internal static class PollOpScenarios
         protected override string Name => "read";
 
         /// <summary>
-        /// What the awaiter of an async method does: asks, and attaches when it is not done. True when it went on at once.
+        /// Does what the awaiter of an async method does: it asks, and attaches if the operation is not done. True if it was done.
         /// </summary>
         public bool Await()
         {
@@ -87,7 +87,7 @@ internal static class PollOpScenarios
         }
     }
 
-    // The operation completes between the awaiter's question and its attaching, before both, or after.
+    // The operation completes before the awaiter asks, between its question and its attaching, or after both.
     public static void CompleteAndAwait(Run run)
     {
         PollFd fd = new();
@@ -109,7 +109,7 @@ internal static class PollOpScenarios
         run.Finally(() => Invariant.Holds(reading.Result == 7, $"the read came to {reading.Result}."));
     }
 
-    // An awaiter that asks, and finds it done, uses the same operation again at once: whoever completes the first must be done with it.
+    // An awaiter that asks and finds the operation done uses it again at once. So the thread that completed it must no longer touch it.
     public static void CompleteAndBeginAnew(Run run)
     {
         PollFd fd = new();
@@ -146,7 +146,8 @@ internal static class PollOpScenarios
         }
     }
 
-    // One queues behind the lock's holder as that gives it back and the descriptor is closed: it ends, and its awaiter goes on.
+    // An operation queues behind the lock's holder. Meanwhile the holder gives the lock back, and the descriptor is closed. The operation
+    // must end, and its awaiter must continue.
     public static void QueueAndUnlockAndClose(Run run)
     {
         PollFd fd = new();
@@ -164,7 +165,7 @@ internal static class PollOpScenarios
         run.Finally(() => Invariant.Holds(reading.Result == 0, $"the read came to {reading.Result}."));
     }
 
-    // An accept begins a pause, which is a wait in the other side, as its token is cancelled. The pause itself does not end here.
+    // An accept begins a pause, which is a wait in the other side. Meanwhile its token is cancelled. Here the pause does not end by itself.
     public static void PauseAndCancel(Run run)
     {
         Reading accept = PauseOnce(run, new PollFd());
@@ -172,17 +173,17 @@ internal static class PollOpScenarios
         run.Finally(() => Invariant.Holds(accept.Error is OperationCanceledException, $"the accept ended with {accept.Error}."));
     }
 
-    // The same as its descriptor is closed.
+    // The same with a close of the descriptor.
     public static void PauseAndClose(Run run)
     {
         PollFd fd = new();
         Reading accept = PauseOnce(run, fd);
         run.Thread("closer", fd.Close);
         run.Finally(() => Invariant.Holds(
-            accept.Error is IOException && fd.Timers.Next == PollTimers.Never, $"the accept ended with {accept.Error}, or left its timer."));
+            accept.Error is IOException && fd.Timers.Next == PollTimers.Never, $"the accept ended with {accept.Error}, or left a timer."));
     }
 
-    // The same as a deadline passes, which is the deadline of both sides.
+    // The same with a deadline of both sides that passes.
     public static void PauseAndDeadline(Run run)
     {
         PollFd fd = new();
@@ -191,7 +192,7 @@ internal static class PollOpScenarios
         run.Finally(() => Invariant.Holds(accept.Error is IOException, $"the accept ended with {accept.Error}."));
     }
 
-    // The pause ends as it begins, and the accept tries again.
+    // The pause ends while the accept begins to wait. The accept must try again.
     public static void PauseAndEndOfPause(Run run)
     {
         PollFd fd = new();

@@ -6,7 +6,7 @@ namespace Poller.Net;
 /// <summary>Scenarios of the deadlines of one loop.</summary>
 internal static class PollTimersScenarios
 {
-    // A deadline is prolonged as its timer fires. The reader may time out by the first or by the second, and not never.
+    // A deadline is prolonged while its timer fires. The first or the second deadline must end the read.
     public static void SetDeadlineAndTimerFires(Run run)
     {
         PollTimers timers = new();
@@ -34,7 +34,7 @@ internal static class PollTimersScenarios
         });
     }
 
-    // A deadline is prolonged without the lock as its timer fires: it is either prolonged or passed.
+    // A deadline is prolonged without the lock while its timer fires. It must be prolonged or passed, and not both.
     public static void ProlongAndTimerFires(Run run)
     {
         PollTimers timers = new();
@@ -58,7 +58,8 @@ internal static class PollTimersScenarios
         });
     }
 
-    // It is prolonged without the lock as another sets an earlier one: a timer stands that is not later than the deadline.
+    // One thread prolongs a deadline without the lock, while another sets an earlier one. A timer must be set that is not later than the
+    // deadline.
     public static void ProlongAndSetEarlierAndTimerFires(Run run)
     {
         PollTimers timers = new();
@@ -93,7 +94,8 @@ internal static class PollTimersScenarios
         }
     }
 
-    // It is prolonged without a reference as the descriptor is closed and its desc recycled: the next life has its own deadlines.
+    // A deadline is prolonged without a reference, while the descriptor is closed and its desc recycled. The next life must have its own
+    // deadlines.
     public static void ProlongAndReuse(Run run)
     {
         PollTimers timers = new();
@@ -125,7 +127,7 @@ internal static class PollTimersScenarios
         });
     }
 
-    // A deadline is cleared as its timer fires: afterwards the side can be waited for.
+    // A deadline is cleared while its timer fires. Afterwards an operation must be able to wait in the side.
     public static void ClearDeadlineAndTimerFires(Run run)
     {
         PollTimers timers = new();
@@ -145,8 +147,8 @@ internal static class PollTimersScenarios
             socket.Desc.Check(Direction.Read) == 0 && timers.Next == PollTimers.Never, "a deadline that was cleared expired."));
     }
 
-    // An operation's time-out passes as its user prolongs the deadline, which is later: the operation ends by the time-out, and the next
-    // one, which has none, by the deadline.
+    // The time-out of an operation passes while its user prolongs the later deadline. The time-out must end this operation. The next one
+    // has no time-out, and the deadline must end it.
     public static void TimeoutPassesAndProlong(Run run)
     {
         PollTimers timers = new();
@@ -176,7 +178,7 @@ internal static class PollTimersScenarios
         run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle && timers.Next == PollTimers.Never, "a timer or a wake-up is left over."));
     }
 
-    // An operation begins as the time-out that the one before left passes: it has the whole of its own.
+    // An operation begins while the time-out that the last one left passes. It must have the whole of its own time-out.
     public static void OperationBeginsAndTimerFires(Run run)
     {
         PollTimers timers = new();
@@ -201,8 +203,8 @@ internal static class PollTimersScenarios
         run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle && timers.Next == PollTimers.Never, "a timer or a wake-up is left over."));
     }
 
-    // An operation begins, and its user sets a deadline before the end of the time-out, as the timer fires: the deadline holds, for this
-    // operation and for the next.
+    // While the timer fires, an operation begins, and its user sets a deadline that is earlier than the time-out. The deadline must hold,
+    // for this operation and for the next.
     public static void OperationBeginsAndDeadlineIsSet(Run run)
     {
         PollTimers timers = new();
@@ -214,7 +216,7 @@ internal static class PollTimersScenarios
             BeginOperation(timers, socket.Desc, 30);
             done++;
             Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the read ended by something else.");
-            BeginOperation(timers, socket.Desc, 25); // Earlier than the one before: it is set, and not prolonged.
+            BeginOperation(timers, socket.Desc, 25); // It is earlier than the last one, so it is set and not prolonged.
             Invariant.Holds(socket.Read(isDrained: true) == IoResult.Timeout, "the next read forgot that the deadline had passed.");
         });
         run.Thread("setter", () =>
@@ -235,7 +237,7 @@ internal static class PollTimersScenarios
             "the deadline did not pass, or a wake-up is left over."));
     }
 
-    // A close as the timer fires: the waiter is made runnable by one of the two, and no timer of either direction is left.
+    // A close comes while the timer fires. One of the two must make the waiter runnable, and no timer of either direction may be left.
     public static void CloseAndTimerFires(Run run)
     {
         PollTimers timers = new();
@@ -259,7 +261,7 @@ internal static class PollTimersScenarios
         run.Finally(() => Invariant.Holds(socket.Waiter.IsIdle && timers.Next == PollTimers.Never, "a timer or a wake-up is left over."));
     }
 
-    // As PollFd does, under the lock of the direction.
+    // PollFd does the same, under the lock of the direction.
     private static void BeginOperation(PollTimers timers, PollDesc desc, long timeout)
     {
         if (!desc.Deadlines!.TryProlongTimeout(Direction.Read, timeout)) timers.SetTimeout(desc, Direction.Read, timeout);

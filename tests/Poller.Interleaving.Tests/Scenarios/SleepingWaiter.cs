@@ -2,14 +2,14 @@ using Poller.Interleaving.Tests;
 
 namespace Poller.Net;
 
-/// <summary>A thread that waits, as ThreadWaiter parks one. Sees to it that it is made runnable once for each time it is parked.</summary>
+/// <summary>A thread that waits as with ThreadWaiter. It checks that it is made runnable once for each time it is parked.</summary>
 internal sealed class SleepingWaiter : PollWaiter
 {
     private int _woken;
     private int _slept;
     private bool _isReady;
 
-    /// <summary>Whether every wake-up was taken by a wait.</summary>
+    /// <summary>Whether no wake-up is left over.</summary>
     public bool IsIdle => _woken == _slept;
 
     public void Cancel() => SetCanceled(true);
@@ -27,7 +27,7 @@ internal sealed class SleepingWaiter : PollWaiter
         return ready;
     }
 
-    /// <summary>To be said before the wake-up, by whoever was handed this waiter for readiness.</summary>
+    /// <summary>Notes that readiness made it runnable. Whoever wakes it for readiness calls this first.</summary>
     public void BecameReady() => _isReady = true;
 
     public override void Execute() => throw new InvalidOperationException("a parked thread was queued.");

@@ -13,7 +13,7 @@ internal sealed class Socket
 
     public SleepingWaiter Waiter { get; } = new();
 
-    /// <summary>A byte comes in; its edge is to be delivered after it.</summary>
+    /// <summary>A byte comes in. The scenario must deliver its edge afterwards.</summary>
     public void Arrive() => Interlocked.Increment(ref _bytes);
 
     /// <summary>Takes what there is. It looks without a fence first, which is the least that a system call may do.</summary>
@@ -26,7 +26,7 @@ internal sealed class Socket
     }
 
     /// <summary>
-    /// A read. One that is known to be drained neither forgets readiness nor tries before it waits. Returns why it ended without a byte.
+    /// Reads. If the socket is known to be drained, it waits at once, without a reset or a try. Returns why it ended without a byte, or 0.
     /// </summary>
     public IoResult Read(bool isDrained = false)
     {
@@ -54,7 +54,7 @@ internal sealed class Socket
         WakeReady(writer);
     }
 
-    /// <summary>Wakes whom a close, a deadline or a cancellation made runnable.</summary>
+    /// <summary>Wakes the waiter that a close, a deadline or a cancellation made runnable.</summary>
     public static void Wake(PollWaiter? waiter) => waiter?.TryWakeThread();
 
     private static void WakeReady(PollWaiter? waiter)
