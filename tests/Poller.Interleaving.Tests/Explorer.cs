@@ -6,12 +6,12 @@ namespace Poller.Interleaving.Tests;
 // others, "Finding and Reproducing Heisenbugs in Concurrent Programs", OSDI 2008).
 //
 // What runs. This project compiles the source files of Poller.Net themselves, with Interlocked, Volatile, Lock, Monitor, AutoResetEvent,
-// ConcurrentQueue, Thread, ThreadPool and TimeProvider bound to the controlled versions in the folder Controlled. What stands around them is
-// in the folder Doubles: Netpoller, PollFd, the backend and a socket. A scenario's threads are real threads, and one at a time holds the
+// ConcurrentQueue, Thread, ThreadPool and TimeProvider bound to the controlled versions in the folder Controlled. Their surroundings are in
+// the folder Doubles: Netpoller, PollFd, the backend and a socket. A scenario's threads are real threads, and one at a time holds the
 // baton. At each controlled operation the baton may pass to another thread. It costs nothing if the holder goes on, blocks or ends. It is a
-// preemption to take the baton from a thread that could go on. A schedule is the list of the decisions that were not the first option, and the same list replays it. Schedules
-// run in the order of their preemptions, so the first failing one has the fewest. A state in which no thread can go on is a deadlock, and
-// so a lost wake-up shows as a deadlock.
+// preemption to take the baton from a thread that could go on. A schedule is the list of the decisions that were not the first option, and
+// the same list replays it. Schedules run in the order of their preemptions, so the first failing one has the fewest. A state in which no
+// thread can go on is a deadlock, and so a lost wake-up shows as a deadlock.
 //
 // How memory behaves. Interlocked operations and entering a lock are full fences. Volatile.Write and leaving a lock are release stores,
 // which on x86-TSO wait in the writer's store buffer while its later reads go ahead. We model that from the reader's end: the store happens
