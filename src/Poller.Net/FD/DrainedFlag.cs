@@ -4,26 +4,33 @@ namespace Poller.Net;
 // Reset, which would forget an edge that has come since, and without a recv(2) that would fail. A level-triggered poller reports bytes that
 // are already there, so it is safe there too.
 //
-//   not drained -> drained       AfterRead: the read got fewer bytes than it asked for
-//   drained     -> not drained   BeforeTry: a hang-up was seen. Its edge comes once, and may have come with the bytes that were read.
-//   drained     -> not drained   Waited: the next read must try. A wait that is interrupted may take the edge with it.
+//   Unknown -> Drained   AfterRead: the read got fewer bytes than it asked for
+//   Drained -> Unknown   BeforeTry: a hang-up was seen. Its edge comes once, and may have come with the bytes that were read.
+//   Drained -> Unknown   Waited: the next read must try. A wait that is interrupted may take the edge with it.
+//
+// It is an enum because the runtime packs it with the small fields of its object. As a struct it cost each connection 8 bytes.
 
 /// <summary>Whether we know that the reading side of a stream is empty. Guarded by the read lock.</summary>
-internal struct DrainedFlag
+internal enum DrainedFlag : byte
 {
-    private bool _drained;
+    Unknown,
+    Drained,
+}
 
-    /// <summary>Whether the side is known to be empty.</summary>
-    public readonly bool IsSet => _drained;
-
+internal static class DrainedFlags
+{
     /// <summary>Whether a read must wait before it tries the system call.</summary>
-    public bool BeforeTry(bool hangupSeen)
+    public static bool BeforeTry(this ref DrainedFlag flag, bool hangupSeen)
     {
-        if (_drained && hangupSeen) _drained = false;
-        return _drained;
+        if (hangupSeen) flag = DrainedFlag.Unknown;
+        return flag == DrainedFlag.Drained;
     }
 
-    public void AfterRead(IoResult result, int asked) => _drained = result.IsSuccess && result.Value > 0 && result.Value < asked;
+    public static void AfterRead(this ref DrainedFlag flag, IoResult result, int asked)
+    {
+        bool isShort = result.IsSuccess && result.Value > 0 && result.Value < asked;
+        flag = isShort ? DrainedFlag.Drained : DrainedFlag.Unknown;
+    }
 
-    public void Waited() => _drained = false;
+    public static void Waited(this ref DrainedFlag flag) => flag = DrainedFlag.Unknown;
 }

@@ -29,7 +29,10 @@ internal abstract partial class PollFd : IDisposable
 
     // Atomic.
     private FdMutex _mutex;
-    private int _linger;
+    private ushort _linger;
+
+    // Guarded by the read lock. Only a stream sets it.
+    private protected DrainedFlag _drained;
 
     /// <summary>Takes ownership of a non-blocking descriptor.</summary>
     protected PollFd(SocketNetwork network, nint fd)
@@ -48,7 +51,7 @@ internal abstract partial class PollFd : IDisposable
     /// <summary>
     /// For how many seconds SO_LINGER lets close(2) block. If it is above 0, <see cref="LingeringClose"/> closes the descriptor.
     /// </summary>
-    public int Linger { get => Volatile.Read(ref _linger); set => Volatile.Write(ref _linger, value); }
+    public ushort Linger { get => Volatile.Read(ref _linger); set => Volatile.Write(ref _linger, value); }
 
     public bool IsClosed => _mutex.IsClosed;
 
@@ -123,13 +126,17 @@ internal abstract partial class PollFd : IDisposable
     public IoResult Prepare(Direction direction)
     {
         StartTimeout(direction);
-        return SkipsReset(direction) ? Desc.CheckBegin(direction) : Desc.Reset(direction);
+        bool keepsReadiness = direction == Direction.Write || _drained == DrainedFlag.Drained;
+        return keepsReadiness ? Desc.CheckBegin(direction) : Desc.Reset(direction);
     }
 
     /// <summary>0, or why nothing can wait in a side now.</summary>
     public IoResult Check(Direction direction) => Desc.Check(direction);
 
-    /// <summary>The side in which an operation waits after EAGAIN: its own, unless the operation pauses.</summary>
+    /// <summary>
+    /// The side in which an operation waits after EAGAIN: its own, unless the operation pauses. Only a try changes it. A cancellation asks
+    /// without the lock.
+    /// </summary>
     public virtual Direction SideToWaitIn(Direction direction) => direction;
 
     /// <summary>Parks the operation in a side, which has no other waiter.</summary>
@@ -156,7 +163,7 @@ internal abstract partial class PollFd : IDisposable
     public void Cancel(Direction direction, PollOp op)
     {
         if (_mutex.TryLeaveQueue(direction, op)) Schedule(op);
-        else Loop.Schedule(Desc.Cancel(op.WaitsIn));
+        else Loop.Schedule(Desc.Cancel(SideToWaitIn(direction)));
     }
 
     /// <summary>Has the loop run an operation, or wakes the thread that waits. Safe from any thread; the caller needs no lock.</summary>
@@ -199,12 +206,6 @@ internal abstract partial class PollFd : IDisposable
             Unlock(direction);
         }
     }
-
-    /// <summary>Whether to keep the readiness that earlier operations left.</summary>
-    protected virtual bool SkipsReset(Direction direction) => direction == Direction.Write;
-
-    /// <summary>Notes that an operation has waited in a side, or is about to block in it.</summary>
-    protected virtual void Waited(Direction direction) { }
 
     /// <summary>Takes a reference for an operation without a lock. False if the descriptor is closed.</summary>
     protected bool Incref() => _mutex.Incref();
@@ -271,6 +272,12 @@ internal abstract partial class PollFd : IDisposable
             throw interrupted;
         }
         if (waiter.Lock == FdLock.Closed) throw Failed(operation, IoResult.ClosedInQueue);
+    }
+
+    // Notes that an operation has waited in a side, or is about to block in it.
+    private void Waited(Direction side)
+    {
+        if (side == Direction.Read) _drained.Waited();
     }
 
     // Returns 0, or why the operation must not continue. It also returns 0 if the reason has gone meanwhile, such as a deadline that was

@@ -61,8 +61,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     private object? _continuationState;
     private object? _continuationContext;
 
-    // The operation sets them before it completes, and the awaiter reads them afterwards.
-    private IoResult _result;
+    // The operation sets it before it completes, and the awaiter reads it afterwards: an exception, or what the operation made.
     private object? _outcome;
 
     // Changes with each use, so that a ValueTask of an earlier use is refused.
@@ -70,8 +69,10 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
 
     // Set for each wait, before another thread may run the operation.
     private Step _step;
-    private Direction _waitsIn = direction;
     private CancellationTokenRegistration _registration;
+
+    // As _outcome. It is declared last: the runtime places structs in this order, and the small fields of derived classes fill the gap.
+    private IoResult _result;
 
     /// <summary>The side that it works on, and takes the lock of.</summary>
     public Direction Direction { get; } = direction;
@@ -219,12 +220,6 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         Fd.Cancel(Direction, this);
     }
 
-    /// <summary>
-    /// The side that it parks in, for a cancellation. As with IsCanceled, the read pairs with the compare-and-swap to Wait in
-    /// PollDesc.Park.
-    /// </summary>
-    internal Direction WaitsIn => _waitsIn;
-
     private void Begin()
     {
         IoResult ready = Fd.Prepare(Direction);
@@ -234,9 +229,10 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
 
     private void Resume()
     {
-        if (Fd.Consume(_waitsIn)) Advance(parkFirst: false);
+        Direction side = Fd.SideToWaitIn(Direction); // Only a try changes it, so the operation has waited there.
+        if (Fd.Consume(side)) Advance(parkFirst: false);
         else if (WaitError() is { IsSuccess: false } reason) Complete(reason);
-        else Advance(parkFirst: _waitsIn == Direction); // Its deadline was moved: wait again. Or a pause is over: try.
+        else Advance(parkFirst: side == Direction); // Its deadline was moved: wait again. Or a pause is over: try.
     }
 
     private void Advance(bool parkFirst)
@@ -263,12 +259,12 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
                     return;
                 }
             }
-            _waitsIn = Fd.SideToWaitIn(Direction);
+            Direction side = Fd.SideToWaitIn(Direction);
             _step = Step.Resume;
             PollPark park;
             try
             {
-                park = Fd.Park(_waitsIn, this);
+                park = Fd.Park(side, this);
             }
             catch (NetpollException e)
             {
@@ -294,7 +290,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
                         Complete(reason);
                         return;
                     }
-                    parkFirst = _waitsIn == Direction;
+                    parkFirst = side == Direction;
                     break;
             }
         }
@@ -316,7 +312,6 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         }
         if (error is not null) _outcome = error;
         _result = result;
-        _waitsIn = Direction;
         Release();
         if (Lock == FdLock.Acquired) Fd.Unlock(Direction);
 

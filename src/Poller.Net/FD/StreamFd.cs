@@ -18,9 +18,6 @@ internal abstract class StreamFd : PollFd
     private IoOp? _readOp;
     private IoOp? _writeOp;
 
-    // Guarded by the read lock.
-    private DrainedFlag _drained;
-
     /// <summary>Takes ownership of a non-blocking descriptor.</summary>
     protected StreamFd(SocketNetwork network, nint fd) : base(network, fd) { }
 
@@ -89,13 +86,6 @@ internal abstract class StreamFd : PollFd
         Volatile.Write(ref OpOf(io.Direction), io);
     }
 
-    protected override bool SkipsReset(Direction direction) => direction == Direction.Write || _drained.IsSet;
-
-    protected override void Waited(Direction direction)
-    {
-        if (direction == Direction.Read) _drained.Waited();
-    }
-
     // The outcome of Begin: an operation that queues or waits, an error, or a value.
     private readonly struct Begun
     {
@@ -114,14 +104,14 @@ internal abstract class StreamFd : PollFd
         if (found == FdLock.Busy)
         {
             IoOp queued = new(this, direction);
-            queued.Set(kind, buffer, 0);
+            queued.Set(kind, buffer);
             queued.Start(token);
             return new Begun { Op = queued };
         }
         if (TurnBudget.IsSpent)
         {
             IoOp later = TakeOp(direction);
-            later.Set(kind, buffer, 0);
+            later.Set(kind, buffer);
             later.StartLater(token);
             return new Begun { Op = later };
         }
@@ -143,7 +133,7 @@ internal abstract class StreamFd : PollFd
         if (result == Errno.EAGAIN)
         {
             IoOp op = TakeOp(direction);
-            op.Set(kind, buffer, done);
+            op.Set(kind, buffer[done..]);
             op.StartWaiting(token);
             return new Begun { Op = op };
         }
@@ -228,25 +218,29 @@ internal abstract class StreamFd : PollFd
     /// <summary>A read, a wait to read or a write that could not complete at once.</summary>
     private sealed class IoOp(StreamFd fd, Direction direction) : PollOp(fd, direction), IValueTaskSource<int>, IValueTaskSource<bool>
     {
-        // Set for each operation. _done counts the bytes that a write has sent.
+        // Set for each operation. A write's buffer is what it has not sent yet.
         private Kind _kind;
-        private int _done;
         private Memory<byte> _buffer;
 
         protected override string Name => NameOf(_kind);
 
-        public void Set(Kind kind, Memory<byte> buffer, int done)
+        public void Set(Kind kind, Memory<byte> buffer)
         {
             _kind = kind;
             _buffer = buffer;
-            _done = done;
         }
 
         int IValueTaskSource<int>.GetResult(short token) => TakeResult(token, out _).Value;
 
         bool IValueTaskSource<bool>.GetResult(short token) => TakeResult(token, out _).Value != 0;
 
-        protected override IoResult Try(ref object? made) => ((StreamFd)Fd).Try(_kind, _buffer.Span, ref _done);
+        protected override IoResult Try(ref object? made)
+        {
+            int done = 0;
+            IoResult result = ((StreamFd)Fd).Try(_kind, _buffer.Span, ref done);
+            _buffer = _buffer[done..];
+            return result;
+        }
 
         protected override void Release() => _buffer = default;
     }

@@ -25,8 +25,10 @@ internal sealed class NetListenFd : NetFd
     private bool _isNearReserve;
     private bool _inShortage;
 
-    // Guarded by the read lock. The length of the last pause in a shortage, and whether an accept is in a pause.
+    // Guarded by the read lock: the length of the last pause in a shortage.
     private TimeSpan _pause;
+
+    // Atomic: whether an accept is in a pause. Written under the read lock, and read by a cancellation without it.
     private bool _isPausing;
 
     // Atomic. Kept for the next accept.
@@ -123,14 +125,17 @@ internal sealed class NetListenFd : NetFd
     // A pause is a wait in the write side, which a listener does not use otherwise. Such a wait needs no new timer and no new thread, which
     // the shortage may deny us. The pause is the side's time-out, and the listener's deadline holds in both sides: the earlier of the two
     // ends the wait, also if the deadline is set during the pause.
-    public override Direction SideToWaitIn(Direction direction) => _isPausing ? Direction.Write : direction;
+    //
+    // A cancellation publishes itself and then reads _isPausing. An accept writes _isPausing, parks, and then looks for a cancellation. The
+    // compare-and-swap to Wait in PollDesc.Park is the fence between. So the cancellation finds the right side, or the accept sees it.
+    public override Direction SideToWaitIn(Direction direction) => Volatile.Read(ref _isPausing) ? Direction.Write : direction;
 
     // Tries once. The result is a connection, EAGAIN if the accept must wait or pause, or an error.
     private IoResult TryAccept(ref object? made)
     {
         if (_isPausing)
         {
-            _isPausing = false;
+            Volatile.Write(ref _isPausing, false);
             SetTimeout(Direction.Write, null);
         }
         while (true)
@@ -149,7 +154,7 @@ internal sealed class NetListenFd : NetFd
             NoteShortage(result.Errno);
             _pause = _pause == TimeSpan.Zero ? MinPause : _pause * 2 < MaxPause ? _pause * 2 : MaxPause;
             SetTimeout(Direction.Write, _pause);
-            _isPausing = true;
+            Volatile.Write(ref _isPausing, true);
             return Errno.EAGAIN;
         }
     }

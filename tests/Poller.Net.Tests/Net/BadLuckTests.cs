@@ -231,6 +231,19 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
         }
     }
 
+    // The clock stands still, so nothing else ends the pause.
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task A_cancellation_ends_an_accept_that_pauses(NetpollDispatch dispatch)
+    {
+        using Rig rig = new(dispatch, new FakeTimeProvider());
+        rig.Api.EveryAccept = Errno.EMFILE;
+        using CancellationTokenSource cancel = new();
+        Task<Conn> accepting = rig.Listener.AcceptAsync(cancel.Token).AsTask();
+        rig.NextPause();
+        await cancel.CancelAsync();
+        Assert.Equal(cancel.Token, (await Assert.ThrowsAnyAsync<OperationCanceledException>(() => accepting.Within())).CancellationToken);
+    }
+
     // The accept runs on the loop's thread, which therefore does not get to the deadline by itself.
     [Fact]
     public async Task A_deadline_that_passed_unnoticed_ends_an_accept_in_a_shortage()
