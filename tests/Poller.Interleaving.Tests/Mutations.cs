@@ -244,14 +244,14 @@ internal static class Mutations
         new(
             "one who does not queue any more leaves the queue",
             "FdMutex.cs",
-            "if (waiter.Lock != FdLock.Queued) return false;",
-            "if (waiter.Lock == FdLock.Busy) return false;",
+            "if (waiter.LockState != FdLock.Queued) return false;",
+            "if (waiter.LockState == FdLock.Busy) return false;",
             "unlock ‖ queued locker leaves",
             "close ‖ queued locker leaves"),
         new(
             "one who is handed the lock is not told so",
             "FdMutex.cs",
-            "first.Lock = FdLock.Acquired;",
+            "first.LockState = FdLock.Acquired;",
             "",
             "three read locks"),
 

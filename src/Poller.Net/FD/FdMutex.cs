@@ -133,13 +133,13 @@ internal struct FdMutex
 
     /// <summary>
     /// Takes the lock of one direction and a reference, or queues the waiter for them. A waiter that is <see cref="FdLock.Queued"/> becomes
-    /// runnable once, and then its <see cref="PollWaiter.Lock"/> is the outcome.
+    /// runnable once, and then its <see cref="PollWaiter.LockState"/> is the outcome.
     /// </summary>
     public FdLock LockOrQueue(Direction direction, PollWaiter waiter)
     {
         FdLock found = TryLock(direction);
         if (found == FdLock.Busy) return Enqueue(direction, waiter);
-        waiter.Lock = found;
+        waiter.LockState = found;
         return found;
     }
 
@@ -180,9 +180,9 @@ internal struct FdMutex
         (_, long wait, _) = BitsOf(direction);
         lock (queues.Lock)
         {
-            if (waiter.Lock != FdLock.Queued) return false;
+            if (waiter.LockState != FdLock.Queued) return false;
             queues.Of(direction).Remove(waiter);
-            waiter.Lock = FdLock.Left;
+            waiter.LockState = FdLock.Left;
             while (true)
             {
                 long old = Volatile.Read(ref _state);
@@ -208,15 +208,15 @@ internal struct FdMutex
             while (true)
             {
                 long old = Volatile.Read(ref _state);
-                if ((old & ClosedBit) != 0) return waiter.Lock = FdLock.Closed;
+                if ((old & ClosedBit) != 0) return waiter.LockState = FdLock.Closed;
                 if ((old & bit) == 0)
                 {
-                    if (TryAcquire(bit, old)) return waiter.Lock = FdLock.Acquired;
+                    if (TryAcquire(bit, old)) return waiter.LockState = FdLock.Acquired;
                     continue;
                 }
                 if (((old + wait) & waits) == 0) throw Overflow("waiting operations");
                 if (Interlocked.CompareExchange(ref _state, old + wait, old) != old) continue;
-                waiter.Lock = FdLock.Queued;
+                waiter.LockState = FdLock.Queued;
                 queues.Of(direction).Add(waiter);
                 return FdLock.Queued;
             }
@@ -239,7 +239,7 @@ internal struct FdMutex
             PollWaiter first = queues.Of(direction).First
                 ?? throw new InvalidOperationException($"FdMutex: {direction} counts a waiter, but its queue is empty.");
             queues.Of(direction).Remove(first);
-            first.Lock = FdLock.Acquired;
+            first.LockState = FdLock.Acquired;
             return first;
         }
     }
@@ -278,7 +278,7 @@ internal struct FdMutex
                 for (PollWaiter? waiter = all; waiter is not null; waiter = waiter.Next)
                 {
                     waiter.Previous = null;
-                    waiter.Lock = FdLock.Closed;
+                    waiter.LockState = FdLock.Closed;
                 }
                 return all;
             }

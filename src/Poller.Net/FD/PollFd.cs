@@ -251,7 +251,7 @@ internal abstract partial class PollFd : IDisposable
             LoopThreads.LoopOfThisThread?.HandOff();
             ThreadWaiter waiter = ThreadWaiter.OfThisThread;
             if (_mutex.LockOrQueue(direction, waiter) == FdLock.Queued) WaitForLock(direction, waiter, operation);
-            found = waiter.Lock;
+            found = waiter.LockState;
         }
         if (found != FdLock.Acquired) throw Failed(operation, IoResult.Disposed);
     }
@@ -268,10 +268,10 @@ internal abstract partial class PollFd : IDisposable
         }
         if (interrupted is not null)
         {
-            if (waiter.Lock == FdLock.Acquired) Unlock(direction);
+            if (waiter.LockState == FdLock.Acquired) Unlock(direction);
             throw interrupted;
         }
-        if (waiter.Lock == FdLock.Closed) throw Failed(operation, IoResult.ClosedInQueue);
+        if (waiter.LockState == FdLock.Closed) throw Failed(operation, IoResult.ClosedInQueue);
     }
 
     // Notes that an operation has waited in a side, or is about to block in it.

@@ -39,7 +39,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     /// <summary>What Execute must do.</summary>
     private enum Step : byte
     {
-        /// <summary>Begin; Lock says whether the operation has the lock.</summary>
+        /// <summary>Begin; LockState says whether the operation has the lock.</summary>
         Begin,
 
         /// <summary>Continue after a wait in a side.</summary>
@@ -91,7 +91,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     public void Start(CancellationToken token)
     {
         _step = Step.Begin;
-        Lock = FdLock.Left;
+        LockState = FdLock.Left;
         if (!TryRegister(token)) return;
         switch (Fd.LockOrQueue(Direction, this))
         {
@@ -116,14 +116,14 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     public void StartLater(CancellationToken token)
     {
         _step = Step.Begin;
-        Lock = FdLock.Acquired;
+        LockState = FdLock.Acquired;
         if (TryRegister(token)) Fd.Schedule(this);
     }
 
     /// <summary>Begins an operation that holds its side's lock and must wait before its first or next try.</summary>
     public void StartWaiting(CancellationToken token)
     {
-        Lock = FdLock.Acquired;
+        LockState = FdLock.Acquired;
         if (TryRegister(token)) Advance(parkFirst: true);
     }
 
@@ -133,7 +133,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         {
             switch (_step)
             {
-                case Step.Begin when Lock == FdLock.Closed: Complete(IoResult.ClosedInQueue); break;
+                case Step.Begin when LockState == FdLock.Closed: Complete(IoResult.ClosedInQueue); break;
                 case Step.Begin when IsCanceled: Complete(IoResult.Canceled); break;
                 case Step.Begin: Begin(); break;
                 case Step.Resume: Resume(); break;
@@ -313,7 +313,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         if (error is not null) _outcome = error;
         _result = result;
         Release();
-        if (Lock == FdLock.Acquired) Fd.Unlock(Direction);
+        if (LockState == FdLock.Acquired) Fd.Unlock(Direction);
 
         Volatile.Write(ref _completed, true);
         Action<object?>? continuation =

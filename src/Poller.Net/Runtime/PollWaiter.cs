@@ -18,7 +18,7 @@ internal abstract class PollWaiter : IThreadPoolWorkItem
     internal PollWaiter? Previous;
 
     /// <summary>The outcome of its wait for a lock. <see cref="FdMutex"/> writes it before the waiter is runnable.</summary>
-    internal FdLock Lock;
+    internal FdLock LockState;
 
     /// <summary>
     /// Atomic. As with a deadline, the canceller sets it before it unblocks the side, and the waiter reads it after it has announced

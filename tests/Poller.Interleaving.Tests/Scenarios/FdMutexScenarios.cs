@@ -31,7 +31,7 @@ internal static class FdMutexScenarios
         {
             QueuedWaiter waiter = new();
             if (_mutex.LockOrQueue(Direction.Read, waiter) == FdLock.Queued) waiter.Await();
-            if (waiter.Lock != FdLock.Acquired) return false;
+            if (waiter.LockState != FdLock.Acquired) return false;
             Invariant.Holds(Interlocked.Increment(ref _holders) == 1, "two hold the read lock.");
             Use();
             Invariant.Holds(Interlocked.Exchange(ref _holders, 0) == 1, "two hold the read lock.");
@@ -119,8 +119,8 @@ internal static class FdMutexScenarios
                 descriptor.Cancel(waiter);
                 waiter.Await();
             }
-            Invariant.Holds(waiter.Lock is FdLock.Acquired or FdLock.Left, $"an open descriptor was said to be {waiter.Lock}.");
-            if (waiter.Lock == FdLock.Acquired) descriptor.Unlock();
+            Invariant.Holds(waiter.LockState is FdLock.Acquired or FdLock.Left, $"an open descriptor was said to be {waiter.LockState}.");
+            if (waiter.LockState == FdLock.Acquired) descriptor.Unlock();
         });
         run.Thread("reader", () => ReadsOpen(descriptor));
         run.Finally(() => EndsOpen(descriptor, reads: 1));
@@ -139,7 +139,7 @@ internal static class FdMutexScenarios
             Invariant.Holds(descriptor.Mutex.LockOrQueue(Direction.Read, waiter) == FdLock.Queued, "a lock was given out twice.");
             if (waiter.IsCanceled) descriptor.Cancel(waiter);
             waiter.Await();
-            Invariant.Holds(waiter.Lock == FdLock.Left, $"one who was cancelled in the queue is {waiter.Lock}.");
+            Invariant.Holds(waiter.LockState == FdLock.Left, $"one who was cancelled in the queue is {waiter.LockState}.");
         });
         run.Thread("canceler", () =>
         {
@@ -164,7 +164,7 @@ internal static class FdMutexScenarios
         {
             descriptor.Cancel(waiter);
             waiter.Await();
-            Invariant.Holds(waiter.Lock is FdLock.Closed or FdLock.Left, $"one who left or was sent off is {waiter.Lock}.");
+            Invariant.Holds(waiter.LockState is FdLock.Closed or FdLock.Left, $"one who left or was sent off is {waiter.LockState}.");
         });
         run.Thread("closer", descriptor.Close);
         run.Finally(() =>

@@ -12,9 +12,9 @@ public sealed class FdMutexTests
         Direction direction = writes ? Direction.Write : Direction.Read;
         Assert.Equal(FdLock.Acquired, TryLock(direction));
         Waiter waiter = Queue(direction);
-        Assert.Equal(FdLock.Queued, waiter.Lock);
+        Assert.Equal(FdLock.Queued, waiter.LockState);
         Assert.False(Unlock(direction));
-        Assert.Equal((FdLock.Acquired, 1), (waiter.Lock, waiter.Wakes));
+        Assert.Equal((FdLock.Acquired, 1), (waiter.LockState, waiter.Wakes));
         Assert.False(Unlock(direction));
         Assert.Equal(FdLock.Acquired, TryLock(direction));
     }
@@ -75,8 +75,8 @@ public sealed class FdMutexTests
         Assert.True(_mutex.TryLeaveQueue(Direction.Read, first));
         Assert.False(_mutex.TryLeaveQueue(Direction.Read, first));
         Assert.False(Unlock(Direction.Read));
-        Assert.Equal((FdLock.Acquired, 1), (second.Lock, second.Wakes));
-        Assert.Equal((FdLock.Left, 0), (first.Lock, first.Wakes));
+        Assert.Equal((FdLock.Acquired, 1), (second.LockState, second.Wakes));
+        Assert.Equal((FdLock.Left, 0), (first.LockState, first.Wakes));
         Assert.False(_mutex.TryLeaveQueue(Direction.Read, second));
         Assert.False(Unlock(Direction.Read));
         Assert.Equal(FdLock.Acquired, TryLock(Direction.Read));
@@ -89,7 +89,7 @@ public sealed class FdMutexTests
         Waiter waiter = Queue(Direction.Write);
         Assert.True(Close());
         Assert.False(_mutex.TryLeaveQueue(Direction.Write, waiter));
-        Assert.Equal((FdLock.Closed, 1), (waiter.Lock, waiter.Wakes));
+        Assert.Equal((FdLock.Closed, 1), (waiter.LockState, waiter.Wakes));
         Assert.False(Unlock(Direction.Write));
         Assert.True(_mutex.Decref());
     }
@@ -102,8 +102,8 @@ public sealed class FdMutexTests
         for (int i = 0; i < waiters.Length; i++)
         {
             Assert.False(Unlock(Direction.Write));
-            Assert.Equal(i + 1, waiters.Count(static w => w.Lock == FdLock.Acquired));
-            Assert.Equal((FdLock.Acquired, 1), (waiters[i].Lock, waiters[i].Wakes));
+            Assert.Equal(i + 1, waiters.Count(static w => w.LockState == FdLock.Acquired));
+            Assert.Equal((FdLock.Acquired, 1), (waiters[i].LockState, waiters[i].Wakes));
             Waiter late = Queue(Direction.Write); // It stands for the last holder, which would come again at once.
             Assert.True(_mutex.TryLeaveQueue(Direction.Write, late));
         }
@@ -194,7 +194,7 @@ public sealed class FdMutexTests
     {
         Waiter waiter = new();
         if (_mutex.LockOrQueue(direction, waiter) == FdLock.Queued) waiter.Await();
-        return waiter.Lock == FdLock.Acquired;
+        return waiter.LockState == FdLock.Acquired;
     }
 
     private bool Unlock(Direction direction)

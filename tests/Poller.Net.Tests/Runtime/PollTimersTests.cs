@@ -231,7 +231,7 @@ public sealed class PollTimersTests
 
     // PollLoop does the same.
     private bool TryProlong(PollMode mode, DateTimeOffset deadline, bool inSync) =>
-        _time.TryTell(deadline, inSync, out long when, out long atMost) && _desc.Deadlines!.TryProlong(mode, when, atMost);
+        _time.TryAt(deadline, inSync, out long when, out long atMost) && _desc.Deadlines!.TryProlong(mode, when, atMost);
 
     private TestWaiter Parked(Direction direction)
     {

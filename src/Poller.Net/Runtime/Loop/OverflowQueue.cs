@@ -12,14 +12,14 @@ internal sealed class OverflowQueue(PollLoop loop, int maxBlockedHandlers) : ITh
 {
     // In ms. A server that is short of threads for an hour gets 60 reports; 120 with half the value. With double the value, a shortage of
     // less than two minutes is reported once.
-    private const long Often = 60_000;
+    private const long ReportInterval = 60_000;
 
     private readonly ConcurrentQueue<PollWaiter> _waiters = new();
 
     // Touched only by the leader, except that the statistics read the count.
     private long _count;
-    private long _told;
-    private long _toldAt;
+    private long _reported;
+    private long _reportedAt;
 
     /// <summary>The number of waiters that have come here so far.</summary>
     public long Count => Volatile.Read(ref _count);
@@ -31,12 +31,12 @@ internal sealed class OverflowQueue(PollLoop loop, int maxBlockedHandlers) : ITh
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
         Volatile.Write(ref _count, _count + 1);
         long now = Environment.TickCount64;
-        if (_told != 0 && now - _toldAt < Often) return;
+        if (_reported != 0 && now - _reportedAt < ReportInterval) return;
         loop.Warn(
             $"{loop.Name}: all {maxBlockedHandlers} threads that MaxBlockedHandlers allows are in handlers that block or compute; "
-            + $"{_count - _told} handlers had to wait for one of them, or for a thread of the pool.");
-        _told = _count;
-        _toldAt = now;
+            + $"{_count - _reported} handlers had to wait for one of them, or for a thread of the pool.");
+        _reported = _count;
+        _reportedAt = now;
     }
 
     /// <summary>Gives out the waiter that came first. A thread of this loop that comes back from a handler calls it.</summary>

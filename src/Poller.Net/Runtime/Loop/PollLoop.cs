@@ -176,7 +176,7 @@ internal sealed class PollLoop
 
     /// <summary>Prolongs deadlines that have not passed; it needs no reference. False if the caller must set them instead.</summary>
     public bool TryProlong(PollDeadlines deadlines, PollMode mode, DateTimeOffset deadline) =>
-        Clock.TryTell(deadline, inSync: Volatile.Read(ref _sleepUntil) == 0, out long when, out long atMost)
+        Clock.TryAt(deadline, inSync: Volatile.Read(ref _sleepUntil) == 0, out long when, out long atMost)
         && deadlines.TryProlong(mode, when, atMost);
 
     /// <summary>Sets the deadlines that <paramref name="mode"/> names: <see cref="PollTimers.SetDeadline"/>.</summary>

@@ -13,7 +13,7 @@ internal sealed class LoopClock(TimeProvider provider)
     // comparison, deadlines that are prolonged in sync are then wrong by the size of the step. A comparison takes about 70 ns, and no
     // measurement shows ten of them a second. Half the value compares twice as often and gains nobody anything. Double the value lets the
     // wrong deadlines last twice as long.
-    private const long Often = 100_000_000;
+    private const long MaxComparisonAge = 100_000_000;
 
     // In sync: how far a deadline must be ahead of the last look, and by how much it may move at most. In ns. With half the value, a
     // handler that held up the loop for half a second could set a deadline that is already past, and it would not be refused. With double
@@ -50,7 +50,7 @@ internal sealed class LoopClock(TimeProvider provider)
     public void Look(long now)
     {
         if (now > Volatile.Read(ref _looked)) Volatile.Write(ref _looked, now);
-        if (now - Volatile.Read(ref _compared) < Often) return;
+        if (now - Volatile.Read(ref _compared) < MaxComparisonAge) return;
         Volatile.Write(ref _compared, now);
         Compare();
     }
@@ -69,15 +69,15 @@ internal sealed class LoopClock(TimeProvider provider)
     public long At(DateTimeOffset time) => After(time - Compare());
 
     /// <summary>
-    /// A time of day by this clock, to which a deadline may be prolonged, by at most <paramref name="atMost"/> ns. False if the caller must
-    /// take the slow path and set the deadline to <see cref="At"/>.
+    /// As <see cref="At"/>, for a deadline that is prolonged, by at most <paramref name="atMost"/> ns. False if the caller must take the
+    /// slow path and set the deadline to <see cref="At"/>.
     /// </summary>
     /// <remarks>
     /// <paramref name="inSync"/> means that the loop is awake. We then read no clock and use the time of the last look, which may be stale.
     /// If the new deadline is less than 1 s ahead of that look, it may already be past, so we refuse. The deadline may also move by at most
     /// 1 s: it would move further if the time of day was stepped since, or if the machine was suspended.
     /// </remarks>
-    public bool TryTell(DateTimeOffset time, bool inSync, out long when, out long atMost)
+    public bool TryAt(DateTimeOffset time, bool inSync, out long when, out long atMost)
     {
         const long Century = 100 * 366 * TimeSpan.TicksPerDay;
         when = 0;
