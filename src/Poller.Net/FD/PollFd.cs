@@ -67,13 +67,30 @@ internal abstract partial class PollFd : IDisposable
     /// <summary>The backend's exception that ended the descriptor's loop; null if none did.</summary>
     protected Exception? PollerFailure => _loop?.Failure;
 
-    /// <summary>Registers the descriptor with a loop, for life. If that fails, the descriptor is closed.</summary>
-    public void Init(PollLoop loop)
+    /// <summary>
+    /// Registers the descriptor with a loop, for life. If the loop fails meanwhile, it takes the next one. If no loop takes the descriptor,
+    /// the descriptor is closed.
+    /// </summary>
+    /// <exception cref="IOException">Every loop has failed.</exception>
+    public void Init(Netpoller poller)
     {
         try
         {
-            _desc = loop.Open(Fd);
-            _loop = loop;
+            while (_loop is null)
+            {
+                PollLoop loop = poller.NextLoop(); // It gives out no loop that has failed, so each one fails us at most once.
+                try
+                {
+                    _desc = loop.Open(Fd);
+                    _loop = loop;
+                }
+#pragma warning disable CA1031 // A backend may throw anything.
+                catch (Exception) when (loop.Failure is not null)
+#pragma warning restore CA1031
+                {
+                    // The failure of the loop was reported. Try the next one.
+                }
+            }
         }
         catch
         {

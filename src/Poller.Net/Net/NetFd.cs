@@ -86,7 +86,7 @@ internal class NetFd : StreamFd
             if (!result.IsSuccess && !pending) throw fd.Failed("dial", result);
             try
             {
-                fd.Init(poller.NextLoop());
+                fd.Init(poller);
             }
             catch (NetpollException e)
             {

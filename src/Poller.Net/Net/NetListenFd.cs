@@ -64,9 +64,8 @@ internal sealed class NetListenFd : NetFd
             Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, 1));
             Check(api.Bind(fd, SocketAddressBytes.Of(local)));
             Check(api.Listen(fd, api.MaxBacklog));
-            PollLoop loop = poller.NextLoop(); // It may be the poller's first use, and fail. The listener does not own the descriptor yet.
             listener = new NetListenFd(poller, network, fd, local.AddressFamily);
-            listener.Init(loop);
+            listener.Init(poller);
 
             // Run this once now, so that no code must be loaded when there is no free descriptor.
             _ = listener.DescribeShortage(Errno.EMFILE);
@@ -191,7 +190,7 @@ internal sealed class NetListenFd : NetFd
         NetFd conn = new(_network, result.Value, peer[..length]);
         try
         {
-            conn.Init(_poller.NextLoop());
+            conn.Init(_poller);
         }
         catch (NetpollException e)
         {

@@ -100,6 +100,34 @@ public sealed class BackendFailureTests : IDisposable
         Assert.Equal(0, await server.ReadAsync(new byte[1]).Within());
     }
 
+    // Thread-pool dispatch: the open waits for the end of a loop, whose thread it must not hold up.
+    [Theory]
+    [InlineData("listen")]
+    [InlineData("dial")]
+    [InlineData("accept")]
+    public async Task A_descriptor_whose_loop_fails_as_it_is_opened_goes_to_the_next(string operation)
+    {
+        Start(NetpollDispatch.ThreadPool, loops: 4);
+        FaultyNetpoll[] polls = [.. _backend.Made];
+        using TcpConnListener listener = _net!.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0)); // On the first loop.
+        using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
+        foreach (FaultyNetpoll poll in polls[1..3]) poll.Opening = () => End(poll);
+        switch (operation)
+        {
+            case "listen": _net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0)).Dispose(); break;
+            case "dial": _conns.Add(await _net.DialTcpAsync(listener.LocalEndPoint)); break;
+            default: _conns.Add(await listener.AcceptTcpAsync()); break;
+        }
+        Assert.Equal([false, true, true, false], polls.Select(static poll => poll.IsDisposed));
+
+        void End(FaultyNetpoll poll)
+        {
+            poll.FailsPoll = true;
+            poll.Break();
+            Assert.True(SpinWait.SpinUntil(() => poll.IsDisposed, Fixture.Patience), "the loop did not end.");
+        }
+    }
+
     [Fact]
     public async Task A_blocking_call_that_waits_ends_when_the_poll_throws()
     {

@@ -42,6 +42,9 @@ internal sealed class FaultyNetpoll(INetpoll inner, FaultyNetpollFactory factory
     /// <summary>Whether an event of a hang-up says that the descriptor has an error and nothing else.</summary>
     public volatile bool HidesHangups;
 
+    /// <summary>Runs in an open, before the descriptor is registered.</summary>
+    public volatile Action? Opening;
+
     public bool IsDisposed => _disposed;
 
     public INetpoll Inner => inner;
@@ -53,7 +56,11 @@ internal sealed class FaultyNetpoll(INetpoll inner, FaultyNetpollFactory factory
 
     public void Init() => inner.Init();
 
-    public Errno Open(nint fd, PollToken token) => FailsOpen ? throw factory.Fault : inner.Open(fd, token);
+    public Errno Open(nint fd, PollToken token)
+    {
+        Opening?.Invoke();
+        return FailsOpen ? throw factory.Fault : inner.Open(fd, token);
+    }
 
     public Errno Close(nint fd) => FailsClose ? throw factory.Fault : inner.Close(fd);
 
