@@ -49,7 +49,9 @@ public sealed class NetOpException : IOException
     /// <summary>The address of the peer; null if it is not known. For a dial, the address that it tried to reach.</summary>
     public EndPoint? RemoteEndPoint { get; }
 
-    /// <summary>The code that System.Net.Sockets has for the error. For a deadline it is <see cref="SocketError.TimedOut"/>.</summary>
+    /// <summary>
+    /// The code that System.Net.Sockets has for the error. For a deadline or a time-out it is <see cref="SocketError.TimedOut"/>.
+    /// </summary>
     public SocketError SocketErrorCode { get; private init; }
 
     /// <summary>
@@ -69,12 +71,16 @@ public sealed class NetOpException : IOException
             SocketErrorCode = inner.SocketErrorCode,
         };
 
-    internal static NetOpException Timeout(string operation, string network, EndPoint? local, EndPoint? remote) =>
-        new(operation, network, local, remote, "the deadline passed", new TimeoutException("The deadline passed."))
+    /// <summary>A time-out of <paramref name="timeout"/> passed, or a deadline if it is null.</summary>
+    internal static NetOpException Timeout(string operation, string network, EndPoint? local, EndPoint? remote, TimeSpan? timeout)
+    {
+        string what = timeout is { } span ? $"time-out of {(long)Math.Ceiling(span.TotalMilliseconds)} ms" : "deadline";
+        return new(operation, network, local, remote, $"the {what} passed", new TimeoutException($"The {what} passed."))
         {
             SocketErrorCode = SocketError.TimedOut,
             IsTimeout = true,
         };
+    }
 
     internal static NetOpException Closed(string operation, string network, EndPoint? local, EndPoint? remote) =>
         Closed(operation, network, local, remote, "closed on this side during the operation");

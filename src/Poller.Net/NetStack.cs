@@ -203,7 +203,7 @@ public sealed class NetStack
         {
             mode.Token.ThrowIfCancellationRequested();
             TimeSpan? share = mode.Share(addresses);
-            if (share == TimeSpan.Zero) throw NetOpException.Timeout("dial", network, null, remote);
+            if (share == TimeSpan.Zero) throw NetOpException.Timeout("dial", network, null, remote, mode.Timeout);
             NetFd fd = await NetFd.ConnectAsync(_poller, _networks[network], remote, mode.Blocking, share, mode.Token)
                 .ConfigureAwait(false);
             if (attempt == SelfConnects || !fd.IsSelfConnected) return new TcpConn(fd);

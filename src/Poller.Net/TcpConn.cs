@@ -22,8 +22,8 @@ public sealed class TcpConn : Conn
     /// <inheritdoc/>
     public override bool NoDelay
     {
-        get => _fd.GetOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, "get no delay") != 0;
-        set => _fd.SetOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, value ? 1 : 0, "set no delay");
+        get => _fd.GetOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, "get NoDelay") != 0;
+        set => _fd.SetOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, value ? 1 : 0, "set NoDelay");
     }
 
     /// <inheritdoc/>
@@ -31,7 +31,7 @@ public sealed class TcpConn : Conn
     {
         get
         {
-            int seconds = _fd.GetOption(SocketOptionLevel.Socket, SocketOptionName.Linger, "get linger state");
+            int seconds = _fd.GetOption(SocketOptionLevel.Socket, SocketOptionName.Linger, "get LingerState");
             return new LingerOption(seconds >= 0, Math.Max(seconds, 0));
         }
 

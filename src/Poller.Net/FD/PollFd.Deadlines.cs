@@ -14,9 +14,17 @@ internal abstract partial class PollFd
     private int _readTimeout = Timeout.Infinite;
     private int _writeTimeout = Timeout.Infinite;
 
-    public int ReadTimeout { get => GetTimeout(Direction.Read); set => SetTimeout(Direction.Read, value); }
+    public int ReadTimeout
+    {
+        get => GetTimeout(Direction.Read, "get ReadTimeout");
+        set => SetTimeout(Direction.Read, value, "set ReadTimeout");
+    }
 
-    public int WriteTimeout { get => GetTimeout(Direction.Write); set => SetTimeout(Direction.Write, value); }
+    public int WriteTimeout
+    {
+        get => GetTimeout(Direction.Write, "get WriteTimeout");
+        set => SetTimeout(Direction.Write, value, "set WriteTimeout");
+    }
 
     /// <summary>Sets the deadlines that <paramref name="mode"/> names to a time of day. Null and the default value clear them.</summary>
     public void SetDeadline(PollMode mode, DateTimeOffset? deadline, string operation)
@@ -37,16 +45,30 @@ internal abstract partial class PollFd
         SetDeadline(mode, when, operation);
     }
 
-    /// <summary>Sets deadlines to a time from now; null clears them. The caller holds a reference.</summary>
-    protected void SetDeadline(PollMode mode, TimeSpan? span) => Loop.SetDeadline(Desc, mode, When(span));
-
     /// <summary>
     /// Bounds a wait in a side by a time from now, beside the side's deadline; null ends the bound. The caller holds the lock of whatever
     /// waits in the side.
     /// </summary>
-    protected void SetTimeout(Direction direction, TimeSpan? span) => Loop.SetTimeout(Desc, direction, When(span));
+    protected void SetTimeout(Direction direction, TimeSpan? timeout)
+    {
+        long when = timeout is { } span ? Loop.Clock.After(span) : PollDeadlines.None;
+        if (Desc.Deadlines?.TryProlongTimeout(direction, when) != true) Loop.SetTimeout(Desc, direction, when);
+        if (timeout is { } length && Desc.Deadlines is { } deadlines)
+        {
+            deadlines.TimeoutLengthOf(direction) = (int)Math.Min((length.Ticks - 1) / TimeSpan.TicksPerMillisecond + 1, int.MaxValue);
+        }
+    }
 
-    private long When(TimeSpan? span) => span is { } fromNow ? Loop.Clock.After(fromNow) : PollDeadlines.None;
+    /// <summary>The exception for an operation that a time-out has ended, or a deadline if <paramref name="timeout"/> is null.</summary>
+    protected abstract Exception TimedOut(string operation, TimeSpan? timeout);
+
+    // The time-out that has ended an operation; null if its deadline did. The caller holds the direction's lock.
+    private TimeSpan? PassedTimeout(Direction direction) =>
+        Desc.Deadlines is { } deadlines
+        && deadlines.TimeoutOf(direction) == PollDeadlines.Past
+        && deadlines.DeadlineOf(direction) != PollDeadlines.Past
+            ? TimeSpan.FromMilliseconds(deadlines.TimeoutLengthOf(direction))
+            : null;
 
     private void SetDeadline(PollMode mode, long when, string operation)
     {
@@ -68,25 +90,24 @@ internal abstract partial class PollFd
         int timeout = Volatile.Read(ref TimeoutOf(direction));
         if (timeout != Timeout.Infinite)
         {
-            long when = Loop.Clock.After(TimeSpan.FromMilliseconds(timeout));
-            if (Desc.Deadlines?.TryProlongTimeout(direction, when) != true) Loop.SetTimeout(Desc, direction, when);
+            SetTimeout(direction, TimeSpan.FromMilliseconds(timeout));
         }
         else if (Desc.Deadlines is { } deadlines && deadlines.TimeoutOf(direction) != PollDeadlines.None)
         {
-            Loop.SetTimeout(Desc, direction, PollDeadlines.None);
+            SetTimeout(direction, null);
         }
     }
 
-    private int GetTimeout(Direction direction) =>
-        IsClosed ? throw Failed("get time-out", IoResult.Disposed) : Volatile.Read(ref TimeoutOf(direction));
+    private int GetTimeout(Direction direction, string operation) =>
+        IsClosed ? throw Failed(operation, IoResult.Disposed) : Volatile.Read(ref TimeoutOf(direction));
 
-    private void SetTimeout(Direction direction, int value)
+    private void SetTimeout(Direction direction, int value, string operation)
     {
         if (value is not Timeout.Infinite and <= 0)
         {
             throw new ArgumentOutOfRangeException(nameof(value), value, "a time-out in ms above 0, or Timeout.Infinite, was expected.");
         }
-        if (IsClosed) throw Failed("set time-out", IoResult.Disposed);
+        if (IsClosed) throw Failed(operation, IoResult.Disposed);
         Volatile.Write(ref TimeoutOf(direction), value);
     }
 

@@ -197,6 +197,10 @@ internal abstract partial class PollFd : IDisposable
     /// </summary>
     public abstract Exception Failed(string operation, IoResult result);
 
+    /// <summary>As the other form, for an operation that holds the lock of a direction. It may also have timed out.</summary>
+    public Exception Failed(string operation, IoResult result, Direction direction) =>
+        result == IoResult.Timeout ? TimedOut(operation, PassedTimeout(direction)) : Failed(operation, result);
+
     /// <summary>
     /// Runs a blocking operation: tries it until the result is not EAGAIN, and waits before each further try. With
     /// <paramref name="waitFirst"/> the caller has already tried it, so it waits before the first try too. Returns the value.
@@ -216,7 +220,7 @@ internal abstract partial class PollFd : IDisposable
                 result = WaitReady(direction);
                 if (result.IsSuccess) result = attempt(this, ref state);
             }
-            return result.IsSuccess ? result.Value : throw Failed(operation, result);
+            return result.IsSuccess ? result.Value : throw Failed(operation, result, direction);
         }
         finally
         {

@@ -308,7 +308,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         // Under the lock: the exception names addresses, which a closed descriptor no longer has.
         if (error is null && !result.IsSuccess)
         {
-            error = result == IoResult.Canceled ? new OperationCanceledException(token) : Fd.Failed(Name, result);
+            error = result == IoResult.Canceled ? new OperationCanceledException(token) : Fd.Failed(Name, result, Direction);
         }
         if (error is not null) _outcome = error;
         _result = result;

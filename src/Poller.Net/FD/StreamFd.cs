@@ -139,7 +139,7 @@ internal abstract class StreamFd : PollFd
         }
 
         // Under the lock: the exception names addresses, which a closed descriptor no longer has.
-        if (!result.IsSuccess) error = Failed(NameOf(kind), result);
+        if (!result.IsSuccess) error = Failed(NameOf(kind), result, direction);
         Unlock(direction);
         TurnBudget.Spend();
         return error is null ? new Begun { Value = result.Value } : new Begun { Error = error };

@@ -13,6 +13,9 @@ internal readonly struct DialMode(bool blocking, TimeSpan? timeout, TimeProvider
 
     public bool Blocking => blocking;
 
+    /// <summary>The time-out of the whole dial.</summary>
+    public TimeSpan? Timeout => timeout;
+
     public TimeProvider Clock => clock;
 
     public CancellationToken Token => token;

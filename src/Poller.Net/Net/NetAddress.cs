@@ -150,7 +150,7 @@ internal readonly struct NetAddress
         }
         catch (TimeoutException)
         {
-            throw NetOpException.Timeout("dial", Network, null, new DnsEndPoint(Host, Port));
+            throw NetOpException.Timeout("dial", Network, null, new DnsEndPoint(Host, Port), mode.Timeout);
         }
     }
 

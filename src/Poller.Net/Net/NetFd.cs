@@ -32,10 +32,10 @@ internal class NetFd : StreamFd
 
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone had read the address.</exception>
     /// <exception cref="NetOpException">The system no longer knows the address.</exception>
-    public IPEndPoint LocalEndPoint => NetAddress.Copy(_local ??= GetName("local address", remote: false));
+    public IPEndPoint LocalEndPoint => NetAddress.Copy(_local ??= GetName("get LocalEndPoint", remote: false));
 
     /// <inheritdoc cref="LocalEndPoint"/>
-    public IPEndPoint RemoteEndPoint => NetAddress.Copy(_remote ??= UnpackPeer() ?? GetName("remote address", remote: true));
+    public IPEndPoint RemoteEndPoint => NetAddress.Copy(_remote ??= UnpackPeer() ?? GetName("get RemoteEndPoint", remote: true));
 
     /// <summary>Creates a socket with Go's defaults for a connection. Its descriptor does not come from the reserve.</summary>
     public static nint NewSocket(SocketNetwork network, string operation, AddressFamily family, IPEndPoint? local, IPEndPoint? remote)
@@ -98,9 +98,10 @@ internal class NetFd : StreamFd
             }
             if (pending)
             {
-                if (timeout is not null) fd.SetDeadline(PollMode.Write, timeout);
+                // Nobody else has the descriptor yet, so this needs no lock.
+                if (timeout is not null) fd.SetTimeout(Direction.Write, timeout);
                 await fd.ConnectedAsync(blocking, token).ConfigureAwait(false);
-                if (timeout is not null) fd.SetDeadline(PollMode.Write, span: null);
+                if (timeout is not null) fd.SetTimeout(Direction.Write, null);
             }
 
             // The kernel replaces a wildcard by the loopback address, so ask for the real one.
@@ -178,8 +179,7 @@ internal class NetFd : StreamFd
         }
         if (result == IoResult.ClosedInQueue) return NetOpException.Closed(operation, Network, _local, _remote ??= UnpackPeer());
 
-        IPEndPoint? local = _local ??= TryReadName(remote: false);
-        IPEndPoint? remote = _remote ??= UnpackPeer() ?? TryReadName(remote: true);
+        (IPEndPoint? local, IPEndPoint? remote) = KnownEndPoints();
         if (result == IoResult.Closing)
         {
             return IsClosed
@@ -187,7 +187,6 @@ internal class NetFd : StreamFd
                 : NetOpException.PollerDisposed(operation, Network, local, remote);
         }
         if (result == IoResult.PollerFailed) return NetOpException.PollerFailed(operation, Network, local, remote, PollerFailure!);
-        if (result == IoResult.Timeout) return NetOpException.Timeout(operation, Network, local, remote);
         if (result == IoResult.NotPollable)
         {
             const string Hint = "the descriptor reports an error and cannot be polled";
@@ -195,6 +194,12 @@ internal class NetFd : StreamFd
         }
         string? taken = operation == "dial" && result == Errno.ENOTCONN ? "the dial failed, and its error was read elsewhere" : null;
         return Refused(operation, Network, local, remote, result, taken);
+    }
+
+    protected override Exception TimedOut(string operation, TimeSpan? timeout)
+    {
+        (IPEndPoint? local, IPEndPoint? remote) = KnownEndPoints();
+        return NetOpException.Timeout(operation, Network, local, remote, timeout);
     }
 
     /// <summary>The name of the public type that owns the descriptor.</summary>
@@ -250,6 +255,10 @@ internal class NetFd : StreamFd
             Decref();
         }
     }
+
+    // For an error: null if the system does not know the address.
+    private (IPEndPoint? Local, IPEndPoint? Remote) KnownEndPoints() =>
+        (_local ??= TryReadName(remote: false), _remote ??= UnpackPeer() ?? TryReadName(remote: true));
 
     private IPEndPoint? TryReadName(bool remote)
     {

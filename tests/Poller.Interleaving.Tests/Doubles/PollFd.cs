@@ -112,5 +112,5 @@ internal sealed class PollFd
 
     public void Report(string operation, Exception exception) => throw new InvariantException($"{operation}: {exception}");
 
-    public Exception Failed(string operation, IoResult result) => new IOException($"{operation}: {result}");
+    public Exception Failed(string operation, IoResult result, Direction direction) => new IOException($"{operation}: {result}");
 }

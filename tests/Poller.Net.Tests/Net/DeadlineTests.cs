@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net.Sockets;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Poller.Net.Tests;
 
@@ -215,7 +216,8 @@ public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend
         for (int i = 0; i < 3; i++)
         {
             long start = Stopwatch.GetTimestamp();
-            AssertTimeout(await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[1])), "read", server);
+            NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(blocking, new byte[1]));
+            AssertTimeout(e, "read", server, "time-out of 20 ms");
             AssertNotEarly(start, TimeSpan.FromMilliseconds(20));
         }
 
@@ -241,11 +243,31 @@ public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend
         for (int i = 0; i < 2; i++)
         {
             long start = Stopwatch.GetTimestamp();
-            AssertTimeout(await Assert.ThrowsAsync<NetOpException>(() => client.WriteAsync(blocking, Plenty)), "write", client);
+            NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => client.WriteAsync(blocking, Plenty));
+            AssertTimeout(e, "write", client, "time-out of 20 ms");
             AssertNotEarly(start, TimeSpan.FromMilliseconds(20));
         }
         client.WriteTimeout = Timeout.Infinite;
         client.StartWrite(blocking, Plenty).Waiting();
+    }
+
+    // It names the length that the read had, and not a new one; and the deadline, if that has passed too.
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_read_says_whether_its_time_out_or_its_deadline_passed(NetpollDispatch dispatch, bool blocking)
+    {
+        FakeTimeProvider clock = new();
+        using Fixture fixture = new(dispatch, clock: clock);
+        (TcpConn _, TcpConn server) = await fixture.PairAsync();
+        server.ReadTimeout = 2000;
+        Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
+        server.ReadTimeout = 1000;
+        clock.Advance(TimeSpan.FromSeconds(2));
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(reading.Within), "read", server, "time-out of 2000 ms");
+
+        server.SetReadDeadline(TimeSpan.FromSeconds(1));
+        reading = server.StartRead(blocking, new byte[1]).Waiting();
+        clock.Advance(TimeSpan.FromSeconds(1));
+        AssertTimeout(await Assert.ThrowsAsync<NetOpException>(reading.Within), "read", server);
     }
 
     [Theory]
@@ -286,10 +308,17 @@ public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend
         (TcpConn conn, TcpConn _) = await fixture.PairAsync();
         conn.ReadTimeout = 1000;
         conn.Dispose();
-        Assert.Throws<ObjectDisposedException>(() => conn.ReadTimeout);
-        Assert.Throws<ObjectDisposedException>(() => conn.WriteTimeout);
-        Assert.Throws<ObjectDisposedException>(() => conn.ReadTimeout = 1);
-        Assert.Throws<ObjectDisposedException>(() => conn.WriteTimeout = Timeout.Infinite);
+        Check("get ReadTimeout", () => _ = conn.ReadTimeout);
+        Check("get WriteTimeout", () => _ = conn.WriteTimeout);
+        Check("set ReadTimeout", () => conn.ReadTimeout = 1);
+        Check("set WriteTimeout", () => conn.WriteTimeout = Timeout.Infinite);
+
+        static void Check(string operation, Action action)
+        {
+            ObjectDisposedException e = Assert.Throws<ObjectDisposedException>(action);
+            Assert.StartsWith($"{operation} tcp: closed", e.Message, StringComparison.Ordinal);
+            Assert.Equal(nameof(TcpConn), e.ObjectName);
+        }
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
@@ -366,14 +395,14 @@ public abstract class DeadlineTests<TBackend> : NetTest<TBackend> where TBackend
         await reading.Within();
     }
 
-    private static void AssertTimeout(NetOpException e, string operation, Conn conn)
+    private static void AssertTimeout(NetOpException e, string operation, Conn conn, string passed = "deadline")
     {
         Assert.True(e.IsTimeout, e.Message);
         Assert.False(e.IsClosed);
-        Assert.IsType<TimeoutException>(e.InnerException);
+        Assert.Equal($"The {passed} passed.", Assert.IsType<TimeoutException>(e.InnerException).Message);
         Assert.Equal(SocketError.TimedOut, e.SocketErrorCode);
         Assert.Equal((operation, "tcp"), (e.Operation, e.Network));
-        Assert.Equal($"{operation} tcp {conn.LocalEndPoint}->{conn.RemoteEndPoint}: the deadline passed", e.Message);
+        Assert.Equal($"{operation} tcp {conn.LocalEndPoint}->{conn.RemoteEndPoint}: the {passed} passed", e.Message);
     }
 
     // A DateTimeOffset counts in ticks, so the deadline may be up to one tick early.

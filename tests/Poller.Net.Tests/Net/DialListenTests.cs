@@ -393,10 +393,10 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         conn.Dispose();
         (string, Action)[] uses =
         [
-            ("set no delay", () => conn.NoDelay = true),
-            ("get no delay", () => _ = conn.NoDelay),
-            ("set linger state", () => conn.LingerState = new LingerOption(true, 0)),
-            ("get linger state", () => _ = conn.LingerState),
+            ("set NoDelay", () => conn.NoDelay = true),
+            ("get NoDelay", () => _ = conn.NoDelay),
+            ("set LingerState", () => conn.LingerState = new LingerOption(true, 0)),
+            ("get LingerState", () => _ = conn.LingerState),
         ];
         Assert.All(uses, static use =>
         {

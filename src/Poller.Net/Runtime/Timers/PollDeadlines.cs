@@ -42,6 +42,9 @@ internal sealed class PollDeadlines(PollDesc desc)
 
         // Guarded by the timers' lock: the index of the side's timer in the heap, plus one.
         public int TimerIndex;
+
+        // Guarded by the lock of the direction: how long the time-out was, in ms.
+        public int TimeoutLength;
     }
 
     private Side _read;
@@ -89,6 +92,9 @@ internal sealed class PollDeadlines(PollDesc desc)
 
     /// <summary>The index of the direction's timer in the heap, plus one; 0 if it has none. The caller holds the timers' lock.</summary>
     public ref int TimerIndexOf(Direction direction) => ref SideOf(direction).TimerIndex;
+
+    /// <summary>How long the time-out of the last operation of a direction was, in ms. The caller holds the direction's lock.</summary>
+    public ref int TimeoutLengthOf(Direction direction) => ref SideOf(direction).TimeoutLength;
 
     private static bool TryProlong(ref long end, long when, long atMost)
     {
