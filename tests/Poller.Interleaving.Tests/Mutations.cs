@@ -310,7 +310,7 @@ internal static class Mutations
         new(
             "an accept that pauses waits in its own side",
             "PollOp.cs",
-            "park = Fd.Park(_waitsIn, this);",
+            "park = Fd.Park(side, this);",
             "park = Fd.Park(Direction, this);",
             "accept pauses ‖ cancel",
             "accept pauses ‖ pause ends"),
@@ -318,7 +318,7 @@ internal static class Mutations
             "an accept whose pause ends as it begins waits again",
             "PollOp.cs",
             """
-                                parkFirst = _waitsIn == Direction;
+                                parkFirst = side == Direction;
             """,
             """
                                 parkFirst = true;
