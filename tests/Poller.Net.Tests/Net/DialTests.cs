@@ -271,12 +271,12 @@ public abstract class DialTests<TBackend> : NetTest<TBackend> where TBackend : I
         ? new(() => net.Dial("tcp", address, timeout))
         : new(net.DialAsync("tcp", address, timeout).AsTask());
 
-    // A dial counts its share from when it sets its deadline, which is after the connect.
+    // A dial counts its share from when it sets its time-out, which is after the connect.
     private static void AwaitShare(Fixture fixture)
     {
-        bool HasDeadline() =>
-            fixture.Poller.Loops[0].Cache.Snapshot().Any(static desc => desc.Deadlines?.DeadlineOf(Direction.Write) > PollDeadlines.Past);
-        Assert.True(SpinWait.SpinUntil(HasDeadline, Fixture.Patience), "no address was dialed.");
+        bool HasTimeout() =>
+            fixture.Poller.Loops[0].Cache.Snapshot().Any(static desc => desc.Deadlines?.TimeoutOf(Direction.Write) > PollDeadlines.Past);
+        Assert.True(SpinWait.SpinUntil(HasTimeout, Fixture.Patience), "no address was dialed.");
     }
 
     // Refuses who connects to it, for it does not listen; and nobody else gets its port.
