@@ -170,7 +170,7 @@ internal sealed class LoopTerms(PollLoop loop)
         while (loop.Batch.TryClaim(out PollWaiter? waiter))
         {
             // The leader runs in place only while another thread could succeed it. Otherwise, if it were caught, nobody would poll.
-            if (loop.IsStopping) PollLoop.Queue(waiter);
+            if (loop.IsStopping) PollLoop.QueueToPool(waiter);
             else if (loop.Threads.HasPlace || !loop.Threads.TryOverflow(waiter)) Run(waiter);
             if (TermOf(Volatile.Read(ref _lead)) != term) return false;
             Volatile.Write(ref _progress, _progress + 1);

@@ -30,7 +30,7 @@ internal sealed class PollLoop
     // Atomic. Set before _stopping, so that whoever sees that the loop ends can say why.
     private Exception? _failure;
 
-    // How long the leader sleeps in a poll: a time in ns of the loop's clock, or 0 while it is awake. Only the leader writes it. Whoever
+    // Until when the leader sleeps in a poll: a time in ns of the loop's clock, or 0 while it is awake. Only the leader writes it. Whoever
     // publishes work (an injected waiter, an earlier deadline, the stop) writes that and then reads this. The leader writes this and then
     // reads whether there is work. Both have a full fence between, so the leader sees the work or a Break ends its sleep.
     private long _sleepUntil;
@@ -230,7 +230,7 @@ internal sealed class PollLoop
         if (waiter is null || waiter.TryWakeThread()) return;
         if (Dispatch == NetpollDispatch.ThreadPool || IsStopping)
         {
-            Queue(waiter);
+            QueueToPool(waiter);
             return;
         }
         _injected.Push(waiter);
@@ -254,8 +254,8 @@ internal sealed class PollLoop
         }
         AddAll(_injected.TakeAll());
 
-        // The leader may be in a handler that waits for another one further back in the batch, and the monitor, which would help, ends too.
-        while (Batch.TryClaim(out PollWaiter? waiter)) Queue(waiter);
+        // The leader may be in a handler that waits for a waiter which is still in the batch, and the monitor, which would help, ends too.
+        while (Batch.TryClaim(out PollWaiter? waiter)) QueueToPool(waiter);
         uint lead = Terms.Lead;
         if (Dispatch == NetpollDispatch.Adaptive && !LoopTerms.IsPolling(lead)) Terms.TryPromote(lead);
         Threads.Stop();
@@ -289,9 +289,29 @@ internal sealed class PollLoop
         return Batch.Publish();
     }
 
+    /// <summary>Frees the kernel objects. The leader of a stopped loop calls it as its last act.</summary>
+    public void Free()
+    {
+        AddAll(_injected.TakeAll());
+        try
+        {
+            _timer?.Dispose();
+            _poll.Dispose();
+        }
+#pragma warning disable CA1031 // Whatever the backend throws, the loop ends.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Report($"{Name}: dispose", e);
+        }
+    }
+
+    /// <summary>Has the thread pool run a waiter.</summary>
+    public static void QueueToPool(PollWaiter waiter) => ThreadPool.UnsafeQueueUserWorkItem(waiter, preferLocal: false);
+
     private void Poll()
     {
-        int count = _poll.Poll(_events, Sleep());
+        int count = _poll.Poll(_events, BeginSleep());
         long now = 0;
         if (Timers.Next != PollTimers.Never) Clock.Look(now = Clock.Now);
         Volatile.Write(ref _sleepUntil, 0);
@@ -323,28 +343,8 @@ internal sealed class PollLoop
         Stop();
     }
 
-    /// <summary>Frees the kernel objects. The leader of a stopped loop calls it as its last act.</summary>
-    public void Free()
-    {
-        AddAll(_injected.TakeAll());
-        try
-        {
-            _timer?.Dispose();
-            _poll.Dispose();
-        }
-#pragma warning disable CA1031 // Whatever the backend throws, the loop ends.
-        catch (Exception e)
-#pragma warning restore CA1031
-        {
-            Report($"{Name}: dispose", e);
-        }
-    }
-
-    /// <summary>Has the thread pool run a waiter.</summary>
-    public static void Queue(PollWaiter waiter) => ThreadPool.UnsafeQueueUserWorkItem(waiter, preferLocal: false);
-
-    // Returns how long the poll may block, in ns, and publishes it.
-    private long Sleep()
+    // Publishes until when the leader sleeps. Returns how long the poll may block, in ns.
+    private long BeginSleep()
     {
         Interlocked.Exchange(ref _sleepUntil, PollTimers.Never);
         if (!_injected.IsEmpty || IsStopping) return 0;
@@ -387,7 +387,7 @@ internal sealed class PollLoop
     private void Add(PollWaiter? waiter)
     {
         if (waiter is null || waiter.TryWakeThread()) return;
-        if (Dispatch == NetpollDispatch.ThreadPool || IsStopping || !Batch.TryAdd(waiter)) Queue(waiter);
+        if (Dispatch == NetpollDispatch.ThreadPool || IsStopping || !Batch.TryAdd(waiter)) QueueToPool(waiter);
     }
 
     private void AddAll(PollWaiter? waiters)
