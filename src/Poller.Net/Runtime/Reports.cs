@@ -42,7 +42,7 @@ internal sealed partial class Reports
     private bool _started;
 
     // Touched only by the thread: how many dropped reports it has reported.
-    private long _droppedTold;
+    private long _droppedReported;
 
     public Reports(ILogger? logger) => _logger = logger;
 
@@ -129,10 +129,10 @@ internal sealed partial class Reports
     private void Write(Entry entry)
     {
         long dropped = Dropped;
-        string? lost = dropped == _droppedTold
+        string? lost = dropped == _droppedReported
             ? null
-            : $"{dropped - _droppedTold} reports were dropped before this one: the logger or the standard error stream did not take them.";
-        if (TryLog(lost, entry, out string? failure) || TryPrint(failure, lost, entry)) _droppedTold = dropped;
+            : $"{dropped - _droppedReported} reports were dropped before this one: the logger or the standard error stream did not take them.";
+        if (TryLog(lost, entry, out string? failure) || TryPrint(failure, lost, entry)) _droppedReported = dropped;
         else
         {
             lock (_lock) _dropped++;
@@ -148,7 +148,7 @@ internal sealed partial class Reports
         {
             if (lost is not null) LogWarning(_logger, lost);
             if (entry.Exception is null) LogWarning(_logger, entry.Text);
-            else LogUntold(_logger, entry.Text, entry.Exception);
+            else LogError(_logger, entry.Text, entry.Exception);
             return true;
         }
         catch (Exception e)
@@ -219,7 +219,7 @@ internal sealed partial class Reports
     }
 
     [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "{Operation}: an error that reaches no caller.")]
-    private static partial void LogUntold(ILogger logger, string operation, Exception exception);
+    private static partial void LogError(ILogger logger, string operation, Exception exception);
 
     [LoggerMessage(EventId = 2, Level = LogLevel.Warning, Message = "{Text}")]
     private static partial void LogWarning(ILogger logger, string text);

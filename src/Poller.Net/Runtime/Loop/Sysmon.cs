@@ -64,7 +64,7 @@ internal sealed class Sysmon(PollLoop[] loops)
 
         // Since when the leader has been in one handler, and when to report that next. Times of Stopwatch; 0 means never.
         public long StandsSince;
-        public long TellAt;
+        public long ReportAt;
     }
 
     private readonly AutoResetEvent _noticed = new(initialState: false);
@@ -179,15 +179,15 @@ internal sealed class Sysmon(PollLoop[] loops)
         if (!IsSameBatch(now, before) || now.Lead != before.Lead || now.Progress != before.Progress) return;
         long time = Stopwatch.GetTimestamp();
         now.StandsSince = before.StandsSince != 0 ? before.StandsSince : time;
-        now.TellAt = before.TellAt != 0 ? before.TellAt : now.StandsSince + Ticks(LongStandStill);
-        if (time < now.TellAt) return;
+        now.ReportAt = before.ReportAt != 0 ? before.ReportAt : now.StandsSince + Ticks(LongStandStill);
+        if (time < now.ReportAt) return;
         TimeSpan stands = Stopwatch.GetElapsedTime(now.StandsSince, time);
         loop.Warn(
             $"{loop.Name} has stood still for {stands.TotalSeconds:F0} s in one handler, and all its other connections wait for it. "
             + (loop.Dispatch == NetpollDispatch.Inline
                 ? "With inline dispatch a handler must not block or compute for long: await, or use NetpollDispatch.Adaptive or ThreadPool."
                 : "No thread could be started to take over; free descriptors and memory were expected."));
-        now.TellAt = time + Ticks(stands < LongestSilence ? stands : LongestSilence);
+        now.ReportAt = time + Ticks(stands < LongestSilence ? stands : LongestSilence);
 
         static long Ticks(TimeSpan span) => (long)(span.TotalSeconds * Stopwatch.Frequency);
     }
