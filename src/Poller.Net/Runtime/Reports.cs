@@ -129,9 +129,10 @@ internal sealed partial class Reports
     private void Write(Entry entry)
     {
         long dropped = Dropped;
-        string? lost = dropped == _droppedReported
+        long more = dropped - _droppedReported;
+        string? lost = more == 0
             ? null
-            : $"{dropped - _droppedReported} reports were dropped before this one: the logger or the standard error stream did not take them.";
+            : $"{more} reports were dropped before this one: the logger or the standard error stream did not take them.";
         if (TryLog(lost, entry, out string? failure) || TryPrint(failure, lost, entry)) _droppedReported = dropped;
         else
         {

@@ -152,7 +152,8 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     }
 
     /// <summary>
-    /// Puts a waiter that the leader cannot run in place into the overflow. False if there is a place again: the leader then runs the waiter.
+    /// Puts a waiter that the leader cannot run in place into the overflow. False if there is a place again, and the leader must run the
+    /// waiter.
     /// </summary>
     public bool TryOverflow(PollWaiter waiter)
     {

@@ -332,8 +332,8 @@ internal sealed class PollLoop
         AddAll(_injected.TakeAll());
     }
 
-    // Ends a loop that can no longer poll or be woken. If its leader sleeps and cannot be woken, the leader ends when its poll returns. Each
-    // caller stops the loop, also if another one is about to: otherwise a leader whose every poll fails would spin until then.
+    // Ends a loop that can no longer poll or be woken. If its leader sleeps and cannot be woken, the leader ends when its poll returns.
+    // Every caller stops the loop, even if another one is about to. Otherwise a leader whose polls all fail would spin until that one does.
     private void Fail(Exception failure)
     {
         if (Interlocked.CompareExchange(ref _failure, failure, null) is null)
