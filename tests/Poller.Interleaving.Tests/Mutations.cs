@@ -142,15 +142,15 @@ internal static class Mutations
         new(
             "a deadline passes by a store, not an exchange",
             "PollDeadlines.cs",
-            "if (Interlocked.CompareExchange(ref end, Past, when) == when) return true;",
-            "Volatile.Write(ref end, Past); return true;",
+            "if (Interlocked.CompareExchange(ref limit, Past, when) == when) return true;",
+            "Volatile.Write(ref limit, Past); return true;",
             "prolong deadline ‖ timer fires",
             "operation begins ‖ timer fires"),
         new(
             "a deadline is prolonged by a store, not an exchange",
             "PollDeadlines.cs",
-            "Interlocked.CompareExchange(ref end, when, old) == old;",
-            "Interlocked.Exchange(ref end, when) != 0;",
+            "Interlocked.CompareExchange(ref limit, when, old) == old;",
+            "Interlocked.Exchange(ref limit, when) != 0;",
             "prolong deadline ‖ timer fires",
             "operation begins ‖ timer fires"),
         new(

@@ -6,8 +6,8 @@ namespace Poller.Net;
 // none. And a PollDesc is recycled, so a caller needs a reference to the descriptor before it may change the PollDesc. A PollDeadlines
 // belongs to one descriptor for ever, so one compare-and-swap can prolong it without such a reference.
 //
-// A direction has two ends: the deadline that the user set, and the time-out of the operation under way. The earlier of the two holds. Each
-// end is in one of three states: None, a time, or Past.
+// A direction has two limits: the deadline that the user set, and the time-out of the operation under way. The earlier of the two holds.
+// Each limit is in one of three states: None, a time, or Past.
 //
 //   from -> to                      by
 //   None, a time, Past -> a time    it is set; under the timers' lock
@@ -21,9 +21,9 @@ namespace Poller.Net;
 //
 // Two things hold whenever the timers' lock is free:
 //
-//   - The side of the PollDesc is expired exactly if one of its two ends is Past (or the descriptor is closed).
-//   - The direction has a timer that fires no later than either end which is a time. It has one timer for both ends, and looks at both when
-//     the timer fires. Prolonging an end keeps this true, so it needs no lock.
+//   - The side of the PollDesc is expired exactly if one of its two limits is Past (or the descriptor is closed).
+//   - If one of its limits is a time, the direction has a timer that fires no later than that. There is one timer for both limits, and both
+//     are looked at when it fires. Prolonging a limit keeps this true, so it needs no lock.
 
 /// <summary>The deadlines and time-outs of one descriptor. It is created when the first of them is set.</summary>
 internal sealed class PollDeadlines(PollDesc desc)
@@ -80,7 +80,7 @@ internal sealed class PollDeadlines(PollDesc desc)
     public bool HasPassed(Direction direction) => DeadlineOf(direction) == Past || TimeoutOf(direction) == Past;
 
     /// <summary>
-    /// Marks the ends that are due at <paramref name="now"/> as passed. True if there are any. <paramref name="next"/> is when the
+    /// Marks the limits that are due at <paramref name="now"/> as passed. True if there are any. <paramref name="next"/> is when the
     /// direction's timer must fire again, or <see cref="PollTimers.Never"/>. The caller holds the timers' lock.
     /// </summary>
     public bool Pass(Direction direction, long now, out long next)
@@ -96,24 +96,24 @@ internal sealed class PollDeadlines(PollDesc desc)
     /// <summary>How long the time-out of the last operation of a direction was, in ms. The caller holds the direction's lock.</summary>
     public ref int TimeoutLengthOf(Direction direction) => ref SideOf(direction).TimeoutLength;
 
-    private static bool TryProlong(ref long end, long when, long atMost)
+    private static bool TryProlong(ref long limit, long when, long atMost)
     {
-        long old = Volatile.Read(ref end);
-        return old > Past && when >= old && when - old <= atMost && Interlocked.CompareExchange(ref end, when, old) == old;
+        long old = Volatile.Read(ref limit);
+        return old > Past && when >= old && when - old <= atMost && Interlocked.CompareExchange(ref limit, when, old) == old;
     }
 
-    private static bool Pass(ref long end, long now, ref long next)
+    private static bool Pass(ref long limit, long now, ref long next)
     {
         while (true)
         {
-            long when = Volatile.Read(ref end);
+            long when = Volatile.Read(ref limit);
             if (when <= Past) return false;
             if (when > now)
             {
                 next = Math.Min(next, when);
                 return false;
             }
-            if (Interlocked.CompareExchange(ref end, Past, when) == when) return true;
+            if (Interlocked.CompareExchange(ref limit, Past, when) == when) return true;
         }
     }
 
