@@ -153,7 +153,7 @@ internal sealed class LoopTerms(PollLoop loop)
     public void HandOff()
     {
         uint lead = Lead;
-        if (LoopThreads.TermOfThisThread == TermOf(lead) && !IsPolling(lead)) TryPromote(lead);
+        if (LoopThread.Current?.Term == TermOf(lead) && !IsPolling(lead)) TryPromote(lead);
     }
 
     // If it succeeds, the caller has the next term, which it may lead or give away.
@@ -186,7 +186,7 @@ internal sealed class LoopTerms(PollLoop loop)
         TurnBudget.BeginTurn();
         waiter.Execute();
         loop.Threads.ResetThread();
-        if (isShared) LoopThreads.NoteRun();
+        if (isShared) LoopThread.Current?.NoteRun();
         if (start != 0 && Stopwatch.GetTimestamp() - start >= Slow) Volatile.Write(ref _slow, _slow + 1);
     }
 }

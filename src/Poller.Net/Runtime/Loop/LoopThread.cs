@@ -78,7 +78,7 @@ internal sealed class LoopThread
         }
     }
 
-    /// <summary>Notes that it has run a waiter. Only the thread itself calls it.</summary>
+    /// <summary>Notes that it has run a waiter while the loop is shared. Only the thread itself calls it.</summary>
     public void NoteRun() => Volatile.Write(ref _runs, _runs + 1);
 
     /// <summary>

@@ -46,9 +46,6 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     /// <summary>The loop that the calling thread belongs to; null if it is not a loop's thread.</summary>
     public static PollLoop? LoopOfThisThread => LoopThread.Current?.Loop;
 
-    /// <summary>The term that the calling thread leads, or led last.</summary>
-    public static uint TermOfThisThread => LoopThread.Current?.Term ?? uint.MaxValue;
-
     /// <summary>Completes when the loop is stopped and its threads have ended.</summary>
     public Task Ended => _ended.Task;
 
@@ -78,9 +75,6 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
         }
         return any;
     }
-
-    /// <summary>Notes that the calling thread has run a waiter while the loop is shared.</summary>
-    public static void NoteRun() => LoopThread.Current?.NoteRun();
 
     /// <summary>
     /// Has a new thread lead the first term. With <paramref name="withFollower"/> it also starts a follower now, because no thread can

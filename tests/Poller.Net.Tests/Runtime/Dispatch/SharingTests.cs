@@ -277,7 +277,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
             await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
 
             // A leader runs in a term, also after it is deposed.
-            if (LoopThreads.LoopOfThisThread is not null && LoopThreads.TermOfThisThread == uint.MaxValue)
+            if (LoopThread.Current is { Term: uint.MaxValue })
             {
                 Interlocked.Increment(ref helped);
             }
@@ -318,7 +318,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
         async Task ComputeAsync(int i, CountdownEvent left)
         {
             await pairs[i].Server.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
-            bool helps = LoopThreads.LoopOfThisThread is not null && LoopThreads.TermOfThisThread == uint.MaxValue;
+            bool helps = LoopThread.Current is { Term: uint.MaxValue };
             bool isCaught = helps && Interlocked.Increment(ref helped) <= places;
             Volatile.Write(ref caught[i], isCaught);
             if (!isCaught)
