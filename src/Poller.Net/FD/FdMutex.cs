@@ -11,13 +11,12 @@ namespace Poller.Net;
 //   open, unlocked       -> locked, refs + 1      TryLock, LockOrQueue
 //   open                 -> refs + 1              Incref
 //   open, locked         -> waits + 1             LockOrQueue, under the queues' lock: the waiter is Queued
-//   locked, waits > 0    -> waits - 1             Unlock, under the queues' lock: the next waiter is Acquired, and now has lock and
-//   reference
+//   locked, waits > 0    -> waits - 1             Unlock, under the queues' lock: the next waiter is Acquired, and has lock and reference
 //   locked, waits = 0    -> unlocked, refs - 1    Unlock
 //   refs > 0             -> refs - 1              Decref
 //   waits > 0            -> waits - 1             TryLeaveQueue, under the queues' lock: the waiter is Left
 //   open                 -> closed, refs + 1, waits = 0
-//                                                 IncrefAndClose; it then takes the queues' lock, and all waiters in them are Closed
+//                                                 IncrefAndClose; it then takes the queues' lock, and all waiters in the queues are Closed
 //
 // In Go a lock that is given back goes to whoever comes first, and those who queue must try again. Here we hand the lock and its reference
 // to the waiter that has queued longest. Otherwise a continuation that writes again at once could overtake the queue for ever, and writes

@@ -46,8 +46,8 @@ internal abstract partial class PollFd
     }
 
     /// <summary>
-    /// Bounds a wait in a side by a time from now, beside the side's deadline; null ends the bound. The caller holds the lock of whatever
-    /// waits in the side.
+    /// Bounds a wait in a side by a time from now, beside the side's deadline; null ends the bound. The caller holds the lock of the
+    /// operation that waits in the side.
     /// </summary>
     protected void SetTimeout(Direction direction, TimeSpan? timeout)
     {
@@ -84,7 +84,7 @@ internal abstract partial class PollFd
         }
     }
 
-    // Starts the time-out of an operation, or clears one that an earlier operation left. The caller holds the side's lock.
+    // Starts the time-out of an operation, or clears one that an earlier operation left. The caller holds the direction's lock.
     private void StartTimeout(Direction direction)
     {
         int timeout = Volatile.Read(ref TimeoutOf(direction));

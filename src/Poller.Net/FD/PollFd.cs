@@ -4,10 +4,10 @@ namespace Poller.Net;
 
 // The twin of Go's internal/poll/fd_unix.go: a descriptor, its life and its waits. Derived classes add the operations.
 //
-// An operation takes its side's lock, prepares the side, and tries the system call. After EINTR it tries again; after EAGAIN it waits and
-// then tries again. The blocking form does this in RunBlocking, the async form in PollOp. The lock holds a reference. Close sets the closed
-// bit and ends the waits. Whoever drops the last reference unregisters and closes the descriptor. So a descriptor is closed once, and its
-// number cannot belong to another while a call uses it.
+// An operation takes its direction's lock, prepares the side, and tries the system call. After EINTR it tries again; after EAGAIN it waits
+// and then tries again. The blocking form does this in RunBlocking, the async form in PollOp. The lock holds a reference. Close sets the
+// closed bit and ends the waits. Whoever drops the last reference unregisters and closes the descriptor. So a descriptor is closed once, and
+// its number cannot belong to another while a call uses it.
 //
 // A write does not Reset its side. Each edge of arriving bytes also says "writable", so the side is nearly always Ready. If each write
 // cleared that, and the next edge set it again, each message would cost two more atomic operations. A write that finds the socket full
@@ -18,7 +18,7 @@ namespace Poller.Net;
 /// </summary>
 internal abstract partial class PollFd : IDisposable
 {
-    /// <summary>Tries a blocking operation once, under its side's lock. EAGAIN means that it must wait.</summary>
+    /// <summary>Tries a blocking operation once, under its direction's lock. EAGAIN means that it must wait.</summary>
     protected delegate IoResult Attempt<TState>(PollFd fd, ref TState state) where TState : allows ref struct;
 
     // Constant after Init.
@@ -78,7 +78,7 @@ internal abstract partial class PollFd : IDisposable
         {
             while (_loop is null)
             {
-                PollLoop loop = poller.NextLoop(); // It gives out no loop that has failed, so each one fails us at most once.
+                PollLoop loop = poller.NextLoop(); // It skips loops that have failed, so this ends.
                 try
                 {
                     _desc = loop.Open(Fd);
@@ -88,7 +88,7 @@ internal abstract partial class PollFd : IDisposable
                 catch (Exception) when (loop.Failure is not null)
 #pragma warning restore CA1031
                 {
-                    // The failure of the loop was reported. Try the next one.
+                    // The loop's failure was reported. Try the next loop.
                 }
             }
         }
@@ -120,15 +120,15 @@ internal abstract partial class PollFd : IDisposable
         }
     }
 
-    // The members that PollOp, an operation that waits, calls. It holds its side's lock unless a member says otherwise.
+    // PollOp, an operation that waits, calls these members. It holds its direction's lock unless a member says otherwise.
 
-    /// <summary>Takes a side's lock, or queues the operation for it. The caller holds no lock.</summary>
+    /// <summary>Takes a direction's lock, or queues the operation for it. The caller holds no lock.</summary>
     public FdLock LockOrQueue(Direction direction, PollOp op) => _mutex.LockOrQueue(direction, op);
 
-    /// <summary>Takes a side's lock if it is free. The caller holds no lock.</summary>
+    /// <summary>Takes a direction's lock if it is free. The caller holds no lock.</summary>
     public FdLock TryLock(Direction direction) => _mutex.TryLock(direction);
 
-    /// <summary>Gives back a side's lock; the waiter that has queued longest gets it.</summary>
+    /// <summary>Gives back a direction's lock; the waiter that has queued longest gets it.</summary>
     public void Unlock(Direction direction)
     {
         bool isLast = _mutex.Unlock(direction, out PollWaiter? next);
@@ -197,7 +197,9 @@ internal abstract partial class PollFd : IDisposable
     /// </summary>
     public abstract Exception Failed(string operation, IoResult result);
 
-    /// <summary>As the other form, for an operation that holds the lock of a direction. It may also have timed out.</summary>
+    /// <summary>
+    /// As <see cref="Failed(string, IoResult)"/>, for an operation that holds a direction's lock. Such an operation may have timed out.
+    /// </summary>
     public Exception Failed(string operation, IoResult result, Direction direction) =>
         result == IoResult.Timeout ? TimedOut(operation, PassedTimeout(direction)) : Failed(operation, result);
 
@@ -262,7 +264,7 @@ internal abstract partial class PollFd : IDisposable
 
     private InvalidOperationException NotInPoller() => new($"fd {Fd} is not in a poller; call Init first.");
 
-    // Takes a side's lock, and blocks the thread until it has it.
+    // Takes a direction's lock, and blocks the thread until it has it.
     private void Lock(Direction direction, string operation)
     {
         FdLock found = _mutex.TryLock(direction);
@@ -306,7 +308,7 @@ internal abstract partial class PollFd : IDisposable
     private IoResult WaitReady(Direction direction)
     {
         Direction side = SideToWaitIn(direction);
-        Waited(side); // Before the wait, because a thread that is interrupted may take an edge with it.
+        Waited(side); // Note it before the wait, because a thread that is interrupted may take an edge with it.
         try
         {
             return ThreadWaiter.Wait(Loop, Desc, side) ? 0 : Check(direction);

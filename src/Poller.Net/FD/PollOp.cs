@@ -11,10 +11,10 @@ namespace Poller.Net;
 // An operation begins on its caller's stack. After a wait it continues only in Execute, which a loop or the pool calls. Where it is, what
 // it holds, and what makes it runnable:
 //
-//   queued   waits for its side's lock   Unlock (the operation now has the lock), IncrefAndClose, or a cancellation that takes it out
-//   yielded  holds the lock              its caller, at once: the caller's turn has used up its budget
-//   parked   holds the lock              readiness, a deadline, a close or a cancellation
-//   late     is done, holds nothing      the awaiter, which came after the operation was done
+//   queued   waits for its direction's lock   Unlock (the operation now has the lock), IncrefAndClose, or a cancellation that takes it out
+//   yielded  holds the lock                   its caller, at once: the caller's turn has used up its budget
+//   parked   holds the lock                   readiness, a deadline, a close or a cancellation
+//   late     is done, holds nothing           the awaiter, which came after the operation was done
 //
 // The awaiter and the thread that completes the operation meet in one word:
 //
@@ -31,8 +31,8 @@ namespace Poller.Net;
 // the lock is given back. Only then does the awaiter continue.
 
 /// <summary>
-/// An async operation of a <see cref="PollFd"/>. It is reused. Its owner is whoever made it runnable, or holds its side's lock for it; once
-/// it is done, the awaiter.
+/// An async operation of a <see cref="PollFd"/>. It is reused. Whoever made it runnable, or holds its direction's lock for it, owns it;
+/// once it is done, its awaiter does.
 /// </summary>
 internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IValueTaskSource
 {
@@ -71,10 +71,11 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     private Step _step;
     private CancellationTokenRegistration _registration;
 
-    // As _outcome. It is declared last: the runtime places structs in this order, and the small fields of derived classes fill the gap.
+    // Set and read as _outcome is. It is declared last, because the runtime places structs in the order of their declaration: the small
+    // fields of derived classes then fill the gap behind it.
     private IoResult _result;
 
-    /// <summary>The side that it works on, and takes the lock of.</summary>
+    /// <summary>The direction that it works in, and whose lock it takes.</summary>
     public Direction Direction { get; } = direction;
 
     public short Version => _version;
@@ -112,7 +113,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         }
     }
 
-    /// <summary>Has the loop begin an operation that holds its side's lock, because the turn has used up its budget.</summary>
+    /// <summary>Has the loop begin an operation that holds its direction's lock, because the turn has used up its budget.</summary>
     public void StartLater(CancellationToken token)
     {
         _step = Step.Begin;
@@ -120,7 +121,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         if (TryRegister(token)) Fd.Schedule(this);
     }
 
-    /// <summary>Begins an operation that holds its side's lock and must wait before its first or next try.</summary>
+    /// <summary>Begins an operation that holds its direction's lock and must wait before its first or next try.</summary>
     public void StartWaiting(CancellationToken token)
     {
         LockState = FdLock.Acquired;
@@ -197,7 +198,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         return result;
     }
 
-    /// <summary>Tries once, under the side's lock. EAGAIN means that it must wait. An exception is the operation's error.</summary>
+    /// <summary>Tries once, under the direction's lock. EAGAIN means that it must wait. An exception is the operation's error.</summary>
     protected abstract IoResult Try(ref object? made);
 
     /// <summary>Drops what the operation was given, once it is over.</summary>

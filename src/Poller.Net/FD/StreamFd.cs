@@ -202,8 +202,8 @@ internal abstract class StreamFd : PollFd
         _ => "write",
     };
 
-    // The caller holds the side's lock, so nobody else takes the kept operation. A late awaiter may return another one meanwhile; then one
-    // of the two is lost, which does no harm.
+    // The caller holds the direction's lock, so nobody else takes the kept operation. A late awaiter may return another one meanwhile. Then
+    // one of the two is lost, which does no harm.
     private IoOp TakeOp(Direction direction)
     {
         ref IoOp? kept = ref OpOf(direction);
