@@ -129,6 +129,18 @@ internal sealed class NetListenFd : NetFd
     // compare-and-swap to Wait in PollDesc.Park is the fence between. So the cancellation finds the right side, or the accept sees it.
     public override Direction SideToWaitIn(Direction direction) => Volatile.Read(ref _isPausing) ? Direction.Write : direction;
 
+    protected override void Destroy()
+    {
+        try
+        {
+            base.Destroy();
+        }
+        finally
+        {
+            _destroyed.TrySetResult();
+        }
+    }
+
     // Tries once. The result is a connection, EAGAIN if the accept must wait or pause, or an error.
     private IoResult TryAccept(ref object? made)
     {
@@ -155,18 +167,6 @@ internal sealed class NetListenFd : NetFd
             SetTimeout(Direction.Write, _pause);
             Volatile.Write(ref _isPausing, true);
             return Errno.EAGAIN;
-        }
-    }
-
-    protected override void Destroy()
-    {
-        try
-        {
-            base.Destroy();
-        }
-        finally
-        {
-            _destroyed.TrySetResult();
         }
     }
 
