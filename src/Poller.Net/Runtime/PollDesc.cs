@@ -89,6 +89,9 @@ internal sealed class PollDesc(uint slot)
     /// </summary>
     public bool HangupSeen => (Volatile.Read(ref _info) & Hangup) != 0;
 
+    /// <summary>Whether the desc was evicted, because its descriptor is closed or its loop has ended.</summary>
+    public bool IsClosing => (Volatile.Read(ref _info) & ClosingFlag) != 0;
+
     /// <summary>Begins the life of a descriptor. No other thread uses the desc yet.</summary>
     public void Open(nint fd)
     {

@@ -178,12 +178,13 @@ public sealed class PollTimersTests
         Assert.Equal(0, _desc.Check(Direction.Read));
     }
 
-    [Fact]
-    public void An_evicted_desc_leaves_no_timer_and_takes_no_deadline()
+    [Theory, InlineData(false), InlineData(true)]
+    public void An_evicted_desc_leaves_no_timer_and_takes_no_deadline(bool loopFailed)
     {
         Set(PollMode.ReadWrite, TimeSpan.FromSeconds(1));
         SetTimeout(1);
         TestWaiter waiter = Parked(Direction.Read);
+        if (loopFailed) _desc.MarkFailed();
         _timers.Evict(_desc, out PollWaiter? reader, out _);
         Assert.Same(waiter, reader);
         Assert.Equal(PollTimers.Never, _timers.Next);

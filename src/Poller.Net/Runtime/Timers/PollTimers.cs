@@ -117,8 +117,7 @@ internal sealed class PollTimers
     }
 
     // Returns null if the desc is closing. Creates the deadlines on first use.
-    private static PollDeadlines? DeadlinesOf(PollDesc desc) =>
-        desc.Check(Direction.Read) == IoResult.Closing ? null : desc.Deadlines ??= new PollDeadlines(desc);
+    private static PollDeadlines? DeadlinesOf(PollDesc desc) => desc.IsClosing ? null : desc.Deadlines ??= new PollDeadlines(desc);
 
     private PollWaiter? SetSide(PollDeadlines deadlines, Direction direction, long when)
     {
