@@ -72,9 +72,9 @@ public sealed class NetStack
 
     /// <summary>
     /// As <see cref="DialAsync(string, string, CancellationToken)"/>, with a time-out for the whole dial, including the name look-up. Each
-    /// address gets an equal share of the time that is left, but at least two seconds while so much is left. When the time is over, the
-    /// dial fails with <see cref="NetOpException.IsTimeout"/>. With <see cref="Timeout.InfiniteTimeSpan"/> the system decides how long it
-    /// takes.
+    /// address gets an equal share of the time that is left, or two seconds if that is more, and never more than what is left. When the
+    /// time is over, the dial fails with <see cref="NetOpException.IsTimeout"/>. With <see cref="Timeout.InfiniteTimeSpan"/> the system
+    /// decides how long it takes.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
     /// <inheritdoc cref="DialAsync(string, string, CancellationToken)"/>

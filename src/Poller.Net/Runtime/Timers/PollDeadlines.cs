@@ -22,8 +22,8 @@ namespace Poller.Net;
 // Two things hold whenever the timers' lock is free:
 //
 //   - The side of the PollDesc is expired exactly if one of its two limits is Past (or the descriptor is closed).
-//   - If one of its limits is a time, the direction has a timer that fires no later than that. There is one timer for both limits, and both
-//     are looked at when it fires. Prolonging a limit keeps this true, so it needs no lock.
+//   - The direction's timer fires no later than each of its limits that is a time. Both limits share this timer, which looks at both when it
+//     fires. Prolonging a limit keeps this true, so it needs no lock.
 
 /// <summary>The deadlines and time-outs of one descriptor. It is created when the first of them is set.</summary>
 internal sealed class PollDeadlines(PollDesc desc)
