@@ -72,7 +72,7 @@ public sealed class KqueueNetpoll : INetpoll
     /// <inheritdoc/>
     public PollTrigger Trigger => PollTrigger.Edge;
 
-    /// <summary>For the tests: how many events one wait has room for.</summary>
+    /// <summary>How many events one wait has room for.</summary>
     internal int Capacity => _buffer.Length / _platform.EventSize;
 
     /// <summary>For the tests: whether a pipe wakes the poller.</summary>

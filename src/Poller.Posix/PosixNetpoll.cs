@@ -87,7 +87,7 @@ public sealed class PosixNetpoll : INetpoll
     /// <inheritdoc/>
     public PollTrigger Trigger => PollTrigger.Level;
 
-    /// <summary>For the tests: whether time-outs go through ppoll.</summary>
+    /// <summary>Whether time-outs go through ppoll. The tests change it.</summary>
     internal bool UsesPpoll { get; set; } = LibC.HasPpoll;
 
     /// <summary>For the tests: how many descriptors the last poll waited for.</summary>

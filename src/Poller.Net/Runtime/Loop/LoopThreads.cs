@@ -33,14 +33,14 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     // The context of a thread that has run nothing. It is the same for all threads; the first one writes it.
     private ExecutionContext? _clean;
 
-    /// <summary>For the tests: how a thread is started.</summary>
+    /// <summary>How a thread is started. The tests replace it.</summary>
     internal Action<Thread> StartThread { get; set; } = static thread => thread.UnsafeStart();
 
     // An idle thread costs 35 KiB, and starting one about 150 µs. After a pause that is shorter than this, a load need not start its
     // threads again. With half the value, only pauses half as long are covered. With double the value, a burst of 1,000 keeps 35 MiB for
     // twice as long.
 
-    /// <summary>For the tests: how long an idle thread that is not needed lives.</summary>
+    /// <summary>How long an idle thread that is not needed lives. The tests change it.</summary>
     internal TimeSpan IdleTime { get; set; } = TimeSpan.FromSeconds(10);
 
     /// <summary>The loop that the calling thread belongs to; null if it is not a loop's thread.</summary>
@@ -49,7 +49,7 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     /// <summary>Completes when the loop is stopped and its threads have ended.</summary>
     public Task Ended => _ended.Task;
 
-    /// <summary>The number of threads that are alive.</summary>
+    /// <summary>For the tests: the number of threads that are alive.</summary>
     public int Alive => Volatile.Read(ref _alive);
 
     /// <summary>The number of threads that run handlers beside the leader: they are caught in one, or help.</summary>
