@@ -24,7 +24,7 @@ internal sealed class NetOperation<T>
             {
                 source.SetResult(blocking());
             }
-#pragma warning disable CA1031 // Handed to whoever asks for the result.
+#pragma warning disable CA1031 // Whoever asks for the result gets the exception.
             catch (Exception e)
 #pragma warning restore CA1031
             {
