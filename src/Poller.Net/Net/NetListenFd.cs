@@ -133,6 +133,9 @@ internal sealed class NetListenFd : NetFd
     {
         try
         {
+            // close(2) frees the port only when it closes the last copy of the descriptor, and a child process has a copy from its fork(2)
+            // to its exec(2). On Linux a shutdown ends the listening at once. Where the system refuses it, the port is free after exec(2).
+            Api.Shutdown(Fd, SocketShutdown.Both);
             base.Destroy();
         }
         finally

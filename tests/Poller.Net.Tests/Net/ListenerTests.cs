@@ -82,6 +82,23 @@ public abstract class ListenerTests<TBackend> : NetTest<TBackend> where TBackend
         await listener.DisposeAsync().Within(); // A second dispose does nothing.
     }
 
+    // From its fork(2) to its exec(2), a child process has a copy of each descriptor.
+    [Fact]
+    public async Task The_awaited_end_of_a_listener_frees_its_port_while_a_copy_of_its_descriptor_is_open()
+    {
+        using Fixture fixture = new();
+        TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        IPEndPoint address = listener.LocalEndPoint;
+        using Fd copy = new Fd((int)Raw.FdOf(listener)).Duplicate();
+        await listener.DisposeAsync().Within();
+
+        using TcpConnListener next = fixture.Net.ListenTcp(address);
+        ValueTask<TcpConn> accepting = next.AcceptTcpAsync();
+        using TcpConn client = await fixture.Net.DialTcpAsync(address).Within();
+        using TcpConn accepted = await accepting.Within();
+        Assert.Equal(client.LocalEndPoint, accepted.RemoteEndPoint);
+    }
+
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task The_typed_forms_of_accept_are_alike(NetpollDispatch dispatch)
     {

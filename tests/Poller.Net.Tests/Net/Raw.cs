@@ -49,6 +49,8 @@ internal static class Raw
 
     public static nint FdOf(TcpConn conn) => NumberOf(NetFdOf(conn));
 
+    public static nint FdOf(TcpConnListener listener) => NumberOf(NetFdOf(listener));
+
     /// <summary>The loop that serves a connection.</summary>
     public static PollLoop LoopOf(TcpConn conn) => LoopOf(NetFdOf(conn))!;
 
