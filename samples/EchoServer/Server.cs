@@ -226,8 +226,9 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         Task all = Task.WhenAll(_running.Values);
         if (!all.IsCompleted)
         {
-            string grace = $"waiting up to {Grace.TotalSeconds} s for {_running.Count} open connections";
-            Terminal.Complain($"{grace}; another signal ends them at once");
+            int count = _running.Count;
+            string open = count == 1 ? "1 open connection" : $"{count} open connections";
+            Terminal.Complain($"waiting up to {Grace.TotalSeconds} s for {open}; another signal ends the wait");
         }
         if (await Task.WhenAny(all, Task.Delay(Grace), _hurry.Task) == all) return;
         foreach (Conn conn in _running.Keys) conn.Dispose();
