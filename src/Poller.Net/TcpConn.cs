@@ -43,8 +43,8 @@ public sealed class TcpConn : Conn
             {
                 throw new ArgumentOutOfRangeException(nameof(value), seconds, "a linger time of 0 to 65535 seconds was expected.");
             }
+            if (on && seconds > 0) _fd.MayLinger = true;
             _fd.SetOption(SocketOptionLevel.Socket, SocketOptionName.Linger, on ? seconds : -1, "set LingerState");
-            _fd.Linger = (ushort)(on ? seconds : 0);
         }
     }
 }

@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using Poller.Abstractions;
 
 namespace Poller.Net;
@@ -29,7 +30,7 @@ internal abstract partial class PollFd : IDisposable
 
     // Atomic.
     private FdMutex _mutex;
-    private ushort _linger;
+    private bool _mayLinger;
 
     // Guarded by the read lock. Only a stream sets it.
     private protected DrainedFlag _drained;
@@ -49,9 +50,10 @@ internal abstract partial class PollFd : IDisposable
     protected nint Fd => _fd;
 
     /// <summary>
-    /// For how many seconds SO_LINGER lets close(2) block. If it is above 0, <see cref="LingeringClose"/> closes the descriptor.
+    /// Whether SO_LINGER may let close(2) block. Set it before the option. If the option is then on, <see cref="LingeringClose"/> closes
+    /// the descriptor.
     /// </summary>
-    public ushort Linger { get => Volatile.Read(ref _linger); set => Volatile.Write(ref _linger, value); }
+    public bool MayLinger { get => Volatile.Read(ref _mayLinger); set => Volatile.Write(ref _mayLinger, value); }
 
     public bool IsClosed => _mutex.IsClosed;
 
@@ -258,9 +260,13 @@ internal abstract partial class PollFd : IDisposable
     protected virtual void Destroy()
     {
         if (_desc is not null) Loop.Close(_desc);
-        if (Linger > 0 && _loop is not null) LingeringClose.Begin(Api, _loop, Fd, Linger);
+        if (MayLinger && _loop is not null && LingerSeconds() is var seconds and > 0) LingeringClose.Begin(Api, _loop, Fd, seconds);
         else CloseDescriptor(Api, _loop, Fd);
     }
+
+    // We ask the system, because several threads may set the option at once.
+    private int LingerSeconds() =>
+        Api.GetOption(Fd, SocketOptionLevel.Socket, SocketOptionName.Linger, out int seconds).IsSuccess ? seconds : 0;
 
     private InvalidOperationException NotInPoller() => new($"fd {Fd} is not in a poller; call Init first.");
 

@@ -120,8 +120,15 @@ internal sealed class FaultySocketApi : ISocketApi
 
     public IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
 
-    public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) =>
-        _inner.SetOption(fd, level, name, value);
+    /// <summary>Runs after an option was set, in the call.</summary>
+    public Action<SocketOptionName>? OptionSet { get; set; }
+
+    public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value)
+    {
+        IoResult result = _inner.SetOption(fd, level, name, value);
+        OptionSet?.Invoke(name);
+        return result;
+    }
 
     public IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value) =>
         _inner.GetOption(fd, level, name, out value);

@@ -109,6 +109,23 @@ public abstract class LingerTests<TBackend> : NetTest<TBackend> where TBackend :
         await rig.Closed.Within();
     }
 
+    [Fact]
+    public async Task A_close_lingers_also_when_it_comes_while_the_option_is_set()
+    {
+        using Rig rig = new(NetpollDispatch.Adaptive);
+        (TcpConn client, TcpConn server) = await rig.FullAsync();
+        server.LingerState = new LingerOption(false, 0);
+        rig.Api.OptionSet = name =>
+        {
+            rig.Api.OptionSet = null;
+            server.Dispose();
+        };
+        server.LingerState = new LingerOption(true, Seconds); // It is the last to use the descriptor, so it closes.
+        Assert.False(rig.Closed.IsCompleted);
+        await DrainAsync(client);
+        await rig.Closed.Within();
+    }
+
     private static async Task<long> DrainAsync(Conn conn)
     {
         long received = 0;
