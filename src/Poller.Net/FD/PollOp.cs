@@ -223,7 +223,18 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
 
     private void Begin()
     {
-        IoResult ready = Fd.Prepare(Direction);
+        IoResult ready;
+        try
+        {
+            ready = Fd.Prepare(Direction);
+        }
+#pragma warning disable CA1031 // If the clock throws, that is the operation's error.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Complete(0, e);
+            return;
+        }
         if (ready.IsSuccess) Advance(parkFirst: false);
         else Complete(ready);
     }

@@ -211,6 +211,27 @@ public abstract class NetpollerTests<TBackend> : NetTest<TBackend> where TBacken
     }
 
     [Fact]
+    public async Task A_clock_that_throws_ends_the_operation_that_reads_it_and_no_other()
+    {
+        BrokenClock clock = new();
+        using Fixture fixture = new(clock: clock);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        byte[] buffer = new byte[1];
+        ValueTask<int> first = server.ReadAsync(buffer);
+        ValueTask<int> queued = server.ReadAsync(buffer);
+        server.ReadTimeout = 60_000; // It counts from when an operation starts, so the queued one reads the clock.
+        clock.IsBroken = true;
+        client.Write([1]);
+        Assert.Equal(1, await first.Within());
+        await Assert.ThrowsAsync<InvalidDataException>(() => queued.Within());
+
+        clock.IsBroken = false;
+        client.Write([2]);
+        Assert.Equal(1, await server.ReadAsync(buffer).Within());
+        Assert.Equal(2, buffer[0]);
+    }
+
+    [Fact]
     public async Task An_interrupted_thread_leaves_its_side_free()
     {
         using Fixture fixture = new();
@@ -248,5 +269,12 @@ public abstract class NetpollerTests<TBackend> : NetTest<TBackend> where TBacken
             Assert.Equal(1, await conn.ReadAsync(buffer).AsTask().WaitAsync(Fixture.Patience));
             return buffer;
         }
+    }
+
+    private sealed class BrokenClock : TimeProvider
+    {
+        public volatile bool IsBroken;
+
+        public override long GetTimestamp() => IsBroken ? throw new InvalidDataException("the clock is broken") : base.GetTimestamp();
     }
 }
