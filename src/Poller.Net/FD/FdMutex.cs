@@ -177,7 +177,7 @@ internal struct FdMutex
         // Without queues nobody has queued yet. A waiter that is about to queue checks afterwards whether it should give up (PollOp.Start).
         if (Volatile.Read(ref _queues) is not { } queues) return false;
         (_, long wait, _) = BitsOf(direction);
-        lock (queues.Lock)
+        using (queues.Lock.Hold())
         {
             if (waiter.LockState != FdLock.Queued) return false;
             queues.Of(direction).Remove(waiter);
@@ -202,7 +202,7 @@ internal struct FdMutex
     {
         (long bit, long wait, long waits) = BitsOf(direction);
         Queues queues = QueuesHere();
-        lock (queues.Lock)
+        using (queues.Lock.Hold())
         {
             while (true)
             {
@@ -227,7 +227,7 @@ internal struct FdMutex
     {
         (_, long wait, long waits) = BitsOf(direction);
         Queues queues = QueuesHere();
-        lock (queues.Lock)
+        using (queues.Lock.Hold())
         {
             while (true)
             {
@@ -269,7 +269,7 @@ internal struct FdMutex
         /// <summary>Empties both queues. Returns their waiters, which are Closed, in a linked list.</summary>
         public PollWaiter? SendOff()
         {
-            lock (Lock)
+            using (Lock.Hold())
             {
                 if (_readers.Last is { } last) last.Next = _writers.First;
                 PollWaiter? all = _readers.First ?? _writers.First;

@@ -22,7 +22,7 @@ internal sealed class PollCache
     /// <summary>A desc for <paramref name="fd"/>: a recycled one if there is one, else a new one.</summary>
     public PollDesc Alloc(nint fd)
     {
-        lock (_lock)
+        using (_lock.Hold())
         {
             if (!_free.TryPop(out PollDesc? desc))
             {
@@ -43,7 +43,7 @@ internal sealed class PollCache
     /// <summary>Takes a desc back, once its descriptor is out of the poller.</summary>
     public void Free(PollDesc desc)
     {
-        lock (_lock)
+        using (_lock.Hold())
         {
             desc.Free();
             _free.Push(desc);
@@ -63,6 +63,6 @@ internal sealed class PollCache
     /// <summary>Every desc of the cache, open or free.</summary>
     public PollDesc[] Snapshot()
     {
-        lock (_lock) return _slots.AsSpan(0, (int)_used).ToArray()!;
+        using (_lock.Hold()) return _slots.AsSpan(0, (int)_used).ToArray()!;
     }
 }

@@ -79,16 +79,14 @@ internal sealed partial class Reports
 
     private void Add(Entry entry)
     {
-        lock (_lock)
+        Uninterrupted.Enter(_lock);
+        if (_count == Capacity) _dropped++;
+        else
         {
-            if (_count == Capacity)
-            {
-                _dropped++;
-                return;
-            }
             _ring[(_first + _count++) % Capacity] = entry;
             Monitor.PulseAll(_lock);
         }
+        Monitor.Exit(_lock);
     }
 
     private void Serve()

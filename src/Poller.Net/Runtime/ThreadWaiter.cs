@@ -65,11 +65,10 @@ internal sealed class ThreadWaiter : PollWaiter
 
     internal override bool TryWakeThread()
     {
-        lock (this)
-        {
-            _awake = true;
-            Monitor.Pulse(this);
-        }
+        Uninterrupted.Enter(this);
+        _awake = true;
+        Monitor.Pulse(this);
+        Monitor.Exit(this);
         return true;
     }
 

@@ -112,7 +112,7 @@ internal sealed class PollLoop
             // Stop publishes that the loop stops, and then evicts every desc of the cache. So Stop evicts this desc, or we refuse it here.
             Interlocked.MemoryBarrier();
             ThrowIfStopping();
-            errno = _poll.Open(fd, desc.Token);
+            errno = Uninterrupted.Run((_poll, fd, desc), static c => c._poll.Open(c.fd, c.desc.Token));
         }
         catch (Exception e)
         {
@@ -145,7 +145,7 @@ internal sealed class PollLoop
     {
         try
         {
-            Errno errno = _poll.Close(desc.Fd);
+            Errno errno = Uninterrupted.Run((_poll, desc), static c => c._poll.Close(c.desc.Fd));
             if (errno != Errno.None)
             {
                 string operation = $"{_poll.Name} close fd {desc.Fd}";
@@ -209,7 +209,8 @@ internal sealed class PollLoop
             // lost one.
             try
             {
-                Errno errno = _poll.Arm(desc.Fd, direction.ToMode());
+                Errno errno = Uninterrupted.Run(
+                    (_poll, desc, direction), static c => c._poll.Arm(c.desc.Fd, c.direction.ToMode()));
                 if (errno != Errno.None) throw new NetpollException($"{_poll.Name} arm fd {desc.Fd}", errno);
             }
             catch (ObjectDisposedException) when (IsStopping)

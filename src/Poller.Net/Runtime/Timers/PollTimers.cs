@@ -46,7 +46,7 @@ internal sealed class PollTimers
     public void SetDeadline(PollDesc desc, PollMode mode, long when, out PollWaiter? reader, out PollWaiter? writer)
     {
         reader = writer = null;
-        lock (_lock)
+        using (_lock.Hold())
         {
             if (DeadlinesOf(desc) is not { } deadlines) return;
             if ((mode & PollMode.Read) != 0) reader = SetSide(deadlines, Direction.Read, when);
@@ -60,7 +60,7 @@ internal sealed class PollTimers
     /// </summary>
     public void SetTimeout(PollDesc desc, Direction direction, long when)
     {
-        lock (_lock)
+        using (_lock.Hold())
         {
             if (DeadlinesOf(desc) is not { } deadlines) return;
             deadlines.SetTimeout(direction, when);
@@ -74,7 +74,7 @@ internal sealed class PollTimers
     {
         if (Next > now) return null;
         PollWaiter? runnable = null;
-        lock (_lock)
+        using (_lock.Hold())
         {
             while (_count > 0 && _heap[0].When <= now)
             {
@@ -106,7 +106,7 @@ internal sealed class PollTimers
     /// </summary>
     public void Evict(PollDesc desc, out PollWaiter? reader, out PollWaiter? writer)
     {
-        lock (_lock)
+        using (_lock.Hold())
         {
             desc.Evict(out reader, out writer);
             if (desc.Deadlines is not { } deadlines) return;
