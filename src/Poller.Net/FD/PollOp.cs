@@ -45,6 +45,9 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         /// <summary>Continue after a wait in a side.</summary>
         Resume,
 
+        /// <summary>End with the error that it already has.</summary>
+        Fail,
+
         /// <summary>Run the awaiter that came late.</summary>
         Continue,
     }
@@ -93,6 +96,11 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     {
         _step = Step.Begin;
         LockState = FdLock.Left;
+        if (token.IsCancellationRequested)
+        {
+            Fail(new OperationCanceledException(token));
+            return;
+        }
         if (!TryRegister(token)) return;
         switch (Fd.LockOrQueue(Direction, this))
         {
@@ -108,7 +116,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
                 if (IsCanceled) Fd.Cancel(Direction, this);
                 break;
             default:
-                Complete(IoResult.Disposed);
+                Fail(Fd.Failed(Name, IoResult.Disposed, Direction));
                 break;
         }
     }
@@ -128,6 +136,15 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         if (TryRegister(token)) Advance(parkFirst: true);
     }
 
+    /// <summary>Has the loop end an operation that cannot begin and holds no lock, because the turn has used up its budget.</summary>
+    public void FailLater(Exception error)
+    {
+        _step = Step.Fail;
+        LockState = FdLock.Left;
+        _outcome = error;
+        Fd.Schedule(this);
+    }
+
     public override void Execute()
     {
         try
@@ -138,6 +155,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
                 case Step.Begin when IsCanceled: Complete(IoResult.Canceled); break;
                 case Step.Begin: Begin(); break;
                 case Step.Resume: Resume(); break;
+                case Step.Fail: Complete(0, (Exception)_outcome!); break;
                 default: Continue(); break;
             }
         }
@@ -213,6 +231,17 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         // The token was already cancelled, and the callback has run. The empty registration does not hold the token, so we pass it here.
         Complete(IoResult.Canceled, new OperationCanceledException(token));
         return false;
+    }
+
+    // Ends an operation that cannot begin, and holds no lock.
+    private void Fail(Exception error)
+    {
+        if (TurnBudget.IsSpent) FailLater(error);
+        else
+        {
+            Complete(0, error);
+            TurnBudget.Spend();
+        }
     }
 
     private void OnCanceled()

@@ -98,9 +98,9 @@ internal abstract class StreamFd : PollFd
 
     private Begun Begin(Direction direction, Kind kind, Memory<byte> buffer, CancellationToken token)
     {
-        if (token.IsCancellationRequested) return new Begun { Error = new OperationCanceledException(token) };
+        if (token.IsCancellationRequested) return Refuse(direction, kind, new OperationCanceledException(token));
         FdLock found = TryLock(direction);
-        if (found == FdLock.Closed) return new Begun { Error = Failed(NameOf(kind), IoResult.Disposed) };
+        if (found == FdLock.Closed) return Refuse(direction, kind, Failed(NameOf(kind), IoResult.Disposed));
         if (found == FdLock.Busy)
         {
             IoOp queued = new(this, direction);
@@ -143,6 +143,20 @@ internal abstract class StreamFd : PollFd
         Unlock(direction);
         TurnBudget.Spend();
         return error is null ? new Begun { Value = result.Value } : new Begun { Error = error };
+    }
+
+    // The error of an operation that cannot begin, and holds no lock.
+    private Begun Refuse(Direction direction, Kind kind, Exception error)
+    {
+        if (!TurnBudget.IsSpent)
+        {
+            TurnBudget.Spend();
+            return new Begun { Error = error };
+        }
+        IoOp later = new(this, direction);
+        later.Set(kind, default);
+        later.FailLater(error);
+        return new Begun { Op = later };
     }
 
     private IoResult Try(Kind kind, Span<byte> buffer, ref int done) => kind switch

@@ -78,6 +78,43 @@ public sealed class TurnBudgetTests : NetTest<EpollBackend>
         }
     }
 
+    [Theory]
+    [InlineData(false, false)]
+    [InlineData(false, true)]
+    [InlineData(true, false)]
+    [InlineData(true, true)]
+    public async Task Operations_that_cannot_begin_go_through_the_loop_now_and_then(bool accepts, bool closed)
+    {
+        using Fixture fixture = new(NetpollDispatch.Inline);
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        (TcpConn _, TcpConn refused) = await fixture.PairAsync();
+        CancellationToken token = new(canceled: !closed);
+        if (closed)
+        {
+            listener.Dispose();
+            refused.Dispose();
+        }
+        int longest = 0;
+        Task handler = HandleAsync();
+        await client.WriteAsync(new byte[1]);
+        await handler.Within();
+        Assert.InRange(longest, 1, Budget);
+
+        async Task HandleAsync()
+        {
+            await server.ReadAsync(new byte[1]).ConfigureAwait(false);
+            for (int i = 0, atOnce = 0; i < Operations; i++)
+            {
+                Task operation = accepts ? listener.AcceptTcpAsync(token).AsTask() : refused.ReadAsync(new byte[1], token).AsTask();
+                atOnce = operation.IsCompleted ? atOnce + 1 : 0;
+                longest = Math.Max(longest, atOnce);
+                Exception? error = await Record.ExceptionAsync(() => operation).ConfigureAwait(false);
+                Assert.IsAssignableFrom(closed ? typeof(ObjectDisposedException) : typeof(OperationCanceledException), error);
+            }
+        }
+    }
+
     // The pool shares its threads out by itself.
     [Fact]
     public async Task On_a_thread_of_the_pool_nothing_is_counted()
