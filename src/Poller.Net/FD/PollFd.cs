@@ -1,4 +1,3 @@
-using System.Net.Sockets;
 using Poller.Abstractions;
 
 namespace Poller.Net;
@@ -23,37 +22,24 @@ internal abstract partial class PollFd : IDisposable
     protected delegate IoResult Attempt<TState>(PollFd fd, ref TState state) where TState : allows ref struct;
 
     // Constant after Init.
-    private protected readonly SocketNetwork _network;
     private readonly int _fd;
     private PollLoop? _loop;
     private PollDesc? _desc;
 
     // Atomic.
     private FdMutex _mutex;
-    private bool _mayLinger;
 
-    // Guarded by the read lock. Only a stream sets it.
+    // A stream's own: the first is atomic, the second guarded by the read lock. They are here because they fill a gap. In StreamFd they
+    // would cost each connection 8 bytes.
+    private protected bool _mayLinger;
     private protected DrainedFlag _drained;
 
-    /// <summary>Takes ownership of a non-blocking descriptor.</summary>
-    protected PollFd(SocketNetwork network, nint fd)
-    {
-        _network = network;
-        _fd = (int)fd;
-    }
+    protected PollFd(nint fd) => _fd = (int)fd;
 
     /// <summary>Closes a descriptor that its owner dropped without Dispose.</summary>
     ~PollFd() => Close();
 
-    protected ISocketApi Api => _network.Api;
-
     protected nint Fd => _fd;
-
-    /// <summary>
-    /// Whether SO_LINGER may let close(2) block. Set it before the option. If the option is then on, <see cref="LingeringClose"/> closes
-    /// the descriptor.
-    /// </summary>
-    public bool MayLinger { get => Volatile.Read(ref _mayLinger); set => Volatile.Write(ref _mayLinger, value); }
 
     public bool IsClosed => _mutex.IsClosed;
 
@@ -83,7 +69,7 @@ internal abstract partial class PollFd : IDisposable
                 PollLoop loop = poller.NextLoop(); // It skips loops that have failed, so this ends.
                 try
                 {
-                    _desc = loop.Open(Fd);
+                    _desc = Enter(loop);
                     _loop = loop;
                 }
 #pragma warning disable CA1031 // A backend may throw anything.
@@ -259,14 +245,20 @@ internal abstract partial class PollFd : IDisposable
     /// <summary>Frees the descriptor, once, when it is closed and nobody uses it any more.</summary>
     protected virtual void Destroy()
     {
-        if (_desc is not null) Loop.Close(_desc);
-        if (MayLinger && _loop is not null && LingerSeconds() is var seconds and > 0) LingeringClose.Begin(Api, _loop, Fd, seconds);
-        else CloseDescriptor(Api, _loop, Fd);
+        if (_desc is not null) Leave(Loop, _desc);
+        CloseDescriptor(_loop);
     }
 
-    // We ask the system, because several threads may set the option at once.
-    private int LingerSeconds() =>
-        Api.GetOption(Fd, SocketOptionLevel.Socket, SocketOptionName.Linger, out int seconds).IsSuccess ? seconds : 0;
+    /// <summary>Puts the descriptor into a loop.</summary>
+    protected virtual PollDesc Enter(PollLoop loop) => loop.Open(Fd);
+
+    /// <summary>Takes the descriptor out of its loop, when nobody uses it any more.</summary>
+    protected virtual void Leave(PollLoop loop, PollDesc desc) => loop.Close(desc);
+
+    /// <summary>
+    /// Closes the descriptor, or gives it back. It is in no loop any more. <paramref name="loop"/> is the one it was in; null if none.
+    /// </summary>
+    protected abstract void CloseDescriptor(PollLoop? loop);
 
     private InvalidOperationException NotInPoller() => new($"fd {Fd} is not in a poller; call Init first.");
 
@@ -323,16 +315,5 @@ internal abstract partial class PollFd : IDisposable
         {
             return e.Error;
         }
-    }
-
-    /// <summary>Closes a descriptor that is in no poller. Reports if it was not open.</summary>
-    internal static void CloseDescriptor(ISocketApi api, PollLoop? loop, nint fd)
-    {
-        IoResult result = api.Close(fd);
-
-        // Whatever close(2) returns, it frees the descriptor. EBADF means that someone else has closed it before.
-        if (result != Errno.EBADF) return;
-        string operation = $"close fd {fd}";
-        loop?.Report(operation, new NetpollException(operation, Errno.EBADF, "it was closed elsewhere"));
     }
 }

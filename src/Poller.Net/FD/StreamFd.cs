@@ -1,3 +1,4 @@
+using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Threading.Tasks.Sources;
 using Poller.Abstractions;
@@ -14,12 +15,23 @@ internal abstract class StreamFd : PollFd
 {
     private const int MaxChunk = 1 << 30;
 
+    // Constant.
+    private protected readonly SocketNetwork _network;
+
     // Atomic. Kept for the next operation that waits.
     private IoOp? _readOp;
     private IoOp? _writeOp;
 
     /// <summary>Takes ownership of a non-blocking descriptor.</summary>
-    protected StreamFd(SocketNetwork network, nint fd) : base(network, fd) { }
+    protected StreamFd(SocketNetwork network, nint fd) : base(fd) => _network = network;
+
+    /// <summary>
+    /// Whether SO_LINGER may let close(2) block. Set it before the option. If the option is then on, <see cref="LingeringClose"/> closes
+    /// the descriptor.
+    /// </summary>
+    public bool MayLinger { get => Volatile.Read(ref _mayLinger); set => Volatile.Write(ref _mayLinger, value); }
+
+    protected ISocketApi Api => _network.Api;
 
     private enum Kind : byte
     {
@@ -35,27 +47,29 @@ internal abstract class StreamFd : PollFd
 
     public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token)
     {
-        Begun begun = Begin(Direction.Read, Kind.Read, buffer, token);
-        return begun.Op is { } op ? new ValueTask<int>(op, op.Version)
+        IoAttempt attempt = new(Kind.Read, buffer);
+        Begun begun = Begin(Direction.Read, ref attempt, token);
+        return begun.Op is { } op ? new ValueTask<int>((IoOp)op, op.Version)
             : begun.Error is { } error ? FromError<int>(error, token)
             : new ValueTask<int>(begun.Value);
     }
 
     public ValueTask<bool> WaitToReadAsync(CancellationToken token)
     {
-        Begun begun = Begin(Direction.Read, Kind.WaitToRead, default, token);
-        return begun.Op is { } op ? new ValueTask<bool>(op, op.Version)
+        IoAttempt attempt = new(Kind.WaitToRead, default);
+        Begun begun = Begin(Direction.Read, ref attempt, token);
+        return begun.Op is { } op ? new ValueTask<bool>((IoOp)op, op.Version)
             : begun.Error is { } error ? FromError<bool>(error, token)
             : new ValueTask<bool>(begun.Value != 0);
     }
 
     public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token)
     {
-        // The cast lets one field of the operation serve both directions. A write only reads from the buffer.
-        Begun begun = Begin(Direction.Write, Kind.Write, MemoryMarshal.AsMemory(buffer), token);
+        // The cast lets one attempt serve both directions. A write only reads from the buffer.
+        IoAttempt attempt = new(Kind.Write, MemoryMarshal.AsMemory(buffer));
+        Begun begun = Begin(Direction.Write, ref attempt, token);
         return begun.Op is { } op ? new ValueTask(op, op.Version)
-            : begun.Error is OperationCanceledException ? ValueTask.FromCanceled(token)
-            : begun.Error is { } error ? ValueTask.FromException(error)
+            : begun.Error is { } error ? FromError(error, token)
             : ValueTask.CompletedTask;
     }
 
@@ -86,85 +100,26 @@ internal abstract class StreamFd : PollFd
         Volatile.Write(ref OpOf(io.Direction), io);
     }
 
-    // The outcome of Begin: an operation that queues or waits, an error, or a value.
-    private readonly struct Begun
+    /// <summary>Closes a descriptor that is in no poller. Reports if it was not open.</summary>
+    internal static void CloseDescriptor(ISocketApi api, PollLoop? loop, nint fd)
     {
-        public IoOp? Op { get; init; }
+        IoResult result = api.Close(fd);
 
-        public Exception? Error { get; init; }
-
-        public int Value { get; init; }
+        // Whatever close(2) returns, it frees the descriptor. EBADF means that someone else has closed it before.
+        if (result != Errno.EBADF) return;
+        string operation = $"close fd {fd}";
+        loop?.Report(operation, new NetpollException(operation, Errno.EBADF, "it was closed elsewhere"));
     }
 
-    private Begun Begin(Direction direction, Kind kind, Memory<byte> buffer, CancellationToken token)
+    protected override void CloseDescriptor(PollLoop? loop)
     {
-        if (token.IsCancellationRequested) return Refuse(direction, kind, new OperationCanceledException(token));
-        FdLock found = TryLock(direction);
-        if (found == FdLock.Closed) return Refuse(direction, kind, Failed(NameOf(kind), IoResult.Disposed));
-        if (found == FdLock.Busy)
-        {
-            IoOp queued = new(this, direction);
-            queued.Set(kind, buffer);
-            queued.Start(token);
-            return new Begun { Op = queued };
-        }
-        if (TurnBudget.IsSpent)
-        {
-            IoOp later = TakeOp(direction);
-            later.Set(kind, buffer);
-            later.StartLater(token);
-            return new Begun { Op = later };
-        }
-
-        int done = 0;
-        IoResult result = 0;
-        Exception? error = null;
-        try
-        {
-            result = Prepare(direction);
-            if (result.IsSuccess) result = Try(kind, buffer.Span, ref done);
-        }
-#pragma warning disable CA1031 // If the buffer's owner throws (MemoryManager.GetSpan), that is the operation's error.
-        catch (Exception e)
-#pragma warning restore CA1031
-        {
-            error = e;
-        }
-        if (result == Errno.EAGAIN)
-        {
-            IoOp op = TakeOp(direction);
-            op.Set(kind, buffer[done..]);
-            op.StartWaiting(token);
-            return new Begun { Op = op };
-        }
-
-        // Under the lock: the exception names addresses, which a closed descriptor no longer has.
-        if (!result.IsSuccess) error = Failed(NameOf(kind), result, direction);
-        Unlock(direction);
-        TurnBudget.Spend();
-        return error is null ? new Begun { Value = result.Value } : new Begun { Error = error };
+        if (MayLinger && loop is not null && LingerSeconds() is var seconds and > 0) LingeringClose.Begin(Api, loop, Fd, seconds);
+        else CloseDescriptor(Api, loop, Fd);
     }
 
-    // The error of an operation that cannot begin, and holds no lock.
-    private Begun Refuse(Direction direction, Kind kind, Exception error)
-    {
-        if (!TurnBudget.IsSpent)
-        {
-            TurnBudget.Spend();
-            return new Begun { Error = error };
-        }
-        IoOp later = new(this, direction);
-        later.Set(kind, default);
-        later.FailLater(error);
-        return new Begun { Op = later };
-    }
-
-    private IoResult Try(Kind kind, Span<byte> buffer, ref int done) => kind switch
-    {
-        Kind.Read => Receive(buffer),
-        Kind.WaitToRead => Peek(),
-        _ => Send(buffer, ref done),
-    };
+    // We ask the system, because several threads may set the option at once.
+    private int LingerSeconds() =>
+        Api.GetOption(Fd, SocketOptionLevel.Socket, SocketOptionName.Linger, out int seconds).IsSuccess ? seconds : 0;
 
     private IoResult Receive(Span<byte> buffer)
     {
@@ -206,9 +161,6 @@ internal abstract class StreamFd : PollFd
         return done;
     }
 
-    private static ValueTask<T> FromError<T>(Exception error, CancellationToken token) =>
-        error is OperationCanceledException ? ValueTask.FromCanceled<T>(token) : ValueTask.FromException<T>(error);
-
     private static string NameOf(Kind kind) => kind switch
     {
         Kind.Read => "read",
@@ -229,10 +181,37 @@ internal abstract class StreamFd : PollFd
 
     private ref IoOp? OpOf(Direction direction) => ref direction == Direction.Read ? ref _readOp : ref _writeOp;
 
-    /// <summary>A read, a wait to read or a write that could not complete at once.</summary>
+    /// <summary>A read, a wait to read or a write. Of a write's buffer it keeps what is not sent yet.</summary>
+    private struct IoAttempt(Kind kind, Memory<byte> buffer) : IAttempt
+    {
+        public Memory<byte> Buffer { get; private set; } = buffer;
+
+        public readonly string Name => NameOf(kind);
+
+        public IoResult Try(PollFd fd)
+        {
+            StreamFd stream = (StreamFd)fd;
+            if (kind == Kind.Read) return stream.Receive(Buffer.Span);
+            if (kind == Kind.WaitToRead) return stream.Peek();
+            int done = 0;
+            IoResult result = stream.Send(Buffer.Span, ref done);
+            Buffer = Buffer[done..];
+            return result;
+        }
+
+        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse)
+        {
+            StreamFd stream = (StreamFd)fd;
+            IoOp op = mayReuse ? stream.TakeOp(direction) : new IoOp(stream, direction);
+            op.Set(kind, Buffer);
+            return op;
+        }
+    }
+
+    /// <summary>An attempt that could not complete at once.</summary>
     private sealed class IoOp(StreamFd fd, Direction direction) : PollOp(fd, direction), IValueTaskSource<int>, IValueTaskSource<bool>
     {
-        // Set for each operation. A write's buffer is what it has not sent yet.
+        // Set for each operation: its attempt, in fields of its own, because the small one fills a gap of the base class.
         private Kind _kind;
         private Memory<byte> _buffer;
 
@@ -250,9 +229,9 @@ internal abstract class StreamFd : PollFd
 
         protected override IoResult Try(ref object? made)
         {
-            int done = 0;
-            IoResult result = ((StreamFd)Fd).Try(_kind, _buffer.Span, ref done);
-            _buffer = _buffer[done..];
+            IoAttempt attempt = new(_kind, _buffer);
+            IoResult result = attempt.Try(Fd);
+            _buffer = attempt.Buffer;
             return result;
         }
 

@@ -159,6 +159,6 @@ internal sealed class LingeringClose : PollWaiter
     private static void Close(ISocketApi api, PollLoop loop, nint fd, int linger)
     {
         api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.Linger, linger);
-        PollFd.CloseDescriptor(api, loop, fd);
+        StreamFd.CloseDescriptor(api, loop, fd);
     }
 }

@@ -34,8 +34,6 @@ internal sealed class PollFd
         }
     }
 
-    public static void CloseDescriptor(ISocketApi api, PollLoop? loop, nint fd) => api.Close(fd);
-
     public FdLock TryLock(Direction direction) => _mutex.TryLock(direction);
 
     public FdLock LockOrQueue(Direction direction, PollOp op) => _mutex.LockOrQueue(direction, op);
