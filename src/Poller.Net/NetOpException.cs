@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Poller.Abstractions;
 
 namespace Poller.Net;
 
@@ -40,7 +41,7 @@ public sealed class NetOpException : IOException
     /// <summary>What failed: <c>read</c>, <c>write</c>, <c>accept</c>, <c>dial</c>, <c>listen</c>, …</summary>
     public string Operation { get; }
 
-    /// <summary>The network's name, such as <c>tcp</c>.</summary>
+    /// <summary>The network's name, such as <c>tcp</c>. For a <see cref="PolledFile"/> what the descriptor is: <c>pipe fd 7</c>.</summary>
     public string Network { get; }
 
     /// <summary>The address on this side; null if it is not known.</summary>
@@ -55,12 +56,14 @@ public sealed class NetOpException : IOException
     public SocketError SocketErrorCode { get; private init; }
 
     /// <summary>
-    /// Whether a deadline or a time-out of this library ended the operation. The connection or listener, if there is one, stays usable.
+    /// Whether a deadline or a time-out of this library ended the operation. The connection, listener or file, if there is one, stays
+    /// usable.
     /// </summary>
     public bool IsTimeout { get; init; }
 
     /// <summary>
-    /// Whether the connection or listener was closed on this side during the operation, or its poller was disposed before or during it.
+    /// Whether the connection, listener or file was closed on this side during the operation, or its poller was disposed before or during
+    /// it.
     /// </summary>
     public bool IsClosed { get; init; }
 
@@ -69,6 +72,13 @@ public sealed class NetOpException : IOException
         new(operation, network, local, remote, hint is null ? inner.Message : $"{inner.Message}: {hint}", inner)
         {
             SocketErrorCode = inner.SocketErrorCode,
+        };
+
+    /// <summary>Of a descriptor that has no network: <paramref name="descriptor"/> says what it is, as <c>pipe fd 7</c>.</summary>
+    internal static NetOpException Refused(string operation, string descriptor, NetpollException inner, string? hint) =>
+        new(operation, descriptor, null, null, hint is null ? inner.Error.Message : $"{inner.Error.Message}: {hint}", inner)
+        {
+            SocketErrorCode = SocketErrors.CodeOf(inner.Error),
         };
 
     /// <summary>A time-out of <paramref name="timeout"/> passed, or a deadline if it is null.</summary>

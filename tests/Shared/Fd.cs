@@ -11,6 +11,12 @@ internal sealed unsafe partial class Fd(int number) : IDisposable
     public const int OutOfBand = 1;
     public const int ShutdownWrite = 1;
 
+    public const int ReadOnly = 0;
+    public const int WriteOnly = 1;
+    public const int ReadWrite = 2;
+
+    private const int NoTerminal = 0x100; // O_NOCTTY
+    private const int GetFlags = 3, SetFlags = 4;
     private const int DuplicateCloseOnExec = 1030; // F_DUPFD_CLOEXEC
     private const int UnixFamily = 1, InetFamily = 2, StreamType = 1;
     private const int Chunk = 64 * 1024;
@@ -21,10 +27,10 @@ internal sealed unsafe partial class Fd(int number) : IDisposable
 
     public static implicit operator nint(Fd fd) => fd.Number;
 
-    public static (Fd Read, Fd Write) Pipe()
+    public static (Fd Read, Fd Write) Pipe(bool blocking = false)
     {
         int* ends = stackalloc int[2];
-        Check(pipe2(ends, NonBlocking | CloseOnExec));
+        Check(pipe2(ends, (blocking ? 0 : NonBlocking) | CloseOnExec));
         return (new Fd(ends[0]), new Fd(ends[1]));
     }
 
@@ -36,6 +42,42 @@ internal sealed unsafe partial class Fd(int number) : IDisposable
     }
 
     public static Fd EventFd() => new(eventfd(0, NonBlocking | CloseOnExec));
+
+    /// <summary>A timerfd that fires after a time, and then each time it has passed again.</summary>
+    public static Fd Timer(TimeSpan period)
+    {
+        const int Monotonic = 1;
+        Fd timer = new(timerfd_create(Monotonic, NonBlocking | CloseOnExec));
+        long seconds = (long)period.TotalSeconds, nanoseconds = (long)(period - TimeSpan.FromSeconds(seconds)).TotalNanoseconds;
+        long* times = stackalloc long[] { seconds, nanoseconds, seconds, nanoseconds };
+        Check(timerfd_settime(timer.Number, 0, times, null));
+        return timer;
+    }
+
+    /// <summary>An inotify that tells of what is created and deleted in a directory.</summary>
+    public static Fd Inotify(string directory)
+    {
+        const uint CreateOrDelete = 0x100 | 0x200;
+        Fd inotify = new(inotify_init1(NonBlocking | CloseOnExec));
+        Check(inotify_add_watch(inotify.Number, directory, CreateOrDelete));
+        return inotify;
+    }
+
+    /// <summary>The master end of a new pseudo-terminal, and the path of the other end.</summary>
+    public static (Fd Master, string SlavePath) Terminal()
+    {
+        const int NameSize = 64;
+        Fd master = new(posix_openpt(ReadWrite | NoTerminal | NonBlocking | CloseOnExec));
+        byte* name = stackalloc byte[NameSize];
+        Check(grantpt(master.Number));
+        Check(unlockpt(master.Number));
+        Check(-ptsname_r(master.Number, name, NameSize));
+        return (master, Marshal.PtrToStringUTF8((nint)name)!);
+    }
+
+    public static void MakeFifo(string path) => Check(mkfifo(path, Convert.ToUInt32("600", 8)));
+
+    public static Fd Open(string path, int flags) => new(open(path, flags | NoTerminal | CloseOnExec));
 
     public static Fd TcpSocket() => new(socket(InetFamily, StreamType | NonBlocking | CloseOnExec, 0));
 
@@ -55,6 +97,25 @@ internal sealed unsafe partial class Fd(int number) : IDisposable
     {
         byte* bytes = stackalloc byte[Chunk];
         return Result(write(Number, bytes, Math.Min(count, Chunk)));
+    }
+
+    /// <summary>read(2) of a number.</summary>
+    public static int Read(nint number, Span<byte> buffer)
+    {
+        fixed (byte* bytes = buffer) return Result(read((int)number, bytes, buffer.Length));
+    }
+
+    /// <summary>write(2) of a number.</summary>
+    public static int Write(nint number, ReadOnlySpan<byte> buffer)
+    {
+        fixed (byte* bytes = buffer) return Result(write((int)number, bytes, buffer.Length));
+    }
+
+    /// <summary>Whether O_NONBLOCK is set on its description.</summary>
+    public bool IsNonBlocking
+    {
+        get => (Check(fcntl(Number, GetFlags, 0)) & NonBlocking) != 0;
+        set => Check(fcntl(Number, SetFlags, (Check(fcntl(Number, GetFlags, 0)) & ~NonBlocking) | (value ? NonBlocking : 0)));
     }
 
     public int Read(int count = Chunk)
@@ -98,6 +159,13 @@ internal sealed unsafe partial class Fd(int number) : IDisposable
         return total;
     }
 
+    /// <summary>Gives the descriptor to another owner.</summary>
+    public int Release()
+    {
+        _closed = true;
+        return Number;
+    }
+
     public void Dispose()
     {
         if (_closed) return;
@@ -124,6 +192,33 @@ internal sealed unsafe partial class Fd(int number) : IDisposable
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int eventfd(uint initial, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int timerfd_create(int clock, int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int timerfd_settime(int fd, int flags, long* value, long* old);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int inotify_init1(int flags);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int inotify_add_watch(int fd, string path, uint mask);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int posix_openpt(int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int grantpt(int fd);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int unlockpt(int fd);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int ptsname_r(int fd, byte* name, nint size);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int mkfifo(string path, uint mode);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial nint read(int fd, void* buffer, nint count);

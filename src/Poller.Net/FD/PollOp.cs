@@ -200,11 +200,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     /// </summary>
     protected IoResult TakeResult(short token, out object? made)
     {
-        Validate(token);
-        if (!IsDone)
-        {
-            throw new InvalidOperationException("the operation is not done, so it has no result yet; await it.");
-        }
+        CheckDone(token);
         IoResult result = _result;
         made = _outcome;
         _outcome = _continuation = null;
@@ -214,6 +210,13 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         Fd.Return(this);
         if (made is Exception error) ExceptionDispatchInfo.Throw(error);
         return result;
+    }
+
+    /// <summary>Throws unless the operation is done and its result was not taken yet.</summary>
+    protected void CheckDone(short token)
+    {
+        Validate(token);
+        if (!IsDone) throw new InvalidOperationException("the operation is not done, so it has no result yet; await it.");
     }
 
     /// <summary>Tries once, under the direction's lock. EAGAIN means that it must wait. An exception is the operation's error.</summary>

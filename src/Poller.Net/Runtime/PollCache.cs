@@ -51,6 +51,21 @@ internal sealed class PollCache
     }
 
     /// <summary>
+    /// Does something with a desc, unless another open desc has its descriptor's number. Meanwhile the cache gives out no desc.
+    /// </summary>
+    public void IfNumberIsUnique(PollDesc desc, Action<PollDesc> action)
+    {
+        using (_lock.Hold())
+        {
+            for (uint slot = 0; slot < _used; slot++)
+            {
+                if (slot != desc.Slot && _slots[slot]!.Fd == desc.Fd) return;
+            }
+            action(desc);
+        }
+    }
+
+    /// <summary>
     /// The desc that an event names; null if this cache never gave out that token. The event may belong to an earlier life of the desc.
     /// </summary>
     public PollDesc? Find(PollToken token)

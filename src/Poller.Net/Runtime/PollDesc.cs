@@ -64,7 +64,7 @@ internal sealed class PollDesc(uint slot)
         public PollWaiter? Waiter;
     }
 
-    // Constant from Open to Free. A descriptor has 32 bits; of a Windows handle only 32 bits matter.
+    // Constant from Open to Free, and -1 from then on. A descriptor has 32 bits; of a Windows handle only 32 bits matter.
     private int _fd;
 
     // Atomic: sequence:32 flags:32.
@@ -103,6 +103,7 @@ internal sealed class PollDesc(uint slot)
     /// <summary>Ends the life of a descriptor: from here on its events and flags have no effect.</summary>
     public void Free()
     {
+        _fd = -1;
         _read.Waiter = null;
         _write.Waiter = null;
         Deadlines = null;

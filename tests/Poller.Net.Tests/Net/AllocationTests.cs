@@ -87,6 +87,78 @@ public abstract class AllocationTests<TBackend> : NetTest<TBackend> where TBacke
         await echo.Within();
     }
 
+    /// <summary>Every dispatch, with bytes and a library's waits in turn (false) and with the caller's functions (true).</summary>
+    public static TheoryData<NetpollDispatch, bool> FileForms => Forms.All;
+
+    [Theory, MemberData(nameof(FileForms))]
+    public async Task A_warm_loop_over_pipes_that_waits_for_every_read_allocates_nothing(NetpollDispatch dispatch, bool functions)
+    {
+        using Fixture fixture = new(dispatch);
+        (Fd answers, Fd answer) = Fd.Pipe();
+        (Fd questions, Fd ask) = Fd.Pipe();
+        using (answers)
+        using (answer)
+        using (questions)
+        using (ask)
+        using (PolledFile reader = fixture.Polled(answers))
+        using (PolledFile writer = fixture.Polled(ask))
+        using (PolledFile echoReader = fixture.Polled(questions))
+        using (PolledFile echoWriter = fixture.Polled(answer))
+        {
+            Task echo = EchoAsync(echoReader, echoWriter);
+            await Task.Run(() => PingPongAsync(reader, writer, answers, functions)).Within();
+            writer.Dispose();
+            ask.Dispose();
+            await echo.Within();
+        }
+
+        static async Task PingPongAsync(PolledFile reader, PolledFile writer, Fd answers, bool functions)
+        {
+            byte[] buffer = new byte[64];
+            byte[] message = new byte[64];
+            Meter meter = new();
+            for (int i = 0; i < Windows * Meter.Rounds; i++)
+            {
+                if (i % Meter.Rounds == 0) meter.Mark();
+                bool waitsOnly = !functions && i % 2 != 0;
+                ValueTask wait = waitsOnly ? reader.WaitReadableAsync() : default;
+                ValueTask<int> read = waitsOnly ? default
+                    : functions ? reader.ReadAsync(buffer, Files.ReadCall)
+                    : reader.ReadAsync(buffer);
+                if (waitsOnly ? wait.IsCompleted : read.IsCompleted)
+                {
+                    throw new InvalidDataException("a read did not wait, though nothing was written.");
+                }
+                if (functions) await writer.WriteAsync(message, Files.WriteCall).ConfigureAwait(false);
+                else await writer.WriteAsync(message).ConfigureAwait(false);
+                int n;
+                if (waitsOnly)
+                {
+                    await wait.ConfigureAwait(false);
+                    n = answers.Read(message.Length);
+                }
+                else
+                {
+                    n = await read.ConfigureAwait(false);
+                }
+                if (n != message.Length) throw new InvalidDataException("a message came back in pieces.");
+            }
+            meter.Mark();
+            meter.AssertNothing();
+        }
+
+        static async Task EchoAsync(PolledFile reader, PolledFile writer)
+        {
+            byte[] buffer = new byte[256];
+            while (true)
+            {
+                int n = await reader.ReadAsync(buffer).ConfigureAwait(false);
+                if (n == 0) return;
+                await writer.WriteAsync(buffer.AsMemory(0, n)).ConfigureAwait(false);
+            }
+        }
+    }
+
     private static async Task PingPongAsync(TcpConn client, TcpConn server, CancellationToken token)
     {
         byte[] buffer = new byte[64];

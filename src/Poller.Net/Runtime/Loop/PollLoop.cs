@@ -102,8 +102,11 @@ internal sealed class PollLoop
     /// <summary>Starts the first leader.</summary>
     public void Start() => Threads.StartLeader(withFollower: Dispatch == NetpollDispatch.Adaptive);
 
-    /// <summary>Registers a descriptor. The caller still owns it.</summary>
-    public PollDesc Open(nint fd)
+    /// <summary>
+    /// Registers a descriptor. The caller still owns it. With <paramref name="isPolled"/> false it is in no backend: it has deadlines and a
+    /// close, and no readiness.
+    /// </summary>
+    public PollDesc Open(nint fd, bool isPolled = true)
     {
         PollDesc desc = Cache.Alloc(fd);
         Errno errno;
@@ -112,7 +115,7 @@ internal sealed class PollLoop
             // Stop publishes that the loop stops, and then evicts every desc of the cache. So Stop evicts this desc, or we refuse it here.
             Interlocked.MemoryBarrier();
             ThrowIfStopping();
-            errno = Uninterrupted.Run((_poll, fd, desc), static c => c._poll.Open(c.fd, c.desc.Token));
+            errno = isPolled ? Uninterrupted.Run((_poll, fd, desc), static c => c._poll.Open(c.fd, c.desc.Token)) : Errno.None;
         }
         catch (Exception e)
         {
@@ -143,29 +146,18 @@ internal sealed class PollLoop
     /// <summary>Unregisters an evicted descriptor that nobody uses any more. The caller closes it afterwards, not before.</summary>
     public void Close(PollDesc desc)
     {
-        try
-        {
-            Errno errno = Uninterrupted.Run((_poll, desc), static c => c._poll.Close(c.desc.Fd));
-            if (errno != Errno.None)
-            {
-                string operation = $"{_poll.Name} close fd {desc.Fd}";
-                Report(operation, new NetpollException(operation, errno, "it was closed elsewhere before it left the poller"));
-            }
-        }
-        catch (ObjectDisposedException) when (IsStopping)
-        {
-            // The kernel object is gone, and with it all registrations.
-        }
-#pragma warning disable CA1031 // Whatever the backend throws, the descriptor must be closed and its desc recycled.
-        catch (Exception e)
-#pragma warning restore CA1031
-        {
-            Report($"{_poll.Name} close fd {desc.Fd}", e);
-        }
-        finally
-        {
-            Cache.Free(desc);
-        }
+        Unregister(desc);
+        Cache.Free(desc);
+    }
+
+    /// <summary>
+    /// As <see cref="Close"/>, for a descriptor that others may have closed before. If another descriptor of this loop has the number now,
+    /// its registration stays.
+    /// </summary>
+    public void CloseBorrowed(PollDesc desc)
+    {
+        Cache.IfNumberIsUnique(desc, Unregister);
+        Cache.Free(desc);
     }
 
     /// <summary>Reports something that the operator should know.</summary>
@@ -309,6 +301,30 @@ internal sealed class PollLoop
 
     /// <summary>Has the thread pool run a waiter.</summary>
     public static void QueueToPool(PollWaiter waiter) => ThreadPool.UnsafeQueueUserWorkItem(waiter, preferLocal: false);
+
+    // Never throws: the descriptor must be closed and its desc recycled, whatever the backend throws.
+    private void Unregister(PollDesc desc)
+    {
+        try
+        {
+            Errno errno = Uninterrupted.Run((_poll, desc), static c => c._poll.Close(c.desc.Fd));
+            if (errno != Errno.None)
+            {
+                string operation = $"{_poll.Name} close fd {desc.Fd}";
+                Report(operation, new NetpollException(operation, errno, "it was closed elsewhere before it left the poller"));
+            }
+        }
+        catch (ObjectDisposedException) when (IsStopping)
+        {
+            // The kernel object is gone, and with it all registrations.
+        }
+#pragma warning disable CA1031 // See above.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Report($"{_poll.Name} close fd {desc.Fd}", e);
+        }
+    }
 
     private void Poll()
     {

@@ -1,0 +1,460 @@
+using System.Runtime.InteropServices;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// The twin of poll.FD as Go's os.File uses it (os/file_unix.go): a descriptor of any kind.
+//
+// There are two forms of operation:
+//
+//   try first   A read, a write, or the caller's own function. It tries, and waits only after "would block". The wait is for an edge.
+//   wait only   It waits for a native library, which reads by itself and may stop before the descriptor is empty. No edge would come then.
+//
+// The wait-only form is the same operation with poll(2) as its try, and so it is level-triggered over every backend: it forgets old
+// readiness (Reset), looks, and parks only if the look says "not ready". Readiness that comes between the Reset and the look leaves the
+// side Ready, so no edge is lost. What the library left unread is found by the look. After each wake-up it looks again. (A wait to write
+// does not Reset, as no write does: it may find old readiness, and then looks once more.)
+//
+// A stream's shortcut after a short read (DrainedFlag) does not hold here: a short read of a terminal, an inotify or a pipe in packet mode
+// does not mean that nothing is left.
+//
+// O_NONBLOCK belongs to the open file description, which other processes may share. A descriptor that is left blocking is tried only after
+// poll(2) says "ready", and then once: one read, or one write of at most PIPE_BUF bytes.
+//
+// A descriptor that cannot be polled (UnpollableIsReady) has a PollDesc, for its deadlines and its close, and is in no backend.
+//
+// Who ends it, in one word; the first wins:
+//
+//   Setup -> Open       the constructor is done; until then a close leaves the handle alone
+//   Open  -> Closing    Dispose or the finalizer: whoever leaves last disposes the handle if it is owned
+//   Open  -> Detached   Detach: whoever leaves last puts O_NONBLOCK back and leaves the handle to the caller
+
+/// <summary>The descriptor of a <see cref="PolledFile"/>.</summary>
+internal sealed class FileFd : PollFd
+{
+    private const int MaxChunk = 1 << 30;
+
+    // The values of _end.
+    private const int Setup = 0;
+    private const int Open = 1;
+    private const int Closing = 2;
+    private const int Detached = 3;
+
+    // Constant after Create. The handle is referenced until the last operation has left.
+    private readonly SafeHandle _handle;
+    private readonly bool _ownsHandle;
+    private readonly string _kind;
+    private readonly bool _unpollableIsReady;
+    private bool _isPollable;
+    private bool _isBlocking;
+    private bool _restoresBlocking;
+
+    // Atomic.
+    private int _end = Setup;
+
+    // Atomic. Kept for the next operation that waits.
+    private PollOp? _readOp;
+    private PollOp? _writeOp;
+
+    // Its continuations run on the pool, and never on the stack of the operation that leaves the descriptor last.
+    private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    private enum Kind : byte
+    {
+        Read,
+        Write,
+        WaitToRead,
+        WaitToWrite,
+    }
+
+    private FileFd(SafeHandle handle, bool ownsHandle, FileKind kind, string name, PolledFileOptions options)
+        : base(handle.DangerousGetHandle())
+    {
+        _handle = handle;
+        _ownsHandle = ownsHandle;
+        _kind = name;
+        _unpollableIsReady = options.UnpollableIsReady;
+        _isPollable = !kind.IsUnpollable();
+    }
+
+    /// <summary>What the descriptor is, and its number: <c>pipe fd 7</c>.</summary>
+    public string Description => $"{_kind} fd {Fd}";
+
+    /// <summary>Completes when the descriptor is closed or detached, and nobody uses it any more.</summary>
+    public Task Left => _left.Task;
+
+    /// <summary>Puts a descriptor into a poller. If that fails, the handle is as it was.</summary>
+    public static FileFd Create(Netpoller poller, SafeHandle handle, bool ownsHandle, PolledFileOptions options)
+    {
+        bool held = false;
+        handle.DangerousAddRef(ref held);
+        FileFd? file = null;
+        try
+        {
+            nint fd = handle.DangerousGetHandle();
+            FileKind kind = FileKind.Unknown;
+            Errno error = fd == (int)fd ? UnixFileApi.KindOf(fd, out kind) : Errno.EBADF;
+            if (error == Errno.EBADF) throw Refused("open", $"fd {fd}", error, "an open descriptor was expected");
+            file = new FileFd(handle, ownsHandle, kind, NameOf(kind, fd), options);
+            file.SetUp(poller, options.NonBlocking);
+            return file;
+        }
+        catch
+        {
+            // A FileFd gives its reference back when it is closed.
+            if (file is not null) file.Dispose();
+            else handle.DangerousRelease();
+            throw;
+        }
+    }
+
+    public ValueTask<T> CallAsync<TState, T>(
+        Direction direction, TState state, Func<nint, TState, TryResult<T>> call, CancellationToken token)
+    {
+        Call<TState, T> attempt = new(direction, state, call);
+        return StartAsync<Call<TState, T>, T>(direction, ref attempt, token);
+    }
+
+    /// <summary>The blocking form of <see cref="CallAsync"/>.</summary>
+    public T RunCall<TState, T>(Direction direction, TState state, Func<nint, TState, TryResult<T>> call)
+    {
+        Call<TState, T> attempt = new(direction, state, call);
+        RunBlocking(direction, attempt.Name, ref attempt, static (fd, ref attempt) => attempt.Try(fd));
+        return attempt.Result;
+    }
+
+    /// <summary>Tries the caller's function once. False if it would block, or if another operation of the direction is under way.</summary>
+    public bool TryCall<TState, T>(Direction direction, TState state, Func<nint, TState, TryResult<T>> call, out T? result)
+    {
+        Call<TState, T> attempt = new(direction, state, call);
+        result = default;
+        FdLock found = TryLock(direction);
+        if (found == FdLock.Busy) return false;
+        if (found == FdLock.Closed) throw Failed(attempt.Name, IoResult.Disposed);
+        try
+        {
+            IoResult tried = Prepare(direction);
+            if (tried.IsSuccess) tried = attempt.Try(this);
+            if (tried == Errno.EAGAIN) return false;
+            if (!tried.IsSuccess) throw Failed(attempt.Name, tried, direction);
+            result = attempt.Result;
+            return true;
+        }
+        finally
+        {
+            Unlock(direction);
+        }
+    }
+
+    public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token)
+    {
+        IoAttempt attempt = new(Kind.Read, buffer);
+        return StartAsync<IoAttempt, int>(Direction.Read, ref attempt, token);
+    }
+
+    // The cast lets one attempt serve both directions. A write only reads from the buffer.
+    public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token) =>
+        StartAsync(Direction.Write, new IoAttempt(Kind.Write, MemoryMarshal.AsMemory(buffer)), token);
+
+    public ValueTask WaitAsync(Direction direction, CancellationToken token) =>
+        StartAsync(direction, new IoAttempt(WaitIn(direction)), token);
+
+    /// <summary>The blocking form of <see cref="ReadAsync"/>.</summary>
+    public int Read(Span<byte> buffer) =>
+        RunBlocking(Direction.Read, NameOf(Kind.Read), ref buffer, static (fd, ref buffer) => ((FileFd)fd).ReadOnce(buffer));
+
+    /// <summary>The blocking form of <see cref="WriteAsync"/>.</summary>
+    public void Write(ReadOnlySpan<byte> buffer) =>
+        RunBlocking(Direction.Write, NameOf(Kind.Write), ref buffer, static (fd, ref left) =>
+        {
+            IoResult result = ((FileFd)fd).WriteAll(left, out int done);
+            left = left[done..];
+            return result;
+        });
+
+    /// <summary>The blocking form of <see cref="WaitAsync"/>.</summary>
+    public void Wait(Direction direction)
+    {
+        IoAttempt attempt = new(WaitIn(direction));
+        RunBlocking(direction, attempt.Name, ref attempt, static (fd, ref attempt) => attempt.Try(fd));
+    }
+
+    /// <summary>Ends the descriptor, and gives the handle back when the last operation has left.</summary>
+    public async Task<SafeHandle> DetachAsync()
+    {
+        if (Interlocked.CompareExchange(ref _end, Detached, Open) != Open) throw Failed("detach", IoResult.Disposed);
+        Dispose();
+        await Left.ConfigureAwait(false);
+        return _handle;
+    }
+
+    public override void Return(PollOp op) => Volatile.Write(ref OpOf(op.Direction), op);
+
+    public override Exception Failed(string operation, IoResult result)
+    {
+        if (result == IoResult.Disposed)
+        {
+            return new ObjectDisposedException(nameof(PolledFile), $"{operation} {Description}: closed before the operation.");
+        }
+        if (result == IoResult.ClosedInQueue || (result == IoResult.Closing && IsClosed))
+        {
+            return NetOpException.Closed(operation, Description, null, null);
+        }
+        if (result == IoResult.Closing) return NetOpException.PollerDisposed(operation, Description, null, null);
+        if (result == IoResult.PollerFailed) return NetOpException.PollerFailed(operation, Description, null, null, PollerFailure!);
+        if (result == IoResult.NotPollable)
+        {
+            return Refused(operation, Description, Errno.EOPNOTSUPP, "the descriptor reports an error and cannot be polled");
+        }
+        bool isGone = result == Errno.EBADF && UnixFileApi.IsNonBlocking(Fd) == Errno.EBADF;
+        return Refused(operation, Description, result.Errno, isGone ? "it was closed elsewhere" : null);
+    }
+
+    protected override Exception TimedOut(string operation, TimeSpan? timeout) =>
+        NetOpException.Timeout(operation, Description, null, null, timeout);
+
+    protected override PollDesc Enter(PollLoop loop)
+    {
+        if (_isPollable)
+        {
+            try
+            {
+                return loop.Open(Fd);
+            }
+            catch (NetpollException e) when (e.Error == Errno.EPERM)
+            {
+                _isPollable = false; // Some devices, such as /dev/null.
+            }
+        }
+        if (_unpollableIsReady) return loop.Open(Fd, isPolled: false);
+        const string Hint = "it cannot be polled; a pipe, a socket, a terminal or the like was expected, or UnpollableIsReady";
+        throw Refused("open", Description, Errno.EPERM, Hint);
+    }
+
+    // A number that is not ours to close may have been closed elsewhere, and may now be another descriptor of this loop.
+    protected override void Leave(PollLoop loop, PollDesc desc)
+    {
+        if (!_isPollable) loop.Cache.Free(desc);
+        else if (_ownsHandle) loop.Close(desc);
+        else loop.CloseBorrowed(desc);
+    }
+
+    protected override bool Close()
+    {
+        Interlocked.CompareExchange(ref _end, Closing, Open);
+        return base.Close();
+    }
+
+    protected override void CloseDescriptor(PollLoop? loop)
+    {
+        bool closes = _ownsHandle && Volatile.Read(ref _end) == Closing;
+        try
+        {
+            if (_restoresBlocking && !closes)
+            {
+                IoResult result = UnixFileApi.SetNonBlocking(Fd, false);
+                if (!result.IsSuccess) loop?.Report("clear O_NONBLOCK", Refused("clear O_NONBLOCK", Description, result.Errno));
+            }
+            _handle.DangerousRelease();
+            if (closes) _handle.Dispose();
+        }
+        finally
+        {
+            _left.TrySetResult();
+        }
+    }
+
+    private static NetOpException Refused(string operation, string description, Errno error, string? hint = null) =>
+        NetOpException.Refused(operation, description, new NetpollException($"{operation} {description}", error), hint);
+
+    private static string NameOf(FileKind kind, nint fd) => kind switch
+    {
+        FileKind.Pipe => "pipe",
+        FileKind.CharacterDevice => "character device",
+        FileKind.Directory => "directory",
+        FileKind.BlockDevice => "block device",
+        FileKind.RegularFile => "regular file",
+        FileKind.Socket => "socket",
+        _ => UnixFileApi.AnonymousName(fd) ?? "descriptor",
+    };
+
+    private static Kind WaitIn(Direction direction) => direction == Direction.Read ? Kind.WaitToRead : Kind.WaitToWrite;
+
+    private static string NameOf(Kind kind) => kind switch
+    {
+        Kind.Read => "read",
+        Kind.Write => "write",
+        Kind.WaitToRead => "wait to read",
+        _ => "wait to write",
+    };
+
+    private void SetUp(Netpoller poller, NonBlockingMode mode)
+    {
+        if (_isPollable)
+        {
+            IoResult isNonBlocking = UnixFileApi.IsNonBlocking(Fd);
+            if (isNonBlocking == 0 && (mode == NonBlockingMode.Always || (mode == NonBlockingMode.IfOwned && _ownsHandle)))
+            {
+                isNonBlocking = UnixFileApi.SetNonBlocking(Fd, true);
+                _restoresBlocking = isNonBlocking.IsSuccess;
+            }
+            else
+            {
+                _isBlocking = isNonBlocking == 0;
+            }
+            if (!isNonBlocking.IsSuccess) throw Refused("open", Description, isNonBlocking.Errno, "O_NONBLOCK was to be set");
+        }
+        try
+        {
+            Init(poller);
+        }
+        catch (NetpollException e)
+        {
+            throw NetOpException.Refused("open", Description, e, e.Message);
+        }
+        catch (ObjectDisposedException e)
+        {
+            throw new ObjectDisposedException($"open {Description}: its poller was disposed before the operation.", e);
+        }
+        Volatile.Write(ref _end, Open);
+    }
+
+    private ValueTask<T> StartAsync<TAttempt, T>(Direction direction, ref TAttempt attempt, CancellationToken token)
+        where TAttempt : struct, IAttempt<T>
+    {
+        Begun begun = Begin(direction, ref attempt, token);
+        return begun.Op is { } op ? new ValueTask<T>((AttemptOp<TAttempt, T>)op, op.Version)
+            : begun.Error is { } error ? FromError<T>(error, token)
+            : new ValueTask<T>(attempt.Result);
+    }
+
+    private ValueTask StartAsync(Direction direction, IoAttempt attempt, CancellationToken token)
+    {
+        Begun begun = Begin(direction, ref attempt, token);
+        return begun.Op is { } op ? new ValueTask(op, op.Version)
+            : begun.Error is { } error ? FromError(error, token)
+            : ValueTask.CompletedTask;
+    }
+
+    // 0 if a try will not block its thread, or why it may not be made now.
+    private IoResult BeforeTry(Direction direction) => _isBlocking ? Look(direction) : 0;
+
+    private IoResult Look(Direction direction) => _isPollable ? UnixFileApi.Look(Fd, direction) : 0;
+
+    private IoResult WouldBlock(Kind kind)
+    {
+        if (_isPollable) return Errno.EAGAIN;
+        const string Reason = "the call would block, but what cannot be polled is always ready; a result was expected";
+        throw new InvalidOperationException($"{NameOf(kind)} {Description}: {Reason}.");
+    }
+
+    private IoResult ReadOnce(Span<byte> buffer)
+    {
+        if (buffer.IsEmpty) return Look(Direction.Read);
+        IoResult result = BeforeTry(Direction.Read);
+        if (!result.IsSuccess) return result;
+        if (buffer.Length > MaxChunk) buffer = buffer[..MaxChunk];
+        do
+        {
+            result = UnixFileApi.Read(Fd, buffer);
+        }
+        while (result == Errno.EINTR);
+        return result == Errno.EAGAIN ? WouldBlock(Kind.Read) : result;
+    }
+
+    private IoResult WriteAll(ReadOnlySpan<byte> buffer, out int done)
+    {
+        int most = _isBlocking ? UnixFileApi.PipeBuffer : MaxChunk;
+        done = 0;
+        while (done < buffer.Length)
+        {
+            IoResult result = BeforeTry(Direction.Write);
+            if (!result.IsSuccess) return result;
+            result = UnixFileApi.Write(Fd, buffer.Slice(done, Math.Min(buffer.Length - done, most)));
+            if (result.IsSuccess) done += result.Value;
+            else if (result == Errno.EAGAIN) return WouldBlock(Kind.Write);
+            else if (result != Errno.EINTR) return result;
+        }
+        return 0;
+    }
+
+    // A caller that may reuse the kept operation holds the direction's lock, so nobody else takes it. A late awaiter may return another one
+    // meanwhile; then one of the two is lost, which does no harm. One of another type is dropped.
+    private AttemptOp<TAttempt, T> ToOp<TAttempt, T>(Direction direction, in TAttempt attempt, bool mayReuse)
+        where TAttempt : struct, IAttempt<T>
+    {
+        ref PollOp? kept = ref OpOf(direction);
+        if (!mayReuse || Volatile.Read(ref kept) is not AttemptOp<TAttempt, T> op) op = new AttemptOp<TAttempt, T>(this, direction);
+        else Volatile.Write(ref kept, null);
+        return op.With(attempt);
+    }
+
+    private ref PollOp? OpOf(Direction direction) => ref direction == Direction.Read ? ref _readOp : ref _writeOp;
+
+    /// <summary>The caller's own function.</summary>
+    private struct Call<TState, T>(Direction direction, TState state, Func<nint, TState, TryResult<T>> call) : IAttempt<T>
+    {
+        private TState _state = state;
+        private Func<nint, TState, TryResult<T>>? _call = call;
+
+        public T Result { get; private set; } = default!;
+
+        public readonly string Name => NameOf(direction == Direction.Read ? Kind.Read : Kind.Write);
+
+        public IoResult Try(PollFd fd)
+        {
+            FileFd file = (FileFd)fd;
+            IoResult result = file.BeforeTry(direction);
+            if (!result.IsSuccess) return result;
+            TryResult<T> tried = _call!(file.Fd, _state);
+            if (!tried.IsDone) return file.WouldBlock(direction == Direction.Read ? Kind.Read : Kind.Write);
+            Result = tried.Value!;
+            return 0;
+        }
+
+        public void Release()
+        {
+            _state = default!;
+            _call = null;
+        }
+
+        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
+            ((FileFd)fd).ToOp<Call<TState, T>, T>(direction, this, mayReuse);
+    }
+
+    /// <summary>A read(2), as many write(2) as it takes, or a wait. Of a write's buffer it keeps what is left.</summary>
+    private struct IoAttempt(Kind kind, Memory<byte> buffer = default) : IAttempt<int>
+    {
+        private Memory<byte> _buffer = buffer;
+
+        public int Result { get; private set; }
+
+        public readonly string Name => NameOf(kind);
+
+        public IoResult Try(PollFd fd)
+        {
+            FileFd file = (FileFd)fd;
+            IoResult result;
+            switch (kind)
+            {
+                case Kind.Read:
+                    result = file.ReadOnce(_buffer.Span);
+                    if (result.IsSuccess) Result = result.Value;
+                    break;
+                case Kind.Write:
+                    result = file.WriteAll(_buffer.Span, out int done);
+                    _buffer = _buffer[done..];
+                    break;
+                default:
+                    result = file.Look(kind == Kind.WaitToRead ? Direction.Read : Direction.Write);
+                    break;
+            }
+            return result;
+        }
+
+        public void Release() => _buffer = default;
+
+        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
+            ((FileFd)fd).ToOp<IoAttempt, int>(direction, this, mayReuse);
+    }
+}

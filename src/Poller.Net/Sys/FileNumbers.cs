@@ -1,0 +1,116 @@
+using System.Runtime.InteropServices;
+
+namespace Poller.Net;
+
+/// <summary>The function that tells what a descriptor is.</summary>
+internal enum StatSymbol : byte
+{
+    /// <summary>statx(2), which has one layout on every architecture of Linux.</summary>
+    Statx,
+
+    /// <summary><c>fstat</c>.</summary>
+    Fstat,
+
+    /// <summary><c>fstat$INODE64</c>, of macOS on x64.</summary>
+    FstatInode64,
+
+    /// <summary><c>__fstat50</c>, of NetBSD.</summary>
+    Fstat50,
+}
+
+/// <summary>What a descriptor is: the type bits of st_mode.</summary>
+internal enum FileKind : byte
+{
+    /// <summary>The system does not tell: on Linux an eventfd, a timerfd, an inotify and their like.</summary>
+    Unknown,
+    Pipe,
+    CharacterDevice,
+    Directory,
+    BlockDevice,
+    RegularFile,
+    Socket,
+}
+
+internal static class FileKinds
+{
+    /// <summary>The kind for a st_mode. Its type bits are the same on every Unix.</summary>
+    public static FileKind Of(uint mode) => (mode & 0xf000) switch
+    {
+        0x1000 => FileKind.Pipe,
+        0x2000 => FileKind.CharacterDevice,
+        0x4000 => FileKind.Directory,
+        0x6000 => FileKind.BlockDevice,
+        0x8000 => FileKind.RegularFile,
+        0xc000 => FileKind.Socket,
+        _ => FileKind.Unknown,
+    };
+
+    /// <summary>Whether no system can poll such a descriptor: poll(2) and select(2) call it always ready.</summary>
+    public static bool IsUnpollable(this FileKind kind) => kind is FileKind.RegularFile or FileKind.Directory or FileKind.BlockDevice;
+}
+
+/// <summary>The numbers of one system's calls for descriptors of any kind.</summary>
+internal sealed record FileNumbers
+{
+    /// <summary>Linux: include/uapi/asm-generic/poll.h and fcntl.h, include/uapi/linux/limits.h and stat.h.</summary>
+    public static readonly FileNumbers Linux = new()
+    {
+        POLLRDHUP = 0x2000,
+        O_NONBLOCK = 0x800,
+        PIPE_BUF = 4096,
+        StatSymbol = StatSymbol.Statx,
+        ModeOffset = 28,
+        ModeSize = 2,
+    };
+
+    /// <summary>xnu: bsd/sys/stat.h.</summary>
+    public static readonly FileNumbers MacOS = new() { StatSymbol = StatSymbol.Fstat, ModeOffset = 4, ModeSize = 2 };
+
+    /// <summary>FreeBSD 12 and later: sys/sys/stat.h.</summary>
+    public static readonly FileNumbers FreeBSD = new() { StatSymbol = StatSymbol.Fstat, ModeOffset = 24, ModeSize = 2 };
+
+    /// <summary>NetBSD: sys/sys/stat.h.</summary>
+    public static readonly FileNumbers NetBSD = new() { StatSymbol = StatSymbol.Fstat50, ModeOffset = 8, ModeSize = 4 };
+
+    /// <summary>OpenBSD: sys/sys/stat.h.</summary>
+    public static readonly FileNumbers OpenBSD = new() { StatSymbol = StatSymbol.Fstat, ModeOffset = 0, ModeSize = 4 };
+
+    /// <summary>The numbers of the system that this process runs on. On an unknown system they are Linux's.</summary>
+    public static FileNumbers Current { get; } =
+        OperatingSystem.IsMacOS() ? RuntimeInformation.ProcessArchitecture == Architecture.X64 ? MacOSX64 : MacOS
+        : OperatingSystem.IsFreeBSD() ? FreeBSD
+        : RuntimeInformation.IsOSPlatform(OSPlatform.Create("NETBSD")) ? NetBSD
+        : RuntimeInformation.IsOSPlatform(OSPlatform.Create("OPENBSD")) ? OpenBSD
+        : Linux;
+
+    private static FileNumbers MacOSX64 => MacOS with { StatSymbol = StatSymbol.FstatInode64 };
+
+    /// <summary>POLLRDHUP; 0 on a system that has none.</summary>
+    public short POLLRDHUP { get; init; }
+
+    public int O_NONBLOCK { get; init; } = 4;
+
+    public int PIPE_BUF { get; init; } = 512;
+
+    public required StatSymbol StatSymbol { get; init; }
+
+    /// <summary>Where st_mode is in what <see cref="StatSymbol"/> fills, and how many bytes it has.</summary>
+    public required int ModeOffset { get; init; }
+
+    /// <inheritdoc cref="ModeOffset"/>
+    public required int ModeSize { get; init; }
+
+    /// <summary>
+    /// The number of statx(2), from Linux's arch/*/…/syscall*.tbl, or include/uapi/asm-generic/unistd.h for an architecture without its
+    /// own table.
+    /// </summary>
+    public static nint SYS_statx(Architecture architecture) => architecture switch
+    {
+        Architecture.X64 => 332,
+        Architecture.X86 => 383,
+        Architecture.Arm or Architecture.Armv6 => 397,
+        Architecture.S390x => 379,
+        Architecture.Ppc64le => 383,
+        _ => 291,
+    };
+}

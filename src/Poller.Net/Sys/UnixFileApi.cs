@@ -1,0 +1,162 @@
+using System.Runtime.InteropServices;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// read(2), write(2), poll(2), fcntl(2) and fstat(2) of a descriptor of any kind. A call returns its result, or its errno.
+
+/// <summary>The system calls for descriptors that are no sockets, or need not be. Safe from any thread.</summary>
+internal static unsafe partial class UnixFileApi
+{
+    private const string Library = "libc";
+
+    private const short POLLIN = 0x01;
+    private const short POLLOUT = 0x04;
+    private const short POLLERR = 0x08;
+    private const short POLLHUP = 0x10;
+    private const short POLLNVAL = 0x20;
+
+    private const int F_GETFL = 3;
+    private const int F_SETFL = 4;
+
+    private static readonly FileNumbers Os = FileNumbers.Current;
+
+    private struct PollEntry
+    {
+        public int Fd;
+        public short Events;
+        public short Revents;
+    }
+
+    /// <summary>PIPE_BUF: a pipe that poll(2) calls writable takes so many bytes without blocking.</summary>
+    public static int PipeBuffer => Os.PIPE_BUF;
+
+    /// <summary>read(2).</summary>
+    public static IoResult Read(nint fd, Span<byte> buffer)
+    {
+        fixed (byte* b = buffer) return Result(read((int)fd, b, buffer.Length));
+    }
+
+    /// <summary>write(2). .NET ignores SIGPIPE, so it returns EPIPE if nobody reads at the other end.</summary>
+    public static IoResult Write(nint fd, ReadOnlySpan<byte> buffer)
+    {
+        fixed (byte* b = buffer) return Result(write((int)fd, b, buffer.Length));
+    }
+
+    /// <summary>
+    /// Looks by poll(2) whether a direction is ready now, which an error and a hang-up are too. Returns 0, EAGAIN if it is not ready, or
+    /// EBADF if the number is no open descriptor.
+    /// </summary>
+    /// <remarks>
+    /// It does not ask for POLLPRI: an urgent byte that nobody reads would be ready for ever. The bytes behind it raise POLLIN.
+    /// </remarks>
+    public static IoResult Look(nint fd, Direction direction)
+    {
+        short asked = direction == Direction.Read ? (short)(POLLIN | Os.POLLRDHUP) : POLLOUT;
+        PollEntry one = new() { Fd = (int)fd, Events = asked };
+        IoResult result;
+        do
+        {
+            result = Result(poll(&one, 1, 0));
+        }
+        while (result == Errno.EINTR);
+        if (!result.IsSuccess) return result;
+        return (one.Revents & POLLNVAL) != 0 ? Errno.EBADF
+            : (one.Revents & (asked | POLLERR | POLLHUP)) != 0 ? 0
+            : Errno.EAGAIN;
+    }
+
+    /// <summary>Whether O_NONBLOCK is set: 1 or 0.</summary>
+    public static IoResult IsNonBlocking(nint fd)
+    {
+        IoResult flags = Result(fcntl((int)fd, F_GETFL, 0));
+        return flags.IsSuccess ? (flags.Value & Os.O_NONBLOCK) != 0 ? 1 : 0 : flags;
+    }
+
+    /// <summary>Sets or clears O_NONBLOCK, and leaves the other flags as they are.</summary>
+    public static IoResult SetNonBlocking(nint fd, bool value)
+    {
+        IoResult flags = Result(fcntl((int)fd, F_GETFL, 0));
+        if (!flags.IsSuccess) return flags;
+        int wanted = value ? flags.Value | Os.O_NONBLOCK : flags.Value & ~Os.O_NONBLOCK;
+        return wanted == flags.Value ? 0 : Result(Fcntl((int)fd, F_SETFL, wanted));
+    }
+
+    /// <summary>What a descriptor is. <see cref="Errno.None"/>, or why the system does not tell.</summary>
+    public static Errno KindOf(nint fd, out FileKind kind)
+    {
+        // Larger than any system's struct stat, and than struct statx.
+        byte* stat = stackalloc byte[512];
+        int result = Os.StatSymbol switch
+        {
+            StatSymbol.Statx => Statx(fd, stat),
+            StatSymbol.Fstat => fstat((int)fd, stat),
+            StatSymbol.FstatInode64 => fstatInode64((int)fd, stat),
+            _ => fstat50((int)fd, stat),
+        };
+        uint mode = Os.ModeSize == 2 ? *(ushort*)(stat + Os.ModeOffset) : *(uint*)(stat + Os.ModeOffset);
+        kind = result == 0 ? FileKinds.Of(mode) : FileKind.Unknown;
+        return result == 0 ? Errno.None : new Errno(Marshal.GetLastPInvokeError());
+    }
+
+    /// <summary>
+    /// The name of a descriptor without a type, such as <c>eventfd</c>: what Linux's /proc calls it. Null if the system does not tell.
+    /// </summary>
+    public static string? AnonymousName(nint fd)
+    {
+        const string Prefix = "anon_inode:";
+        try
+        {
+            string? target = OperatingSystem.IsLinux() ? new FileInfo($"/proc/self/fd/{fd}").LinkTarget : null;
+            if (target is null || !target.StartsWith(Prefix, StringComparison.Ordinal)) return null;
+            return target[Prefix.Length..].Trim('[', ']');
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null; // Some sandboxes have no /proc.
+        }
+    }
+
+    private static IoResult Result(nint result) => result >= 0 ? (int)result : new Errno(Marshal.GetLastPInvokeError());
+
+    private static int Statx(nint fd, byte* stat)
+    {
+        const nint AT_EMPTY_PATH = 0x1000;
+        const nint STATX_TYPE = 1;
+        byte nothing = 0;
+        return (int)syscall(FileNumbers.SYS_statx(RuntimeInformation.ProcessArchitecture), fd, &nothing, AT_EMPTY_PATH, STATX_TYPE, stat);
+    }
+
+    // fcntl is variadic, and Apple's arm64 passes variadic arguments on the stack. Six dummy arguments fill the registers.
+    private static int Fcntl(int fd, int command, nint argument) =>
+        OperatingSystem.IsMacOS() && RuntimeInformation.ProcessArchitecture == Architecture.Arm64
+            ? fcntl(fd, command, 0, 0, 0, 0, 0, 0, argument)
+            : fcntl(fd, command, argument);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial nint read(int fd, byte* buffer, nint length);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial nint write(int fd, byte* buffer, nint length);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int poll(PollEntry* entries, nuint count, int timeout);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int fcntl(int fd, int command, nint argument);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int fcntl(int fd, int command, nint x2, nint x3, nint x4, nint x5, nint x6, nint x7, nint argument);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial nint syscall(nint number, nint fd, byte* path, nint flags, nint mask, byte* stat);
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int fstat(int fd, byte* stat);
+
+    [LibraryImport(Library, EntryPoint = "fstat$INODE64", SetLastError = true)]
+    private static partial int fstatInode64(int fd, byte* stat);
+
+    [LibraryImport(Library, EntryPoint = "__fstat50", SetLastError = true)]
+    private static partial int fstat50(int fd, byte* stat);
+}

@@ -1,0 +1,192 @@
+using System.Runtime.CompilerServices;
+using Poller.Abstractions;
+
+namespace Poller.Net.Tests;
+
+/// <summary>
+/// Descriptors that their owner closes behind the poller's back, and numbers that are used again. The numbers are the process's, so nothing
+/// runs beside these.
+/// </summary>
+[Collection(nameof(Alone))]
+public abstract class FileReuseTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
+{
+    private const int HighNumber = 900;
+
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task A_descriptor_that_was_closed_elsewhere_gives_a_clear_error(bool blocking)
+    {
+        using CapturingLogger log = new(); // The poller reports that it could not take the descriptor out.
+        using Fixture fixture = new(log: log);
+        (Fd read, Fd write) = Fd.Pipe();
+        using (read)
+        using (write)
+        {
+            Fd closed = read.Duplicate(HighNumber);
+            using PolledFile file = fixture.Polled(closed);
+            closed.Dispose();
+            foreach ((string name, Func<Task> operation) in ((string, Func<Task>)[])
+            [
+                ("wait to read", () => file.StartWait(blocking).Within()),
+                ("wait to write", () => file.StartWait(blocking, PollMode.Write).Within()),
+                ("read", () => file.StartRead(blocking, new byte[1]).Within()),
+                ("write", () => file.StartWrite(blocking, new byte[1]).Within()),
+            ])
+            {
+                NetOpException e = await Assert.ThrowsAsync<NetOpException>(operation);
+                Assert.Equal($"{name} pipe fd {closed.Number}: Bad file descriptor: it was closed elsewhere", e.Message);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task The_next_owner_of_a_number_gets_its_events_and_keeps_its_registration()
+    {
+        using CapturingLogger log = new();
+        using Fixture fixture = new(log: log);
+        (Fd firstRead, Fd firstWrite) = Fd.Pipe();
+        (Fd nextRead, Fd nextWrite) = Fd.Pipe();
+        using (firstRead)
+        using (firstWrite)
+        using (nextRead)
+        using (nextWrite)
+        {
+            Fd closed = firstRead.Duplicate(HighNumber);
+            PolledFile old = fixture.Polled(closed);
+            closed.Dispose();
+            firstRead.Dispose();
+            using Fd reused = nextRead.Duplicate(HighNumber);
+            Assert.Equal(closed.Number, reused.Number);
+            if (fixture.Poller.Backend == "posix")
+            {
+                // It goes by the numbers alone.
+                NetOpException e = Assert.Throws<NetOpException>(() => fixture.Polled(reused));
+                Assert.Contains("already in the poller", e.Message, StringComparison.Ordinal);
+                await old.DisposeAsync().AsTask().Within();
+            }
+            using PolledFile file = fixture.Polled(reused);
+            ValueTask<int> reading = file.ReadAsync(new byte[8]);
+            Assert.False(reading.IsCompleted);
+            await old.DisposeAsync().AsTask().Within();
+            for (int i = 1; i <= 3; i++)
+            {
+                Assert.Equal(i, nextWrite.Write(i));
+                Assert.Equal(i, await reading.Within());
+                reading = file.ReadAsync(new byte[8]);
+                Assert.False(reading.IsCompleted);
+            }
+            file.Dispose();
+            Assert.True((await Assert.ThrowsAsync<NetOpException>(() => reading.Within())).IsClosed);
+        }
+    }
+
+    [Fact]
+    public async Task Opens_and_closes_beside_readers_leak_nothing_and_wake_nobody_else()
+    {
+        const int Workers = 4;
+        int each = Environment.GetEnvironmentVariable("POLLER_TESTS") == "long" ? 50_000 / Workers : 500;
+        using Fixture fixture = new(loops: 2);
+        _ = await fixture.PairAsync(); // The loops and all that is made on first use are there.
+
+        // Readers that stay: each gets its own bytes in their order, and no read ends without one.
+        (Fd Read, Fd Write)[] pipes = [.. Enumerable.Range(0, 8).Select(static _ => Fd.Pipe())];
+        PolledFile[] readers = [.. pipes.Select(pipe => fixture.Polled(pipe.Read))];
+        int before = CountDescriptors();
+        bool done = false;
+        Task[] reading = [.. readers.Select(static file => Task.Run(() => ReadInOrderAsync(file)))];
+        Task writing = Operation.OnOwnThread(() =>
+        {
+            for (byte value = 0; !Volatile.Read(ref done); value++)
+            {
+                foreach ((_, Fd write) in pipes)
+                {
+                    while (Fd.Write(write, [value]) < 0 && !Volatile.Read(ref done)) Thread.Yield();
+                }
+            }
+        });
+
+        await Task.WhenAll(Enumerable.Range(0, Workers).Select(id => Task.Run(() => ChurnAsync(fixture.Poller, id, each))));
+        Volatile.Write(ref done, true);
+        await writing.Within();
+        Assert.Equal(before, CountDescriptors());
+        foreach ((_, Fd write) in pipes) write.Dispose();
+        await Task.WhenAll(reading).Within(); // Each has read to its end.
+        foreach (PolledFile file in readers) await file.DisposeAsync();
+        foreach ((Fd read, _) in pipes) read.Dispose();
+        int descs = fixture.Poller.Loops.Sum(static loop => loop.Cache.Snapshot().Length);
+        Assert.InRange(descs, 1, 100); // Recycled: as many as were open at once.
+
+        static async Task ReadInOrderAsync(PolledFile file)
+        {
+            byte[] buffer = new byte[64];
+            byte next = 0;
+            while (await file.ReadAsync(buffer).ConfigureAwait(false) is var n && n > 0)
+            {
+                foreach (byte value in buffer.AsSpan(0, n).ToArray()) Assert.Equal(next++, value);
+            }
+        }
+
+        static async Task ChurnAsync(Netpoller poller, int id, int count)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                (Fd read, Fd write) = ((i + id) % 3) switch
+                {
+                    0 => Fd.Pipe(),
+                    1 => Fd.SocketPair(),
+                    _ => (Fd.EventFd(), Fd.EventFd()),
+                };
+                using (write)
+                {
+                    PolledFile file = new(poller, read.Release(), ownsHandle: true);
+                    Task<int> reading = file.ReadAsync(new byte[8]).AsTask();
+                    Assert.False(reading.IsCompleted, "a file that nobody has written to was ready.");
+                    bool isRead = i % 4 == 0 && (i + id) % 3 != 2;
+                    if (isRead)
+                    {
+                        Assert.Equal(3, write.Write(3));
+                        Assert.Equal(3, await reading.ConfigureAwait(false));
+                    }
+                    if (i % 2 == 0) file.Dispose();
+                    await file.DisposeAsync().ConfigureAwait(false);
+                    if (isRead) continue;
+                    NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => reading).ConfigureAwait(false);
+                    Assert.True(e.IsClosed, e.Message);
+                }
+            }
+        }
+    }
+
+    [Fact]
+    public void A_file_that_was_dropped_is_closed_by_its_finalizer_if_it_owns_its_descriptor()
+    {
+        using Fixture fixture = new();
+        (Fd read, Fd write) = Fd.Pipe();
+        (Fd borrowed, Fd other) = Fd.Pipe();
+        using (write)
+        using (borrowed)
+        using (other)
+        {
+            Drop(fixture.Poller, read.Release(), borrowed.Number);
+            Assert.True(SpinWait.SpinUntil(() => IsClosed(write), Tests.Fixture.Patience), "a file that was dropped was still open.");
+            Assert.Equal(1, other.Write());
+            Assert.Equal(1, borrowed.Read());
+            using PolledFile again = fixture.Polled(borrowed); // It has left the poller.
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        static void Drop(Netpoller poller, int owned, int borrowed)
+        {
+            _ = new PolledFile(poller, owned, ownsHandle: true);
+            _ = new PolledFile(poller, borrowed, ownsHandle: false);
+        }
+
+        static bool IsClosed(Fd write)
+        {
+            GC.Collect();
+            GC.WaitForPendingFinalizers();
+            return write.Write() == -Errno.EPIPE.Number;
+        }
+    }
+
+    private static int CountDescriptors() => Directory.GetFiles("/proc/self/fd").Length;
+}
