@@ -42,19 +42,20 @@ public sealed class NetStackFaultTests(ITestOutputHelper output)
         [nameof(NeverReturns)] = (inner, _) => new NeverReturns(inner),
     };
 
+    // A fault shows in the first operation that meets it, so some have many names. The rare ones came once in 50 to 300 seeds.
     [Theory]
-    [InlineData(nameof(LosesAByte), "was expected, byte |" + Hangs + "|nothing more was sent")]
-    [InlineData(nameof(RepeatsAByte), "was expected, byte |nothing more was sent")]
+    [InlineData(nameof(LosesAByte), "was expected, byte |" + Hangs + "|nothing more was sent| came to End; ")]
+    [InlineData(nameof(RepeatsAByte), "was expected, byte |" + Hangs + "|nothing more was sent")]
     [InlineData(nameof(SwapsTwoBytes), "was expected, byte ")]
-    [InlineData(nameof(WritesPastTheCount), "wrote more into its buffer than that")]
-    [InlineData(nameof(EndsTooEarly), " came to End; ")]
-    [InlineData(nameof(PeeksTheEnd), " came to End; ")]
-    [InlineData(nameof(TakesWhatItPeeks), "was expected, byte |" + Hangs + "|nothing more was sent")]
-    [InlineData(nameof(ClaimsAShortWrite), "was expected, byte |" + Hangs + "|nothing more was sent|came to End; ")]
-    [InlineData(nameof(SendsAByteAgain), "was expected, byte |nothing more was sent")]
-    [InlineData(nameof(IgnoresShutdown), Hangs + "|; Shutdown was expected")]
-    [InlineData(nameof(ShutsTheWrongSide), Hangs + "|; Shutdown was expected| came to End; | came to Shutdown; ")]
-    [InlineData(nameof(WritesAfterTheEnd), " came to Done; Shutdown | bytes were to come|" + Hangs + "| came to End; ")]
+    [InlineData(nameof(WritesPastTheCount), "wrote more into its buffer than that|nothing more was sent")]
+    [InlineData(nameof(EndsTooEarly), " came to End; |" + Hangs)]
+    [InlineData(nameof(PeeksTheEnd), " came to End; |" + Hangs)]
+    [InlineData(nameof(TakesWhatItPeeks), "was expected, byte |" + Hangs + "|nothing more was sent| came to End; ")]
+    [InlineData(nameof(ClaimsAShortWrite), "was expected, byte |" + Hangs + "|nothing more was sent| came to End; | bytes were to come")]
+    [InlineData(nameof(SendsAByteAgain), "was expected, byte |" + Hangs + "|nothing more was sent")]
+    [InlineData(nameof(IgnoresShutdown), Hangs + "|Shutdown was expected")]
+    [InlineData(nameof(ShutsTheWrongSide), Hangs + "|Shutdown was expected| came to End; | came to Shutdown; ")]
+    [InlineData(nameof(WritesAfterTheEnd), "Shutdown was expected| came to Done; Shutdown | bytes were to come|" + Hangs + "| came to End; ")]
     [InlineData(nameof(ClosesLate), Hangs)]
     public void A_fault_of_the_sockets_is_caught_and_named(string fault, string names) =>
         AssertCaught(fault, new EpollNetpollFactory(), poller => new NetStack(poller, Sockets[fault]()), names);
