@@ -297,6 +297,20 @@ public abstract class DeadlineClockTests<TBackend> : NetTest<TBackend> where TBa
         await AssertTimesOutAsync(server.StartRead(blocking: false, new byte[1]));
     }
 
+    // The leader reads the clock, and then arms the clock's timer for what is left.
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task A_clock_that_moves_while_its_timer_is_armed_ends_a_read_at_its_tick(NetpollDispatch dispatch)
+    {
+        MovedClock clock = new();
+        using Rig rig = await Rig.StartAsync(dispatch, clock);
+        rig.Server.SetReadDeadline(TimeSpan.FromMilliseconds(1000));
+        Operation<int> reading = rig.Server.StartRead(blocking: false, new byte[1]).Waiting();
+        clock.MoveAtNextArming = TimeSpan.FromMilliseconds(1);
+        await rig.PassAsync();
+        Assert.Equal(TimeSpan.Zero, clock.MoveAtNextArming);
+        await rig.AssertTimesOutAfterAsync(TimeSpan.FromMilliseconds(999), reading);
+    }
+
     private static async Task AssertTimesOutAsync<T>(Operation<T> operation) =>
         Assert.True((await Assert.ThrowsAsync<NetOpException>(operation.Within)).IsTimeout);
 
@@ -348,6 +362,30 @@ public abstract class DeadlineClockTests<TBackend> : NetTest<TBackend> where TBa
         }
 
         public void Dispose() => Fixture.Dispose();
+    }
+
+    // Moves once, between the reading of the clock and the arming of a timer.
+    private sealed class MovedClock : FakeTimeProvider
+    {
+        public TimeSpan MoveAtNextArming { get; set; }
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            new MovedTimer(this, base.CreateTimer(callback, state, dueTime, period));
+
+        private sealed class MovedTimer(MovedClock clock, ITimer inner) : ITimer
+        {
+            public bool Change(TimeSpan dueTime, TimeSpan period)
+            {
+                TimeSpan move = clock.MoveAtNextArming;
+                clock.MoveAtNextArming = TimeSpan.Zero;
+                if (move > TimeSpan.Zero) clock.Advance(move);
+                return inner.Change(dueTime, period);
+            }
+
+            public void Dispose() => inner.Dispose();
+
+            public ValueTask DisposeAsync() => inner.DisposeAsync();
+        }
     }
 
     // The system's time, by timers of its own as far as the loop can tell.

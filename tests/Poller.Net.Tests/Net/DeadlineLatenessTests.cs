@@ -14,32 +14,45 @@ public abstract class DeadlineLatenessTests<TBackend> : NetTest<TBackend> where 
     {
         using Fixture fixture = new(dispatch);
         (TcpConn, TcpConn Server)[] pairs = await Task.WhenAll(Enumerable.Range(0, Connections).Select(_ => fixture.PairAsync()));
-        Task<double[]>[] measured = [.. pairs.Select((pair, i) => Task.Run(() => MeasureAsync(pair.Server, i)))];
-        double[] excess = [.. (await Task.WhenAll(measured).Within()).SelectMany(static e => e).Order()];
+        Task<(double Excess, double Control)[]>[] measuring = [.. pairs.Select((pair, i) => Task.Run(() => MeasureAsync(pair.Server, i)))];
+        (double Excess, double Control)[] measured = [.. (await Task.WhenAll(measuring).Within()).SelectMany(static e => e)];
+        double[] excess = [.. measured.Select(static m => m.Excess).Order()];
+        double[] control = [.. measured.Select(static m => m.Control).Order()];
 
-        // The rule holds for each deadline. On a busy machine we can only test it on the typical one.
-        double median = excess[excess.Length / 2];
-        Assert.True(median < 20, $"half of the deadlines were more than 10 % and {median} ms late; less than 20 was expected.");
-        Assert.True(excess[^1] < 2000, $"a deadline was {excess[^1]} ms late.");
+        // The rule holds for each deadline. On a busy machine a timer of .NET's is late too, so we compare the typical deadline with the
+        // typical timer, and the latest with the latest.
+        double median = excess[excess.Length / 2], timer = Math.Max(0, control[control.Length / 2]);
+        Assert.True(median < timer + 20, $"half of the deadlines were more than 10 % and {median} ms late; half of the timers, {timer} ms.");
+        double latest = Math.Max(0, control[^1]);
+        Assert.True(excess[^1] < latest + 2000, $"a deadline was {excess[^1]} ms late, and no timer more than {latest} ms.");
 
-        // How much later than 10 %, in ms.
-        static async Task<double[]> MeasureAsync(TcpConn conn, int id)
+        // How much later than 10 %, in ms: a deadline, and a timer of .NET's that begins and should end with it.
+        static async Task<(double Excess, double Control)[]> MeasureAsync(TcpConn conn, int id)
         {
             Random random = new(id);
-            double[] excess = new double[DeadlinesEach];
+            (double Excess, double Control)[] measured = new (double, double)[DeadlinesEach];
             for (int i = 0; i < DeadlinesEach; i++)
             {
                 TimeSpan span = TimeSpan.FromMicroseconds(random.Next(100, 200_000));
                 long start = Stopwatch.GetTimestamp();
                 conn.SetReadDeadline(DateTimeOffset.UtcNow + span);
                 Task<int> read = conn.ReadAsync(new byte[1]).AsTask();
+                Task<TimeSpan> timer = TimerAsync(span, start);
                 NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => read).ConfigureAwait(false);
                 TimeSpan elapsed = Stopwatch.GetElapsedTime(start);
                 Assert.True(e.IsTimeout);
                 Assert.True(elapsed >= span - TimeSpan.FromTicks(1), $"{elapsed} is earlier than {span}.");
-                excess[i] = (elapsed - (span * 1.1)).TotalMilliseconds;
+                measured[i] = (Excess(elapsed), Excess(await timer.ConfigureAwait(false)));
+
+                double Excess(TimeSpan after) => (after - (span * 1.1)).TotalMilliseconds;
             }
-            return excess;
+            return measured;
+        }
+
+        static async Task<TimeSpan> TimerAsync(TimeSpan span, long start)
+        {
+            await Task.Delay(span).ConfigureAwait(false);
+            return Stopwatch.GetElapsedTime(start);
         }
     }
 }

@@ -373,18 +373,19 @@ internal sealed class PollLoop
         Volatile.Write(ref _sleepUntil, next);
         if (_timer is null) return next - now;
 
-        // If the clock jumped before the timer was armed, arm it again.
+        // If the clock moved before the timer was armed, arm it again. A clock that a test moves then stands still, and the timer fires
+        // exactly when it should. A clock that runs always moves, so the second try is good enough unless it jumped.
         const long Tick = 100;
         const long Longest = int.MaxValue * 1_000_000L; // Any timer takes this much. The loop looks again afterwards.
-        const long StoodStill = 1_000_000;
-        do
+        const long Jump = 1_000_000;
+        for (int tries = 1; ; tries++)
         {
             now = Clock.Now;
             if (next <= now) return 0;
             _timer.Change(new TimeSpan((Math.Min(next - now, Longest) + Tick - 1) / Tick), Timeout.InfiniteTimeSpan);
+            long moved = Clock.Now - now;
+            if (moved == 0 || (tries > 1 && moved <= Jump)) return -1;
         }
-        while (Clock.Now - now > StoodStill);
-        return -1;
     }
 
     private void ThrowIfStopping()
