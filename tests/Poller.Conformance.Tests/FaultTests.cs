@@ -73,7 +73,7 @@ public sealed class FaultTests(ITestOutputHelper output)
         output.WriteLine($"{fault}, {trigger}, POLLER_SEED={seed}: {run}");
         Assert.NotNull(run.Failure);
         Assert.Contains(names.Split('|'), name => run.Failure.Fault.Contains(name, StringComparison.Ordinal));
-        Assert.InRange(run.Failure.Commands, 1, NetpollCommand.MaxLength);
+        Assert.InRange(run.Failure.Commands, 0, NetpollCommand.MaxLength); // None, if a poll after the last command is enough.
         string report = run.Failure.Report;
         Assert.StartsWith($"{right.Name} ({trigger}) broke the contract of INetpoll at command ", report, StringComparison.Ordinal);
         Assert.Contains(run.Failure.Fault, report, StringComparison.Ordinal);

@@ -179,10 +179,10 @@ public sealed class Run
 
     // Counters for the statistics and the monitor, which no scenario reads. And a flag that only the monitor's thread writes, which no
     // scenario runs. A switch there makes no difference.
-    private static bool IsUnshared(in Site site) => site is
-        { Operation: "Write" or "Add", What: "_polls" or "_eventCount" or "_breaks" or "_promotions" or "_progress" or "_helped" }
-        or { Operation: "Write", What: "_count" }
-        or { Operation: "Read", What: "_isShared" };
+    private static bool IsUnshared(in Site site) =>
+        site is { Operation: "Write" or "Add", What: "_polls" or "_eventCount" or "_breaks" or "_promotions" or "_progress" or "_helped" }
+            or { Operation: "Write", What: "_count" }
+            or { Operation: "Read", What: "_isShared" };
 
     private static nint AddressOf<T>(ref T location) => Unsafe.ByteOffset(ref Unsafe.NullRef<byte>(), ref Unsafe.As<T, byte>(ref location));
 

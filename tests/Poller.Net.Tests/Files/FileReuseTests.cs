@@ -107,7 +107,7 @@ public abstract class FileReuseTests<TBackend> : NetTest<TBackend> where TBacken
         await Task.WhenAll(Enumerable.Range(0, Workers).Select(id => Task.Run(() => ChurnAsync(fixture.Poller, id, each))));
         Volatile.Write(ref done, true);
         await writing.Within();
-        Assert.Equal(before, CountDescriptors());
+        Assert.InRange(CountDescriptors(), 0, before + 20); // .NET may have opened some meanwhile, but not one in each round.
         foreach ((_, Fd write) in pipes) write.Dispose();
         await Task.WhenAll(reading).Within(); // Each has read to its end.
         foreach (PolledFile file in readers) await file.DisposeAsync();

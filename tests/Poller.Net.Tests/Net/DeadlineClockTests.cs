@@ -305,9 +305,9 @@ public abstract class DeadlineClockTests<TBackend> : NetTest<TBackend> where TBa
         using Rig rig = await Rig.StartAsync(dispatch, clock);
         rig.Server.SetReadDeadline(TimeSpan.FromMilliseconds(1000));
         Operation<int> reading = rig.Server.StartRead(blocking: false, new byte[1]).Waiting();
-        clock.MoveAtNextArming = TimeSpan.FromMilliseconds(1);
+        Task moved = clock.MoveAtNextArming(TimeSpan.FromMilliseconds(1));
         await rig.PassAsync();
-        Assert.Equal(TimeSpan.Zero, clock.MoveAtNextArming);
+        await moved.WaitAsync(Fixture.Patience);
         await rig.AssertTimesOutAfterAsync(TimeSpan.FromMilliseconds(999), reading);
     }
 
@@ -367,7 +367,16 @@ public abstract class DeadlineClockTests<TBackend> : NetTest<TBackend> where TBa
     // Moves once, between the reading of the clock and the arming of a timer.
     private sealed class MovedClock : FakeTimeProvider
     {
-        public TimeSpan MoveAtNextArming { get; set; }
+        private TaskCompletionSource? _moved;
+        private TimeSpan _move;
+
+        public Task MoveAtNextArming(TimeSpan by)
+        {
+            TaskCompletionSource moved = new(TaskCreationOptions.RunContinuationsAsynchronously);
+            _move = by;
+            Volatile.Write(ref _moved, moved);
+            return moved.Task;
+        }
 
         public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
             new MovedTimer(this, base.CreateTimer(callback, state, dueTime, period));
@@ -376,10 +385,11 @@ public abstract class DeadlineClockTests<TBackend> : NetTest<TBackend> where TBa
         {
             public bool Change(TimeSpan dueTime, TimeSpan period)
             {
-                TimeSpan move = clock.MoveAtNextArming;
-                clock.MoveAtNextArming = TimeSpan.Zero;
-                if (move > TimeSpan.Zero) clock.Advance(move);
-                return inner.Change(dueTime, period);
+                TaskCompletionSource? moved = Interlocked.Exchange(ref clock._moved, null);
+                if (moved is not null) clock.Advance(clock._move);
+                bool changed = inner.Change(dueTime, period);
+                moved?.SetResult();
+                return changed;
             }
 
             public void Dispose() => inner.Dispose();
