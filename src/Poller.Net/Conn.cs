@@ -48,10 +48,15 @@ public abstract class Conn : Stream
 
     /// <summary>
     /// Whether the system sends small writes at once, which is the default, or gathers them first (TCP_NODELAY, tcp(7)).
+    /// Only TCP has the option; the system refuses it elsewhere.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>
-    public abstract bool NoDelay { get; set; }
+    public bool NoDelay
+    {
+        get => _fd.GetOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, "get NoDelay") != 0;
+        set => _fd.SetOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, value ? 1 : 0, "set NoDelay");
+    }
 
     /// <summary>
     /// What a close does with bytes that are not sent or not acknowledged yet (SO_LINGER, socket(7)). If it is not enabled, which is the
@@ -66,7 +71,26 @@ public abstract class Conn : Stream
     /// <exception cref="ArgumentOutOfRangeException">It is enabled, and its time is below 0 or above 65,535 s.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>
-    public abstract LingerOption LingerState { get; set; }
+    public LingerOption LingerState
+    {
+        get
+        {
+            int seconds = _fd.GetOption(SocketOptionLevel.Socket, SocketOptionName.Linger, "get LingerState");
+            return new LingerOption(seconds >= 0, Math.Max(seconds, 0));
+        }
+
+        set
+        {
+            ArgumentNullException.ThrowIfNull(value);
+            (bool on, int seconds) = (value.Enabled, value.LingerTime);
+            if (on && seconds is < 0 or > ushort.MaxValue)
+            {
+                throw new ArgumentOutOfRangeException(nameof(value), seconds, "a linger time of 0 to 65535 seconds was expected.");
+            }
+            if (on && seconds > 0 && _fd.IsTcp) _fd.MayLinger = true; // Elsewhere a close never blocks.
+            _fd.SetOption(SocketOptionLevel.Socket, SocketOptionName.Linger, on ? seconds : -1, "set LingerState");
+        }
+    }
 
     /// <summary>True until the connection is closed on this side.</summary>
     public override bool CanRead => !_fd.IsClosed;

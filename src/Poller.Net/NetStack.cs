@@ -26,7 +26,7 @@ public sealed class NetStack
         ArgumentNullException.ThrowIfNull(poller);
         _poller = poller;
         _names = names ?? SystemNameLookup.Instance;
-        _networks = NetAddress.Networks.Keys.ToDictionary(static name => name, name => new SocketNetwork(name, api));
+        _networks = SocketNetwork.Names.ToDictionary(static name => name, name => SocketNetwork.Of(name, api));
     }
 
     /// <summary>

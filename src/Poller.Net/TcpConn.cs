@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 
 namespace Poller.Net;
 
@@ -13,38 +12,9 @@ public sealed class TcpConn : Conn
 
     /// <inheritdoc/>
     /// <remarks>Each call returns a copy, which the caller may change.</remarks>
-    public override IPEndPoint LocalEndPoint => _fd.LocalEndPoint;
+    public override IPEndPoint LocalEndPoint => (IPEndPoint)_fd.LocalEndPoint;
 
     /// <inheritdoc/>
     /// <remarks>Each call returns a copy, which the caller may change.</remarks>
-    public override IPEndPoint RemoteEndPoint => _fd.RemoteEndPoint;
-
-    /// <inheritdoc/>
-    public override bool NoDelay
-    {
-        get => _fd.GetOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, "get NoDelay") != 0;
-        set => _fd.SetOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, value ? 1 : 0, "set NoDelay");
-    }
-
-    /// <inheritdoc/>
-    public override LingerOption LingerState
-    {
-        get
-        {
-            int seconds = _fd.GetOption(SocketOptionLevel.Socket, SocketOptionName.Linger, "get LingerState");
-            return new LingerOption(seconds >= 0, Math.Max(seconds, 0));
-        }
-
-        set
-        {
-            ArgumentNullException.ThrowIfNull(value);
-            (bool on, int seconds) = (value.Enabled, value.LingerTime);
-            if (on && seconds is < 0 or > ushort.MaxValue)
-            {
-                throw new ArgumentOutOfRangeException(nameof(value), seconds, "a linger time of 0 to 65535 seconds was expected.");
-            }
-            if (on && seconds > 0) _fd.MayLinger = true;
-            _fd.SetOption(SocketOptionLevel.Socket, SocketOptionName.Linger, on ? seconds : -1, "set LingerState");
-        }
-    }
+    public override IPEndPoint RemoteEndPoint => (IPEndPoint)_fd.RemoteEndPoint;
 }

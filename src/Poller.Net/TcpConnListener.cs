@@ -14,7 +14,7 @@ public sealed class TcpConnListener : ConnListener
     internal TcpConnListener(NetListenFd fd)
     {
         _fd = fd;
-        _local = fd.LocalEndPoint;
+        _local = (IPEndPoint)fd.LocalEndPoint;
     }
 
     /// <summary>

@@ -2,39 +2,18 @@ using System.Collections.Concurrent;
 using System.Net.Sockets;
 using Poller.Abstractions;
 using Poller.Net;
+using Poller.Net.Tests;
 
 namespace Poller.Conformance.Tests;
 
 // Socket calls that are right but for one thing, to see the net kit fail. Each stands between a right net layer and the system.
 
 /// <summary>No fault yet.</summary>
-internal abstract class FaultySockets : ISocketApi
+internal abstract class FaultySockets : ForwardingSocketApi
 {
     private const int EveryFew = 40;
 
-    private readonly ISocketApi _inner = SystemSocketApi.Current;
     private int _calls;
-
-    public int MaxBacklog => _inner.MaxBacklog;
-    public long MaxDescriptors => _inner.MaxDescriptors;
-    public IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol) => _inner.Socket(family, type, protocol);
-    public IoResult Bind(nint fd, ReadOnlySpan<byte> address) => _inner.Bind(fd, address);
-    public IoResult Listen(nint fd, int backlog) => _inner.Listen(fd, backlog);
-    public IoResult Accept(nint fd, Span<byte> address, out int addressLength) => _inner.Accept(fd, address, out addressLength);
-    public IoResult Connect(nint fd, ReadOnlySpan<byte> address) => _inner.Connect(fd, address);
-    public virtual IoResult Receive(nint fd, Span<byte> buffer) => _inner.Receive(fd, buffer);
-    public virtual IoResult Peek(nint fd, Span<byte> buffer) => _inner.Peek(fd, buffer);
-    public virtual IoResult Send(nint fd, ReadOnlySpan<byte> buffer) => _inner.Send(fd, buffer);
-    public virtual IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
-    public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) =>
-        _inner.SetOption(fd, level, name, value);
-    public IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value) =>
-        _inner.GetOption(fd, level, name, out value);
-    public IoResult Unsent(nint fd) => _inner.Unsent(fd);
-    public IoResult TakeError(nint fd) => _inner.TakeError(fd);
-    public IoResult LocalName(nint fd, Span<byte> address, out int addressLength) => _inner.LocalName(fd, address, out addressLength);
-    public IoResult PeerName(nint fd, Span<byte> address, out int addressLength) => _inner.PeerName(fd, address, out addressLength);
-    public virtual IoResult Close(nint fd) => _inner.Close(fd);
 
     /// <summary>Whether the fault shows in this call: in one of many.</summary>
     protected bool IsTheOne() => Interlocked.Increment(ref _calls) % EveryFew == 0;

@@ -52,10 +52,6 @@ internal sealed class FileFd : PollFd
     // Atomic.
     private int _end = Setup;
 
-    // Atomic. Kept for the next operation that waits.
-    private PollOp? _readOp;
-    private PollOp? _writeOp;
-
     // Its continuations run on the pool, and never on the stack of the operation that leaves the descriptor last.
     private readonly TaskCompletionSource _left = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -119,8 +115,7 @@ internal sealed class FileFd : PollFd
     public T RunCall<TState, T>(Direction direction, TState state, Func<nint, TState, TryResult<T>> call)
     {
         Call<TState, T> attempt = new(direction, state, call);
-        RunBlocking(direction, attempt.Name, ref attempt, static (fd, ref attempt) => attempt.Try(fd));
-        return attempt.Result;
+        return Run<Call<TState, T>, T>(direction, ref attempt);
     }
 
     /// <summary>Tries the caller's function once. False if it would block, or if another operation of the direction is under way.</summary>
@@ -187,8 +182,6 @@ internal sealed class FileFd : PollFd
         await Left.ConfigureAwait(false);
         return _handle;
     }
-
-    public override void Return(PollOp op) => Volatile.Write(ref OpOf(op.Direction), op);
 
     public override Exception Failed(string operation, IoResult result)
     {
@@ -319,15 +312,6 @@ internal sealed class FileFd : PollFd
         Volatile.Write(ref _end, Open);
     }
 
-    private ValueTask<T> StartAsync<TAttempt, T>(Direction direction, ref TAttempt attempt, CancellationToken token)
-        where TAttempt : struct, IAttempt<T>
-    {
-        Begun begun = Begin(direction, ref attempt, token);
-        return begun.Op is { } op ? new ValueTask<T>((AttemptOp<TAttempt, T>)op, op.Version)
-            : begun.Error is { } error ? FromError<T>(error, token)
-            : new ValueTask<T>(attempt.Result);
-    }
-
     private ValueTask StartAsync(Direction direction, IoAttempt attempt, CancellationToken token)
     {
         Begun begun = Begin(direction, ref attempt, token);
@@ -378,19 +362,6 @@ internal sealed class FileFd : PollFd
         return 0;
     }
 
-    // A caller that may reuse the kept operation holds the direction's lock, so nobody else takes it. A late awaiter may return another one
-    // meanwhile; then one of the two is lost, which does no harm. One of another type is dropped.
-    private AttemptOp<TAttempt, T> ToOp<TAttempt, T>(Direction direction, in TAttempt attempt, bool mayReuse)
-        where TAttempt : struct, IAttempt<T>
-    {
-        ref PollOp? kept = ref OpOf(direction);
-        if (!mayReuse || Volatile.Read(ref kept) is not AttemptOp<TAttempt, T> op) op = new AttemptOp<TAttempt, T>(this, direction);
-        else Volatile.Write(ref kept, null);
-        return op.With(attempt);
-    }
-
-    private ref PollOp? OpOf(Direction direction) => ref direction == Direction.Read ? ref _readOp : ref _writeOp;
-
     /// <summary>The caller's own function.</summary>
     private struct Call<TState, T>(Direction direction, TState state, Func<nint, TState, TryResult<T>> call) : IAttempt<T>
     {
@@ -419,7 +390,7 @@ internal sealed class FileFd : PollFd
         }
 
         public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            ((FileFd)fd).ToOp<Call<TState, T>, T>(direction, this, mayReuse);
+            fd.ToOp<Call<TState, T>, T>(direction, this, mayReuse);
     }
 
     /// <summary>A read(2), as many write(2) as it takes, or a wait. Of a write's buffer it keeps what is left.</summary>
@@ -455,6 +426,6 @@ internal sealed class FileFd : PollFd
         public void Release() => _buffer = default;
 
         public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            ((FileFd)fd).ToOp<IoAttempt, int>(direction, this, mayReuse);
+            fd.ToOp<IoAttempt, int>(direction, this, mayReuse);
     }
 }

@@ -95,6 +95,48 @@ internal abstract partial class PollFd
         return new Begun { Op = later };
     }
 
+    /// <summary>Begins an async operation whose attempt has a result.</summary>
+    protected ValueTask<T> StartAsync<TAttempt, T>(Direction direction, ref TAttempt attempt, CancellationToken token)
+        where TAttempt : struct, IAttempt<T>
+    {
+        Begun begun = Begin(direction, ref attempt, token);
+        return begun.Op is { } op ? new ValueTask<T>((AttemptOp<TAttempt, T>)op, op.Version)
+            : begun.Error is { } error ? FromError<T>(error, token)
+            : new ValueTask<T>(attempt.Result);
+    }
+
+    /// <summary>The blocking form of <see cref="StartAsync"/>.</summary>
+    protected T Run<TAttempt, T>(Direction direction, ref TAttempt attempt) where TAttempt : struct, IAttempt<T>
+    {
+        RunBlocking(direction, attempt.Name, ref attempt, static (fd, ref attempt) => attempt.Try(fd));
+        return attempt.Result;
+    }
+
+    /// <summary>The operation that goes on with an attempt; see <see cref="IAttempt.ToOp"/>.</summary>
+    public AttemptOp<TAttempt, T> ToOp<TAttempt, T>(Direction direction, in TAttempt attempt, bool mayReuse)
+        where TAttempt : struct, IAttempt<T>
+    {
+        AttemptOp<TAttempt, T>? op = mayReuse ? TakeKept<AttemptOp<TAttempt, T>>(direction) : null;
+        return (op ?? new AttemptOp<TAttempt, T>(this, direction)).With(attempt);
+    }
+
+    /// <summary>
+    /// Takes the kept operation, if it is of this type; one of another type stays. The caller holds the direction's lock, so nobody else
+    /// takes it. A late awaiter may return another one meanwhile; then one of the two is lost, which does no harm.
+    /// </summary>
+    public TOp? TakeKept<TOp>(Direction direction) where TOp : PollOp
+    {
+        ref PollOp? kept = ref KeptOf(direction);
+        if (Volatile.Read(ref kept) is not TOp op) return null;
+        Volatile.Write(ref kept, null);
+        return op;
+    }
+
+    /// <summary>Keeps the object of an operation that is done, for the next operation of its type.</summary>
+    public virtual void Return(PollOp op) => Volatile.Write(ref KeptOf(op.Direction), op);
+
+    private ref PollOp? KeptOf(Direction direction) => ref direction == Direction.Read ? ref _readOp : ref _writeOp;
+
     /// <summary>The task of an operation that failed before it waited.</summary>
     protected static ValueTask<T> FromError<T>(Exception error, CancellationToken token) =>
         error is OperationCanceledException && token.IsCancellationRequested

@@ -26,10 +26,14 @@ internal abstract partial class PollFd : IDisposable
     private PollLoop? _loop;
     private PollDesc? _desc;
 
+    // Atomic. Kept for the next operation that waits.
+    private PollOp? _readOp;
+    private PollOp? _writeOp;
+
     // Atomic.
     private FdMutex _mutex;
 
-    // A stream's own: the first is atomic, the second guarded by the read lock. They are here because they fill a gap. In StreamFd they
+    // A stream's own: the first is atomic, the second guarded by the read lock. They are here because they fill a gap. In SocketFd they
     // would cost each connection 8 bytes.
     private protected bool _mayLinger;
     private protected DrainedFlag _drained;
@@ -173,9 +177,6 @@ internal abstract partial class PollFd : IDisposable
 
     /// <summary>Has the loop run an operation, or wakes the thread that waits. Safe from any thread; the caller needs no lock.</summary>
     public void Schedule(PollWaiter waiter) => Loop.Schedule(waiter);
-
-    /// <summary>Keeps the object of an operation that is done, for the next operation.</summary>
-    public abstract void Return(PollOp op);
 
     public void Report(string operation, Exception exception) => Loop.Report(operation, exception);
 

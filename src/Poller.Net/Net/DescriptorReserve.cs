@@ -29,11 +29,12 @@ internal static class DescriptorReserve
         $"more than {Size} free descriptors were expected: the last {Size} are left to .NET, which starts threads and loads code with them";
 
     /// <summary>
-    /// Creates a TCP socket. Returns its descriptor or the error, which is EMFILE also if only descriptors of the reserve are free.
+    /// Creates a socket. Returns its descriptor or the error, which is EMFILE also if only descriptors of the reserve are free.
     /// </summary>
-    public static IoResult Socket(ISocketApi api, AddressFamily family)
+    public static IoResult Socket(SocketNetwork network, AddressFamily family)
     {
-        IoResult result = api.Socket(family, SocketType.Stream, ProtocolType.Tcp);
+        ISocketApi api = network.Api;
+        IoResult result = api.Socket(family, network.Type, network.Protocol);
         if (!result.IsSuccess || result.Value < api.MaxDescriptors - Size) return result;
         api.Close(result.Value);
         return Errno.EMFILE;

@@ -159,6 +159,6 @@ internal sealed class LingeringClose : PollWaiter
     private static void Close(ISocketApi api, PollLoop loop, nint fd, int linger)
     {
         api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.Linger, linger);
-        StreamFd.CloseDescriptor(api, loop, fd);
+        SocketFd.CloseDescriptor(api, loop, fd);
     }
 }

@@ -103,6 +103,9 @@ internal readonly struct NetAddress
         return new IPEndPoint(copy, endPoint.Port);
     }
 
+    /// <inheritdoc cref="Copy(IPEndPoint)"/>
+    public static EndPoint Copy(EndPoint endPoint) => endPoint is IPEndPoint ip ? Copy(ip) : endPoint;
+
     /// <summary>
     /// The address to listen on, and whether it is the wildcard that accepts IPv4 too. If a name has several addresses, an IPv4 one is
     /// preferred, as in Go.

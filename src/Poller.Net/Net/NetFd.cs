@@ -7,7 +7,7 @@ namespace Poller.Net;
 // The twin of netFD in Go's net/fd_unix.go and net/fd_posix.go: a descriptor that knows its network and addresses.
 
 /// <summary>A socket of the net layer.</summary>
-internal class NetFd : StreamFd
+internal class NetFd : SocketFd
 {
     // Constant. The peer's IPv4 address that accept(2) returned, packed; 0 for none. We create the object on first use, because few ask for
     // it.
@@ -15,33 +15,35 @@ internal class NetFd : StreamFd
 
     // Created on first use; every writer creates an equal one. The getters return copies, because whoever holds an IPEndPoint can change
     // it.
-    private IPEndPoint? _local;
-    private IPEndPoint? _remote;
+    private EndPoint? _local;
+    private EndPoint? _remote;
 
-    public NetFd(SocketNetwork network, nint fd, IPEndPoint? remote = null)
+    public NetFd(SocketNetwork network, nint fd, EndPoint? remote = null)
         : base(network, fd) => _remote = remote;
 
     /// <summary>Takes ownership of an accepted descriptor. <paramref name="peer"/> is the peer's address as the system wrote it.</summary>
     public NetFd(SocketNetwork network, nint fd, ReadOnlySpan<byte> peer)
         : this(network, fd)
     {
-        if (!SocketAddressBytes.TryPack(peer, out _peer)) _remote = SocketAddressBytes.ToEndPoint(peer);
+        if (network.IsUnix || !SocketAddressBytes.TryPack(peer, out _peer)) _remote = SocketAddressBytes.ToEndPoint(network, peer);
     }
 
     public string Network => _network.Name;
 
+    public bool IsTcp => _network.IsTcp;
+
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone had read the address.</exception>
     /// <exception cref="NetOpException">The system no longer knows the address.</exception>
-    public IPEndPoint LocalEndPoint => NetAddress.Copy(_local ??= GetName("get LocalEndPoint", remote: false));
+    public EndPoint LocalEndPoint => NetAddress.Copy(_local ??= GetName("get LocalEndPoint", remote: false));
 
     /// <inheritdoc cref="LocalEndPoint"/>
-    public IPEndPoint RemoteEndPoint => NetAddress.Copy(_remote ??= UnpackPeer() ?? GetName("get RemoteEndPoint", remote: true));
+    public EndPoint RemoteEndPoint => NetAddress.Copy(_remote ??= UnpackPeer() ?? GetName("get RemoteEndPoint", remote: true));
 
-    /// <summary>Creates a socket with Go's defaults for a connection. Its descriptor does not come from the reserve.</summary>
-    public static nint NewSocket(SocketNetwork network, string operation, AddressFamily family, IPEndPoint? local, IPEndPoint? remote)
+    /// <summary>Creates a socket with Go's defaults. Its descriptor does not come from the reserve.</summary>
+    public static nint NewSocket(SocketNetwork network, string operation, AddressFamily family, EndPoint? local, EndPoint? remote)
     {
         ISocketApi api = network.Api;
-        IoResult made = DescriptorReserve.Socket(api, family);
+        IoResult made = DescriptorReserve.Socket(network, family);
         if (!made.IsSuccess)
         {
             string? expected = made == Errno.EMFILE ? DescriptorReserve.Expected : null;
@@ -50,11 +52,14 @@ internal class NetFd : StreamFd
         int fd = made.Value;
         try
         {
-            Set(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1);
-            Set(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, 1);
-            Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
-            Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
-            Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 9);
+            if (network.IsTcp)
+            {
+                Set(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1);
+                Set(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, 1);
+                Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
+                Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
+                Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 9);
+            }
         }
         catch
         {
@@ -75,7 +80,7 @@ internal class NetFd : StreamFd
     /// <paramref name="remote"/>. The twin of netFD.connect.
     /// </summary>
     public static async ValueTask<NetFd> ConnectAsync(
-        Netpoller poller, SocketNetwork network, IPEndPoint remote, bool blocking, TimeSpan? timeout, CancellationToken token)
+        Netpoller poller, SocketNetwork network, EndPoint remote, bool blocking, TimeSpan? timeout, CancellationToken token)
     {
         NetFd fd = new(network, NewSocket(network, "dial", remote.AddressFamily, null, remote), remote);
         try
@@ -105,7 +110,7 @@ internal class NetFd : StreamFd
             }
 
             // The kernel replaces a wildcard by the loopback address, so ask for the real one.
-            if (remote.Address.Equals(IPAddress.Any) || remote.Address.Equals(IPAddress.IPv6Any))
+            if (remote is IPEndPoint ip && (ip.Address.Equals(IPAddress.Any) || ip.Address.Equals(IPAddress.IPv6Any)))
             {
                 fd._remote = fd.TryReadName(remote: true) ?? remote;
             }
@@ -179,7 +184,7 @@ internal class NetFd : StreamFd
         }
         if (result == IoResult.ClosedInQueue) return NetOpException.Closed(operation, Network, _local, _remote ??= UnpackPeer());
 
-        (IPEndPoint? local, IPEndPoint? remote) = KnownEndPoints();
+        (EndPoint? local, EndPoint? remote) = KnownEndPoints();
         if (result == IoResult.Closing)
         {
             return IsClosed
@@ -198,7 +203,7 @@ internal class NetFd : StreamFd
 
     protected override Exception TimedOut(string operation, TimeSpan? timeout)
     {
-        (IPEndPoint? local, IPEndPoint? remote) = KnownEndPoints();
+        (EndPoint? local, EndPoint? remote) = KnownEndPoints();
         return NetOpException.Timeout(operation, Network, local, remote, timeout);
     }
 
@@ -206,12 +211,12 @@ internal class NetFd : StreamFd
     protected virtual string ObjectName => nameof(TcpConn);
 
     private static NetOpException Refused(
-        string operation, string network, IPEndPoint? local, IPEndPoint? remote, IoResult result, string? hint = null) =>
+        string operation, string network, EndPoint? local, EndPoint? remote, IoResult result, string? hint = null) =>
         NetOpException.Refused(operation, network, local, remote, SocketErrors.ToException(result.Errno), hint);
 
     /// <summary>The error of a dial or a listener that begins after its poller was disposed.</summary>
     protected static ObjectDisposedException PollerDisposed(
-        string operation, SocketNetwork network, IPEndPoint address, ObjectDisposedException inner) =>
+        string operation, SocketNetwork network, EndPoint address, ObjectDisposedException inner) =>
         new($"{operation} {network.Name} {address}: its poller was disposed before the operation.", inner);
 
     private static bool IsPending(IoResult result) => result == Errno.EINPROGRESS || result == Errno.EINTR || result == Errno.EALREADY;
@@ -242,12 +247,12 @@ internal class NetFd : StreamFd
         return IsPending(result) || result == Errno.ENOTCONN ? Errno.EAGAIN : result;
     }
 
-    private IPEndPoint GetName(string operation, bool remote)
+    private EndPoint GetName(string operation, bool remote)
     {
         if (!Incref()) throw Failed(operation, IoResult.Disposed);
         try
         {
-            IoResult result = ReadName(remote, out IPEndPoint? name);
+            IoResult result = ReadName(remote, out EndPoint? name);
             return name ?? throw Failed(operation, result);
         }
         finally
@@ -257,25 +262,25 @@ internal class NetFd : StreamFd
     }
 
     // For an error: null if the system does not know the address.
-    private (IPEndPoint? Local, IPEndPoint? Remote) KnownEndPoints() =>
+    private (EndPoint? Local, EndPoint? Remote) KnownEndPoints() =>
         (_local ??= TryReadName(remote: false), _remote ??= UnpackPeer() ?? TryReadName(remote: true));
 
-    private IPEndPoint? TryReadName(bool remote)
+    private EndPoint? TryReadName(bool remote)
     {
-        ReadName(remote, out IPEndPoint? name);
+        ReadName(remote, out EndPoint? name);
         return name;
     }
 
     // getsockname(2) or getpeername(2). The caller holds a reference, so it works while the descriptor is being closed. The name of an
     // unbound socket has port 0, and counts as none.
-    private IoResult ReadName(bool remote, out IPEndPoint? name)
+    private IoResult ReadName(bool remote, out EndPoint? name)
     {
         name = null;
         Span<byte> address = stackalloc byte[SocketAddressBytes.MaxLength];
         IoResult result = remote ? Api.PeerName(Fd, address, out int length) : Api.LocalName(Fd, address, out length);
         if (!result.IsSuccess) return result;
-        name = SocketAddressBytes.ToEndPoint(address[..length]);
-        if (name is { Port: 0 }) name = null;
+        name = SocketAddressBytes.ToEndPoint(_network, address[..length]);
+        if (name is IPEndPoint { Port: 0 }) name = null;
         return name is null ? Errno.ENOTCONN : result;
     }
 

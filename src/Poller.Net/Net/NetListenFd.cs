@@ -50,7 +50,7 @@ internal sealed class NetListenFd : NetFd
 
     protected override string ObjectName => nameof(TcpConnListener);
 
-    public static NetListenFd Listen(Netpoller poller, SocketNetwork network, IPEndPoint local, bool dualStack)
+    public static NetListenFd Listen(Netpoller poller, SocketNetwork network, EndPoint local, bool dualStack)
     {
         ISocketApi api = network.Api;
         nint fd = NewSocket(network, "listen", local.AddressFamily, local, null);
@@ -177,7 +177,7 @@ internal sealed class NetListenFd : NetFd
     // the queue.
     private IoResult LookAtReserve()
     {
-        IoResult result = DescriptorReserve.Socket(Api, _family);
+        IoResult result = DescriptorReserve.Socket(_network, _family);
         if (!result.IsSuccess) return result;
         Api.Close(result.Value);
         return 0;

@@ -9,7 +9,7 @@ namespace Poller.Net;
 /// <remarks>
 /// An address is the bytes of a <see cref="System.Net.SocketAddress"/>, which the BCL lays out for each OS. Safe from any thread.
 /// </remarks>
-internal interface ISocketApi
+internal partial interface ISocketApi
 {
     /// <summary>socket(2).</summary>
     IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol);

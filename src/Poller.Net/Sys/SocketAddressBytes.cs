@@ -5,15 +5,19 @@ using System.Net.Sockets;
 namespace Poller.Net;
 
 /// <summary>
-/// Converts socket addresses from and to the bytes that the system calls use: a sockaddr_in or a sockaddr_in6, which
+/// Converts socket addresses from and to the bytes that the system calls use: a sockaddr_in, a sockaddr_in6 or a sockaddr_un, which
 /// <see cref="SocketAddress"/> lays out for each OS.
 /// </summary>
 internal static class SocketAddressBytes
 {
-    /// <summary>The length of the longest address, a sockaddr_in6, in bytes.</summary>
-    public const int MaxLength = 28;
+    /// <summary>The room that any address fits into, a sockaddr_un too, in bytes: that of a sockaddr_storage.</summary>
+    public const int MaxLength = 128;
 
     private const int IPv4Length = 16;
+    private const int IPv6Length = 28;
+
+    // A sockaddr_un without a name ends here.
+    private const int UnixPathOffset = 2;
 
     // In both structs the port is in bytes 2 and 3. The address begins at byte 4 of a sockaddr_in, and at byte 8 of a sockaddr_in6.
     private const int PortOffset = 2;
@@ -22,10 +26,25 @@ internal static class SocketAddressBytes
 
     private const ulong IsPacked = 1UL << 48;
 
-    public static ReadOnlySpan<byte> Of(IPEndPoint endPoint)
+    // Only an end point can create another from bytes.
+    private static readonly UnixDomainSocketEndPoint UnixNames = new("/");
+
+    public static ReadOnlySpan<byte> Of(EndPoint endPoint)
     {
         SocketAddress address = endPoint.Serialize();
         return address.Buffer.Span[..address.Size];
+    }
+
+    /// <summary>The end point for an address of a network; null for an address that is none of its family.</summary>
+    public static EndPoint? ToEndPoint(SocketNetwork network, ReadOnlySpan<byte> bytes) =>
+        network.IsUnix ? ToUnixEndPoint(bytes) : ToEndPoint(bytes);
+
+    /// <summary>A new end point. It has an empty path if the address has no name.</summary>
+    public static UnixDomainSocketEndPoint ToUnixEndPoint(ReadOnlySpan<byte> bytes)
+    {
+        SocketAddress address = new(AddressFamily.Unix, Math.Max(bytes.Length, UnixPathOffset));
+        if (bytes.Length > UnixPathOffset) bytes.CopyTo(address.Buffer.Span);
+        return (UnixDomainSocketEndPoint)UnixNames.Create(address);
     }
 
     /// <summary>
@@ -35,7 +54,7 @@ internal static class SocketAddressBytes
     public static IPEndPoint? ToEndPoint(ReadOnlySpan<byte> bytes)
     {
         if (TryPack(bytes, out ulong packed)) return Unpack(packed);
-        if (bytes.Length != MaxLength) return null;
+        if (bytes.Length != IPv6Length) return null;
         SocketAddress address = new(AddressFamily.InterNetworkV6, bytes.Length);
         bytes.CopyTo(address.Buffer.Span);
         return (IPEndPoint)new IPEndPoint(IPAddress.IPv6Any, 0).Create(address);
@@ -49,7 +68,7 @@ internal static class SocketAddressBytes
     {
         // The lengths tell the two families apart.
         ReadOnlySpan<byte> mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-        bool isMapped = bytes.Length == MaxLength && bytes.Slice(IPv6Offset, mapped.Length).SequenceEqual(mapped);
+        bool isMapped = bytes.Length == IPv6Length && bytes.Slice(IPv6Offset, mapped.Length).SequenceEqual(mapped);
         packed = 0;
         if (!isMapped && bytes.Length != IPv4Length) return false;
         uint address = BinaryPrimitives.ReadUInt32BigEndian(bytes[(isMapped ? IPv6Offset + mapped.Length : IPv4Offset)..]);

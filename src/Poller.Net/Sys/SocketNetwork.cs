@@ -1,4 +1,52 @@
+using System.Net.Sockets;
+
 namespace Poller.Net;
 
-/// <summary>What all sockets of one network share: its name, such as <c>tcp</c>, and the system calls.</summary>
-internal sealed record SocketNetwork(string Name, ISocketApi Api);
+/// <summary>What all sockets of one network share: its name, such as <c>tcp</c>, their kind, and the system calls.</summary>
+/// <param name="Name">The name that the user gave, and that errors show.</param>
+/// <param name="Family">The one address family that it allows. For an IP network, Unspecified means IPv4 and IPv6.</param>
+/// <param name="Type">The kind of socket.</param>
+/// <param name="Protocol">The protocol; Unspecified for the only one of a kind.</param>
+/// <param name="Api">The system calls.</param>
+internal sealed record SocketNetwork(string Name, AddressFamily Family, SocketType Type, ProtocolType Protocol, ISocketApi Api)
+{
+    /// <summary>The networks with a fixed name. Those of raw sockets, such as <c>ip:icmp</c>, name a protocol too.</summary>
+    public static readonly IReadOnlyList<string> Names =
+        ["tcp", "tcp4", "tcp6", "udp", "udp4", "udp6", "unix", "unixgram", "unixpacket"];
+
+    /// <summary>Whether its sockets carry bytes without borders. Others carry messages, and each call moves one.</summary>
+    public bool IsStream { get; } = Type == SocketType.Stream;
+
+    /// <summary>Whether its sockets have one peer for life, and so are listened for, accepted and dialed, and have an end.</summary>
+    public bool HasConnections { get; } = Type is SocketType.Stream or SocketType.Seqpacket;
+
+    /// <summary>Whether it is TCP, or a protocol in its place.</summary>
+    public bool IsTcp { get; } = Type == SocketType.Stream && Family != AddressFamily.Unix;
+
+    public bool IsUnix { get; } = Family == AddressFamily.Unix;
+
+    /// <summary>
+    /// Whether a read of fewer bytes than asked means that the socket is empty. It does not where messages have borders. On a Unix stream,
+    /// a read also stops behind the bytes that came with descriptors.
+    /// </summary>
+    public bool ShortReadDrains => IsTcp;
+
+    /// <summary>The network of a fixed name.</summary>
+    public static SocketNetwork Of(string name, ISocketApi api)
+    {
+        (SocketType type, ProtocolType protocol) = name switch
+        {
+            "tcp" or "tcp4" or "tcp6" => (SocketType.Stream, ProtocolType.Tcp),
+            "udp" or "udp4" or "udp6" => (SocketType.Dgram, ProtocolType.Udp),
+            "unix" => (SocketType.Stream, ProtocolType.Unspecified),
+            "unixgram" => (SocketType.Dgram, ProtocolType.Unspecified),
+            "unixpacket" => (SocketType.Seqpacket, ProtocolType.Unspecified),
+            _ => throw new ArgumentOutOfRangeException(nameof(name), name, $"one of {string.Join(", ", Names)} was expected."),
+        };
+        AddressFamily family = name.StartsWith("unix", StringComparison.Ordinal) ? AddressFamily.Unix
+            : name.EndsWith('4') ? AddressFamily.InterNetwork
+            : name.EndsWith('6') ? AddressFamily.InterNetworkV6
+            : AddressFamily.Unspecified;
+        return new SocketNetwork(name, family, type, protocol, api);
+    }
+}

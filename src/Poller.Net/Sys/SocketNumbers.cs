@@ -23,6 +23,13 @@ internal sealed record SocketNumbers
         FIONBIO = 0x5421,
         FIONWRITE = 0x5411, // SIOCOUTQ.
         InheritsTcpOptions = true, // tcp(7).
+        MSG_TRUNC = 0x20,
+        MSG_EOR = 0x80,
+        MSG_CTRUNC = 8,
+        MSG_CMSG_CLOEXEC = 0x40000000,
+        SO_BROADCAST = 6,
+        CountsMessageBySize = true,
+        ControlLayout = new ControlLayout(IntPtr.Size, IntPtr.Size), // CMSG_ALIGN in include/linux/socket.h.
     };
 
     /// <summary>xnu: bsd/sys/socket.h, bsd/netinet/tcp.h, bsd/netinet6/in6.h, bsd/sys/resource.h.</summary>
@@ -36,6 +43,7 @@ internal sealed record SocketNumbers
         TCP_KEEPINTVL = 0x101,
         TCP_KEEPCNT = 0x102,
         AcceptsTheDead = true,
+        ControlLayout = new ControlLayout(sizeof(uint), sizeof(uint)), // __DARWIN_ALIGN32.
     };
 
     /// <summary>FreeBSD: sys/sys/socket.h, sys/netinet/tcp.h, sys/netinet6/in6.h.</summary>
@@ -44,6 +52,7 @@ internal sealed record SocketNumbers
         Name = "FreeBSD",
         AF_INET6 = 28,
         MSG_NOSIGNAL = 0x20000,
+        MSG_CMSG_CLOEXEC = 0x40000,
         TCP_KEEPIDLE = 0x100,
         TCP_KEEPINTVL = 0x200,
         TCP_KEEPCNT = 0x400,
@@ -56,6 +65,7 @@ internal sealed record SocketNumbers
         Name = "NetBSD",
         AF_INET6 = 24,
         MSG_NOSIGNAL = 0x400,
+        MSG_CMSG_CLOEXEC = 0x800,
         TCP_KEEPIDLE = 3,
         TCP_KEEPINTVL = 5,
         TCP_KEEPCNT = 6,
@@ -69,9 +79,12 @@ internal sealed record SocketNumbers
         Name = "OpenBSD",
         AF_INET6 = 24,
         MSG_NOSIGNAL = 0x400,
+        MSG_CMSG_CLOEXEC = 0x800,
     };
 
     public required string Name { get; init; }
+
+    public int AF_UNIX { get; init; } = 1;
 
     public int AF_INET { get; init; } = 2;
 
@@ -79,7 +92,28 @@ internal sealed record SocketNumbers
 
     public int SOCK_STREAM { get; init; } = 1;
 
+    public int SOCK_DGRAM { get; init; } = 2;
+
+    public int SOCK_RAW { get; init; } = 3;
+
+    public int SOCK_SEQPACKET { get; init; } = 5;
+
     public int MSG_PEEK { get; init; } = 2;
+
+    public int MSG_EOR { get; init; } = 8;
+
+    public int MSG_TRUNC { get; init; } = 0x10;
+
+    public int MSG_CTRUNC { get; init; } = 0x20;
+
+    /// <summary>MSG_CMSG_CLOEXEC: received descriptors are close-on-exec; 0 if the system cannot do it in one step.</summary>
+    public int MSG_CMSG_CLOEXEC { get; init; }
+
+    /// <summary>Whether struct msghdr counts by size_t, as on Linux.</summary>
+    public bool CountsMessageBySize { get; init; }
+
+    /// <summary>How control data is laid out. On most BSDs the data begins at a border of the machine's word (_ALIGN).</summary>
+    public ControlLayout ControlLayout { get; init; } = new(sizeof(uint), IntPtr.Size);
 
     /// <summary>MSG_NOSIGNAL; 0 if the system has none.</summary>
     public int MSG_NOSIGNAL { get; init; }
@@ -89,6 +123,8 @@ internal sealed record SocketNumbers
     public int SO_REUSEADDR { get; init; } = 4;
 
     public int SO_KEEPALIVE { get; init; } = 8;
+
+    public int SO_BROADCAST { get; init; } = 0x20;
 
     public int SO_LINGER { get; init; } = 0x80;
 

@@ -41,12 +41,16 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
         {
             AddressFamily.InterNetwork => os.AF_INET,
             AddressFamily.InterNetworkV6 => os.AF_INET6,
-            _ => throw new ArgumentOutOfRangeException(nameof(family), family, "InterNetwork or InterNetworkV6 was expected."),
+            AddressFamily.Unix => os.AF_UNIX,
+            _ => throw new ArgumentOutOfRangeException(nameof(family), family, "InterNetwork, InterNetworkV6 or Unix was expected."),
         };
         int kind = type switch
         {
             SocketType.Stream => os.SOCK_STREAM,
-            _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Stream was expected."),
+            SocketType.Dgram => os.SOCK_DGRAM,
+            SocketType.Seqpacket => os.SOCK_SEQPACKET,
+            SocketType.Raw => os.SOCK_RAW,
+            _ => throw new ArgumentOutOfRangeException(nameof(type), type, "Stream, Dgram, Seqpacket or Raw was expected."),
         };
         return Create(domain, kind, (int)protocol);
     }
@@ -147,6 +151,7 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
     private (int Level, int Name) NumbersOf(SocketOptionLevel level, SocketOptionName name) => (level, name) switch
     {
         (SocketOptionLevel.Socket, SocketOptionName.ReuseAddress) => (os.SOL_SOCKET, os.SO_REUSEADDR),
+        (SocketOptionLevel.Socket, SocketOptionName.Broadcast) => (os.SOL_SOCKET, os.SO_BROADCAST),
         (SocketOptionLevel.Socket, SocketOptionName.KeepAlive) => (os.SOL_SOCKET, os.SO_KEEPALIVE),
         (SocketOptionLevel.Tcp, SocketOptionName.NoDelay) => (os.IPPROTO_TCP, os.TCP_NODELAY),
         (SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime) => (os.IPPROTO_TCP, os.TCP_KEEPIDLE),

@@ -9,7 +9,7 @@ public sealed class IdleSizeTests
     [Fact]
     public void A_connection_that_waits_to_read_keeps_no_more_than_344_bytes()
     {
-        Type operation = typeof(StreamFd).GetNestedType("IoOp", BindingFlags.NonPublic)!;
+        Type operation = typeof(SocketFd).GetNestedType("IoOp", BindingFlags.NonPublic)!;
         Type[] kept = [typeof(TcpConn), typeof(NetFd), typeof(PollDesc), operation];
         long[] sizes = [.. kept.Select(SizeOf)];
         Assert.True(sizes.Sum() <= 344, string.Join(", ", kept.Zip(sizes, static (type, size) => $"{type.Name} {size}")));

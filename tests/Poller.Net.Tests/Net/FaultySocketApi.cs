@@ -7,10 +7,8 @@ namespace Poller.Net.Tests;
 /// <summary>
 /// The system's socket calls, counted, some of them told what to answer: the errors that no test can bring about at will.
 /// </summary>
-internal sealed class FaultySocketApi : ISocketApi
+internal sealed class FaultySocketApi : ForwardingSocketApi
 {
-    private readonly LinuxSocketApi _inner = LinuxSocketApi.Instance;
-
     private readonly ConcurrentDictionary<nint, bool> _selfConnected = new();
     private volatile int _everyAccept;
 
@@ -68,25 +66,17 @@ internal sealed class FaultySocketApi : ISocketApi
     /// <summary>The most that one send takes.</summary>
     public int MaxSend { get; set; } = int.MaxValue;
 
-    public int MaxBacklog => _inner.MaxBacklog;
-
-    public long MaxDescriptors => _inner.MaxDescriptors;
-
-    public IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol) =>
+    public override IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol) =>
         Sockets.TryDequeue(out IoResult fault) ? fault
         : NoIPv4 && family == AddressFamily.InterNetwork ? Errno.EAFNOSUPPORT
-        : _inner.Socket(family, type, protocol);
+        : base.Socket(family, type, protocol);
 
-    public IoResult Bind(nint fd, ReadOnlySpan<byte> address) => _inner.Bind(fd, address);
-
-    public IoResult Listen(nint fd, int backlog) => _inner.Listen(fd, backlog);
-
-    public IoResult Accept(nint fd, Span<byte> address, out int addressLength)
+    public override IoResult Accept(nint fd, Span<byte> address, out int addressLength)
     {
         if (!Accepts.TryDequeue(out IoResult fault)) fault = EveryAccept;
         if (fault == 0)
         {
-            IoResult result = _inner.Accept(fd, address, out addressLength);
+            IoResult result = base.Accept(fd, address, out addressLength);
             if (result.IsSuccess) Accepted?.Invoke();
             return result;
         }
@@ -95,70 +85,63 @@ internal sealed class FaultySocketApi : ISocketApi
         return fault;
     }
 
-    public IoResult Connect(nint fd, ReadOnlySpan<byte> address)
+    public override IoResult Connect(nint fd, ReadOnlySpan<byte> address)
     {
         Interlocked.Increment(ref ConnectCount);
         if (Volatile.Read(ref SelfConnects) > 0 && Interlocked.Decrement(ref SelfConnects) >= 0) _selfConnected[fd] = true;
-        IoResult result = _inner.Connect(fd, address);
+        IoResult result = base.Connect(fd, address);
         return Connects.TryDequeue(out IoResult fault) ? fault : result;
     }
 
-    public IoResult Receive(nint fd, Span<byte> buffer)
+    public override IoResult Receive(nint fd, Span<byte> buffer)
     {
         Transferring?.Invoke();
         Interlocked.Increment(ref ReceiveCount);
-        return Receives.TryDequeue(out IoResult fault) ? fault : _inner.Receive(fd, buffer);
+        return Receives.TryDequeue(out IoResult fault) ? fault : base.Receive(fd, buffer);
     }
 
-    public IoResult Peek(nint fd, Span<byte> buffer) => Receives.TryDequeue(out IoResult fault) ? fault : _inner.Peek(fd, buffer);
+    public override IoResult Peek(nint fd, Span<byte> buffer) => Receives.TryDequeue(out IoResult fault) ? fault : base.Peek(fd, buffer);
 
-    public IoResult Send(nint fd, ReadOnlySpan<byte> buffer)
+    public override IoResult Send(nint fd, ReadOnlySpan<byte> buffer)
     {
         Transferring?.Invoke();
-        return Sends.TryDequeue(out IoResult fault) ? fault : _inner.Send(fd, buffer[..Math.Min(buffer.Length, MaxSend)]);
+        return Sends.TryDequeue(out IoResult fault) ? fault : base.Send(fd, buffer[..Math.Min(buffer.Length, MaxSend)]);
     }
-
-    public IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
 
     /// <summary>Runs after an option was set, in the call.</summary>
     public Action<SocketOptionName>? OptionSet { get; set; }
 
-    public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value)
+    public override IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value)
     {
-        IoResult result = _inner.SetOption(fd, level, name, value);
+        IoResult result = base.SetOption(fd, level, name, value);
         OptionSet?.Invoke(name);
         return result;
     }
 
-    public IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value) =>
-        _inner.GetOption(fd, level, name, out value);
-
     /// <summary>Whether the system does not tell what is unacknowledged.</summary>
     public bool TellsNoUnsent { get; set; }
 
-    public IoResult Unsent(nint fd) => TellsNoUnsent ? Errno.EOPNOTSUPP : _inner.Unsent(fd);
+    public override IoResult Unsent(nint fd) => TellsNoUnsent ? Errno.EOPNOTSUPP : base.Unsent(fd);
 
-    public IoResult TakeError(nint fd)
+    public override IoResult TakeError(nint fd)
     {
-        IoResult error = _inner.TakeError(fd);
+        IoResult error = base.TakeError(fd);
         return ErrorsAreTaken ? 0 : error;
     }
 
-    public IoResult LocalName(nint fd, Span<byte> address, out int addressLength)
+    public override IoResult LocalName(nint fd, Span<byte> address, out int addressLength)
     {
         addressLength = 0;
         return LocalNames.TryDequeue(out IoResult fault) ? fault
-            : _selfConnected.ContainsKey(fd) ? _inner.PeerName(fd, address, out addressLength)
-            : _inner.LocalName(fd, address, out addressLength);
+            : _selfConnected.ContainsKey(fd) ? base.PeerName(fd, address, out addressLength)
+            : base.LocalName(fd, address, out addressLength);
     }
 
-    public IoResult PeerName(nint fd, Span<byte> address, out int addressLength) => _inner.PeerName(fd, address, out addressLength);
-
-    public IoResult Close(nint fd)
+    public override IoResult Close(nint fd)
     {
         Interlocked.Increment(ref CloseCount);
         Closing?.Invoke(fd);
         _selfConnected.TryRemove(fd, out _); // The number may belong to another socket after the close.
-        return _inner.Close(fd);
+        return base.Close(fd);
     }
 }

@@ -106,7 +106,7 @@ public sealed class BsdSocketApiTests : IDisposable
         Assert.Equal<IoResult>(0, _api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.Linger, 5));
         using Socket socket = new(new SafeSocketHandle(fd, ownsHandle: false));
         Assert.Equal(new LingerOption(true, 5), socket.LingerState);
-        Assert.Throws<ArgumentOutOfRangeException>(() => { _api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.Broadcast, 1); });
+        Assert.Throws<ArgumentOutOfRangeException>(() => { _api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.Debug, 1); });
     }
 
     [Fact]
@@ -139,7 +139,7 @@ public sealed class BsdSocketApiTests : IDisposable
     public async Task The_net_layer_works_over_it()
     {
         if (!OperatingSystem.IsLinux()) return; // The poller here is epoll.
-        SocketNetwork network = new("tcp", _api);
+        SocketNetwork network = SocketNetwork.Of("tcp", _api);
         using Netpoller poller = new(EpollBackend.Factory);
         using TcpConnListener listener = new(NetListenFd.Listen(poller, network, Raw.AnyLoopbackPort, dualStack: false));
         for (int round = 0; round < 50; round++)

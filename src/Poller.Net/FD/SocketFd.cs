@@ -5,25 +5,24 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The twin of FD.Read and FD.Write in Go's internal/poll/fd_unix.go: the operations of a stream socket, and their system calls.
+// The twin of FD.Read and FD.Write in Go's internal/poll/fd_unix.go: the operations of a socket with one peer, and their system calls.
 //
 // An operation that completes at once runs on its caller's stack and needs no object: Begin. An operation that must queue or wait is an
 // IoOp.
+//
+// A stream has no borders: a write sends until all is sent, and a read of fewer bytes than asked has emptied the socket. A socket of
+// messages moves one message a call. A message of 0 bytes is a message: a write sends it.
 
-/// <summary>A descriptor that its users read and write as a stream.</summary>
-internal abstract class StreamFd : PollFd
+/// <summary>A socket that its users read and write.</summary>
+internal abstract class SocketFd : PollFd
 {
     private const int MaxChunk = 1 << 30;
 
     // Constant.
     private protected readonly SocketNetwork _network;
 
-    // Atomic. Kept for the next operation that waits.
-    private IoOp? _readOp;
-    private IoOp? _writeOp;
-
     /// <summary>Takes ownership of a non-blocking descriptor.</summary>
-    protected StreamFd(SocketNetwork network, nint fd) : base(fd) => _network = network;
+    protected SocketFd(SocketNetwork network, nint fd) : base(fd) => _network = network;
 
     /// <summary>
     /// Whether SO_LINGER may let close(2) block. Set it before the option. If the option is then on, <see cref="LingeringClose"/> closes
@@ -75,13 +74,13 @@ internal abstract class StreamFd : PollFd
 
     /// <summary>The blocking form of <see cref="ReadAsync"/>.</summary>
     public int Read(Span<byte> buffer) => RunBlocking(
-        Direction.Read, NameOf(Kind.Read), ref buffer, static (fd, ref buffer) => ((StreamFd)fd).Receive(buffer));
+        Direction.Read, NameOf(Kind.Read), ref buffer, static (fd, ref buffer) => ((SocketFd)fd).Receive(buffer));
 
     /// <summary>The blocking form of <see cref="WaitToReadAsync"/>.</summary>
     public bool WaitToRead()
     {
         int nothing = 0;
-        return RunBlocking(Direction.Read, NameOf(Kind.WaitToRead), ref nothing, static (fd, ref _) => ((StreamFd)fd).Peek()) != 0;
+        return RunBlocking(Direction.Read, NameOf(Kind.WaitToRead), ref nothing, static (fd, ref _) => ((SocketFd)fd).Peek()) != 0;
     }
 
     /// <summary>The blocking form of <see cref="WriteAsync"/>.</summary>
@@ -89,16 +88,10 @@ internal abstract class StreamFd : PollFd
         Direction.Write, NameOf(Kind.Write), ref buffer, static (fd, ref left) =>
         {
             int done = 0;
-            IoResult result = ((StreamFd)fd).Send(left, ref done);
+            IoResult result = ((SocketFd)fd).Send(left, ref done);
             left = left[done..];
             return result;
         });
-
-    public override void Return(PollOp op)
-    {
-        if (op is not IoOp io) return;
-        Volatile.Write(ref OpOf(io.Direction), io);
-    }
 
     /// <summary>Closes a descriptor that is in no poller. Reports if it was not open.</summary>
     internal static void CloseDescriptor(ISocketApi api, PollLoop? loop, nint fd)
@@ -132,11 +125,11 @@ internal abstract class StreamFd : PollFd
             result = Api.Receive(Fd, buffer);
         }
         while (result == Errno.EINTR);
-        _drained.AfterRead(result, buffer.Length);
+        if (_network.ShortReadDrains) _drained.AfterRead(result, buffer.Length);
         return result;
     }
 
-    // Returns 1 if there are bytes, and 0 at the end.
+    // Returns 1 if there is something to read, and 0 at the end. A datagram of 0 bytes is no end.
     private IoResult Peek()
     {
         if (_drained.BeforeTry(HangupSeen)) return Errno.EAGAIN;
@@ -147,11 +140,12 @@ internal abstract class StreamFd : PollFd
             result = Api.Peek(Fd, one);
         }
         while (result == Errno.EINTR);
-        return result;
+        return result == 0 && !_network.HasConnections ? 1 : result;
     }
 
     private IoResult Send(ReadOnlySpan<byte> buffer, ref int done)
     {
+        if (!_network.IsStream) return SendMessage(buffer, ref done);
         while (done < buffer.Length)
         {
             IoResult result = Api.Send(Fd, buffer.Slice(done, Math.Min(buffer.Length - done, MaxChunk)));
@@ -161,25 +155,24 @@ internal abstract class StreamFd : PollFd
         return done;
     }
 
+    private IoResult SendMessage(ReadOnlySpan<byte> message, ref int done)
+    {
+        IoResult result;
+        do
+        {
+            result = Api.Send(Fd, message);
+        }
+        while (result == Errno.EINTR);
+        if (result.IsSuccess) done = result.Value;
+        return result;
+    }
+
     private static string NameOf(Kind kind) => kind switch
     {
         Kind.Read => "read",
         Kind.WaitToRead => "wait to read",
         _ => "write",
     };
-
-    // The caller holds the direction's lock, so nobody else takes the kept operation. A late awaiter may return another one meanwhile. Then
-    // one of the two is lost, which does no harm.
-    private IoOp TakeOp(Direction direction)
-    {
-        ref IoOp? kept = ref OpOf(direction);
-        IoOp? op = Volatile.Read(ref kept);
-        if (op is null) return new IoOp(this, direction);
-        Volatile.Write(ref kept, null);
-        return op;
-    }
-
-    private ref IoOp? OpOf(Direction direction) => ref direction == Direction.Read ? ref _readOp : ref _writeOp;
 
     /// <summary>A read, a wait to read or a write. Of a write's buffer it keeps what is not sent yet.</summary>
     private struct IoAttempt(Kind kind, Memory<byte> buffer) : IAttempt
@@ -190,26 +183,25 @@ internal abstract class StreamFd : PollFd
 
         public IoResult Try(PollFd fd)
         {
-            StreamFd stream = (StreamFd)fd;
-            if (kind == Kind.Read) return stream.Receive(Buffer.Span);
-            if (kind == Kind.WaitToRead) return stream.Peek();
+            SocketFd socket = (SocketFd)fd;
+            if (kind == Kind.Read) return socket.Receive(Buffer.Span);
+            if (kind == Kind.WaitToRead) return socket.Peek();
             int done = 0;
-            IoResult result = stream.Send(Buffer.Span, ref done);
+            IoResult result = socket.Send(Buffer.Span, ref done);
             Buffer = Buffer[done..];
             return result;
         }
 
         public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse)
         {
-            StreamFd stream = (StreamFd)fd;
-            IoOp op = mayReuse ? stream.TakeOp(direction) : new IoOp(stream, direction);
+            IoOp op = (mayReuse ? fd.TakeKept<IoOp>(direction) : null) ?? new IoOp((SocketFd)fd, direction);
             op.Set(kind, Buffer);
             return op;
         }
     }
 
     /// <summary>An attempt that could not complete at once.</summary>
-    private sealed class IoOp(StreamFd fd, Direction direction) : PollOp(fd, direction), IValueTaskSource<int>, IValueTaskSource<bool>
+    private sealed class IoOp(SocketFd fd, Direction direction) : PollOp(fd, direction), IValueTaskSource<int>, IValueTaskSource<bool>
     {
         // Set for each operation: its attempt, in fields of its own, because the small one fills a gap of the base class.
         private Kind _kind;

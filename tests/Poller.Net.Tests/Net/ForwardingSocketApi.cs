@@ -1,0 +1,68 @@
+using System.Net.Sockets;
+
+namespace Poller.Net.Tests;
+
+/// <summary>The system's socket calls. A test's own socket calls derive from it, and change the few that they are about.</summary>
+internal abstract class ForwardingSocketApi : ISocketApi
+{
+    private readonly ISocketApi _inner = SystemSocketApi.Current;
+
+    public int MaxBacklog => _inner.MaxBacklog;
+
+    public long MaxDescriptors => _inner.MaxDescriptors;
+
+    public ControlLayout ControlLayout => _inner.ControlLayout;
+
+    public virtual IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol) => _inner.Socket(family, type, protocol);
+
+    public virtual IoResult Bind(nint fd, ReadOnlySpan<byte> address) => _inner.Bind(fd, address);
+
+    public virtual IoResult Listen(nint fd, int backlog) => _inner.Listen(fd, backlog);
+
+    public virtual IoResult Accept(nint fd, Span<byte> address, out int addressLength) => _inner.Accept(fd, address, out addressLength);
+
+    public virtual IoResult Connect(nint fd, ReadOnlySpan<byte> address) => _inner.Connect(fd, address);
+
+    public virtual IoResult Receive(nint fd, Span<byte> buffer) => _inner.Receive(fd, buffer);
+
+    public virtual IoResult Peek(nint fd, Span<byte> buffer) => _inner.Peek(fd, buffer);
+
+    public virtual IoResult Send(nint fd, ReadOnlySpan<byte> buffer) => _inner.Send(fd, buffer);
+
+    public virtual IoResult ReceiveFrom(nint fd, Span<byte> buffer, Span<byte> address, out int addressLength) =>
+        _inner.ReceiveFrom(fd, buffer, address, out addressLength);
+
+    public virtual IoResult SendTo(nint fd, ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> address) => _inner.SendTo(fd, buffer, address);
+
+    public virtual IoResult ReceiveMessage(
+        nint fd, ReadOnlySpan<IoVector> buffers, Span<byte> address, Span<byte> control, bool peek, out MessageInfo info) =>
+        _inner.ReceiveMessage(fd, buffers, address, control, peek, out info);
+
+    public virtual IoResult SendMessage(
+        nint fd, ReadOnlySpan<IoVector> buffers, ReadOnlySpan<byte> address, ReadOnlySpan<byte> control) =>
+        _inner.SendMessage(fd, buffers, address, control);
+
+    public virtual IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
+
+    public virtual IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) =>
+        _inner.SetOption(fd, level, name, value);
+
+    public virtual IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value) =>
+        _inner.GetOption(fd, level, name, out value);
+
+    public virtual IoResult SetRawOption(nint fd, int level, int name, ReadOnlySpan<byte> value) =>
+        _inner.SetRawOption(fd, level, name, value);
+
+    public virtual IoResult GetRawOption(nint fd, int level, int name, Span<byte> value) => _inner.GetRawOption(fd, level, name, value);
+
+    public virtual IoResult TakeError(nint fd) => _inner.TakeError(fd);
+
+    public virtual IoResult Unsent(nint fd) => _inner.Unsent(fd);
+
+    public virtual IoResult LocalName(nint fd, Span<byte> address, out int addressLength) =>
+        _inner.LocalName(fd, address, out addressLength);
+
+    public virtual IoResult PeerName(nint fd, Span<byte> address, out int addressLength) => _inner.PeerName(fd, address, out addressLength);
+
+    public virtual IoResult Close(nint fd) => _inner.Close(fd);
+}
