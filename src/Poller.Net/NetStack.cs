@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 
 namespace Poller.Net;
 
@@ -6,13 +7,14 @@ namespace Poller.Net;
 /// <remarks>
 /// <para>
 /// The networks are <c>tcp</c>, and <c>tcp4</c> and <c>tcp6</c> for one address family. An address is <c>host:port</c>. The host is a name,
-/// an IPv4 address, or an IPv6 address in brackets. The port is a number.
+/// an IPv4 address, or an IPv6 address in brackets. The port is a number, or the name of a service, such as <c>https</c>.
 /// </para>
 /// <para>You own the poller; dispose it after the connections.</para>
 /// </remarks>
-public sealed class NetStack
+public sealed partial class NetStack
 {
     private readonly Netpoller _poller;
+    private readonly ISocketApi _api;
     private readonly INameLookup _names;
     private readonly Dictionary<string, SocketNetwork> _networks;
 
@@ -25,6 +27,7 @@ public sealed class NetStack
     {
         ArgumentNullException.ThrowIfNull(poller);
         _poller = poller;
+        _api = api;
         _names = names ?? SystemNameLookup.Instance;
         _networks = SocketNetwork.Names.ToDictionary(static name => name, name => SocketNetwork.Of(name, api));
     }
@@ -40,8 +43,9 @@ public sealed class NetStack
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     public ConnListener Listen(string network, string address)
     {
-        IPEndPoint local = NetAddress.Parse(network, address).ForListen(_names, out bool dualStack);
-        return Listen(network, local, dualStack);
+        SocketNetwork tcp = FindTcp(network);
+        IPEndPoint local = NetAddress.Parse(tcp, address).ForListen(_names, out bool dualStack);
+        return Listen(tcp, local, dualStack);
     }
 
     /// <summary>
@@ -53,7 +57,7 @@ public sealed class NetStack
     public TcpConnListener ListenTcp(IPEndPoint local)
     {
         ArgumentNullException.ThrowIfNull(local);
-        return Listen("tcp", NetAddress.Copy(local), dualStack: false);
+        return Listen(_networks["tcp"], NetAddress.Copy(local), dualStack: false);
     }
 
     /// <summary>
@@ -68,7 +72,7 @@ public sealed class NetStack
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public async ValueTask<Conn> DialAsync(string network, string address, CancellationToken cancellationToken = default) =>
-        await DialAsync(NetAddress.Parse(network, address), Mode(null, cancellationToken)).ConfigureAwait(false);
+        await DialAsync(NetAddress.Parse(FindTcp(network), address), Mode(null, cancellationToken)).ConfigureAwait(false);
 
     /// <summary>
     /// As <see cref="DialAsync(string, string, CancellationToken)"/>, with a time-out for the whole dial, including the name look-up. Each
@@ -80,14 +84,14 @@ public sealed class NetStack
     /// <inheritdoc cref="DialAsync(string, string, CancellationToken)"/>
     public async ValueTask<Conn> DialAsync(
         string network, string address, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        await DialAsync(NetAddress.Parse(network, address), Mode(timeout, cancellationToken)).ConfigureAwait(false);
+        await DialAsync(NetAddress.Parse(FindTcp(network), address), Mode(timeout, cancellationToken)).ConfigureAwait(false);
 
     /// <summary>
     /// The blocking form of <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>; null means no time-out.
     /// </summary>
     /// <inheritdoc cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>
     public Conn Dial(string network, string address, TimeSpan? timeout = null) =>
-        Blocking.Result(DialAsync(NetAddress.Parse(network, address), Mode(timeout)));
+        Blocking.Result(DialAsync(NetAddress.Parse(FindTcp(network), address), Mode(timeout)));
 
     /// <summary>
     /// Connects to an <see cref="IPEndPoint"/>, or to a <see cref="DnsEndPoint"/>, whose name is looked up as in
@@ -156,16 +160,42 @@ public sealed class NetStack
         return new DialMode(blocking, timeout, _poller.TimeProvider, token);
     }
 
-    private TcpConnListener Listen(string network, IPEndPoint local, bool dualStack) =>
-        new(NetListenFd.Listen(_poller, _networks[network], local, dualStack));
+    /// <summary>The network of a name, which may be one of raw sockets, such as <c>ip4:icmp</c>.</summary>
+    /// <exception cref="ArgumentException">There is no such network.</exception>
+    internal SocketNetwork FindNetwork(string network)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        if ((_networks.GetValueOrDefault(network) ?? SocketNetwork.OfRaw(network, _api)) is { } found) return found;
+        const string Raw = "or ip, ip4 or ip6 with a protocol over IP, like ip4:icmp or ip6:58,";
+        throw new ArgumentException(
+            $"unknown network \"{NetAddress.Show(network)}\"; {string.Join(", ", SocketNetwork.Names)}, {Raw} was expected.", nameof(network));
+    }
+
+    /// <summary>The network of a kind of addresses, such as <c>tcp</c>, for one family; Unspecified means both.</summary>
+    internal SocketNetwork FindNetwork(string kind, AddressFamily family) => _networks[family switch
+    {
+        AddressFamily.InterNetwork => $"{kind}4",
+        AddressFamily.InterNetworkV6 => $"{kind}6",
+        _ => kind,
+    }];
+
+    private SocketNetwork FindTcp(string network)
+    {
+        SocketNetwork found = FindNetwork(network);
+        if (found.IsTcp) return found;
+        throw new ArgumentException($"network \"{network}\": tcp, tcp4 or tcp6 was expected.", nameof(network));
+    }
+
+    private TcpConnListener Listen(SocketNetwork network, IPEndPoint local, bool dualStack) =>
+        new(NetListenFd.Listen(_poller, network, local, dualStack));
 
     private ValueTask<TcpConn> DialAsync(EndPoint remote, DialMode mode)
     {
         ArgumentNullException.ThrowIfNull(remote);
         return remote switch
         {
-            IPEndPoint ip => DialSerialAsync("tcp", [NetAddress.Copy(ip)], mode),
-            DnsEndPoint name => DialAsync(NetAddress.Of(name), mode),
+            IPEndPoint ip => DialSerialAsync(_networks["tcp"], [NetAddress.Copy(ip)], mode),
+            DnsEndPoint name => DialAsync(NetAddress.Of(FindNetwork("tcp", name.AddressFamily), name), mode),
             _ => throw new ArgumentException($"{remote}: an IPEndPoint or a DnsEndPoint was expected.", nameof(remote)),
         };
     }
@@ -178,7 +208,7 @@ public sealed class NetStack
     }
 
     // Dials the addresses of a name in turn. If all fail, it throws the first one's error. The twin of dialSerial in Go's net/dial.go.
-    private async ValueTask<TcpConn> DialSerialAsync(string network, List<IPEndPoint> remotes, DialMode mode)
+    private async ValueTask<TcpConn> DialSerialAsync(SocketNetwork network, List<IPEndPoint> remotes, DialMode mode)
     {
         NetOpException? first = null;
         for (int i = 0; i < remotes.Count; i++)
@@ -196,15 +226,15 @@ public sealed class NetStack
     }
 
     // The twin of doDialTCPProto in Go's net/tcpsock_posix.go.
-    private async ValueTask<TcpConn> DialSingleAsync(string network, IPEndPoint remote, DialMode mode, int addresses)
+    private async ValueTask<TcpConn> DialSingleAsync(SocketNetwork network, IPEndPoint remote, DialMode mode, int addresses)
     {
         const int SelfConnects = 2;
         for (int attempt = 0; ; attempt++)
         {
             mode.Token.ThrowIfCancellationRequested();
             TimeSpan? share = mode.Share(addresses);
-            if (share == TimeSpan.Zero) throw NetOpException.Timeout("dial", network, null, remote, mode.Timeout);
-            NetFd fd = await NetFd.ConnectAsync(_poller, _networks[network], remote, mode.Blocking, share, mode.Token)
+            if (share == TimeSpan.Zero) throw NetOpException.Timeout("dial", network.Name, null, remote, mode.Timeout);
+            NetFd fd = await NetFd.ConnectAsync(_poller, network, remote, mode.Blocking, share, mode.Token)
                 .ConfigureAwait(false);
             if (attempt == SelfConnects || !fd.IsSelfConnected) return new TcpConn(fd);
             fd.Dispose();

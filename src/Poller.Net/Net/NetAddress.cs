@@ -4,13 +4,13 @@ using System.Net.Sockets;
 
 namespace Poller.Net;
 
-// The twin of SplitHostPort and internetAddrList in Go's net/ipsock.go.
+// The twin of SplitHostPort and internetAddrList in Go's net/ipsock.go, and of parsePort in net/port.go.
 //
 // Only this type decodes the text, and everything that follows uses what it decoded. If two decoders disagree, an allow-list can be
 // bypassed. So a host is either an address with only one reading, or a name that the system's look-up cannot read as an address. IPAddress
 // and getaddrinfo(3) are too generous for that: they stop at a NUL, and accept octal, hexadecimal and shortened forms.
 
-/// <summary>A network's name and a decoded <c>host:port</c>.</summary>
+/// <summary>An address of an IP network, decoded: <c>host:port</c>, or a host alone for raw sockets.</summary>
 internal readonly struct NetAddress
 {
     // RFC 1035. Dns.GetHostAddresses throws for more than 254.
@@ -19,27 +19,15 @@ internal readonly struct NetAddress
     // The longest time that a wait for a task may have: 24 days.
     private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(int.MaxValue);
 
-    /// <summary>The known networks, and the one family that each allows; Unspecified means both.</summary>
-    public static readonly Dictionary<string, AddressFamily> Networks = new()
-    {
-        ["tcp"] = AddressFamily.Unspecified,
-        ["tcp4"] = AddressFamily.InterNetwork,
-        ["tcp6"] = AddressFamily.InterNetworkV6,
-    };
-
-    private NetAddress(string network, AddressFamily family, string host, IPAddress? literal, int port)
+    private NetAddress(SocketNetwork network, string host, IPAddress? literal, int port)
     {
         Network = network;
-        Family = family;
         Host = host;
         Literal = literal;
         Port = port;
     }
 
-    public string Network { get; }
-
-    /// <summary>The one family that is allowed; Unspecified means both.</summary>
-    public AddressFamily Family { get; }
+    public SocketNetwork Network { get; }
 
     /// <summary>A name, a literal address, or the empty string.</summary>
     public string Host { get; }
@@ -51,38 +39,33 @@ internal readonly struct NetAddress
 
     public int Port { get; }
 
-    /// <exception cref="ArgumentException">The network is unknown.</exception>
     /// <exception cref="FormatException">The text is not an address of the network.</exception>
-    public static NetAddress Parse(string network, string address)
+    public static NetAddress Parse(SocketNetwork network, string address)
     {
-        ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(address);
-        if (!Networks.TryGetValue(network, out AddressFamily family))
-        {
-            throw new ArgumentException($"unknown network \"{Show(network)}\"; tcp, tcp4 or tcp6 was expected.", nameof(network));
-        }
         try
         {
+            if (network.IsRaw) return new NetAddress(network, address, DecodeHost(address, address.Contains(':'), network), 0);
             SplitHostPort(address, out string host, out bool inBrackets, out string port);
-            return new NetAddress(network, family, host, DecodeHost(host, inBrackets, network, family), DecodePort(port));
+            return new NetAddress(network, host, DecodeHost(host, inBrackets, network), DecodePort(port, network));
         }
         catch (FormatException e)
         {
-            const string Expected = "host:port was expected, like 127.0.0.1:8888, [::1]:8888, localhost:8888 or :8888.";
-            throw new FormatException($"address \"{Show(address)}\": {e.Message}; {Expected}");
+            string expected = network.IsRaw
+                ? "a host without a port was expected, like 127.0.0.1, ::1 or localhost."
+                : "host:port was expected, like 127.0.0.1:8888, [::1]:8888, localhost:http or :8888.";
+            throw new FormatException($"address \"{Show(address)}\": {e.Message}; {expected}");
         }
     }
 
     /// <summary>A host, which stands without brackets, and a port.</summary>
-    /// <exception cref="FormatException">The host is neither an address of the family nor a name.</exception>
-    public static NetAddress Of(DnsEndPoint endPoint)
+    /// <exception cref="FormatException">The host is neither an address of the network's family nor a name.</exception>
+    public static NetAddress Of(SocketNetwork network, DnsEndPoint endPoint)
     {
         string host = endPoint.Host;
-        string network = Networks.First(pair => pair.Value == endPoint.AddressFamily).Key;
         try
         {
-            IPAddress? literal = DecodeHost(host, host.Contains(':'), network, endPoint.AddressFamily);
-            return new NetAddress(network, endPoint.AddressFamily, host, literal, endPoint.Port);
+            return new NetAddress(network, host, DecodeHost(host, host.Contains(':'), network), endPoint.Port);
         }
         catch (FormatException e)
         {
@@ -113,9 +96,12 @@ internal readonly struct NetAddress
     public IPEndPoint ForListen(INameLookup names, out bool dualStack)
     {
         IPEndPoint local;
+        AddressFamily family = Network.Family;
         if (Host.Length == 0)
         {
-            bool four = Family == AddressFamily.InterNetwork || !Socket.OSSupportsIPv6;
+            // A raw socket of IPv6 receives no IPv4.
+            bool four = family == AddressFamily.InterNetwork || !Socket.OSSupportsIPv6
+                || (family == AddressFamily.Unspecified && Network.IsRaw);
             local = new IPEndPoint(four ? IPAddress.Any : IPAddress.IPv6Any, Port);
         }
         else if (Literal is not null) local = new IPEndPoint(Literal, Port);
@@ -131,7 +117,7 @@ internal readonly struct NetAddress
                 throw Unresolved("listen", e);
             }
         }
-        dualStack = Family == AddressFamily.Unspecified && local.Address.Equals(IPAddress.IPv6Any);
+        dualStack = family == AddressFamily.Unspecified && !Network.IsRaw && local.Address.Equals(IPAddress.IPv6Any);
         return local;
     }
 
@@ -140,7 +126,7 @@ internal readonly struct NetAddress
     {
         if (Host.Length == 0)
         {
-            return [new IPEndPoint(Family == AddressFamily.InterNetworkV6 ? IPAddress.IPv6Loopback : IPAddress.Loopback, Port)];
+            return [new IPEndPoint(Network.Family == AddressFamily.InterNetworkV6 ? IPAddress.IPv6Loopback : IPAddress.Loopback, Port)];
         }
         if (Literal is not null) return [new IPEndPoint(Literal, Port)];
         try
@@ -153,7 +139,7 @@ internal readonly struct NetAddress
         }
         catch (TimeoutException)
         {
-            throw NetOpException.Timeout("dial", Network, null, new DnsEndPoint(Host, Port), mode.Timeout);
+            throw NetOpException.Timeout("dial", Network.Name, null, new DnsEndPoint(Host, Port), mode.Timeout);
         }
     }
 
@@ -181,26 +167,23 @@ internal readonly struct NetAddress
     }
 
     // An empty port means 0, as in Go.
-    private static int DecodePort(string text)
+    private static int DecodePort(string text, SocketNetwork network)
     {
         if (text.Length == 0) return 0;
-
-        // int.Parse skips NULs at the end.
-        if (text.All(char.IsAsciiDigit) && int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int port)
-            && port <= IPEndPoint.MaxPort)
-        {
-            return port;
-        }
-        throw new FormatException($"port \"{Show(text)}\" is not a number from 0 to {IPEndPoint.MaxPort}");
+        if (NumberNames.TryReadNumber(text, IPEndPoint.MaxPort, out int port)) return port;
+        string protocol = network.IsTcp ? "tcp" : "udp";
+        if (!text.All(char.IsAsciiDigit) && NumberNames.TryFindService(protocol, text, out port)) return port;
+        throw new FormatException(
+            $"port \"{Show(text)}\" is not a number from 0 to {IPEndPoint.MaxPort}, nor the name of a {protocol} service that this machine knows");
     }
 
     // Null for a name, and for the empty string.
-    private static IPAddress? DecodeHost(string host, bool isIPv6, string network, AddressFamily family)
+    private static IPAddress? DecodeHost(string host, bool isIPv6, SocketNetwork network)
     {
         IPAddress? address = isIPv6 ? DecodeIPv6(host) : DecodeIPv4OrName(host);
-        if (address is not null && family != AddressFamily.Unspecified && address.AddressFamily != family)
+        if (address is not null && network.Family != AddressFamily.Unspecified && address.AddressFamily != network.Family)
         {
-            throw new FormatException($"{host} is not an address of {network}");
+            throw new FormatException($"{host} is not an address of {network.Name}");
         }
         return address;
     }
@@ -257,8 +240,8 @@ internal readonly struct NetAddress
         return isIPv4 && address!.ToString() == text ? address : null;
     }
 
-    // Shows characters by their number if they could overwrite the rest of a message, or hide a part of it.
-    private static string Show(string text) => string.Concat(text.Select(static c => char.GetUnicodeCategory(c) is UnicodeCategory.Control
+    /// <summary>Shows characters by their number if they could overwrite the rest of a message, or hide a part of it.</summary>
+    public static string Show(string text) => string.Concat(text.Select(static c => char.GetUnicodeCategory(c) is UnicodeCategory.Control
         or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.Surrogate
             ? $"\\u{(int)c:x4}"
             : c.ToString()));
@@ -297,18 +280,18 @@ internal readonly struct NetAddress
 
     private List<IPEndPoint> Resolved(string operation, IPAddress[] addresses)
     {
-        AddressFamily family = Family;
+        AddressFamily family = Network.Family;
         int port = Port;
         List<IPEndPoint> found = [.. addresses.Select(a => Copy(new IPEndPoint(a, port)))
             .Where(e => family == AddressFamily.Unspecified || e.AddressFamily == family)];
         if (found.Count > 0) return found;
         string kind = family == AddressFamily.InterNetwork ? "an IPv4" : "an IPv6";
-        throw Unresolved(operation, new SocketException((int)SocketError.NoData), $"{kind} address of {Host} was expected for {Network}");
+        throw Unresolved(operation, new SocketException((int)SocketError.NoData), $"{kind} address of {Host} was expected for {Network.Name}");
     }
 
     private NetOpException Unresolved(
         string operation, SocketException e, string hint = "a name that resolves, or an address, was expected") =>
         operation == "listen"
-            ? NetOpException.Refused(operation, Network, new DnsEndPoint(Host, Port), null, e, hint)
-            : NetOpException.Refused(operation, Network, null, new DnsEndPoint(Host, Port), e, hint);
+            ? NetOpException.Refused(operation, Network.Name, new DnsEndPoint(Host, Port), null, e, hint)
+            : NetOpException.Refused(operation, Network.Name, null, new DnsEndPoint(Host, Port), e, hint);
 }

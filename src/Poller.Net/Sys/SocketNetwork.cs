@@ -25,6 +25,9 @@ internal sealed record SocketNetwork(string Name, AddressFamily Family, SocketTy
 
     public bool IsUnix { get; } = Family == AddressFamily.Unix;
 
+    /// <summary>Whether its sockets see a protocol over IP (raw(7)), which has no ports.</summary>
+    public bool IsRaw { get; } = Type == SocketType.Raw;
+
     /// <summary>
     /// Whether a read of fewer bytes than asked means that the socket is empty. It does not where messages have borders. On a Unix stream,
     /// a read also stops behind the bytes that came with descriptors.
@@ -48,5 +51,23 @@ internal sealed record SocketNetwork(string Name, AddressFamily Family, SocketTy
             : name.EndsWith('6') ? AddressFamily.InterNetworkV6
             : AddressFamily.Unspecified;
         return new SocketNetwork(name, family, type, protocol, api);
+    }
+
+    /// <summary>
+    /// The network of raw sockets that a name such as <c>ip4:icmp</c> or <c>ip:1</c> names; null if it names none. The twin of parseNetwork
+    /// in Go's net/dial.go.
+    /// </summary>
+    public static SocketNetwork? OfRaw(string name, ISocketApi api)
+    {
+        if (name.Split(':') is not [var ip, var protocol]) return null;
+        AddressFamily? family = ip switch
+        {
+            "ip" => AddressFamily.Unspecified,
+            "ip4" => AddressFamily.InterNetwork,
+            "ip6" => AddressFamily.InterNetworkV6,
+            _ => null,
+        };
+        bool isKnown = NumberNames.TryReadNumber(protocol, byte.MaxValue, out int number) || NumberNames.TryFindProtocol(protocol, out number);
+        return isKnown && family is { } known ? new SocketNetwork(name, known, SocketType.Raw, (ProtocolType)number, api) : null;
     }
 }

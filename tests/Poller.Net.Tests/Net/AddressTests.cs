@@ -10,9 +10,16 @@ public sealed class AddressTests : NetTest<EpollBackend>
     [InlineData("")]
     [InlineData("TCP")]
     [InlineData("tcp5")]
-    [InlineData("udp")]
-    [InlineData("unix")]
-    public async Task An_unknown_network_is_named(string network)
+    [InlineData("tcp:icmp")]
+    [InlineData("ip")]
+    [InlineData("ip:")]
+    [InlineData("ip5:icmp")]
+    [InlineData("ip4:nosuch")]
+    [InlineData("ip4:256")]
+    [InlineData("ip4:-1")]
+    [InlineData("ip4:1:2")]
+    [InlineData("ip4:\u0661")]
+    public async Task An_unknown_network_is_named_with_all_that_are_known(string network)
     {
         using Fixture fixture = new();
         ArgumentException[] errors =
@@ -21,7 +28,7 @@ public sealed class AddressTests : NetTest<EpollBackend>
             Assert.Throws<ArgumentException>(() => fixture.Net.Dial(network, "127.0.0.1:1")),
             await Assert.ThrowsAsync<ArgumentException>(() => fixture.Net.DialAsync(network, "127.0.0.1:1").Within()),
         ];
-        string text = $"unknown network \"{network}\"; tcp, tcp4 or tcp6 was expected.";
+        string text = $"unknown network \"{network}\"; tcp, tcp4, tcp6, udp, udp4, udp6, unix, unixgram, unixpacket, or ip, ip4 or ip6 with ";
         Assert.All(errors, e => Assert.StartsWith(text, e.Message, StringComparison.Ordinal));
     }
 
@@ -35,7 +42,10 @@ public sealed class AddressTests : NetTest<EpollBackend>
     [InlineData("::1", "too many colons")]
     [InlineData("::1:80", "too many colons")]
     [InlineData("tcp:127.0.0.1:80", "too many colons")]
-    [InlineData("127.0.0.1:http", "port \"http\"")]
+    [InlineData("127.0.0.1:nosuch", "port \"nosuch\"")]
+    [InlineData("127.0.0.1:80/tcp", "port \"80/tcp\"")]
+    [InlineData("127.0.0.1:http ", "port \"http \"")]
+    [InlineData("127.0.0.1:http\0", "port \"http\\u0000\"")]
     [InlineData("127.0.0.1:65536", "port \"65536\"")]
     [InlineData("127.0.0.1:99999999999999", "port \"99999999999999\"")]
     [InlineData("127.0.0.1:-1", "port \"-1\"")]
@@ -189,6 +199,7 @@ public sealed class AddressTests : NetTest<EpollBackend>
     {
         using Fixture fixture = new();
         Assert.Throws<ArgumentNullException>("network", () => fixture.Net.Listen(null!, ":0"));
+        Assert.Throws<ArgumentNullException>("network", () => fixture.Net.Dial(null!, ":0"));
         Assert.Throws<ArgumentNullException>("address", () => fixture.Net.Listen("tcp", null!));
         Assert.Throws<ArgumentNullException>("local", () => fixture.Net.ListenTcp(null!));
         Assert.Throws<ArgumentNullException>("address", () => fixture.Net.Dial("tcp", null!));

@@ -8,8 +8,8 @@ using FsCheck.Xunit;
 namespace Poller.Net.Tests;
 
 /// <summary>
-/// Texts that nobody would write by accident: each is an address that has one reading, or a <see cref="FormatException"/>. A failure
-/// shrinks, and prints the text and the seed.
+/// Texts that nobody would write by accident: each is an address that has one reading, or a <see cref="FormatException"/>; and each name of
+/// a network is one, or an <see cref="ArgumentException"/>. A failure shrinks, and prints the text and the seed.
 /// </summary>
 public sealed class NetAddressTests
 {
@@ -18,8 +18,14 @@ public sealed class NetAddressTests
     [
         "127", "0", "1", "010", "0x7f", "255", "256", "4294967296", "65535", "65536", "127.0.0.1", "0.0.0.0", "10.0.0.1",
         "127.0.0.010", ".", ":", "::", "[", "]", "%", "%lo", "%1", "%0", "%nosuch", "ffff", "::ffff:", "::ffff:127.0.0.1", "fe80::1", "::1",
-        "[::]", "[::1]", ":80", ":0", "localhost", "example", "org", "xn--", "a", "X", "-", "_", "+", "/", "@", "#", "?", "\\", ",",
+        "http", "domain", "HTTPS", "icmp", "ip", "ip4:", "tcp", "udp6", "[::]", "[::1]", ":80", ":0", "localhost", "example", "org", "xn--", "a", "X", "-", "_", "+", "/", "@", "#", "?", "\\", ",",
         "\0", "\t", "\n", "\r", " ", "\u007f", "\u0085", "\u00a0", "\u200b", "\u202e", "\u3002", "\u0663", "\uff11", "ü", "\ud83d", "😀",
+    ];
+
+    private static readonly SocketNetwork[] Networks =
+    [
+        .. SocketNetwork.Names.Select(static name => SocketNetwork.Of(name, SystemSocketApi.Current)).Where(static n => !n.IsUnix),
+        .. ((string[])["ip:icmp", "ip4:1", "ip6:ipv6-icmp"]).Select(static name => SocketNetwork.OfRaw(name, SystemSocketApi.Current)!),
     ];
 
     private static readonly Gen<string> Texts = Gen.OneOf(
@@ -31,15 +37,35 @@ public sealed class NetAddressTests
     [Property(MaxTest = 10_000, EndSize = 12)]
     public Property Any_text_is_an_address_with_one_reading_or_malformed() => Prop.ForAll(Texts.ToArbitrary(), static text =>
     {
-        foreach (string network in NetAddress.Networks.Keys) CheckText(network, text);
+        foreach (SocketNetwork network in Networks) CheckText(network, text);
     });
+
+    [Property(MaxTest = 10_000, EndSize = 12)]
+    public Property Any_text_is_a_network_or_an_unknown_one()
+    {
+        NetStack net = new(new Netpoller(EpollBackend.Factory)); // It begins nothing, so there is nothing to dispose.
+        return Prop.ForAll(Texts.ToArbitrary(), text =>
+        {
+            try
+            {
+                SocketNetwork network = net.FindNetwork(text);
+                Assert.Equal(text, network.Name);
+                Assert.True(SocketNetwork.Names.Contains(text) || (network.IsRaw && text.StartsWith("ip", StringComparison.Ordinal)));
+            }
+            catch (ArgumentException e)
+            {
+                Assert.Equal("network", e.ParamName);
+                Assert.DoesNotContain(e.Message, char.IsControl);
+            }
+        });
+    }
 
     [Property(MaxTest = 10_000, EndSize = 12)]
     public Property Any_host_is_an_address_with_one_reading_or_malformed() => Prop.ForAll(Texts.ToArbitrary(), static host =>
     {
         try
         {
-            if (host.Length > 0) CheckDecoded(NetAddress.Of(new DnsEndPoint(host, 1)));
+            if (host.Length > 0) CheckDecoded(NetAddress.Of(Networks[0], new DnsEndPoint(host, 1)));
         }
         catch (FormatException e)
         {
@@ -60,12 +86,12 @@ public sealed class NetAddressTests
 
         static IPEndPoint Read(string text)
         {
-            NetAddress parsed = NetAddress.Parse("tcp", text);
+            NetAddress parsed = NetAddress.Parse(Networks[0], text);
             return new IPEndPoint(parsed.Literal!, parsed.Port);
         }
     }
 
-    private static void CheckText(string network, string text)
+    private static void CheckText(SocketNetwork network, string text)
     {
         NetAddress parsed;
         try
@@ -80,10 +106,18 @@ public sealed class NetAddressTests
         Assert.Equal(network, parsed.Network);
         CheckDecoded(parsed);
 
-        // The whole text was read: put together again, the parts are the text, except for the zeros of the port.
+        if (network.IsRaw)
+        {
+            Assert.Equal((text, 0), (parsed.Host, parsed.Port));
+            return;
+        }
+
+        // The whole text was read: put together again, the parts are the text, except for the zeros of the port and the name of a service.
         int colon = text.LastIndexOf(':');
         Assert.Equal(text[..colon], text[0] == '[' ? $"[{parsed.Host}]" : parsed.Host);
-        Assert.Equal(text[(colon + 1)..].TrimStart('0'), parsed.Port == 0 ? "" : $"{parsed.Port}");
+        string port = text[(colon + 1)..];
+        if (NumberNames.TryFindService(network.IsTcp ? "tcp" : "udp", port, out int found)) Assert.Equal(found, parsed.Port);
+        else Assert.Equal(port.TrimStart('0'), parsed.Port == 0 ? "" : $"{parsed.Port}");
     }
 
     private static void CheckDecoded(NetAddress parsed)
@@ -94,7 +128,7 @@ public sealed class NetAddressTests
         {
             IPAddress read = IPAddress.Parse(parsed.Host);
             Assert.Equal(read.IsIPv4MappedToIPv6 ? read.MapToIPv4() : read, literal);
-            Assert.True(parsed.Family == AddressFamily.Unspecified || parsed.Family == literal.AddressFamily);
+            Assert.True(parsed.Network.Family == AddressFamily.Unspecified || parsed.Network.Family == literal.AddressFamily);
         }
         else
         {
