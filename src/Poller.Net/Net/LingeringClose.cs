@@ -52,7 +52,7 @@ internal sealed class LingeringClose : PollWaiter
     /// <summary>Closes <paramref name="fd"/>, which is in no poller, within <paramref name="seconds"/>. Blocks no thread.</summary>
     public static void Begin(ISocketApi api, PollLoop loop, nint fd, int seconds)
     {
-        api.Shutdown(fd, SocketShutdown.Send); // The system refuses it if the connection is dead, and then nothing is unsent either.
+        api.Shutdown(fd, SocketShutdown.Send); // The system refuses it if the connection is dead; Advance then finds that.
         if (api.Unsent(fd) != 0)
         {
             try
@@ -100,7 +100,9 @@ internal sealed class LingeringClose : PollWaiter
             }
             IoResult unsent = _api.Unsent(_desc.Fd);
             bool isDone = unsent.IsSuccess ? unsent == 0 : _peerHasEnded; // If we cannot ask the system, we take the peer's end.
-            if (isDone || _isDead || _api.TakeError(_desc.Fd) != 0)
+
+            // A dead connection has no peer. Its error tells less, because an operation before the close may have taken it.
+            if (isDone || _isDead || !_api.PeerName(_desc.Fd, default, out _).IsSuccess)
             {
                 End(linger: -1);
                 return;

@@ -57,7 +57,11 @@ internal sealed class FakeSocket(FakeNetpoll poll) : ISocketApi
         return _peerHasEnded ? 0 : Errno.EAGAIN;
     }
 
-    public IoResult TakeError(nint fd) => Use("SO_ERROR");
+    public IoResult PeerName(nint fd, Span<byte> address, out int addressLength)
+    {
+        addressLength = 0;
+        return Use("getpeername");
+    }
 
     public IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value)
     {
@@ -92,7 +96,7 @@ internal sealed class FakeSocket(FakeNetpoll poll) : ISocketApi
 
     public IoResult LocalName(nint fd, Span<byte> address, out int addressLength) => throw Unexpected();
 
-    public IoResult PeerName(nint fd, Span<byte> address, out int addressLength) => throw Unexpected();
+    public IoResult TakeError(nint fd) => throw Unexpected();
 
     private IoResult Use(string call)
     {

@@ -64,6 +64,18 @@ public abstract class LingerTests<TBackend> : NetTest<TBackend> where TBackend :
         Assert.Equal(1, rig.Closes);
     }
 
+    [Fact]
+    public async Task A_connection_whose_reset_was_already_told_does_not_linger()
+    {
+        using Rig rig = new(NetpollDispatch.Adaptive);
+        (TcpConn client, TcpConn server) = await rig.FullAsync();
+        client.Reset();
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(new byte[1]).Within());
+        Assert.Equal(SocketError.ConnectionReset, e.SocketErrorCode);
+        server.Dispose();
+        await rig.Closed.Within();
+    }
+
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task A_poller_that_is_disposed_ends_a_close_that_lingers_and_what_was_written_still_comes(NetpollDispatch dispatch)
     {
