@@ -1,0 +1,326 @@
+using Microsoft.Win32.SafeHandles;
+using Poller.Abstractions;
+using Poller.Net;
+
+namespace Poller.Torture;
+
+/// <summary>One end of a stream of bytes: what a <see cref="Flow"/> sends into or receives from.</summary>
+internal interface IChannel
+{
+    /// <summary>Whether a write that was interrupted has written nothing. Otherwise it may have written a part.</summary>
+    bool WritesExactly { get; }
+
+    ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token);
+
+    int Read(Memory<byte> buffer);
+
+    /// <summary>Writes all or, if <see cref="WritesExactly"/>, what one call takes. Returns how much that was.</summary>
+    ValueTask<int> WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token);
+
+    int Write(ReadOnlyMemory<byte> buffer);
+
+    void SetDeadline(PollMode mode, TimeSpan fromNow);
+
+    /// <summary>Bounds each operation of a direction by a time in ms.</summary>
+    void SetTimeout(PollMode mode, int milliseconds);
+}
+
+/// <summary>A connection.</summary>
+internal sealed class ConnChannel(Conn conn, Random plan) : IChannel
+{
+    private const int OneIn = 8; // So many reads wait before they have a buffer.
+
+    public bool WritesExactly => false;
+
+    public async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token)
+    {
+        if (plan.Next(OneIn) == 0) await conn.WaitToReadAsync(token);
+        return await conn.ReadAsync(buffer, token);
+    }
+
+    public int Read(Memory<byte> buffer)
+    {
+        if (plan.Next(OneIn) == 0) conn.WaitToRead();
+        return conn.Read(buffer.Span);
+    }
+
+    public async ValueTask<int> WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token)
+    {
+        await conn.WriteAsync(buffer, token);
+        return buffer.Length;
+    }
+
+    public int Write(ReadOnlyMemory<byte> buffer)
+    {
+        conn.Write(buffer.Span);
+        return buffer.Length;
+    }
+
+    public void SetDeadline(PollMode mode, TimeSpan fromNow)
+    {
+        if (mode == PollMode.Read) conn.SetReadDeadline(fromNow);
+        else conn.SetWriteDeadline(fromNow);
+    }
+
+    public void SetTimeout(PollMode mode, int milliseconds)
+    {
+        if (mode == PollMode.Read) conn.ReadTimeout = milliseconds;
+        else conn.WriteTimeout = milliseconds;
+    }
+}
+
+/// <summary>How a <see cref="FileChannel"/> uses its file.</summary>
+internal enum FileForm
+{
+    Bytes,
+    Stream,
+
+    /// <summary>Operations with a function, which makes one call.</summary>
+    Function,
+
+    /// <summary>Waits, and calls as a native library makes them: it may leave bytes unread.</summary>
+    WaitOnly,
+}
+
+/// <summary>A <see cref="PolledFile"/>, which it may detach and open again between, or in the middle of, its reads.</summary>
+internal sealed class FileChannel : IChannel
+{
+    private static readonly Func<nint, Memory<byte>, TryResult<int>> ReadCall = static (fd, buffer) =>
+        Fd.Read(fd, buffer.Span) is var n && n == -Errno.EAGAIN.Number ? TryResult.WouldBlock : Descriptors.Check(n, "read");
+
+    private static readonly Func<nint, ReadOnlyMemory<byte>, TryResult<int>> WriteCall = static (fd, buffer) =>
+        Fd.Write(fd, buffer.Span) is var n && n == -Errno.EAGAIN.Number ? TryResult.WouldBlock : Descriptors.Check(n, "write");
+
+    private const int PipeBuffer = 4096; // PIPE_BUF, Linux's.
+
+    private readonly Torture _torture;
+    private readonly SafeFileHandle _handle;
+    private readonly PolledFileOptions _options;
+    private readonly FileForm _form;
+    private readonly Random _plan;
+    private PolledFile _file;
+
+    public FileChannel(Torture torture, SafeFileHandle handle, PolledFileOptions options, FileForm form, Random plan)
+    {
+        _torture = torture;
+        _handle = handle;
+        _options = options;
+        _form = form;
+        _plan = plan;
+        _file = Open();
+    }
+
+    public PolledFile File => Volatile.Read(ref _file);
+
+    /// <summary>Whether the reader, which is alone, gives the file up now and then.</summary>
+    public bool Detaches { get; init; }
+
+    /// <summary>Whether it reads from the master end of a terminal, which ends with EIO.</summary>
+    public bool IsTerminal { get; init; }
+
+    public bool WritesExactly => _form is FileForm.Function or FileForm.WaitOnly;
+
+    public async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token)
+    {
+        while (true)
+        {
+            Task detached = DetachSoon();
+            int? count = null;
+            try
+            {
+                count = await ReadOnceAsync(buffer, token);
+            }
+            catch (Exception e) when (IsDetached(detached, e))
+            {
+            }
+            catch (Exception e) when (IsTerminal && Ending.IsHangUp(e))
+            {
+                count = 0;
+            }
+            finally
+            {
+                await detached;
+            }
+            if (count is { } read) return read;
+        }
+    }
+
+    public int Read(Memory<byte> buffer)
+    {
+        while (true)
+        {
+            Task detached = DetachSoon();
+            int? count = null;
+            try
+            {
+                count = ReadOnce(buffer);
+            }
+            catch (Exception e) when (IsDetached(detached, e))
+            {
+            }
+            catch (Exception e) when (IsTerminal && Ending.IsHangUp(e))
+            {
+                count = 0;
+            }
+            finally
+            {
+                detached.GetAwaiter().GetResult();
+            }
+            if (count is { } read) return read;
+        }
+    }
+
+    public async ValueTask<int> WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token)
+    {
+        buffer = Bound(buffer);
+        switch (_form)
+        {
+            case FileForm.Bytes:
+                await File.WriteAsync(buffer, token);
+                return buffer.Length;
+            case FileForm.Stream:
+                await File.AsStream().WriteAsync(buffer, token);
+                return buffer.Length;
+            case FileForm.Function:
+                if (_plan.Next(4) == 0 && File.TryWrite(buffer, WriteCall, out int written)) return written;
+                return await File.WriteAsync(buffer, WriteCall, token);
+            default:
+                while (true)
+                {
+                    await File.WaitWritableAsync(token);
+                    if (TryCall(fd => Fd.Write(fd, buffer.Span), out int count)) return Descriptors.Check(count, "write");
+                }
+        }
+    }
+
+    public int Write(ReadOnlyMemory<byte> buffer)
+    {
+        buffer = Bound(buffer);
+        switch (_form)
+        {
+            case FileForm.Bytes:
+                File.Write(buffer.Span);
+                return buffer.Length;
+            case FileForm.Stream:
+                File.AsStream().Write(buffer.Span);
+                return buffer.Length;
+            case FileForm.Function:
+                return File.Write(buffer, WriteCall);
+            default:
+                while (true)
+                {
+                    File.WaitWritable();
+                    if (TryCall(fd => Fd.Write(fd, buffer.Span), out int count)) return Descriptors.Check(count, "write");
+                }
+        }
+    }
+
+    public void SetDeadline(PollMode mode, TimeSpan fromNow)
+    {
+        if (mode == PollMode.Read) File.SetReadDeadline(fromNow);
+        else File.SetWriteDeadline(fromNow);
+    }
+
+    public void SetTimeout(PollMode mode, int milliseconds)
+    {
+        Stream stream = File.AsStream();
+        if (mode == PollMode.Read) stream.ReadTimeout = milliseconds;
+        else stream.WriteTimeout = milliseconds;
+    }
+
+    private async ValueTask<int> ReadOnceAsync(Memory<byte> buffer, CancellationToken token)
+    {
+        PolledFile file = File;
+        switch (_form)
+        {
+            case FileForm.Bytes: return await file.ReadAsync(buffer, token);
+            case FileForm.Stream: return await file.AsStream().ReadAsync(buffer, token);
+            case FileForm.Function:
+                if (_plan.Next(4) == 0 && file.TryRead(buffer, ReadCall, out int read)) return read;
+                return await file.ReadAsync(buffer, ReadCall, token);
+            default:
+                buffer = buffer[..Part(buffer)];
+                while (true)
+                {
+                    await file.WaitReadableAsync(token);
+                    if (TryCall(fd => Fd.Read(fd, buffer.Span), out int count)) return Descriptors.Check(count, "read");
+                }
+        }
+    }
+
+    private int ReadOnce(Memory<byte> buffer)
+    {
+        PolledFile file = File;
+        switch (_form)
+        {
+            case FileForm.Bytes: return file.Read(buffer.Span);
+            case FileForm.Stream: return file.AsStream().Read(buffer.Span);
+            case FileForm.Function: return file.Read(buffer, ReadCall);
+            default:
+                buffer = buffer[..Part(buffer)];
+                while (true)
+                {
+                    file.WaitReadable();
+                    if (TryCall(fd => Fd.Read(fd, buffer.Span), out int count)) return Descriptors.Check(count, "read");
+                }
+        }
+    }
+
+    // A call of ours must not block either: a pipe that is ready takes so much.
+    private ReadOnlyMemory<byte> Bound(ReadOnlyMemory<byte> buffer) =>
+        _options.NonBlocking == NonBlockingMode.Never && WritesExactly && buffer.Length > PipeBuffer ? buffer[..PipeBuffer] : buffer;
+
+    private int Part(Memory<byte> buffer) => Math.Max(1, buffer.Length / _plan.Next(1, 5));
+
+    private PolledFile Open()
+    {
+        _torture.Figures.Add(Figure.Files);
+        return new PolledFile(_torture.Poller, _handle, ownsHandle: true, _options);
+    }
+
+    // A call of a native library: it has a reference to the handle. False if it would block, after a spurious wake-up.
+    private bool TryCall(Func<nint, int> call, out int result)
+    {
+        bool held = false;
+        _handle.DangerousAddRef(ref held);
+        try
+        {
+            result = call(_handle.DangerousGetHandle());
+            return result != -Errno.EAGAIN.Number;
+        }
+        finally
+        {
+            _handle.DangerousRelease();
+        }
+    }
+
+    // Now and then gives the file up beside the next read, which then fails or succeeds, and opens it again.
+    private Task DetachSoon()
+    {
+        if (!Detaches || _plan.Next(32) != 0) return Task.CompletedTask;
+        TaskCompletionSource opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        PolledFile file = File;
+        _torture.Chaos.Soon(() => _ = DetachAsync(), _plan);
+        return opened.Task;
+
+        async Task DetachAsync()
+        {
+            try
+            {
+                if (await file.DetachAsync() != _handle) throw new InvalidOperationException("Detach returned another handle.");
+                _torture.Figures.Add(Figure.Detaches);
+                Volatile.Write(ref _file, Open());
+                opened.SetResult();
+            }
+#pragma warning disable CA1031 // The read that waits for it sees it.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                opened.SetException(e);
+            }
+        }
+    }
+
+    private static bool IsDetached(Task detached, Exception e) =>
+        detached != Task.CompletedTask && e is ObjectDisposedException or NetOpException { IsClosed: true };
+}
