@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Net;
 using System.Net.Sockets;
 using Poller.Abstractions;
@@ -207,6 +208,24 @@ public abstract class Conn : Stream
         return Read(buffer.AsSpan(offset, count));
     }
 
+    /// <summary>
+    /// Reads the bytes that have arrived into several buffers, one after the other (recvmsg(2)). It fills a buffer before it begins the
+    /// next one, takes at most 1,024 that are not empty, and else is as
+    /// <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>. The list must not change until the read is done.
+    /// </summary>
+    public ValueTask<int> ReadAsync(IReadOnlyList<Memory<byte>> buffers, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(buffers);
+        return _fd.ReadAsync(new Pieces(buffers), cancellationToken);
+    }
+
+    /// <summary>The blocking form of <see cref="ReadAsync(IReadOnlyList{Memory{byte}}, CancellationToken)"/>.</summary>
+    public int Read(IReadOnlyList<Memory<byte>> buffers)
+    {
+        ArgumentNullException.ThrowIfNull(buffers);
+        return _fd.Read(new Pieces(buffers));
+    }
+
     /// <summary>Reads one byte. Returns -1 if the peer has ended.</summary>
     public override int ReadByte()
     {
@@ -233,6 +252,42 @@ public abstract class Conn : Stream
     {
         ValidateBufferArguments(buffer, offset, count);
         Write(buffer.AsSpan(offset, count));
+    }
+
+    /// <summary>
+    /// Sends several buffers, one after the other, as one write (sendmsg(2), the twin of Go's <c>net.Buffers</c>). One system call takes
+    /// up to 1,024 of them. On a stream a longer list takes several calls, and empty buffers cost nothing. On a socket of messages the
+    /// buffers are one message. The list must not change until the write is done.
+    /// </summary>
+    public ValueTask WriteAsync(IReadOnlyList<ReadOnlyMemory<byte>> buffers, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(buffers);
+        return _fd.WriteAsync(new Pieces(buffers), cancellationToken);
+    }
+
+    /// <summary>
+    /// Sends all segments of a sequence, such as what a PipeReader returns; see
+    /// <see cref="WriteAsync(IReadOnlyList{ReadOnlyMemory{byte}}, CancellationToken)"/>.
+    /// </summary>
+    public ValueTask WriteAsync(ReadOnlySequence<byte> buffers, CancellationToken cancellationToken = default) =>
+        buffers.IsSingleSegment
+            ? _fd.WriteAsync(buffers.First, cancellationToken)
+            : _fd.WriteAsync(new Pieces(buffers), cancellationToken);
+
+    /// <summary>
+    /// The blocking form of <see cref="WriteAsync(IReadOnlyList{ReadOnlyMemory{byte}}, CancellationToken)"/>.
+    /// </summary>
+    public void Write(IReadOnlyList<ReadOnlyMemory<byte>> buffers)
+    {
+        ArgumentNullException.ThrowIfNull(buffers);
+        _fd.Write(new Pieces(buffers));
+    }
+
+    /// <summary>The blocking form of <see cref="WriteAsync(ReadOnlySequence{byte}, CancellationToken)"/>.</summary>
+    public void Write(ReadOnlySequence<byte> buffers)
+    {
+        if (buffers.IsSingleSegment) _fd.Write(buffers.FirstSpan);
+        else _fd.Write(new Pieces(buffers));
     }
 
     /// <summary>Sends one byte.</summary>

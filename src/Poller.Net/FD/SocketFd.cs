@@ -14,7 +14,7 @@ namespace Poller.Net;
 // messages moves one message a call. A message of 0 bytes is a message: a write sends it.
 
 /// <summary>A socket that its users read and write.</summary>
-internal abstract class SocketFd : PollFd
+internal abstract partial class SocketFd : PollFd
 {
     private const int MaxChunk = 1 << 30;
 
@@ -72,7 +72,7 @@ internal abstract class SocketFd : PollFd
             : ValueTask.CompletedTask;
     }
 
-    /// <summary>The blocking form of <see cref="ReadAsync"/>.</summary>
+    /// <summary>The blocking form of <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>.</summary>
     public int Read(Span<byte> buffer) => RunBlocking(
         Direction.Read, NameOf(Kind.Read), ref buffer, static (fd, ref buffer) => ((SocketFd)fd).Receive(buffer));
 
@@ -83,7 +83,7 @@ internal abstract class SocketFd : PollFd
         return RunBlocking(Direction.Read, NameOf(Kind.WaitToRead), ref nothing, static (fd, ref _) => ((SocketFd)fd).Peek()) != 0;
     }
 
-    /// <summary>The blocking form of <see cref="WriteAsync"/>.</summary>
+    /// <summary>The blocking form of <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</summary>
     public void Write(ReadOnlySpan<byte> buffer) => RunBlocking(
         Direction.Write, NameOf(Kind.Write), ref buffer, static (fd, ref left) =>
         {

@@ -61,6 +61,34 @@ public abstract class AllocationTests<TBackend> : NetTest<TBackend> where TBacke
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task A_warm_ping_pong_of_gathered_writes_and_scattered_reads_allocates_nothing(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        await Task.Run(() => PingPongAsync(client, server)).Within();
+
+        static async Task PingPongAsync(TcpConn client, TcpConn server)
+        {
+            Memory<byte>[] buffers = [new byte[16], new byte[48]];
+            ReadOnlyMemory<byte>[] message = [.. Enumerable.Repeat((ReadOnlyMemory<byte>)new byte[4], 10)];
+            Task echo = EchoAsync(server);
+            Meter meter = new();
+            for (int i = 0; i < Windows * Meter.Rounds; i++)
+            {
+                if (i % Meter.Rounds == 0) meter.Mark();
+                ValueTask<int> read = client.ReadAsync(buffers);
+                if (read.IsCompleted) throw new InvalidDataException("a read did not wait, though nothing was sent.");
+                await client.WriteAsync(message).ConfigureAwait(false);
+                if (await read.ConfigureAwait(false) != 40) throw new InvalidDataException("a message came back in pieces.");
+            }
+            meter.Mark();
+            meter.AssertNothing();
+            client.CloseWrite();
+            await echo.ConfigureAwait(false);
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task A_warm_blocking_ping_pong_allocates_nothing(NetpollDispatch dispatch)
     {
         using Fixture fixture = new(dispatch);

@@ -1,5 +1,3 @@
-using System.Buffers;
-
 namespace Poller.Net.Tests;
 
 /// <summary>A buffer whose owner throws when it is asked for its bytes.</summary>
@@ -30,24 +28,5 @@ public sealed class BrokenBufferTests : NetTest<EpollBackend>
         ValueTask write = server.WriteAsync(new BrokenBuffer(spans: 0).Memory);
         Assert.Same(BrokenBuffer.Error, await Assert.ThrowsAsync<InvalidDataException>(() => write.Within()));
         await server.WriteAsync(buffer).Within();
-    }
-
-    /// <summary>Gives its bytes out <paramref name="spans"/> times.</summary>
-    private sealed class BrokenBuffer(int spans) : MemoryManager<byte>
-    {
-        public static readonly InvalidDataException Error = new("the buffer is broken");
-
-        private readonly byte[] _bytes = new byte[8];
-        private int _spans = spans;
-
-        public override Memory<byte> Memory => CreateMemory(_bytes.Length);
-
-        public override Span<byte> GetSpan() => _spans-- > 0 ? _bytes : throw Error;
-
-        public override MemoryHandle Pin(int elementIndex = 0) => throw Error;
-
-        public override void Unpin() { }
-
-        protected override void Dispose(bool disposing) { }
     }
 }

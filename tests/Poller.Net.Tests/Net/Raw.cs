@@ -22,6 +22,14 @@ internal static class Raw
         conn.Dispose();
     }
 
+    /// <summary>Comes back once so many bytes have arrived.</summary>
+    public static async Task ArrivedAsync(this TcpConn conn, int count)
+    {
+        using Socket socket = SocketOf(conn);
+        using CancellationTokenSource patience = new(Fixture.Patience);
+        while (socket.Available < count) await Task.Delay(1, patience.Token).ConfigureAwait(false);
+    }
+
     /// <summary>A System.Net.Sockets client of a listener.</summary>
     public static async Task<Socket> ConnectAsync(EndPoint remote)
     {
@@ -48,6 +56,8 @@ internal static class Raw
     }
 
     public static nint FdOf(TcpConn conn) => NumberOf(NetFdOf(conn));
+
+    public static nint FdOf(PollFd fd) => NumberOf(fd);
 
     public static nint FdOf(TcpConnListener listener) => NumberOf(NetFdOf(listener));
 
