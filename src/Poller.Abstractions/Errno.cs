@@ -72,6 +72,9 @@ public readonly struct Errno : IEquatable<Errno>
     /// <summary>Protocol error.</summary>
     public static Errno EPROTO { get; } = Named();
 
+    /// <summary>The socket at the address is of another type.</summary>
+    public static Errno EPROTOTYPE { get; } = Named();
+
     /// <summary>The protocol does not have the option.</summary>
     public static Errno ENOPROTOOPT { get; } = Named();
 
@@ -119,6 +122,9 @@ public readonly struct Errno : IEquatable<Errno>
 
     /// <summary>This side of the connection is shut down.</summary>
     public static Errno ESHUTDOWN { get; } = Named();
+
+    /// <summary>Too many descriptors are under way in messages.</summary>
+    public static Errno ETOOMANYREFS { get; } = Named();
 
     /// <summary>The peer did not answer in time.</summary>
     public static Errno ETIMEDOUT { get; } = Named();

@@ -115,14 +115,20 @@ public sealed class NetOpException : IOException
     // Whoever holds an IPEndPoint can change it, so the exception keeps a copy.
     private static EndPoint? Copy(EndPoint? address) => address is IPEndPoint ip ? NetAddress.Copy(ip) : address;
 
-    // DnsEndPoint.ToString would also show the address family.
-    private static string? Show(EndPoint address) => address is DnsEndPoint name ? $"{name.Host}:{name.Port}" : address.ToString();
+    // DnsEndPoint.ToString would also show the address family. A Unix socket without a name shows as one that is not known.
+    private static string? Show(EndPoint? address) => address switch
+    {
+        DnsEndPoint name => $"{name.Host}:{name.Port}",
+        UnixDomainSocketEndPoint unix when unix.ToString() is { Length: > 0 } name => NetAddress.Show(name),
+        UnixDomainSocketEndPoint => null,
+        _ => address?.ToString(),
+    };
 
     private static string Describe(string operation, string network, EndPoint? local, EndPoint? remote, string reason)
     {
         StringBuilder text = new StringBuilder(operation).Append(' ').Append(network);
-        if (local is not null) text.Append(' ').Append(Show(local));
-        if (remote is not null) text.Append(local is null ? " " : "->").Append(Show(remote));
+        if (Show(local) is { } here) text.Append(' ').Append(here);
+        if (Show(remote) is { } there) text.Append(Show(local) is null ? " " : "->").Append(there);
         return text.Append(": ").Append(reason).ToString();
     }
 }

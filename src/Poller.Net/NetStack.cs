@@ -9,6 +9,11 @@ namespace Poller.Net;
 /// The networks are <c>tcp</c>, and <c>tcp4</c> and <c>tcp6</c> for one address family. An address is <c>host:port</c>. The host is a name,
 /// an IPv4 address, or an IPv6 address in brackets. The port is a number, or the name of a service, such as <c>https</c>.
 /// </para>
+/// <para>
+/// The networks of Unix sockets are <c>unix</c> for streams, <c>unixpacket</c> for connections of messages and <c>unixgram</c> for
+/// datagrams; see <see cref="UnixConn"/>. An address is a path of at most 107 bytes, or on Linux <c>@</c> and an abstract name of as many.
+/// To listen, an empty address lets the system choose an abstract name.
+/// </para>
 /// <para>You own the poller; dispose it after the connections.</para>
 /// </remarks>
 public sealed partial class NetStack
@@ -43,9 +48,15 @@ public sealed partial class NetStack
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     public ConnListener Listen(string network, string address)
     {
-        SocketNetwork tcp = FindTcp(network);
-        IPEndPoint local = NetAddress.Parse(tcp, address).ForListen(_names, out bool dualStack);
-        return Listen(tcp, local, dualStack);
+        SocketNetwork found = FindNetwork(network);
+        if (found.IsUnix && found.HasConnections) return ListenUnix(found, UnixAddress.ParseLocal(address));
+        if (!found.IsTcp)
+        {
+            const string Expected = "a network of connections was expected: tcp, tcp4, tcp6, unix or unixpacket";
+            throw new ArgumentException($"network \"{network}\": {Expected}.", nameof(network));
+        }
+        IPEndPoint local = NetAddress.Parse(found, address).ForListen(_names, out bool dualStack);
+        return Listen(found, local, dualStack);
     }
 
     /// <summary>
@@ -72,7 +83,7 @@ public sealed partial class NetStack
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public async ValueTask<Conn> DialAsync(string network, string address, CancellationToken cancellationToken = default) =>
-        await DialAsync(NetAddress.Parse(FindTcp(network), address), Mode(null, cancellationToken)).ConfigureAwait(false);
+        await DialAsync(network, address, Mode(null, cancellationToken)).ConfigureAwait(false);
 
     /// <summary>
     /// As <see cref="DialAsync(string, string, CancellationToken)"/>, with a time-out for the whole dial, including the name look-up. Each
@@ -84,14 +95,14 @@ public sealed partial class NetStack
     /// <inheritdoc cref="DialAsync(string, string, CancellationToken)"/>
     public async ValueTask<Conn> DialAsync(
         string network, string address, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        await DialAsync(NetAddress.Parse(FindTcp(network), address), Mode(timeout, cancellationToken)).ConfigureAwait(false);
+        await DialAsync(network, address, Mode(timeout, cancellationToken)).ConfigureAwait(false);
 
     /// <summary>
     /// The blocking form of <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>; null means no time-out.
     /// </summary>
     /// <inheritdoc cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>
     public Conn Dial(string network, string address, TimeSpan? timeout = null) =>
-        Blocking.Result(DialAsync(NetAddress.Parse(FindTcp(network), address), Mode(timeout)));
+        Blocking.Result(DialAsync(network, address, Mode(timeout)));
 
     /// <summary>
     /// Connects to an <see cref="IPEndPoint"/>, or to a <see cref="DnsEndPoint"/>, whose name is looked up as in
@@ -179,11 +190,13 @@ public sealed partial class NetStack
         _ => kind,
     }];
 
-    private SocketNetwork FindTcp(string network)
+    private async ValueTask<Conn> DialAsync(string network, string address, DialMode mode)
     {
         SocketNetwork found = FindNetwork(network);
-        if (found.IsTcp) return found;
-        throw new ArgumentException($"network \"{network}\": tcp, tcp4 or tcp6 was expected.", nameof(network));
+        if (found.IsUnix) return await DialUnixAsync(found, UnixAddress.ParseRemote(address), mode).ConfigureAwait(false);
+        if (found.IsTcp) return await DialAsync(NetAddress.Parse(found, address), mode).ConfigureAwait(false);
+        const string Expected = "tcp, tcp4, tcp6, unix, unixgram or unixpacket was expected";
+        throw new ArgumentException($"network \"{network}\": {Expected}.", nameof(network));
     }
 
     private TcpConnListener Listen(SocketNetwork network, IPEndPoint local, bool dualStack) =>

@@ -25,8 +25,12 @@ internal class NetFd : SocketFd
     public NetFd(SocketNetwork network, nint fd, ReadOnlySpan<byte> peer)
         : this(network, fd)
     {
-        if (network.IsUnix || !SocketAddressBytes.TryPack(peer, out _peer)) _remote = SocketAddressBytes.ToEndPoint(network, peer);
+        if (!SocketAddressBytes.TryPack(peer, out _peer)) _remote = SocketAddressBytes.ToEndPoint(network, peer);
     }
+
+    /// <summary>A descriptor of the kind that the network's connections have. It takes ownership of the number.</summary>
+    public static NetFd Create(SocketNetwork network, nint fd, EndPoint? remote = null) =>
+        network.IsUnix ? new UnixFd(network, fd, remote) : new NetFd(network, fd, remote);
 
     public string Network => _network.Name;
 
@@ -82,11 +86,13 @@ internal class NetFd : SocketFd
     public static async ValueTask<NetFd> ConnectAsync(
         Netpoller poller, SocketNetwork network, EndPoint remote, bool blocking, TimeSpan? timeout, CancellationToken token)
     {
-        NetFd fd = new(network, NewSocket(network, "dial", remote.AddressFamily, null, remote), remote);
+        NetFd fd = Create(network, NewSocket(network, "dial", remote.AddressFamily, null, remote), remote);
         try
         {
             // Connect before we register the socket, because epoll reports an unconnected socket as hung up.
-            IoResult result = network.Api.Connect(fd.Fd, SocketAddressBytes.Of(remote));
+            IoResult result = network.IsUnix
+                ? await fd.ConnectWithRoomAsync(poller, remote, blocking, timeout, token).ConfigureAwait(false)
+                : network.Api.Connect(fd.Fd, SocketAddressBytes.Of(remote));
             bool pending = IsPending(result);
             if (!result.IsSuccess && !pending) throw fd.Failed("dial", result);
             try
@@ -125,6 +131,9 @@ internal class NetFd : SocketFd
             throw;
         }
     }
+
+    /// <summary>The connection that its user gets.</summary>
+    public virtual Conn ToConn() => new TcpConn(this);
 
     /// <summary>
     /// Whether a dial has connected to itself. TCP does this if the system chose the dialed port for the dialer (Go issue 2690). A
@@ -197,9 +206,12 @@ internal class NetFd : SocketFd
             const string Hint = "the descriptor reports an error and cannot be polled";
             return NetOpException.Refused(operation, Network, local, remote, SocketErrors.ToException(Errno.EOPNOTSUPP), Hint);
         }
-        string? taken = operation == "dial" && result == Errno.ENOTCONN ? "the dial failed, and its error was read elsewhere" : null;
-        return Refused(operation, Network, local, remote, result, taken);
+        return Refused(operation, Network, local, remote, result, HintFor(operation, result));
     }
+
+    /// <summary>What was expected of an operation that the system refused; null if its error says enough.</summary>
+    protected virtual string? HintFor(string operation, IoResult result) =>
+        operation == "dial" && result == Errno.ENOTCONN ? "the dial failed, and its error was read elsewhere" : null;
 
     protected override Exception TimedOut(string operation, TimeSpan? timeout)
     {
@@ -218,6 +230,25 @@ internal class NetFd : SocketFd
     protected static ObjectDisposedException PollerDisposed(
         string operation, SocketNetwork network, EndPoint address, ObjectDisposedException inner) =>
         new($"{operation} {network.Name} {address}: its poller was disposed before the operation.", inner);
+
+    // A Unix listener with a full queue gives EAGAIN where one of TCP would let the dial wait, and no event says when there is room
+    // (connect(2)). So the dial tries again until there is, as a blocking connect(2) would wait.
+    private async ValueTask<IoResult> ConnectWithRoomAsync(
+        Netpoller poller, EndPoint remote, bool blocking, TimeSpan? timeout, CancellationToken token)
+    {
+        TimeProvider clock = poller.TimeProvider;
+        long start = clock.GetTimestamp();
+        Pauses pauses = default;
+        while (true)
+        {
+            token.ThrowIfCancellationRequested();
+            IoResult result = Api.Connect(Fd, SocketAddressBytes.Of(remote));
+            if (result != Errno.EAGAIN) return result;
+            TimeSpan? left = timeout - clock.GetElapsedTime(start);
+            if (left <= TimeSpan.Zero) throw NetOpException.Timeout("dial", Network, null, remote, timeout);
+            await pauses.NextAsync("dial", blocking, left, clock, token).ConfigureAwait(false);
+        }
+    }
 
     private static bool IsPending(IoResult result) => result == Errno.EINPROGRESS || result == Errno.EINTR || result == Errno.EALREADY;
 

@@ -18,6 +18,10 @@ internal sealed class NetListenFd : NetFd
     // Constant.
     private readonly Netpoller _poller;
     private readonly AddressFamily _family;
+    private readonly BoundPath? _file;
+
+    // Atomic.
+    private bool _leavesFile;
 
     // Guarded by the read lock. _isNearReserve says that the process has come near its last descriptors; each accept then checks first
     // whether the next descriptor is one of them. It stays set, because a low number shows only that one descriptor is free. Before it is
@@ -37,24 +41,29 @@ internal sealed class NetListenFd : NetFd
     // Its continuations run on the pool, and never on the stack of the operation that leaves the descriptor last.
     private readonly TaskCompletionSource _destroyed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private NetListenFd(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family)
+    private NetListenFd(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family, BoundPath? file)
         : base(network, fd)
     {
         _poller = poller;
         _family = family;
+        _file = file;
         _isNearReserve = DescriptorReserve.IsNear(network.Api, fd);
     }
 
     /// <summary>Completes when the listener is closed and nobody uses its descriptor any more.</summary>
     public Task Destroyed => _destroyed.Task;
 
-    protected override string ObjectName => nameof(TcpConnListener);
+    /// <summary>Whether the close removes the file of a Unix listener.</summary>
+    public bool UnlinksOnClose { get => !Volatile.Read(ref _leavesFile); set => Volatile.Write(ref _leavesFile, !value); }
+
+    protected override string ObjectName => _network.IsUnix ? nameof(UnixConnListener) : nameof(TcpConnListener);
 
     public static NetListenFd Listen(Netpoller poller, SocketNetwork network, EndPoint local, bool dualStack)
     {
         ISocketApi api = network.Api;
         nint fd = NewSocket(network, "listen", local.AddressFamily, local, null);
         NetListenFd? listener = null;
+        BoundPath? file = null;
         try
         {
             if (local.AddressFamily == AddressFamily.InterNetworkV6)
@@ -63,8 +72,9 @@ internal sealed class NetListenFd : NetFd
             }
             Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, 1));
             Check(api.Bind(fd, SocketAddressBytes.Of(local)));
+            if (local is UnixDomainSocketEndPoint unix) file = BoundPath.Of(unix);
             Check(api.Listen(fd, api.MaxBacklog));
-            listener = new NetListenFd(poller, network, fd, local.AddressFamily);
+            listener = new NetListenFd(poller, network, fd, local.AddressFamily, file);
             listener.Init(poller);
 
             // Run this once now, so that no code must be loaded when there is no free descriptor.
@@ -89,14 +99,20 @@ internal sealed class NetListenFd : NetFd
 
         void Abandon()
         {
-            if (listener is null) api.Close(fd);
-            else listener.Dispose();
+            if (listener is not null)
+            {
+                listener.Dispose();
+                return;
+            }
+            file?.Unlink();
+            api.Close(fd);
         }
 
         void Check(IoResult result)
         {
             if (result.IsSuccess) return;
-            throw NetOpException.Refused("listen", network.Name, local, null, SocketErrors.ToException(result.Errno), HintFor(result));
+            string? hint = network.IsUnix ? UnixHintFor(result) : HintFor(result);
+            throw NetOpException.Refused("listen", network.Name, local, null, SocketErrors.ToException(result.Errno), hint);
         }
     }
 
@@ -133,6 +149,8 @@ internal sealed class NetListenFd : NetFd
     {
         try
         {
+            if (_file is not null && UnlinksOnClose) Unlink(_file);
+
             // close(2) frees the port only when it closes the last copy of the descriptor, and a child process has a copy from its fork(2)
             // to its exec(2). On Linux a shutdown ends the listening at once. Where the system refuses it, the port is free after exec(2).
             Api.Shutdown(Fd, SocketShutdown.Both);
@@ -173,6 +191,18 @@ internal sealed class NetListenFd : NetFd
         }
     }
 
+    private void Unlink(BoundPath file)
+    {
+        try
+        {
+            file.Unlink();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _poller.Warn($"close {Network} {file}: the file was not removed: {e.Message}");
+        }
+    }
+
     // Returns EMFILE if accept(2) would take a descriptor of the reserve. We look first, because an accepted connection cannot go back into
     // the queue.
     private IoResult LookAtReserve()
@@ -190,7 +220,7 @@ internal sealed class NetListenFd : NetFd
         IoResult result = Api.Accept(Fd, peer, out int length);
         if (!result.IsSuccess) return result;
         if (!_isNearReserve) _isNearReserve = DescriptorReserve.IsNear(Api, result.Value);
-        NetFd conn = new(_network, result.Value, peer[..length]);
+        NetFd conn = _network.IsUnix ? new UnixFd(_network, result.Value) : new NetFd(_network, result.Value, peer[..length]);
         try
         {
             conn.Init(_poller);
@@ -224,6 +254,13 @@ internal sealed class NetListenFd : NetFd
         : result == Errno.EACCES ? "a port that this user may take was expected, from 1024 up"
         : null;
 
+    private static string? UnixHintFor(IoResult result) =>
+        result == Errno.EADDRINUSE
+            ? "a path or a name that is free was expected; if no socket listens on the path any more, remove its file before"
+        : result == Errno.ENOENT ? "a path in a directory that exists was expected"
+        : result == Errno.EACCES ? "the right to write in the path's directory was expected"
+        : null;
+
     private void NoteShortage(Errno errno)
     {
         if (errno == Errno.EMFILE) _isNearReserve = true;
@@ -237,22 +274,25 @@ internal sealed class NetListenFd : NetFd
         + "after twice as long each time, up to 1 s.";
 
     /// <summary>An accept. Its result is the connection.</summary>
-    internal sealed class AcceptOp(NetListenFd fd) : PollOp(fd, Direction.Read), IValueTaskSource<TcpConn>, IValueTaskSource<Conn>
+    internal sealed class AcceptOp(NetListenFd fd)
+        : PollOp(fd, Direction.Read), IValueTaskSource<Conn>, IValueTaskSource<TcpConn>, IValueTaskSource<UnixConn>
     {
         public const string OperationName = "accept";
 
         protected override string Name => OperationName;
 
-        TcpConn IValueTaskSource<TcpConn>.GetResult(short token) => TakeConn(token);
-
         Conn IValueTaskSource<Conn>.GetResult(short token) => TakeConn(token);
+
+        TcpConn IValueTaskSource<TcpConn>.GetResult(short token) => (TcpConn)TakeConn(token);
+
+        UnixConn IValueTaskSource<UnixConn>.GetResult(short token) => (UnixConn)TakeConn(token);
 
         protected override IoResult Try(ref object? made) => ((NetListenFd)Fd).TryAccept(ref made);
 
-        private TcpConn TakeConn(short token)
+        private Conn TakeConn(short token)
         {
             TakeResult(token, out object? made);
-            return new TcpConn((NetFd)made!);
+            return ((NetFd)made!).ToConn();
         }
     }
 }

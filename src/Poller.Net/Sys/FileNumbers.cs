@@ -2,19 +2,19 @@ using System.Runtime.InteropServices;
 
 namespace Poller.Net;
 
-/// <summary>The function that tells what a descriptor is.</summary>
+/// <summary>The function that tells what a descriptor or a path is.</summary>
 internal enum StatSymbol : byte
 {
     /// <summary>statx(2), which has one layout on every architecture of Linux.</summary>
     Statx,
 
-    /// <summary><c>fstat</c>.</summary>
+    /// <summary><c>fstat</c> and <c>lstat</c>.</summary>
     Fstat,
 
-    /// <summary><c>fstat$INODE64</c>, of macOS on x64.</summary>
+    /// <summary><c>fstat$INODE64</c> and <c>lstat$INODE64</c>, of macOS on x64.</summary>
     FstatInode64,
 
-    /// <summary><c>__fstat50</c>, of NetBSD.</summary>
+    /// <summary><c>__fstat50</c> and <c>__lstat50</c>, of NetBSD.</summary>
     Fstat50,
 }
 
@@ -30,6 +30,9 @@ internal enum FileKind : byte
     RegularFile,
     Socket,
 }
+
+/// <summary>What tells one file from all others while it exists: st_dev and st_ino.</summary>
+internal readonly record struct FileIdentity(ulong Device, ulong Inode);
 
 internal static class FileKinds
 {
@@ -61,19 +64,54 @@ internal sealed record FileNumbers
         StatSymbol = StatSymbol.Statx,
         ModeOffset = 28,
         ModeSize = 2,
+        DeviceOffset = 136, // stx_dev_major and stx_dev_minor.
+        DeviceSize = 8,
+        InodeOffset = 32,
     };
 
     /// <summary>xnu: bsd/sys/stat.h.</summary>
-    public static readonly FileNumbers MacOS = new() { StatSymbol = StatSymbol.Fstat, ModeOffset = 4, ModeSize = 2 };
+    public static readonly FileNumbers MacOS = new()
+    {
+        StatSymbol = StatSymbol.Fstat,
+        ModeOffset = 4,
+        ModeSize = 2,
+        DeviceOffset = 0,
+        DeviceSize = 4,
+        InodeOffset = 8,
+    };
 
     /// <summary>FreeBSD 12 and later: sys/sys/stat.h.</summary>
-    public static readonly FileNumbers FreeBSD = new() { StatSymbol = StatSymbol.Fstat, ModeOffset = 24, ModeSize = 2 };
+    public static readonly FileNumbers FreeBSD = new()
+    {
+        StatSymbol = StatSymbol.Fstat,
+        ModeOffset = 24,
+        ModeSize = 2,
+        DeviceOffset = 0,
+        DeviceSize = 8,
+        InodeOffset = 8,
+    };
 
     /// <summary>NetBSD: sys/sys/stat.h.</summary>
-    public static readonly FileNumbers NetBSD = new() { StatSymbol = StatSymbol.Fstat50, ModeOffset = 8, ModeSize = 4 };
+    public static readonly FileNumbers NetBSD = new()
+    {
+        StatSymbol = StatSymbol.Fstat50,
+        ModeOffset = 8,
+        ModeSize = 4,
+        DeviceOffset = 0,
+        DeviceSize = 8,
+        InodeOffset = 16,
+    };
 
     /// <summary>OpenBSD: sys/sys/stat.h.</summary>
-    public static readonly FileNumbers OpenBSD = new() { StatSymbol = StatSymbol.Fstat, ModeOffset = 0, ModeSize = 4 };
+    public static readonly FileNumbers OpenBSD = new()
+    {
+        StatSymbol = StatSymbol.Fstat,
+        ModeOffset = 0,
+        ModeSize = 4,
+        DeviceOffset = 4,
+        DeviceSize = 4,
+        InodeOffset = 8,
+    };
 
     /// <summary>The numbers of the system that this process runs on. On an unknown system they are Linux's.</summary>
     public static FileNumbers Current { get; } =
@@ -99,6 +137,15 @@ internal sealed record FileNumbers
 
     /// <inheritdoc cref="ModeOffset"/>
     public required int ModeSize { get; init; }
+
+    /// <summary>Where st_dev is, and how many bytes it has.</summary>
+    public required int DeviceOffset { get; init; }
+
+    /// <inheritdoc cref="DeviceOffset"/>
+    public required int DeviceSize { get; init; }
+
+    /// <summary>Where st_ino is. It has 8 bytes.</summary>
+    public required int InodeOffset { get; init; }
 
     /// <summary>
     /// The number of statx(2), from Linux's arch/*/…/syscall*.tbl, or include/uapi/asm-generic/unistd.h for an architecture without its

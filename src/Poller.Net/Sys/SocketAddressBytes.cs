@@ -26,25 +26,42 @@ internal static class SocketAddressBytes
 
     private const ulong IsPacked = 1UL << 48;
 
-    // Only an end point can create another from bytes.
-    private static readonly UnixDomainSocketEndPoint UnixNames = new("/");
-
+    /// <summary>
+    /// The bytes of an end point. An abstract Unix name without a character becomes the family alone: bind(2) then chooses a name
+    /// (autobind, unix(7)).
+    /// </summary>
     public static ReadOnlySpan<byte> Of(EndPoint endPoint)
     {
         SocketAddress address = endPoint.Serialize();
-        return address.Buffer.Span[..address.Size];
+        ReadOnlySpan<byte> bytes = address.Buffer.Span[..address.Size];
+        bool isEmptyName = endPoint is UnixDomainSocketEndPoint && bytes.Length == UnixPathOffset + 1 && bytes[UnixPathOffset] == 0;
+        return isEmptyName ? bytes[..UnixPathOffset] : bytes;
+    }
+
+    /// <summary>The path or name in a Unix end point, without the NUL that ends a path. An abstract name begins with a NUL.</summary>
+    public static ReadOnlySpan<byte> UnixName(UnixDomainSocketEndPoint endPoint)
+    {
+        SocketAddress address = endPoint.Serialize();
+        ReadOnlySpan<byte> name = address.Buffer.Span[UnixPathOffset..address.Size];
+        return name is [not 0, ..] ? name.TrimEnd((byte)0) : name;
     }
 
     /// <summary>The end point for an address of a network; null for an address that is none of its family.</summary>
     public static EndPoint? ToEndPoint(SocketNetwork network, ReadOnlySpan<byte> bytes) =>
         network.IsUnix ? ToUnixEndPoint(bytes) : ToEndPoint(bytes);
 
-    /// <summary>A new end point. It has an empty path if the address has no name.</summary>
+    /// <summary>The end point of a Unix socket without a name. Its text is empty.</summary>
+    public static UnixDomainSocketEndPoint Unnamed { get; } =
+        (UnixDomainSocketEndPoint)new UnixDomainSocketEndPoint("/").Create(new SocketAddress(AddressFamily.Unix, UnixPathOffset));
+
+    /// <summary>An end point; <see cref="Unnamed"/> if the address has no name.</summary>
     public static UnixDomainSocketEndPoint ToUnixEndPoint(ReadOnlySpan<byte> bytes)
     {
-        SocketAddress address = new(AddressFamily.Unix, Math.Max(bytes.Length, UnixPathOffset));
-        if (bytes.Length > UnixPathOffset) bytes.CopyTo(address.Buffer.Span);
-        return (UnixDomainSocketEndPoint)UnixNames.Create(address);
+        // Some systems give an unnamed peer a name of NULs. On Linux an abstract name has the length that it was bound with.
+        if (bytes.Length <= UnixPathOffset || (!OperatingSystem.IsLinux() && bytes[UnixPathOffset] == 0)) return Unnamed;
+        SocketAddress address = new(AddressFamily.Unix, bytes.Length);
+        bytes.CopyTo(address.Buffer.Span);
+        return (UnixDomainSocketEndPoint)Unnamed.Create(address);
     }
 
     /// <summary>

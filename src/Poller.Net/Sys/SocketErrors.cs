@@ -20,6 +20,8 @@ internal static class SocketErrors
         [Errno.ENOMEM] = SocketError.NoBufferSpaceAvailable,
         [Errno.EPIPE] = SocketError.Shutdown,
         [Errno.ESHUTDOWN] = SocketError.Shutdown,
+        [Errno.ENOENT] = SocketError.AddressNotAvailable,
+        [Errno.EPROTOTYPE] = SocketError.ProtocolType,
         [Errno.EPROTONOSUPPORT] = SocketError.ProtocolNotSupported,
         [Errno.EOPNOTSUPP] = SocketError.OperationNotSupported,
         [Errno.EAFNOSUPPORT] = SocketError.AddressFamilyNotSupported,

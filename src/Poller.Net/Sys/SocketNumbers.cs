@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace Poller.Net;
 
 /// <summary>The numbers of one system's socket calls.</summary>
@@ -28,6 +30,7 @@ internal sealed record SocketNumbers
         MSG_CTRUNC = 8,
         MSG_CMSG_CLOEXEC = 0x40000000,
         SO_BROADCAST = 6,
+        SO_PEERCRED = RuntimeInformation.ProcessArchitecture == Architecture.Ppc64le ? 21 : 17,
         CountsMessageBySize = true,
         ControlLayout = new ControlLayout(IntPtr.Size, IntPtr.Size), // CMSG_ALIGN in include/linux/socket.h.
     };
@@ -129,6 +132,9 @@ internal sealed record SocketNumbers
     public int SO_LINGER { get; init; } = 0x80;
 
     public int SO_ERROR { get; init; } = 0x1007;
+
+    /// <summary>SO_PEERCRED; 0 on a system that has none.</summary>
+    public int SO_PEERCRED { get; init; }
 
     /// <summary>SO_NOSIGPIPE; 0 if we do not use it.</summary>
     public int SO_NOSIGPIPE { get; init; }

@@ -1,9 +1,10 @@
 using System.Runtime.InteropServices;
+using System.Text;
 using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// read(2), write(2), poll(2), fcntl(2) and fstat(2) of a descriptor of any kind. A call returns its result, or its errno.
+// read(2), write(2), poll(2), fcntl(2) and fstat(2) of a descriptor of any kind, and lstat(2). A call returns its result, or its errno.
 
 /// <summary>The system calls for descriptors that are no sockets, or need not be. Safe from any thread.</summary>
 internal static unsafe partial class UnixFileApi
@@ -18,6 +19,9 @@ internal static unsafe partial class UnixFileApi
 
     private const int F_GETFL = 3;
     private const int F_SETFL = 4;
+
+    // Larger than any system's struct stat, and than struct statx.
+    private const int StatSize = 512;
 
     private static readonly FileNumbers Os = FileNumbers.Current;
 
@@ -85,8 +89,7 @@ internal static unsafe partial class UnixFileApi
     /// <summary>What a descriptor is. <see cref="Errno.None"/>, or why the system does not tell.</summary>
     public static Errno KindOf(nint fd, out FileKind kind)
     {
-        // Larger than any system's struct stat, and than struct statx.
-        byte* stat = stackalloc byte[512];
+        byte* stat = stackalloc byte[StatSize];
         int result = Os.StatSymbol switch
         {
             StatSymbol.Statx => Statx(fd, stat),
@@ -97,6 +100,24 @@ internal static unsafe partial class UnixFileApi
         uint mode = Os.ModeSize == 2 ? *(ushort*)(stat + Os.ModeOffset) : *(uint*)(stat + Os.ModeOffset);
         kind = result == 0 ? FileKinds.Of(mode) : FileKind.Unknown;
         return result == 0 ? Errno.None : new Errno(Marshal.GetLastPInvokeError());
+    }
+
+    /// <summary>
+    /// The file that a path names; null if there is none, or the system does not tell. A symbolic link is a file of its own.
+    /// </summary>
+    public static FileIdentity? IdentityOf(string path)
+    {
+        byte* stat = stackalloc byte[StatSize];
+        int result = Os.StatSymbol switch
+        {
+            StatSymbol.Statx => Statx(path, stat),
+            StatSymbol.Fstat => lstat(path, stat),
+            StatSymbol.FstatInode64 => lstatInode64(path, stat),
+            _ => lstat50(path, stat),
+        };
+        if (result != 0) return null;
+        ulong device = Os.DeviceSize == 4 ? *(uint*)(stat + Os.DeviceOffset) : *(ulong*)(stat + Os.DeviceOffset);
+        return new FileIdentity(device, *(ulong*)(stat + Os.InodeOffset));
     }
 
     /// <summary>
@@ -125,6 +146,18 @@ internal static unsafe partial class UnixFileApi
         const nint STATX_TYPE = 1;
         byte nothing = 0;
         return (int)syscall(FileNumbers.SYS_statx(RuntimeInformation.ProcessArchitecture), fd, &nothing, AT_EMPTY_PATH, STATX_TYPE, stat);
+    }
+
+    private static int Statx(string path, byte* stat)
+    {
+        const nint AT_FDCWD = -100;
+        const nint AT_SYMLINK_NOFOLLOW = 0x100;
+        const nint STATX_INO = 0x100;
+        nint number = FileNumbers.SYS_statx(RuntimeInformation.ProcessArchitecture);
+        fixed (byte* text = Encoding.UTF8.GetBytes(path + '\0'))
+        {
+            return (int)syscall(number, AT_FDCWD, text, AT_SYMLINK_NOFOLLOW, STATX_INO, stat);
+        }
     }
 
     // fcntl is variadic, and Apple's arm64 passes variadic arguments on the stack. Six dummy arguments fill the registers.
@@ -159,4 +192,13 @@ internal static unsafe partial class UnixFileApi
 
     [LibraryImport(Library, EntryPoint = "__fstat50", SetLastError = true)]
     private static partial int fstat50(int fd, byte* stat);
+
+    [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int lstat(string path, byte* stat);
+
+    [LibraryImport(Library, EntryPoint = "lstat$INODE64", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int lstatInode64(string path, byte* stat);
+
+    [LibraryImport(Library, EntryPoint = "__lstat50", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int lstat50(string path, byte* stat);
 }

@@ -55,6 +55,8 @@ internal abstract class ForwardingSocketApi : ISocketApi
 
     public virtual IoResult GetRawOption(nint fd, int level, int name, Span<byte> value) => _inner.GetRawOption(fd, level, name, value);
 
+    public virtual IoResult PeerCredentials(nint fd, out PeerCredentials credentials) => _inner.PeerCredentials(fd, out credentials);
+
     public virtual IoResult TakeError(nint fd) => _inner.TakeError(fd);
 
     public virtual IoResult Unsent(nint fd) => _inner.Unsent(fd);

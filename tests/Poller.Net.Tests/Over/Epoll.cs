@@ -43,4 +43,6 @@ public sealed class SharingTests : SharingTests<EpollBackend>;
 public sealed class ShortageTests : ShortageTests<EpollBackend>;
 public sealed class StreamTests : StreamTests<EpollBackend>;
 public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<EpollBackend>;
+public sealed class UnixConnTests : UnixConnTests<EpollBackend>;
+public sealed class UnixListenerTests : UnixListenerTests<EpollBackend>;
 public sealed class UnpollableTests : UnpollableTests<EpollBackend>;

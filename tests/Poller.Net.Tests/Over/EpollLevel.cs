@@ -43,4 +43,6 @@ public sealed class SharingTests : SharingTests<EpollLevelBackend>;
 public sealed class ShortageTests : ShortageTests<EpollLevelBackend>;
 public sealed class StreamTests : StreamTests<EpollLevelBackend>;
 public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<EpollLevelBackend>;
+public sealed class UnixConnTests : UnixConnTests<EpollLevelBackend>;
+public sealed class UnixListenerTests : UnixListenerTests<EpollLevelBackend>;
 public sealed class UnpollableTests : UnpollableTests<EpollLevelBackend>;

@@ -43,4 +43,6 @@ public sealed class SharingTests : SharingTests<KqueueBackend>;
 public sealed class ShortageTests : ShortageTests<KqueueBackend>;
 public sealed class StreamTests : StreamTests<KqueueBackend>;
 public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<KqueueBackend>;
+public sealed class UnixConnTests : UnixConnTests<KqueueBackend>;
+public sealed class UnixListenerTests : UnixListenerTests<KqueueBackend>;
 public sealed class UnpollableTests : UnpollableTests<KqueueBackend>;

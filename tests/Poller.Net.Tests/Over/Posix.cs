@@ -43,4 +43,6 @@ public sealed class SharingTests : SharingTests<PosixBackend>;
 public sealed class ShortageTests : ShortageTests<PosixBackend>;
 public sealed class StreamTests : StreamTests<PosixBackend>;
 public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<PosixBackend>;
+public sealed class UnixConnTests : UnixConnTests<PosixBackend>;
+public sealed class UnixListenerTests : UnixListenerTests<PosixBackend>;
 public sealed class UnpollableTests : UnpollableTests<PosixBackend>;

@@ -1,0 +1,37 @@
+using System.Net.Sockets;
+using System.Text;
+
+namespace Poller.Net;
+
+// The twin of the unlinking in UnixListener.close of Go's net/unixsock_posix.go. Go removes whatever is at the path then. Here it must be
+// the file that bind(2) made. The socket keeps the file's inode in use until it is closed, so its number is no other file's meanwhile.
+// Between the look and the removal another process may still put its own file there: no system has a call that does both.
+
+/// <summary>The file that bind(2) made for a Unix socket.</summary>
+internal sealed class BoundPath
+{
+    // Absolute, because the working directory may change. It is not normalised: with symbolic links, a/../b need not be b.
+    private readonly string _path;
+    private readonly FileIdentity _file;
+
+    private BoundPath(string path, FileIdentity file) => (_path, _file) = (path, file);
+
+    /// <summary>The file of a socket that was just bound; null for an abstract name, or if the system does not tell.</summary>
+    public static BoundPath? Of(UnixDomainSocketEndPoint local)
+    {
+        ReadOnlySpan<byte> name = SocketAddressBytes.UnixName(local);
+        if (name is [] or [0, ..]) return null;
+        string path = Path.Combine(Environment.CurrentDirectory, Encoding.UTF8.GetString(name));
+        return UnixFileApi.IdentityOf(path) is { } file ? new BoundPath(path, file) : null;
+    }
+
+    /// <summary>Removes the file, if it is still the one that was made. Call it before the socket is closed.</summary>
+    /// <exception cref="IOException">The system refused.</exception>
+    /// <exception cref="UnauthorizedAccessException">The user may not write in the directory.</exception>
+    public void Unlink()
+    {
+        if (UnixFileApi.IdentityOf(_path) == _file) File.Delete(_path);
+    }
+
+    public override string ToString() => _path;
+}

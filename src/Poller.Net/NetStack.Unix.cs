@@ -1,0 +1,55 @@
+using System.Net.Sockets;
+
+namespace Poller.Net;
+
+// The twin of Go's net/unixsock.go and unixsock_posix.go: listening and dialing over Unix sockets.
+public sealed partial class NetStack
+{
+    /// <summary>
+    /// Listens for stream connections on a path or an abstract name. For messages, use <see cref="Listen(string, string)"/> with
+    /// <c>unixpacket</c>. The path must be free: a file that an earlier listener has left is yours to remove before.
+    /// </summary>
+    /// <param name="local">
+    /// The path or the abstract name. For the abstract name of no character, <c>new("\0")</c>, the system chooses a name (Linux).
+    /// </param>
+    /// <exception cref="ArgumentException">It is not an address to listen on.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
+    /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
+    public UnixConnListener ListenUnix(UnixDomainSocketEndPoint local) =>
+        ListenUnix(_networks["unix"], UnixAddress.Check(local, isRemote: false, nameof(local)));
+
+    /// <summary>
+    /// Connects to a listener of stream connections. If the listener's queue is full, the dial tries again until there is room, or until
+    /// the token or a time-out ends it.
+    /// </summary>
+    /// <exception cref="ArgumentException">It is not an address to dial.</exception>
+    /// <exception cref="NetOpException">Nobody listens there, the system refused, or the poller was disposed meanwhile.</exception>
+    /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public ValueTask<UnixConn> DialUnixAsync(UnixDomainSocketEndPoint remote, CancellationToken cancellationToken = default) =>
+        DialUnixAsync(_networks["unix"], UnixAddress.Check(remote, isRemote: true, nameof(remote)), Mode(null, cancellationToken));
+
+    /// <summary>As <see cref="DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/>, with a time-out.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
+    /// <inheritdoc cref="DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/>
+    public ValueTask<UnixConn> DialUnixAsync(
+        UnixDomainSocketEndPoint remote, TimeSpan timeout, CancellationToken cancellationToken = default) =>
+        DialUnixAsync(_networks["unix"], UnixAddress.Check(remote, isRemote: true, nameof(remote)), Mode(timeout, cancellationToken));
+
+    /// <summary>
+    /// The blocking form of <see cref="DialUnixAsync(UnixDomainSocketEndPoint, TimeSpan, CancellationToken)"/>; null means no time-out.
+    /// </summary>
+    /// <inheritdoc cref="DialUnixAsync(UnixDomainSocketEndPoint, TimeSpan, CancellationToken)"/>
+    public UnixConn DialUnix(UnixDomainSocketEndPoint remote, TimeSpan? timeout = null) =>
+        Blocking.Result(DialUnixAsync(_networks["unix"], UnixAddress.Check(remote, isRemote: true, nameof(remote)), Mode(timeout)));
+
+    private UnixConnListener ListenUnix(SocketNetwork network, UnixDomainSocketEndPoint local) =>
+        new(NetListenFd.Listen(_poller, network, local, dualStack: false));
+
+    private async ValueTask<UnixConn> DialUnixAsync(SocketNetwork network, UnixDomainSocketEndPoint remote, DialMode mode)
+    {
+        mode.Token.ThrowIfCancellationRequested();
+        NetFd fd = await NetFd.ConnectAsync(_poller, network, remote, mode.Blocking, mode.Left, mode.Token).ConfigureAwait(false);
+        return (UnixConn)fd.ToConn();
+    }
+}

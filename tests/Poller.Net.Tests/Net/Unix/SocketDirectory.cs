@@ -1,0 +1,67 @@
+using System.Globalization;
+using System.Net.Sockets;
+
+namespace Poller.Net.Tests;
+
+/// <summary>A directory of a test's own for the paths of Unix sockets.</summary>
+internal sealed class SocketDirectory : IDisposable
+{
+    private readonly DirectoryInfo _directory = Directory.CreateTempSubdirectory("pk");
+    private int _count;
+
+    public string FullName => _directory.FullName;
+
+    public string[] Files => [.. _directory.EnumerateFileSystemInfos().Select(static file => file.Name)];
+
+    /// <summary>A path at which there is nothing yet.</summary>
+    public string NewPath() => Path.Combine(_directory.FullName, $"s{Interlocked.Increment(ref _count)}");
+
+    /// <inheritdoc cref="NewPath"/>
+    public UnixDomainSocketEndPoint NewEndPoint() => new(NewPath());
+
+    public void Dispose() => _directory.Delete(recursive: true);
+}
+
+/// <summary>What the tests of Unix sockets share.</summary>
+internal static class Unix
+{
+    public static TheoryData<NetpollDispatch, bool, string> AllWithConnections => Combined("unix", "unixpacket");
+
+    public static TheoryData<NetpollDispatch, bool, string> AllWithMessages => Combined("unixgram", "unixpacket");
+
+    /// <summary>Two ends of one connection.</summary>
+    public static async Task<(UnixConn Client, UnixConn Server)> UnixPairAsync(this Fixture fixture, string network = "unix")
+    {
+        using ConnListener listener = fixture.Net.Listen(network, "");
+        ValueTask<Conn> accepting = listener.AcceptAsync();
+        UnixConn client = (UnixConn)await fixture.Net.DialAsync(network, listener.LocalEndPoint.ToString()!).Within();
+        return (client, (UnixConn)await accepting.Within());
+    }
+
+    public static Operation<UnixConn> StartDialUnix(
+        this NetStack net, bool blocking, UnixDomainSocketEndPoint remote, TimeSpan? timeout = null) =>
+        blocking ? new(() => net.DialUnix(remote, timeout)) : new(net.DialUnixAsync(remote, timeout ?? Timeout.InfiniteTimeSpan).AsTask());
+
+    private static TheoryData<NetpollDispatch, bool, string> Combined(params string[] networks)
+    {
+        TheoryData<NetpollDispatch, bool, string> all = [];
+        foreach (NetpollDispatch dispatch in Enum.GetValues<NetpollDispatch>())
+        {
+            foreach (string network in networks)
+            {
+                all.Add(dispatch, false, network);
+                all.Add(dispatch, true, network);
+            }
+        }
+        return all;
+    }
+
+    /// <summary>The credentials of this process: /proc/self/status has its real and then its effective user and group.</summary>
+    public static PeerCredentials OwnCredentials => new(Environment.ProcessId, Effective("Uid:"), Effective("Gid:"));
+
+    private static uint Effective(string name)
+    {
+        string line = File.ReadLines("/proc/self/status").First(line => line.StartsWith(name, StringComparison.Ordinal));
+        return uint.Parse(line.Split('\t')[2], CultureInfo.InvariantCulture);
+    }
+}
