@@ -324,6 +324,40 @@ internal static class Mutations
                                 parkFirst = true;
             """,
             "accept pauses ‖ pause ends"),
+        new(
+            "an operation tries before it prepares",
+            "PollOp.cs",
+            """
+                        ready = Fd.Prepare(Direction);
+                    }
+            """,
+            """
+                        if (Try(ref _outcome) is { IsSuccess: true } early)
+                        {
+                            Complete(early);
+                            return;
+                        }
+                        ready = Fd.Prepare(Direction);
+                        if (ready.IsSuccess)
+                        {
+                            Advance(parkFirst: true);
+                            return;
+                        }
+                    }
+            """,
+            "wait for a library ‖ ready"),
+        new(
+            "an operation waits for an edge before it tries",
+            "PollOp.cs",
+            "if (ready.IsSuccess) Advance(parkFirst: false);",
+            "if (ready.IsSuccess) Advance(parkFirst: true);",
+            "wait for a library ‖ ready"),
+        new(
+            "an operation that was woken completes without a try",
+            "PollOp.cs",
+            "if (Fd.Consume(side)) Advance(parkFirst: false);",
+            "if (Fd.Consume(side)) Complete(0);",
+            "wait for a library ‖ ready"),
 
         // ReadyBatch.
         new(

@@ -41,6 +41,7 @@ public static class AllScenarios
         ["accept pauses ‖ close"] = PollOpScenarios.PauseAndClose,
         ["accept pauses ‖ deadline"] = PollOpScenarios.PauseAndDeadline,
         ["accept pauses ‖ pause ends"] = PollOpScenarios.PauseAndEndOfPause,
+        ["wait for a library ‖ ready"] = WaitOnlyScenarios.WaitAndLibraryLeavesARecord,
         ["fill ‖ claim"] = LoopScenarios.FillAndClaim,
         ["claim ‖ claim"] = LoopScenarios.TwoClaim,
         ["push ‖ push ‖ take all"] = LoopScenarios.PushAndTakeAll,
