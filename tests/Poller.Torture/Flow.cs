@@ -56,7 +56,8 @@ internal sealed class Flow(Torture torture, string name, int seed, long total, F
     // Per cent of the operations of this flow.
     private readonly int _interruptions = plan.Next(4) == 0 ? 30 : plan.Next(3);
     private readonly int _pauses = plan.Next(4) == 0 ? 5 : 0;
-    private readonly int _maxChunk = 1 << plan.Next(total > 100_000 ? 12 : 6, 17); // A long stream has no tiny ones.
+    // A stream of many bytes has no tiny chunks: it would take too long.
+    private readonly int _maxChunk = Math.Max(1 << plan.Next(6, 17), (int)(total / 256));
 
     private readonly byte[] _buffer = new byte[MaxChunk];
     private Activity _activity = null!;

@@ -120,12 +120,14 @@ internal sealed class Torture : IDisposable
     {
         Counts before = Counts.Take();
         long maxBlocked = 0;
-        using Timer watch = new(_ => Watch(ref maxBlocked), null, 0, 100);
+        bool done = false;
+        Activities.Watch(IsDone, stuck => Fail($"no progress: {stuck}"));
         _over.CancelAfter(_options.Duration);
         Workload[] workloads = Workload.All(this);
         Task working = Task.WhenAll(workloads.Select(static workload => workload.RunAsync()));
         if (await Task.WhenAny(working, _failed.Task) == _failed.Task) return Report();
         await working;
+        Volatile.Write(ref done, true);
         Chaos.Dispose();
 
         // A close that lingers, and a thread in a handler that is just over, take a moment.
@@ -148,12 +150,12 @@ internal sealed class Torture : IDisposable
         if (_failure is not null) return Report();
         if (_options.Duration > WarmUp) Print(statistics, before, after, descs, maxBlocked);
         return true;
-    }
 
-    private void Watch(ref long maxBlocked)
-    {
-        maxBlocked = Math.Max(maxBlocked, Poller.Statistics.BlockedHandlers);
-        if (Activities.FindStuck() is { } stuck) Fail($"no progress: {stuck}");
+        bool IsDone()
+        {
+            maxBlocked = Math.Max(maxBlocked, Poller.Statistics.BlockedHandlers);
+            return Volatile.Read(ref done);
+        }
     }
 
     private bool Report()

@@ -92,10 +92,14 @@ public sealed class TortureTests(ITestOutputHelper output)
         Activities activities = new();
         Activity activity = activities.Begin("one");
         activity.Awaits("a read", 7);
-        Assert.True(activity.IsStuck(TimeSpan.Zero));
+        Assert.Null(activities.FindStuck(0));
+        activities.Look();
+        Assert.Same(activity, activities.FindStuck(0));
+        Assert.Null(activities.FindStuck(1));
         Assert.Contains("one awaits a read at 7", Assert.Single(activities.Dump()), StringComparison.Ordinal);
         activity.AwaitsOthers("its flows");
-        Assert.False(activity.IsStuck(TimeSpan.Zero));
+        activities.Look();
+        Assert.Null(activities.FindStuck(0));
         activities.End(activity);
         Assert.Empty(activities.Dump());
     }
