@@ -16,7 +16,7 @@ internal sealed class DocProcess : IDisposable
         _error = process.StandardError.ReadToEndAsync();
     }
 
-    public static DocProcess Start(params string[] arguments)
+    public static DocProcess Start(IReadOnlyDictionary<string, string>? environment, params string[] arguments)
     {
         ProcessStartInfo start = new(Environment.ProcessPath!, arguments)
         {
@@ -25,6 +25,7 @@ internal sealed class DocProcess : IDisposable
         };
         start.Environment.Remove("POLLER_BACKEND"); // What the docs say is said of the default.
         start.Environment.TryAdd("POLLER_CONFORMANCE_SEQUENCES", "50");
+        foreach ((string name, string value) in environment ?? new Dictionary<string, string>()) start.Environment[name] = value;
         return new DocProcess(Process.Start(start)!);
     }
 

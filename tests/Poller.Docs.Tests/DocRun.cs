@@ -16,7 +16,8 @@ internal static class DocRun
     private static int _lastNumber;
 
     /// <summary>What is wrong with the program, by document and line; nothing, when it is right.</summary>
-    public static async Task<IReadOnlyList<string>> RunAsync(DocProgram program, TimeSpan? longest = null)
+    public static async Task<IReadOnlyList<string>> RunAsync(
+        DocProgram program, TimeSpan? longest = null, IReadOnlyDictionary<string, string>? environment = null)
     {
         // Beside this assembly, where a test host finds what it wants.
         string assembly = Path.Combine(AppContext.BaseDirectory, $"docs.{Environment.ProcessId}.{Interlocked.Increment(ref _lastNumber)}");
@@ -26,7 +27,7 @@ internal static class DocRun
             end.CancelAfter(longest ?? Longest);
             return program.Proof switch
             {
-                Proof.Prints => await PrintAsync(program, assembly, end.Token),
+                Proof.Prints => await PrintAsync(program, assembly, environment, end.Token),
                 Proof.Echoes => await EchoAsync(program, assembly, end.Token),
                 _ => await TestAsync(program, assembly, end.Token),
             };
@@ -46,11 +47,12 @@ internal static class DocRun
         static string Tidy(string lines) => string.Join('\n', lines.Split('\n').Select(static line => line.TrimEnd())).Trim();
     }
 
-    private static async Task<IReadOnlyList<string>> PrintAsync(DocProgram program, string assembly, CancellationToken end)
+    private static async Task<IReadOnlyList<string>> PrintAsync(
+        DocProgram program, string assembly, IReadOnlyDictionary<string, string>? environment, CancellationToken end)
     {
         IReadOnlyList<string> errors = DocCompiler.Compile(program.Files, OutputKind.ConsoleApplication, assembly + ".dll");
         if (errors.Count > 0) return errors;
-        using DocProcess process = DocProcess.Start("exec", Self + ".dll", assembly + ".dll");
+        using DocProcess process = DocProcess.Start(environment, "exec", Self + ".dll", assembly + ".dll");
         return await FaultAsync(program, process, Look, end);
 
         string? Look(string text) =>
@@ -63,7 +65,7 @@ internal static class DocRun
         IReadOnlyList<string> errors = DocCompiler.Compile(program.Files, OutputKind.DynamicallyLinkedLibrary, assembly + ".dll");
         if (errors.Count > 0) return errors;
         foreach (string extension in (string[])[".deps.json", ".runtimeconfig.json"]) File.Copy(Self + extension, assembly + extension);
-        using DocProcess process = DocProcess.Start("test", assembly + ".dll", "--", "RunConfiguration.TreatNoTestsAsError=true");
+        using DocProcess process = DocProcess.Start(null, "test", assembly + ".dll", "--", "RunConfiguration.TreatNoTestsAsError=true");
         return await FaultAsync(
             program, process, static text => text.Contains("Passed!", StringComparison.Ordinal) ? null : "no test passed.", end);
     }
@@ -93,7 +95,7 @@ internal static class DocRun
         IReadOnlyList<string> errors = DocCompiler.Compile(files, OutputKind.ConsoleApplication, assembly + ".dll");
         if (errors.Count > 0) return errors;
 
-        using DocProcess process = DocProcess.Start("exec", Self + ".dll", assembly + ".dll");
+        using DocProcess process = DocProcess.Start(null, "exec", Self + ".dll", assembly + ".dll");
         string? fault;
         try
         {

@@ -5,13 +5,24 @@ public sealed class DocsTests
 {
     private static readonly DocProgram[] Programs = [.. Repository.Documents.SelectMany(static document => DocProgram.Of(document, []))];
 
-    /// <summary>Where each program begins.</summary>
-    public static TheoryData<string> Places => [.. Programs.Select(static program => program.Place)];
+    /// <summary>Where each program begins that needs nothing.</summary>
+    public static TheoryData<string> Places => PlacesOf(needsPostgresql: false);
+
+    /// <summary>Where each program begins that needs a PostgreSQL server.</summary>
+    public static TheoryData<string> PostgresqlPlaces => PlacesOf(needsPostgresql: true);
 
     [Theory]
     [MemberData(nameof(Places))]
     public async Task A_program_does_what_the_docs_say(string place) =>
-        AssertNone(await DocRun.RunAsync(Programs.Single(program => program.Place == place)));
+        AssertNone(await DocRun.RunAsync(ProgramAt(place)));
+
+    [PostgresqlTheory]
+    [MemberData(nameof(PostgresqlPlaces))]
+    public async Task A_program_that_needs_PostgreSQL_does_what_the_docs_say(string place)
+    {
+        using PostgresqlServer server = await PostgresqlServer.StartAsync();
+        AssertNone(await DocRun.RunAsync(ProgramAt(place), environment: server.Environment));
+    }
 
     [Fact]
     public void Every_csharp_block_is_of_a_program()
@@ -42,6 +53,11 @@ public sealed class DocsTests
     [Fact]
     public void The_targets_of_the_performance_page_are_those_of_the_full_run() =>
         Assert.Equal(TargetsOf("docs/benchmarks/results.md"), TargetsOf("docs/performance.md"));
+
+    private static TheoryData<string> PlacesOf(bool needsPostgresql) =>
+        [.. Programs.Where(program => program.NeedsPostgresql == needsPostgresql).Select(static program => program.Place)];
+
+    private static DocProgram ProgramAt(string place) => Programs.Single(program => program.Place == place);
 
     // The rows of the first table under the heading.
     private static string[] TargetsOf(string document)

@@ -89,6 +89,7 @@ public sealed class FaultTests
 
     [Theory]
     [InlineData("<!-- print: 1 -->\n```csharp\n```", "bad.md:2: \"print: 1\" stands above the block; ")]
+    [InlineData("<!-- needs postgresql -->\n```csharp\n```", "bad.md:2: \"needs postgresql\" stands above the block; ")]
     [InlineData("<!-- -->\n```csharp\n```", "bad.md:2: \"\" stands above the block; ")]
     [InlineData("<!-- part of one -->\n```csharp\n```", "bad.md:3: the block is part of one, and no block runs that; ")]
     [InlineData("<!-- prints what follows -->\n```csharp\n```\n```sh\n```", "bad.md:2: a text block was expected below, ")]
