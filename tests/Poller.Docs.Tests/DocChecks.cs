@@ -87,8 +87,9 @@ internal static class DocChecks
                 if (dotnet < 0) continue;
                 string at = $"{document.Name}:{block.Line + 2 + i}";
 
-                // Without a project it is the solution, which all but run take.
-                List<string> projects = [.. words.Skip(dotnet + 2).Where(static word => word.Contains('/', StringComparison.Ordinal))];
+                // Without a project it is the solution, which all but run take. What follows -- is the program's own.
+                IEnumerable<string> options = words.Skip(dotnet + 2).TakeWhile(static word => word != "--");
+                List<string> projects = [.. options.Where(static word => word.Contains('/', StringComparison.Ordinal))];
                 if (projects.Count == 0 && words[dotnet + 1] == "run") yield return $"{at}: \"{lines[i]}\" names no project.";
                 foreach (string project in projects)
                 {

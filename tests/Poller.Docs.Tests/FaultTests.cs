@@ -115,6 +115,7 @@ public sealed class FaultTests
     [InlineData(
         "| Go | here |\n|---|---|\n| a | somewhere |", "bad.md:3: a file, or \"not built\", was expected in the column \"here\".")]
     [InlineData("```sh\ndotnet run -c Release --project samples/NoSuchSample\n```", "bad.md:2: samples/NoSuchSample is no project.")]
+    [InlineData("```sh\ndotnet run -c Release --project samples/Watch -- inotify:/tmp\n```", null)]
     [InlineData("```sh\nexport A=1\ndotnet run\n```", "bad.md:3: \"dotnet run\" names no project.")]
     [InlineData("```sh\nA=1 dotnet test -c Release tests/Poller.Docs.Tests\n```", null)]
     [InlineData("```xml\n<Project />\n```", "bad.md:1: \"\" stands above the block; \"is\" and the project's path was expected.")]
