@@ -66,6 +66,9 @@ public readonly struct Errno : IEquatable<Errno>
     /// <summary>Not a socket.</summary>
     public static Errno ENOTSOCK { get; } = Named();
 
+    /// <summary>The socket has no peer, and no address was given.</summary>
+    public static Errno EDESTADDRREQ { get; } = Named();
+
     /// <summary>The message is too long.</summary>
     public static Errno EMSGSIZE { get; } = Named();
 

@@ -28,6 +28,7 @@ internal sealed class ErrnoTable
         ("EPIPE", 32, 32),
         ("ENOSYS", 38, 78),
         ("ENOTSOCK", 88, 38),
+        ("EDESTADDRREQ", 89, 39),
         ("EMSGSIZE", 90, 40),
         ("EPROTO", 71, Absent),
         ("EPROTOTYPE", 91, 41),

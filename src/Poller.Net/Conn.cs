@@ -93,6 +93,38 @@ public abstract class Conn : Stream
         }
     }
 
+    /// <summary>
+    /// The size of the system's buffer for what has arrived and was not read, in bytes (SO_RCVBUF, socket(7)). The system may take another
+    /// value: Linux doubles it, and cuts it to the administrator's limit.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The value is below 0.</exception>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
+    public int ReceiveBufferSize
+    {
+        get => _fd.GetOption(SocketOptionLevel.Socket, SocketOptionName.ReceiveBuffer, "get ReceiveBufferSize");
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(value);
+            _fd.SetOption(SocketOptionLevel.Socket, SocketOptionName.ReceiveBuffer, value, "set ReceiveBufferSize");
+        }
+    }
+
+    /// <summary>
+    /// The size of the system's buffer for what was written and is not sent yet, in bytes (SO_SNDBUF, socket(7)). The system may take
+    /// another value, as for <see cref="ReceiveBufferSize"/>.
+    /// </summary>
+    /// <inheritdoc cref="ReceiveBufferSize"/>
+    public int SendBufferSize
+    {
+        get => _fd.GetOption(SocketOptionLevel.Socket, SocketOptionName.SendBuffer, "get SendBufferSize");
+        set
+        {
+            ArgumentOutOfRangeException.ThrowIfNegative(value);
+            _fd.SetOption(SocketOptionLevel.Socket, SocketOptionName.SendBuffer, value, "set SendBufferSize");
+        }
+    }
+
     /// <summary>True until the connection is closed on this side.</summary>
     public override bool CanRead => !_fd.IsClosed;
 

@@ -6,8 +6,9 @@ namespace Poller.Net;
 /// <summary>The net package over one poller: it listens and dials by Go's network names. Safe from any thread.</summary>
 /// <remarks>
 /// <para>
-/// The networks are <c>tcp</c>, and <c>tcp4</c> and <c>tcp6</c> for one address family. An address is <c>host:port</c>. The host is a name,
-/// an IPv4 address, or an IPv6 address in brackets. The port is a number, or the name of a service, such as <c>https</c>.
+/// The networks are <c>tcp</c> and <c>udp</c>, and <c>tcp4</c>, <c>tcp6</c>, <c>udp4</c> and <c>udp6</c> for one address family. An address
+/// is <c>host:port</c>. The host is a name, an IPv4 address, or an IPv6 address in brackets. The port is a number, or the name of a service,
+/// such as <c>https</c>. A network of raw sockets names its protocol, such as <c>ip4:icmp</c>; its address is a host alone.
 /// </para>
 /// <para>
 /// The networks of Unix sockets are <c>unix</c> for streams, <c>unixpacket</c> for connections of messages and <c>unixgram</c> for
@@ -195,8 +196,7 @@ public sealed partial class NetStack
         SocketNetwork found = FindNetwork(network);
         if (found.IsUnix) return await DialUnixAsync(found, UnixAddress.ParseRemote(address), mode).ConfigureAwait(false);
         if (found.IsTcp) return await DialAsync(NetAddress.Parse(found, address), mode).ConfigureAwait(false);
-        const string Expected = "tcp, tcp4, tcp6, unix, unixgram or unixpacket was expected";
-        throw new ArgumentException($"network \"{network}\": {Expected}.", nameof(network));
+        return await DialPacketAsync(NetAddress.Parse(found, address), mode).ConfigureAwait(false);
     }
 
     private TcpConnListener Listen(SocketNetwork network, IPEndPoint local, bool dualStack) =>

@@ -148,11 +148,17 @@ internal sealed class FileFd : PollFd
     }
 
     // The cast lets one attempt serve both directions. A write only reads from the buffer.
-    public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token) =>
-        StartAsync(Direction.Write, new IoAttempt(Kind.Write, MemoryMarshal.AsMemory(buffer)), token);
+    public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token)
+    {
+        IoAttempt attempt = new(Kind.Write, MemoryMarshal.AsMemory(buffer));
+        return StartAsync(Direction.Write, ref attempt, token);
+    }
 
-    public ValueTask WaitAsync(Direction direction, CancellationToken token) =>
-        StartAsync(direction, new IoAttempt(WaitIn(direction)), token);
+    public ValueTask WaitAsync(Direction direction, CancellationToken token)
+    {
+        IoAttempt attempt = new(WaitIn(direction));
+        return StartAsync(direction, ref attempt, token);
+    }
 
     /// <summary>The blocking form of <see cref="ReadAsync"/>.</summary>
     public int Read(Span<byte> buffer) =>
@@ -310,14 +316,6 @@ internal sealed class FileFd : PollFd
             throw new ObjectDisposedException($"open {Description}: its poller was disposed before the operation.", e);
         }
         Volatile.Write(ref _end, Open);
-    }
-
-    private ValueTask StartAsync(Direction direction, IoAttempt attempt, CancellationToken token)
-    {
-        Begun begun = Begin(direction, ref attempt, token);
-        return begun.Op is { } op ? new ValueTask(op, op.Version)
-            : begun.Error is { } error ? FromError(error, token)
-            : ValueTask.CompletedTask;
     }
 
     // 0 if a try will not block its thread, or why it may not be made now.

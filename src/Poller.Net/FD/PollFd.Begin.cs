@@ -105,7 +105,17 @@ internal abstract partial class PollFd
             : new ValueTask<T>(attempt.Result);
     }
 
-    /// <summary>The blocking form of <see cref="StartAsync"/>.</summary>
+    /// <summary>Begins an async operation whose result nobody needs.</summary>
+    protected ValueTask StartAsync<TAttempt>(Direction direction, ref TAttempt attempt, CancellationToken token)
+        where TAttempt : struct, IAttempt
+    {
+        Begun begun = Begin(direction, ref attempt, token);
+        return begun.Op is { } op ? new ValueTask(op, op.Version)
+            : begun.Error is { } error ? FromError(error, token)
+            : ValueTask.CompletedTask;
+    }
+
+    /// <summary>The blocking form of <see cref="StartAsync{TAttempt, T}"/>.</summary>
     protected T Run<TAttempt, T>(Direction direction, ref TAttempt attempt) where TAttempt : struct, IAttempt<T>
     {
         RunBlocking(direction, attempt.Name, ref attempt, static (fd, ref attempt) => attempt.Try(fd));

@@ -110,6 +110,9 @@ internal abstract partial class SocketFd : PollFd
         else CloseDescriptor(Api, loop, Fd);
     }
 
+    /// <summary>The error of a write whose message is too long.</summary>
+    protected abstract Exception TooLong(string operation, int length);
+
     // We ask the system, because several threads may set the option at once.
     private int LingerSeconds() =>
         Api.GetOption(Fd, SocketOptionLevel.Socket, SocketOptionName.Linger, out int seconds).IsSuccess ? seconds : 0;
@@ -163,6 +166,7 @@ internal abstract partial class SocketFd : PollFd
             result = Api.Send(Fd, message);
         }
         while (result == Errno.EINTR);
+        if (result == Errno.EMSGSIZE) throw TooLong(NameOf(Kind.Write), message.Length);
         if (result.IsSuccess) done = result.Value;
         return result;
     }

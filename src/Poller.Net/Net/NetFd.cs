@@ -50,7 +50,9 @@ internal class NetFd : SocketFd
         IoResult made = DescriptorReserve.Socket(network, family);
         if (!made.IsSuccess)
         {
-            string? expected = made == Errno.EMFILE ? DescriptorReserve.Expected : null;
+            string? expected = made == Errno.EMFILE ? DescriptorReserve.Expected
+                : network.IsRaw && (made == Errno.EPERM || made == Errno.EACCES) ? "the right to open raw sockets was expected: CAP_NET_RAW"
+                : null;
             throw NetOpException.Refused(operation, network.Name, local, remote, SocketErrors.ToException(made.Errno), expected);
         }
         int fd = made.Value;
@@ -143,6 +145,11 @@ internal class NetFd : SocketFd
 
     public void Shutdown(SocketShutdown how, string operation)
     {
+        if (!_network.HasConnections && !IsClosed)
+        {
+            (EndPoint? local, EndPoint? remote) = KnownEndPoints();
+            throw Refused(operation, Network, local, remote, Errno.EOPNOTSUPP, "packets have no end; a stream was expected");
+        }
         if (!Incref()) throw Failed(operation, IoResult.Disposed);
         try
         {
@@ -211,13 +218,24 @@ internal class NetFd : SocketFd
 
     /// <summary>What was expected of an operation that the system refused; null if its error says enough.</summary>
     protected virtual string? HintFor(string operation, IoResult result) =>
-        operation == "dial" && result == Errno.ENOTCONN ? "the dial failed, and its error was read elsewhere" : null;
+        operation == "dial" && result == Errno.ENOTCONN ? "the dial failed, and its error was read elsewhere"
+        : result == Errno.EDESTADDRREQ ? "the socket has no peer; SendTo was expected"
+        : null;
 
     protected override Exception TimedOut(string operation, TimeSpan? timeout)
     {
         (EndPoint? local, EndPoint? remote) = KnownEndPoints();
         return NetOpException.Timeout(operation, Network, local, remote, timeout);
     }
+
+    protected override Exception TooLong(string operation, int length)
+    {
+        (EndPoint? local, EndPoint? remote) = KnownEndPoints();
+        return Refused(operation, Network, local, remote, Errno.EMSGSIZE, HintForLength(length));
+    }
+
+    /// <summary>What the error of a message says that the system found too long.</summary>
+    protected virtual string HintForLength(int length) => $"one message of {length} bytes is too long";
 
     /// <summary>The name of the public type that owns the descriptor.</summary>
     protected virtual string ObjectName => nameof(TcpConn);
@@ -293,7 +311,7 @@ internal class NetFd : SocketFd
     }
 
     // For an error: null if the system does not know the address.
-    private (EndPoint? Local, EndPoint? Remote) KnownEndPoints() =>
+    private protected (EndPoint? Local, EndPoint? Remote) KnownEndPoints() =>
         (_local ??= TryReadName(remote: false), _remote ??= UnpackPeer() ?? TryReadName(remote: true));
 
     private EndPoint? TryReadName(bool remote)
@@ -311,7 +329,11 @@ internal class NetFd : SocketFd
         IoResult result = remote ? Api.PeerName(Fd, address, out int length) : Api.LocalName(Fd, address, out length);
         if (!result.IsSuccess) return result;
         name = SocketAddressBytes.ToEndPoint(_network, address[..length]);
-        if (name is IPEndPoint { Port: 0 }) name = null;
+        if (name is IPEndPoint ip)
+        {
+            if (_network.IsRaw) ip.Port = 0; // The system says the protocol's number there.
+            else if (ip.Port == 0) name = null;
+        }
         return name is null ? Errno.ENOTCONN : result;
     }
 

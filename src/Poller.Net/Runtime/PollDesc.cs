@@ -53,6 +53,7 @@ internal sealed class PollDesc(uint slot)
     private const ulong EventError = 8;
     private const ulong Hangup = 16;
     private const ulong FailedFlag = 32;
+    private const ulong ErrorPassesFlag = 64;
     private const int SequenceShift = 32;
 
     private struct Side
@@ -98,6 +99,16 @@ internal sealed class PollDesc(uint slot)
         _fd = (int)fd;
         Volatile.Write(ref _read.State, Nil);
         Volatile.Write(ref _write.State, Nil);
+    }
+
+    /// <summary>
+    /// Says that an error of this descriptor is over once a system call has returned it, so an event which reports only an error never
+    /// means that the descriptor cannot be polled. Call it after <see cref="Open"/>; events may come meanwhile.
+    /// </summary>
+    public void LetErrorsPass()
+    {
+        Interlocked.Or(ref _info, ErrorPassesFlag);
+        Interlocked.And(ref _info, ~EventError); // No event sets it after the first step.
     }
 
     /// <summary>Ends the life of a descriptor: from here on its events and flags have no effect.</summary>
@@ -188,7 +199,8 @@ internal sealed class PollDesc(uint slot)
             // The hang-up flag stays set, because its edge comes once. We set it before the side becomes Ready, so that the waiter which
             // consumes this readiness sees it.
             ulong next = (readiness & PollReadiness.ReadHangup) != 0 ? info | Hangup : info;
-            next = (readiness & PollReadiness.Error) != 0 ? next | EventError : next & ~EventError;
+            bool isError = (readiness & PollReadiness.Error) != 0 && (info & ErrorPassesFlag) == 0;
+            next = isError ? next | EventError : next & ~EventError;
             if (next == info || Interlocked.CompareExchange(ref _info, next, info) == info) break;
         }
         if ((readiness & PollReadiness.Readable) != 0) reader = Unblock(Direction.Read, Ready);

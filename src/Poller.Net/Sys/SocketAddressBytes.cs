@@ -26,6 +26,44 @@ internal static class SocketAddressBytes
 
     private const ulong IsPacked = 1UL << 48;
 
+    // How this system begins a sockaddr_in and a sockaddr_in6.
+    private static readonly byte[] IPv4Start = [.. new SocketAddress(AddressFamily.InterNetwork, IPv4Length).Buffer.Span[..PortOffset]];
+    private static readonly byte[] IPv6Start = [.. new SocketAddress(AddressFamily.InterNetworkV6, IPv6Length).Buffer.Span[..PortOffset]];
+    private static readonly int UnixLength = new SocketAddress(AddressFamily.Unix).Size;
+
+    private static ReadOnlySpan<byte> MappedPrefix => [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+
+    /// <summary>The room that an address of a family needs, in bytes.</summary>
+    public static int RoomFor(AddressFamily family) =>
+        family == AddressFamily.InterNetwork ? IPv4Length : family == AddressFamily.InterNetworkV6 ? IPv6Length : UnixLength;
+
+    /// <summary>Whether it is an IPv4-mapped IPv6 address.</summary>
+    public static bool IsMapped(ReadOnlySpan<byte> bytes) =>
+        bytes.Length == IPv6Length && bytes.Slice(IPv6Offset, MappedPrefix.Length).SequenceEqual(MappedPrefix);
+
+    /// <summary>Whether it is an IPv4 address.</summary>
+    public static bool IsIPv4(ReadOnlySpan<byte> bytes) => bytes.Length == IPv4Length && bytes[..PortOffset].SequenceEqual(IPv4Start);
+
+    /// <summary>Turns an IPv4-mapped address into the IPv4 address, in place. Returns its length.</summary>
+    public static int Unmap(Span<byte> mapped)
+    {
+        IPv4Start.CopyTo(mapped);
+        mapped.Slice(IPv6Offset + MappedPrefix.Length, sizeof(uint)).CopyTo(mapped[IPv4Offset..]);
+        mapped[(IPv4Offset + sizeof(uint))..IPv4Length].Clear();
+        return IPv4Length;
+    }
+
+    /// <summary>Turns an IPv4 address into the IPv4-mapped one, in place; there is room for it. Returns its length.</summary>
+    public static int Map(Span<byte> address)
+    {
+        address.Slice(IPv4Offset, sizeof(uint)).CopyTo(address[(IPv6Offset + MappedPrefix.Length)..]);
+        MappedPrefix.CopyTo(address[IPv6Offset..]);
+        address[(PortOffset + sizeof(ushort))..IPv6Offset].Clear();
+        address[(IPv6Length - sizeof(uint))..IPv6Length].Clear();
+        IPv6Start.CopyTo(address);
+        return IPv6Length;
+    }
+
     /// <summary>
     /// The bytes of an end point. An abstract Unix name without a character becomes the family alone: bind(2) then chooses a name
     /// (autobind, unix(7)).
@@ -84,11 +122,10 @@ internal static class SocketAddressBytes
     public static bool TryPack(ReadOnlySpan<byte> bytes, out ulong packed)
     {
         // The lengths tell the two families apart.
-        ReadOnlySpan<byte> mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
-        bool isMapped = bytes.Length == IPv6Length && bytes.Slice(IPv6Offset, mapped.Length).SequenceEqual(mapped);
+        bool isMapped = IsMapped(bytes);
         packed = 0;
         if (!isMapped && bytes.Length != IPv4Length) return false;
-        uint address = BinaryPrimitives.ReadUInt32BigEndian(bytes[(isMapped ? IPv6Offset + mapped.Length : IPv4Offset)..]);
+        uint address = BinaryPrimitives.ReadUInt32BigEndian(bytes[(isMapped ? IPv6Offset + MappedPrefix.Length : IPv4Offset)..]);
         packed = IsPacked | ((ulong)BinaryPrimitives.ReadUInt16BigEndian(bytes[PortOffset..]) << 32) | address;
         return true;
     }

@@ -28,6 +28,9 @@ internal sealed record SocketNetwork(string Name, AddressFamily Family, SocketTy
     /// <summary>Whether its sockets see a protocol over IP (raw(7)), which has no ports.</summary>
     public bool IsRaw { get; } = Type == SocketType.Raw;
 
+    /// <summary>Whether its sockets carry packets over IP: UDP, or a protocol of raw sockets.</summary>
+    public bool IsIpPacket => !IsUnix && Type is SocketType.Dgram or SocketType.Raw;
+
     /// <summary>
     /// Whether a read of fewer bytes than asked means that the socket is empty. It does not where messages have borders. On a Unix stream,
     /// a read also stops behind the bytes that came with descriptors.

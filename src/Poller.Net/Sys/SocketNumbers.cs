@@ -31,6 +31,26 @@ internal sealed record SocketNumbers
         MSG_CMSG_CLOEXEC = 0x40000000,
         SO_BROADCAST = 6,
         SO_PEERCRED = RuntimeInformation.ProcessArchitecture == Architecture.Ppc64le ? 21 : 17,
+        SO_SNDBUF = 7,
+        SO_RCVBUF = 8,
+        IP_TOS = 1, // include/uapi/linux/in.h.
+        IP_TTL = 2,
+        IP_PKTINFO = 8,
+        IP_MULTICAST_IF = 32,
+        IP_MULTICAST_TTL = 33,
+        IP_MULTICAST_LOOP = 34,
+        IP_ADD_MEMBERSHIP = 35,
+        IP_DROP_MEMBERSHIP = 36,
+        IPV6_UNICAST_HOPS = 16,
+        IPV6_MULTICAST_IF = 17,
+        IPV6_MULTICAST_HOPS = 18,
+        IPV6_MULTICAST_LOOP = 19,
+        IPV6_JOIN_GROUP = 20,
+        IPV6_LEAVE_GROUP = 21,
+        IPV6_RECVPKTINFO = 49,
+        IPV6_TCLASS = 67,
+        UDP_SEGMENT = 103, // include/uapi/linux/udp.h.
+        UDP_GRO = 104,
         CountsMessageBySize = true,
         ControlLayout = new ControlLayout(IntPtr.Size, IntPtr.Size), // CMSG_ALIGN in include/linux/socket.h.
     };
@@ -46,6 +66,7 @@ internal sealed record SocketNumbers
         TCP_KEEPINTVL = 0x101,
         TCP_KEEPCNT = 0x102,
         AcceptsTheDead = true,
+        IPV6_TCLASS = 36,
         ControlLayout = new ControlLayout(sizeof(uint), sizeof(uint)), // __DARWIN_ALIGN32.
     };
 
@@ -139,7 +160,57 @@ internal sealed record SocketNumbers
     /// <summary>SO_NOSIGPIPE; 0 if we do not use it.</summary>
     public int SO_NOSIGPIPE { get; init; }
 
+    public int SO_SNDBUF { get; init; } = 0x1001;
+
+    public int SO_RCVBUF { get; init; } = 0x1002;
+
+    public int IPPROTO_IP { get; init; }
+
     public int IPPROTO_TCP { get; init; } = 6;
+
+    public int IPPROTO_UDP { get; init; } = 17;
+
+    // <netinet/in.h> and <netinet6/in6.h>, which have the same numbers on macOS and the BSDs.
+
+    public int IP_TOS { get; init; } = 3;
+
+    public int IP_TTL { get; init; } = 4;
+
+    public int IP_MULTICAST_IF { get; init; } = 9;
+
+    public int IP_MULTICAST_TTL { get; init; } = 10;
+
+    public int IP_MULTICAST_LOOP { get; init; } = 11;
+
+    public int IP_ADD_MEMBERSHIP { get; init; } = 12;
+
+    public int IP_DROP_MEMBERSHIP { get; init; } = 13;
+
+    /// <summary>The option for IPv4; 0 if the system has none, or we do not use it.</summary>
+    public int IP_PKTINFO { get; init; }
+
+    /// <summary>The option for IPv6; 0 if we do not use it.</summary>
+    public int IPV6_RECVPKTINFO { get; init; }
+
+    public int IPV6_UNICAST_HOPS { get; init; } = 4;
+
+    public int IPV6_MULTICAST_IF { get; init; } = 9;
+
+    public int IPV6_MULTICAST_HOPS { get; init; } = 10;
+
+    public int IPV6_MULTICAST_LOOP { get; init; } = 11;
+
+    public int IPV6_JOIN_GROUP { get; init; } = 12;
+
+    public int IPV6_LEAVE_GROUP { get; init; } = 13;
+
+    public int IPV6_TCLASS { get; init; } = 61;
+
+    /// <summary>The option; 0 if the system cannot split a buffer into datagrams.</summary>
+    public int UDP_SEGMENT { get; init; }
+
+    /// <summary>The option; 0 if the system cannot join datagrams to a buffer.</summary>
+    public int UDP_GRO { get; init; }
 
     public int TCP_NODELAY { get; init; } = 1;
 

@@ -42,6 +42,20 @@ internal abstract class ForwardingSocketApi : ISocketApi
         nint fd, ReadOnlySpan<IoVector> buffers, ReadOnlySpan<byte> address, ReadOnlySpan<byte> control) =>
         _inner.SendMessage(fd, buffers, address, control);
 
+    public virtual UdpOffload? UdpOffload => _inner.UdpOffload;
+
+    public virtual IoResult ReceiveMessage(nint fd, Span<byte> buffer, Span<byte> address, Span<byte> control, out MessageInfo info) =>
+        _inner.ReceiveMessage(fd, buffer, address, control, out info);
+
+    public virtual IoResult SendMessage(nint fd, ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> address, ReadOnlySpan<byte> control) =>
+        _inner.SendMessage(fd, buffer, address, control);
+
+    public virtual IoResult SetMembership(nint fd, ReadOnlySpan<byte> group, int interfaceIndex, bool joins) =>
+        _inner.SetMembership(fd, group, interfaceIndex, joins);
+
+    public virtual IoResult SetMulticastInterface(nint fd, AddressFamily family, int interfaceIndex) =>
+        _inner.SetMulticastInterface(fd, family, interfaceIndex);
+
     public virtual IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
 
     public virtual IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) =>

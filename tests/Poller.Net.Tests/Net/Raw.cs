@@ -13,6 +13,9 @@ internal static class Raw
     public static Socket SocketOf(TcpConn conn) => SocketOf(NetFdOf(conn));
 
     /// <inheritdoc cref="SocketOf(TcpConn)"/>
+    public static Socket SocketOf(PacketConn conn) => SocketOf(NetFdOf(conn));
+
+    /// <inheritdoc cref="SocketOf(TcpConn)"/>
     public static Socket SocketOf(TcpConnListener listener) => SocketOf(NetFdOf(listener));
 
     /// <summary>Closes a connection as a peer that dies does.</summary>

@@ -1,0 +1,51 @@
+using System.Runtime.InteropServices;
+
+namespace Poller.Net;
+
+/// <summary>Writes items of control data into a buffer, for a message that is sent.</summary>
+public ref struct ControlWriter
+{
+    private readonly ControlLayout _layout;
+    private readonly Span<byte> _buffer;
+
+    /// <summary>Begins at the start of <paramref name="buffer"/>.</summary>
+    /// <exception cref="PlatformNotSupportedException">PollerKit has no socket calls for this system yet.</exception>
+    public ControlWriter(Span<byte> buffer) : this(ControlLayout.Current, buffer) { }
+
+    internal ControlWriter(ControlLayout layout, Span<byte> buffer)
+    {
+        _layout = layout;
+        _buffer = buffer;
+    }
+
+    /// <summary>How many bytes were written.</summary>
+    public int Length { get; private set; }
+
+    /// <summary>The room that an item with so many bytes of data takes (CMSG_SPACE of cmsg(3)).</summary>
+    public static int SpaceFor(int data)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(data);
+        return ControlLayout.Current.SpaceFor(data);
+    }
+
+    /// <summary>Appends an item. Level and type are the system's numbers.</summary>
+    /// <exception cref="ArgumentException">It does not fit.</exception>
+    public void Write(int level, int type, scoped ReadOnlySpan<byte> data)
+    {
+        int space = _layout.SpaceFor(data.Length);
+        if (space > _buffer.Length - Length)
+        {
+            throw new ArgumentException(
+                $"an item of {data.Length} bytes takes {space}; the buffer has {_buffer.Length - Length} left.", nameof(data));
+        }
+        Span<byte> item = _buffer.Slice(Length, space);
+        item.Clear();
+        int length = _layout.HeaderSize + data.Length;
+        if (_layout.LengthSize == sizeof(ulong)) MemoryMarshal.Write(item, (ulong)length);
+        else MemoryMarshal.Write(item, (uint)length);
+        MemoryMarshal.Write(item[_layout.LengthSize..], level);
+        MemoryMarshal.Write(item[(_layout.LengthSize + sizeof(int))..], type);
+        data.CopyTo(item[_layout.HeaderSize..]);
+        Length += space;
+    }
+}

@@ -1,0 +1,57 @@
+using System.Net;
+using System.Net.Sockets;
+
+namespace Poller.Net.Tests;
+
+/// <summary>The operations of a socket of packets in both forms.</summary>
+internal static class Udp
+{
+    public static readonly IPEndPoint Any = new(IPAddress.Loopback, 0);
+
+    /// <summary>A reusable address with room for both families.</summary>
+    public static SocketAddress NewAddress() => new(AddressFamily.InterNetworkV6);
+
+    public static IPEndPoint ToEndPoint(this SocketAddress address) =>
+        (IPEndPoint)new IPEndPoint(address.Family == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, 0).Create(address);
+
+    public static IPEndPoint At(this PacketConn conn, IPAddress address) => new(address, conn.LocalEndPoint.Port);
+
+    public static Operation<int> StartReceiveFrom(this IPacketConn conn, bool blocking, Memory<byte> buffer, SocketAddress address) =>
+        blocking ? new(() => conn.ReceiveFrom(buffer.Span, address)) : new(conn.ReceiveFromAsync(buffer, address).AsTask());
+
+    public static Operation<SocketReceiveFromResult> StartReceiveFrom(this IPacketConn conn, bool blocking, Memory<byte> buffer) =>
+        blocking ? new(() => conn.ReceiveFrom(buffer.Span)) : new(conn.ReceiveFromAsync(buffer).AsTask());
+
+    public static Operation<ReceivedMessage> StartReceiveMessage(
+        this PacketConn conn, bool blocking, Memory<byte> buffer, Memory<byte> control, SocketAddress? address) => blocking
+            ? new(() => conn.ReceiveMessage(buffer.Span, control.Span, address))
+            : new(conn.ReceiveMessageAsync(buffer, control, address).AsTask());
+
+    public static Task<SocketReceiveFromResult> ReceiveAsync(this IPacketConn conn, bool blocking, Memory<byte> buffer) =>
+        conn.StartReceiveFrom(blocking, buffer).Within();
+
+    public static Task<ReceivedMessage> ReceiveMessageAsync(
+        this PacketConn conn, bool blocking, Memory<byte> buffer, Memory<byte> control = default, SocketAddress? address = null) =>
+        conn.StartReceiveMessage(blocking, buffer, control, address).Within();
+
+    public static Task SendToAsync(this IPacketConn conn, bool blocking, ReadOnlyMemory<byte> buffer, EndPoint remote) =>
+        Do(blocking, () => conn.SendTo(buffer.Span, remote), () => conn.SendToAsync(buffer, remote));
+
+    public static Task SendToAsync(this IPacketConn conn, bool blocking, ReadOnlyMemory<byte> buffer, SocketAddress address) =>
+        Do(blocking, () => conn.SendTo(buffer.Span, address), () => conn.SendToAsync(buffer, address));
+
+    public static Task SendSegmentsAsync(
+        this UdpConn conn, bool blocking, ReadOnlyMemory<byte> buffer, int segmentSize, SocketAddress? address = null) => Do(
+            blocking,
+            () => conn.SendSegments(buffer.Span, segmentSize, address),
+            () => conn.SendSegmentsAsync(buffer, segmentSize, address));
+
+    public static Task SendMessageAsync(
+        this PacketConn conn, bool blocking, ReadOnlyMemory<byte> buffer, ReadOnlyMemory<byte> control, SocketAddress? address) => Do(
+            blocking,
+            () => conn.SendMessage(buffer.Span, control.Span, address),
+            () => conn.SendMessageAsync(buffer, control, address));
+
+    private static Task Do(bool blocking, Action sync, Func<ValueTask> async) =>
+        blocking ? Operation.OnOwnThread(sync).Within() : async().Within();
+}

@@ -1,0 +1,115 @@
+using System.Net.Sockets;
+using Poller.Abstractions;
+
+namespace Poller.Net.Tests;
+
+/// <summary>A buffer that the system splits into datagrams, and datagrams that it joins.</summary>
+public abstract class UdpSegmentTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
+{
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_buffer_is_split_into_datagrams_of_one_size(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        using UdpConn server = fixture.Net.ListenUdp(Udp.Any);
+        using UdpConn client = fixture.Net.DialUdp(server.LocalEndPoint);
+        using UdpConn free = fixture.Net.ListenUdp(Udp.Any);
+        byte[] sent = new byte[2500];
+        Random.Shared.NextBytes(sent);
+
+        await client.SendSegmentsAsync(blocking, sent, 1000);
+        await free.SendSegmentsAsync(blocking, sent, 1000, server.LocalEndPoint.Serialize());
+        for (int round = 0; round < 2; round++)
+        {
+            byte[] received = new byte[3000];
+            int length = 0;
+            foreach (int expected in (int[])[1000, 1000, 500])
+            {
+                int n = (await server.ReceiveAsync(blocking, received.AsMemory(length))).ReceivedBytes;
+                Assert.Equal(expected, n);
+                length += n;
+            }
+            Assert.Equal(sent, received[..length]);
+        }
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task Datagrams_that_are_joined_come_with_their_size(bool blocking)
+    {
+        using Fixture fixture = new();
+        using UdpConn server = fixture.Net.ListenUdp(Udp.Any);
+        using UdpConn client = fixture.Net.DialUdp(server.LocalEndPoint);
+        Assert.False(server.ReceivesSegments);
+        server.ReceivesSegments = true;
+        Assert.True(server.ReceivesSegments);
+        byte[] sent = new byte[2500], received = new byte[65_536];
+        Random.Shared.NextBytes(sent);
+        foreach (byte[] control in (byte[][])[[], new byte[64]])
+        {
+            await client.SendSegmentsAsync(blocking, sent, 1000);
+            ReceivedMessage message = await server.ReceiveMessageAsync(blocking, received, control);
+            Assert.Equal((2500, 1000), (message.Bytes, message.SegmentSize));
+            Assert.Equal((false, false), (message.IsTruncated, message.IsControlTruncated));
+            Assert.Equal(control.Length != 0, message.ControlBytes != 0);
+            Assert.Equal(sent, received[..2500]);
+
+            await client.WriteAsync(blocking, "alone"u8.ToArray());
+            Assert.Equal(
+                (5, 0), await server.ReceiveMessageAsync(blocking, received, control) is var alone ? (alone.Bytes, alone.SegmentSize) : default);
+        }
+        server.ReceivesSegments = false;
+        await client.SendSegmentsAsync(blocking, sent, 1000);
+        Assert.Equal(1000, (await server.ReceiveMessageAsync(blocking, received)).Bytes);
+    }
+
+    [Fact]
+    public void What_the_system_cannot_split_is_refused_with_the_limits()
+    {
+        using Fixture fixture = new();
+        using UdpConn server = fixture.Net.ListenUdp(Udp.Any);
+        using UdpConn client = fixture.Net.DialUdp(server.LocalEndPoint);
+        Assert.Throws<ArgumentOutOfRangeException>(() => client.SendSegments(new byte[9], 0));
+        Assert.Throws<ArgumentOutOfRangeException>(() => client.SendSegments(new byte[9], 65_536));
+        foreach ((int length, int size) in ((int, int)[])[(65_508, 1000), (2000, 1)])
+        {
+            NetOpException error = Assert.Throws<NetOpException>(() => client.SendSegments(new byte[length], size));
+            Assert.Equal("send segments", error.Operation);
+            Assert.Contains($"{length} bytes in segments of {size}: at most 65507 bytes in all", error.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public void A_system_that_cannot_split_or_join_says_so_and_sends_nothing()
+    {
+        foreach (ISocketApi api in (ISocketApi[])[new NoOffload(), new OldKernel()])
+        {
+            using Fixture fixture = new(api: api);
+            using UdpConn server = fixture.Net.ListenUdp(Udp.Any);
+            using UdpConn client = fixture.Net.DialUdp(server.LocalEndPoint);
+            NetOpException split = Assert.Throws<NetOpException>(() => client.SendSegments(new byte[2000], 1000));
+            Assert.Equal(SocketError.OperationNotSupported, split.SocketErrorCode);
+            Assert.Contains("UDP_SEGMENT, needs Linux 4.18", split.Message, StringComparison.Ordinal);
+            NetOpException join = Assert.Throws<NetOpException>(() => server.ReceivesSegments = true);
+            Assert.Equal(SocketError.OperationNotSupported, join.SocketErrorCode);
+            Assert.Contains("UDP_GRO, needs Linux 5.0", join.Message, StringComparison.Ordinal);
+            Assert.False(server.ReceivesSegments);
+            client.Write([1]);
+            Assert.Equal(1, server.Read(new byte[4000]));
+        }
+    }
+
+    /// <summary>A system without the options.</summary>
+    private sealed class NoOffload : ForwardingSocketApi
+    {
+        public override UdpOffload? UdpOffload => null;
+    }
+
+    /// <summary>A kernel from before the options.</summary>
+    private sealed class OldKernel : ForwardingSocketApi
+    {
+        public override IoResult GetRawOption(nint fd, int level, int name, Span<byte> value) =>
+            name == UdpOffload?.Segment ? Errno.ENOPROTOOPT : base.GetRawOption(fd, level, name, value);
+
+        public override IoResult SetRawOption(nint fd, int level, int name, ReadOnlySpan<byte> value) =>
+            name == UdpOffload?.Gro ? Errno.ENOPROTOOPT : base.SetRawOption(fd, level, name, value);
+    }
+}
