@@ -265,6 +265,17 @@ public abstract class Conn : Stream
         return Read(new Span<byte>(ref value)) == 0 ? -1 : value;
     }
 
+    /// <summary>
+    /// Copies bytes that have arrived, at least one, and leaves them to the next read (MSG_PEEK, recv(2)). It waits if there are none.
+    /// Returns 0 if the peer has ended. It counts as a read. A peek into an empty buffer waits until there is something to read, and
+    /// returns 0.
+    /// </summary>
+    public ValueTask<int> PeekAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
+        _fd.PeekAsync(buffer, cancellationToken);
+
+    /// <summary>The blocking form of <see cref="PeekAsync"/>.</summary>
+    public int Peek(Span<byte> buffer) => _fd.Peek(buffer);
+
     /// <summary>Sends all of <paramref name="buffer"/>.</summary>
     public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
         _fd.WriteAsync(buffer, cancellationToken);

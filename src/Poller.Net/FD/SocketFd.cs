@@ -40,6 +40,9 @@ internal abstract partial class SocketFd : PollFd
         /// <summary>Checks whether there are bytes, and leaves them in the socket.</summary>
         WaitToRead,
 
+        /// <summary>Copies bytes, and leaves them in the socket.</summary>
+        Peek,
+
         /// <summary>Sends all of its bytes.</summary>
         Write,
     }
@@ -62,6 +65,15 @@ internal abstract partial class SocketFd : PollFd
             : new ValueTask<bool>(begun.Value != 0);
     }
 
+    public ValueTask<int> PeekAsync(Memory<byte> buffer, CancellationToken token)
+    {
+        IoAttempt attempt = new(Kind.Peek, buffer);
+        Begun begun = Begin(Direction.Read, ref attempt, token);
+        return begun.Op is { } op ? new ValueTask<int>((IoOp)op, op.Version)
+            : begun.Error is { } error ? FromError<int>(error, token)
+            : new ValueTask<int>(begun.Value);
+    }
+
     public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token)
     {
         // The cast lets one attempt serve both directions. A write only reads from the buffer.
@@ -82,6 +94,10 @@ internal abstract partial class SocketFd : PollFd
         int nothing = 0;
         return RunBlocking(Direction.Read, NameOf(Kind.WaitToRead), ref nothing, static (fd, ref _) => ((SocketFd)fd).Peek()) != 0;
     }
+
+    /// <summary>The blocking form of <see cref="PeekAsync"/>.</summary>
+    public int Peek(Span<byte> buffer) => RunBlocking(
+        Direction.Read, NameOf(Kind.Peek), ref buffer, static (fd, ref buffer) => ((SocketFd)fd).PeekInto(buffer));
 
     /// <summary>The blocking form of <see cref="WriteAsync(ReadOnlyMemory{byte}, CancellationToken)"/>.</summary>
     public void Write(ReadOnlySpan<byte> buffer) => RunBlocking(
@@ -135,15 +151,24 @@ internal abstract partial class SocketFd : PollFd
     // Returns 1 if there is something to read, and 0 at the end. A datagram of 0 bytes is no end.
     private IoResult Peek()
     {
-        if (_drained.BeforeTry(HangupSeen)) return Errno.EAGAIN;
         Span<byte> one = stackalloc byte[1];
+        IoResult result = PeekInto(one);
+        return result == 0 && !_network.HasConnections ? 1 : result;
+    }
+
+    // What it finds stays in the socket, so a short one says nothing of what follows.
+    private IoResult PeekInto(Span<byte> buffer)
+    {
+        if (buffer.IsEmpty) return Peek() is { IsSuccess: false } reason ? reason : 0;
+        if (_drained.BeforeTry(HangupSeen)) return Errno.EAGAIN;
+        if (buffer.Length > MaxChunk) buffer = buffer[..MaxChunk];
         IoResult result;
         do
         {
-            result = Api.Peek(Fd, one);
+            result = Api.Peek(Fd, buffer);
         }
         while (result == Errno.EINTR);
-        return result == 0 && !_network.HasConnections ? 1 : result;
+        return result;
     }
 
     private IoResult Send(ReadOnlySpan<byte> buffer, ref int done)
@@ -175,10 +200,11 @@ internal abstract partial class SocketFd : PollFd
     {
         Kind.Read => "read",
         Kind.WaitToRead => "wait to read",
+        Kind.Peek => "peek",
         _ => "write",
     };
 
-    /// <summary>A read, a wait to read or a write. Of a write's buffer it keeps what is not sent yet.</summary>
+    /// <summary>A read, a wait to read, a peek or a write. Of a write's buffer it keeps what is not sent yet.</summary>
     private struct IoAttempt(Kind kind, Memory<byte> buffer) : IAttempt
     {
         public Memory<byte> Buffer { get; private set; } = buffer;
@@ -190,6 +216,7 @@ internal abstract partial class SocketFd : PollFd
             SocketFd socket = (SocketFd)fd;
             if (kind == Kind.Read) return socket.Receive(Buffer.Span);
             if (kind == Kind.WaitToRead) return socket.Peek();
+            if (kind == Kind.Peek) return socket.PeekInto(Buffer.Span);
             int done = 0;
             IoResult result = socket.Send(Buffer.Span, ref done);
             Buffer = Buffer[done..];

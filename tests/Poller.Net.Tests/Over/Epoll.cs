@@ -36,6 +36,7 @@ public sealed class LingerTests : LingerTests<EpollBackend>;
 public sealed class ListenerTests : ListenerTests<EpollBackend>;
 public sealed class LoopThreadsTests : LoopThreadsTests<EpollBackend>;
 public sealed class NetpollerTests : NetpollerTests<EpollBackend>;
+public sealed class PeekTests : PeekTests<EpollBackend>;
 public sealed class QueueTests : QueueTests<EpollBackend>;
 public sealed class ReadWriteTests : ReadWriteTests<EpollBackend>;
 public sealed class ReportTests : ReportTests<EpollBackend>;

@@ -36,6 +36,7 @@ public sealed class LingerTests : LingerTests<EpollLevelBackend>;
 public sealed class ListenerTests : ListenerTests<EpollLevelBackend>;
 public sealed class LoopThreadsTests : LoopThreadsTests<EpollLevelBackend>;
 public sealed class NetpollerTests : NetpollerTests<EpollLevelBackend>;
+public sealed class PeekTests : PeekTests<EpollLevelBackend>;
 public sealed class QueueTests : QueueTests<EpollLevelBackend>;
 public sealed class ReadWriteTests : ReadWriteTests<EpollLevelBackend>;
 public sealed class ReportTests : ReportTests<EpollLevelBackend>;

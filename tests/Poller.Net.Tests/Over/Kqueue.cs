@@ -36,6 +36,7 @@ public sealed class LingerTests : LingerTests<KqueueBackend>;
 public sealed class ListenerTests : ListenerTests<KqueueBackend>;
 public sealed class LoopThreadsTests : LoopThreadsTests<KqueueBackend>;
 public sealed class NetpollerTests : NetpollerTests<KqueueBackend>;
+public sealed class PeekTests : PeekTests<KqueueBackend>;
 public sealed class QueueTests : QueueTests<KqueueBackend>;
 public sealed class ReadWriteTests : ReadWriteTests<KqueueBackend>;
 public sealed class ReportTests : ReportTests<KqueueBackend>;

@@ -36,6 +36,7 @@ public sealed class LingerTests : LingerTests<PosixBackend>;
 public sealed class ListenerTests : ListenerTests<PosixBackend>;
 public sealed class LoopThreadsTests : LoopThreadsTests<PosixBackend>;
 public sealed class NetpollerTests : NetpollerTests<PosixBackend>;
+public sealed class PeekTests : PeekTests<PosixBackend>;
 public sealed class QueueTests : QueueTests<PosixBackend>;
 public sealed class ReadWriteTests : ReadWriteTests<PosixBackend>;
 public sealed class ReportTests : ReportTests<PosixBackend>;
