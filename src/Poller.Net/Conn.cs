@@ -336,6 +336,33 @@ public abstract class Conn : Stream
     /// <summary>Sends one byte.</summary>
     public override void WriteByte(byte value) => Write(new ReadOnlySpan<byte>(in value));
 
+    /// <summary>
+    /// Copies all bytes that arrive to <paramref name="destination"/>, until the peer ends. If that is a connection of this library, and
+    /// both are streams, Linux moves the bytes from socket to socket (splice(2)), and they do not come into the process.
+    /// </summary>
+    /// <param name="destination">Where the bytes go. Its end is left to the caller: see <see cref="CloseWrite"/>.</param>
+    /// <param name="bufferSize">The size of the buffer for what is copied, in bytes.</param>
+    /// <param name="cancellationToken">Ends the copy.</param>
+    /// <remarks>
+    /// The copy reads and writes in turn, with the deadlines and time-outs of this connection's reads and of the destination's writes. If a
+    /// write fails or is cancelled, bytes that were read are lost; after splice(2) the exception's message says how many.
+    /// </remarks>
+    public override Task CopyToAsync(Stream destination, int bufferSize, CancellationToken cancellationToken)
+    {
+        ValidateCopyToArguments(destination, bufferSize);
+        return destination is Conn to && _fd.IsStream && to._fd.IsStream
+            ? SocketFd.CopyAsync(_fd, to._fd, bufferSize, blocking: false, cancellationToken).AsTask()
+            : base.CopyToAsync(destination, bufferSize, cancellationToken);
+    }
+
+    /// <summary>The blocking form of <see cref="CopyToAsync(Stream, int, CancellationToken)"/>.</summary>
+    public override void CopyTo(Stream destination, int bufferSize)
+    {
+        ValidateCopyToArguments(destination, bufferSize);
+        if (destination is not Conn to || !_fd.IsStream || !to._fd.IsStream) base.CopyTo(destination, bufferSize);
+        else Blocking.End(SocketFd.CopyAsync(_fd, to._fd, bufferSize, blocking: true, CancellationToken.None));
+    }
+
     /// <inheritdoc/>
     public override IAsyncResult BeginRead(byte[] buffer, int offset, int count, AsyncCallback? callback, object? state) =>
         TaskToAsyncResult.Begin(ReadAsync(buffer, offset, count, CancellationToken.None), callback, state);

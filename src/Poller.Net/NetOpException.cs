@@ -20,6 +20,17 @@ public sealed class NetOpException : IOException
         RemoteEndPoint = Copy(remote);
     }
 
+    private NetOpException(string message, NetOpException error) : base(message, error.InnerException)
+    {
+        Operation = error.Operation;
+        Network = error.Network;
+        LocalEndPoint = error.LocalEndPoint;
+        RemoteEndPoint = error.RemoteEndPoint;
+        SocketErrorCode = error.SocketErrorCode;
+        IsTimeout = error.IsTimeout;
+        IsClosed = error.IsClosed;
+    }
+
     /// <summary>
     /// Creates an error like those that the library throws, so that you can test the code that handles it. For a deadline that passed, also
     /// set <see cref="IsTimeout"/>; for a close on this side, also set <see cref="IsClosed"/>.
@@ -104,6 +115,9 @@ public sealed class NetOpException : IOException
         {
             SocketErrorCode = SocketError.SystemNotReady,
         };
+
+    /// <summary>The same error, whose message says more.</summary>
+    internal NetOpException With(string note) => new($"{Message}; {note}", this);
 
     private static NetOpException Closed(string operation, string network, EndPoint? local, EndPoint? remote, string reason) =>
         new(operation, network, local, remote, reason, null)

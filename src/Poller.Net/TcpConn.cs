@@ -1,4 +1,6 @@
 using System.Net;
+using Microsoft.Win32.SafeHandles;
+using Poller.Abstractions;
 
 namespace Poller.Net;
 
@@ -17,4 +19,66 @@ public sealed class TcpConn : Conn
     /// <inheritdoc/>
     /// <remarks>Each call returns a copy, which the caller may change.</remarks>
     public override IPEndPoint RemoteEndPoint => (IPEndPoint)_fd.RemoteEndPoint;
+
+    /// <summary>
+    /// Sends bytes of a file, as one write. The kernel moves them from the file to the socket (sendfile(2)). If it cannot, which depends on
+    /// the file system and the system, the library reads and sends.
+    /// </summary>
+    /// <param name="file">A regular file or a block device, open for reading. Its position is not used and does not move.</param>
+    /// <param name="offset">Where in the file the bytes begin.</param>
+    /// <param name="length">How many bytes to send; null means up to the end of the file.</param>
+    /// <param name="progress">
+    /// Gets the number of bytes that are sent so far, after each system call, on the thread that makes the call. It must not block. If it
+    /// throws, that is the operation's error.
+    /// </param>
+    /// <param name="cancellationToken">Ends the operation.</param>
+    /// <returns>How many bytes were sent.</returns>
+    /// <remarks>
+    /// Bytes that are not in the system's cache come from the disk, and the calling thread waits for them. After the socket was full, that
+    /// is the loop's thread; with adaptive dispatch another one takes over if it takes long.
+    /// </remarks>
+    /// <exception cref="ArgumentException">The file is neither a regular file nor a block device.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The offset or the length is below 0.</exception>
+    /// <exception cref="EndOfStreamException">
+    /// The file ended before <paramref name="length"/> bytes. The message says how many were sent.
+    /// </exception>
+    public ValueTask<long> SendFileAsync(
+        SafeFileHandle file,
+        long offset = 0,
+        long? length = null,
+        IProgress<long>? progress = null,
+        CancellationToken cancellationToken = default)
+    {
+        CheckFile(file, offset, length);
+        return _fd.SendFileAsync(file, offset, length, progress, cancellationToken);
+    }
+
+    /// <summary>The blocking form of <see cref="SendFileAsync"/>.</summary>
+    /// <inheritdoc cref="SendFileAsync"/>
+    public long SendFile(SafeFileHandle file, long offset = 0, long? length = null, IProgress<long>? progress = null)
+    {
+        CheckFile(file, offset, length);
+        return _fd.SendFile(file, offset, length, progress);
+    }
+
+    // What has no positions cannot be sent from one, and reading it might block a loop.
+    private static void CheckFile(SafeFileHandle file, long offset, long? length)
+    {
+        ArgumentNullException.ThrowIfNull(file);
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfNegative(length ?? 0, nameof(length));
+        bool held = false;
+        file.DangerousAddRef(ref held);
+        try
+        {
+            Errno error = UnixFileApi.KindOf(file.DangerousGetHandle(), out FileKind kind);
+            if (error == Errno.None && kind is FileKind.RegularFile or FileKind.BlockDevice) return;
+            const string Expected = "a regular file or a block device was expected; copy from a PolledFile's stream instead";
+            throw new ArgumentException($"send file: the file is of the kind {kind}, and {Expected}.", nameof(file));
+        }
+        finally
+        {
+            file.DangerousRelease();
+        }
+    }
 }

@@ -5,7 +5,15 @@ namespace Poller.Net;
 /// </summary>
 internal static class Blocking
 {
-    public static T Result<T>(ValueTask<T> task) => task.IsCompleted
-        ? task.GetAwaiter().GetResult()
-        : throw new InvalidOperationException("the blocking form of an operation returned before the operation was done.");
+    public static T Result<T>(ValueTask<T> task) => task.IsCompleted ? task.GetAwaiter().GetResult() : throw NotDone();
+
+    /// <inheritdoc cref="Result"/>
+    public static void End(ValueTask task)
+    {
+        if (!task.IsCompleted) throw NotDone();
+        task.GetAwaiter().GetResult();
+    }
+
+    private static InvalidOperationException NotDone() =>
+        new("the blocking form of an operation returned before the operation was done.");
 }

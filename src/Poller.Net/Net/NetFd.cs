@@ -36,6 +36,8 @@ internal class NetFd : SocketFd
 
     public bool IsTcp => _network.IsTcp;
 
+    public bool IsStream => _network.IsStream;
+
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone had read the address.</exception>
     /// <exception cref="NetOpException">The system no longer knows the address.</exception>
     public EndPoint LocalEndPoint => NetAddress.Copy(_local ??= GetName("get LocalEndPoint", remote: false));

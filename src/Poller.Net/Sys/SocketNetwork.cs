@@ -37,6 +37,9 @@ internal sealed record SocketNetwork(string Name, AddressFamily Family, SocketTy
     /// </summary>
     public bool ShortReadDrains => IsTcp;
 
+    /// <summary>The pipes of copies whose source is a socket of this network.</summary>
+    public SplicePipes Pipes { get; } = new(Api);
+
     /// <summary>The network of a fixed name.</summary>
     public static SocketNetwork Of(string name, ISocketApi api)
     {

@@ -56,6 +56,12 @@ internal abstract class ForwardingSocketApi : ISocketApi
     public virtual IoResult SetMulticastInterface(nint fd, AddressFamily family, int interfaceIndex) =>
         _inner.SetMulticastInterface(fd, family, interfaceIndex);
 
+    public virtual IoResult SendFile(nint fd, nint file, long offset, int count) => _inner.SendFile(fd, file, offset, count);
+
+    public virtual IoResult Pipe(out nint read, out nint write) => _inner.Pipe(out read, out write);
+
+    public virtual IoResult Splice(nint from, nint to, int count) => _inner.Splice(from, to, count);
+
     public virtual IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
 
     public virtual IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) =>

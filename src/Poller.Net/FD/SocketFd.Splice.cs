@@ -1,0 +1,176 @@
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// The twin of Splice in Go's internal/poll/splice_linux.go: bytes go from one stream socket to another through a pipe, and no copy of them
+// comes into the process.
+//
+// Each step is an operation of its own: a read of the source, which ends with bytes in a pipe, and a write of the destination, which ends
+// when the pipe is empty. So each has the lock, the deadline and the close of its side, and the source is not read while the destination
+// is full. A read that must wait gives its pipe back first.
+//
+// What a pipe holds when its write fails is lost, as the buffer of any Stream's copy is. The exception says how many bytes that were.
+internal abstract partial class SocketFd
+{
+    private const int MaxSplice = 1 << 20;
+
+    /// <summary>Copies until the source ends. Both sockets are streams.</summary>
+    public static async ValueTask CopyAsync(SocketFd from, SocketFd to, int bufferSize, bool blocking, CancellationToken token)
+    {
+        SplicePipes pipes = from._network.Pipes;
+        byte[]? buffer = null;
+        pipes.BeginCopy();
+        try
+        {
+            while (true)
+            {
+                SpliceReadAttempt read = new();
+                Spliced spliced = blocking
+                    ? from.Run<SpliceReadAttempt, Spliced>(Direction.Read, ref read)
+                    : await from.StartAsync<SpliceReadAttempt, Spliced>(Direction.Read, ref read, token).ConfigureAwait(false);
+                if (spliced.Pipe is { } pipe)
+                {
+                    await to.WriteAsync(pipe, pipes, blocking, token).ConfigureAwait(false);
+                    continue;
+                }
+                if (!spliced.MustCopy) return;
+                buffer ??= new byte[bufferSize];
+                int count = blocking ? from.Read(buffer) : await from.ReadAsync(buffer, token).ConfigureAwait(false);
+                if (count == 0) return;
+                if (blocking) to.Write(buffer.AsSpan(0, count));
+                else await to.WriteAsync(buffer.AsMemory(0, count), token).ConfigureAwait(false);
+            }
+        }
+        finally
+        {
+            pipes.EndCopy();
+        }
+    }
+
+    private async ValueTask WriteAsync(SplicePipe pipe, SplicePipes pipes, bool blocking, CancellationToken token)
+    {
+        SpliceWriteAttempt write = new(pipe);
+        try
+        {
+            if (blocking) Run<SpliceWriteAttempt, int>(Direction.Write, ref write);
+            else await StartAsync<SpliceWriteAttempt, int>(Direction.Write, ref write, token).ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            throw Lost(e, pipe.Length);
+        }
+        finally
+        {
+            pipes.Return(pipe);
+        }
+    }
+
+    // The same kind of exception, whose message also says what is lost.
+    private static Exception Lost(Exception e, int count)
+    {
+        string note = $"{count} bytes were read from the source and not written";
+        return e switch
+        {
+            NetOpException error => error.With(note),
+            OperationCanceledException canceled => new OperationCanceledException($"{e.Message} {note}.", e, canceled.CancellationToken),
+            ObjectDisposedException closed => new ObjectDisposedException(closed.ObjectName, $"write: closed before the operation; {note}."),
+            _ => new IOException($"{e.Message} {note}.", e),
+        };
+    }
+
+    private IoResult SpliceInto(SplicePipes pipes, bool hasWaited, out Spliced spliced)
+    {
+        spliced = default;
+        if (_drained.BeforeTry(HangupSeen)) return Errno.EAGAIN;
+        if (!pipes.Rent(out SplicePipe? pipe).IsSuccess)
+        {
+            spliced = new Spliced { MustCopy = true };
+            return 0;
+        }
+        IoResult result;
+        do
+        {
+            result = Api.Splice(Fd, pipe!.WriteEnd, MaxSplice);
+        }
+        while (result == Errno.EINTR);
+        if (result.IsSuccess && result.Value > 0)
+        {
+            pipe.Length = result.Value;
+            spliced = new Spliced { Pipe = pipe };
+            return result;
+        }
+        pipes.Return(pipe);
+
+        // The pipe is empty, so EAGAIN means that the socket is empty, or that the next byte is an urgent one, which a read skips and
+        // splice does not. An edge-triggered poller reports it as a hang-up. A level-triggered one calls the socket readable.
+        if (result == Errno.EAGAIN && (hasWaited || HangupSeen))
+        {
+            IoResult next = Peek();
+            if (!next.IsSuccess) return next;
+            spliced = new Spliced { MustCopy = true };
+            return 0;
+        }
+        if (result != Errno.EINVAL && result != Errno.ENOSYS && result != Errno.EOPNOTSUPP) return result;
+        spliced = new Spliced { MustCopy = true };
+        return 0;
+    }
+
+    private IoResult SpliceFrom(SplicePipe pipe)
+    {
+        while (pipe.Length > 0)
+        {
+            IoResult result = Api.Splice(pipe.ReadEnd, Fd, pipe.Length);
+            if (result == 0) throw new InvalidOperationException($"splice moved none of the {pipe.Length} bytes of a pipe.");
+            if (result.IsSuccess) pipe.Length -= result.Value;
+            else if (result != Errno.EINTR) return result;
+        }
+        return 0;
+    }
+
+    /// <summary>What a read of the source found: a pipe with bytes, bytes that must be copied, or the end.</summary>
+    private readonly struct Spliced
+    {
+        public SplicePipe? Pipe { get; init; }
+
+        public bool MustCopy { get; init; }
+    }
+
+    private struct SpliceReadAttempt : IAttempt<Spliced>
+    {
+        private Spliced _result;
+        private bool _hasWaited;
+
+        public readonly Spliced Result => _result;
+
+        public readonly string Name => NameOf(Kind.Read);
+
+        public IoResult Try(PollFd fd)
+        {
+            SocketFd socket = (SocketFd)fd;
+            IoResult result = socket.SpliceInto(socket._network.Pipes, _hasWaited, out _result);
+            _hasWaited = true;
+            return result;
+        }
+
+        public readonly void Release() { }
+
+        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
+            fd.ToOp<SpliceReadAttempt, Spliced>(direction, this, mayReuse);
+    }
+
+    private struct SpliceWriteAttempt(SplicePipe pipe) : IAttempt<int>
+    {
+        private SplicePipe? _pipe = pipe;
+
+        public readonly int Result => 0;
+
+        public readonly string Name => NameOf(Kind.Write);
+
+        public readonly IoResult Try(PollFd fd) => ((SocketFd)fd).SpliceFrom(_pipe!);
+
+        public void Release() => _pipe = null;
+
+        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
+            fd.ToOp<SpliceWriteAttempt, int>(direction, this, mayReuse);
+    }
+}
