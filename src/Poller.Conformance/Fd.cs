@@ -11,6 +11,8 @@ internal sealed unsafe class Fd : IDisposable
     /// <summary>The maximum size of one read or write, in bytes.</summary>
     public const int Chunk = 64 * 1024;
 
+    private static readonly Lock Names = new();
+
     private bool _closed;
 
     private Fd(int number)
@@ -54,6 +56,45 @@ internal sealed unsafe class Fd : IDisposable
         using Socket b = listener.Accept();
         (b.NoDelay, b.SendBufferSize) = (true, SendBuffer);
         return (Take(a), Take(b));
+    }
+
+    /// <summary>A counter, which only Linux has.</summary>
+    public static Fd EventFd() => new(LibC.eventfd(0, 0));
+
+    /// <summary>A FIFO in the file system.</summary>
+    public static void MakeFifo(string path) => Check(LibC.mkfifo(path, Convert.ToInt32("600", 8)));
+
+    /// <summary>Opens a FIFO or a terminal without waiting for the other end.</summary>
+    public static Fd Open(string path, int access) => new(LibC.open(path, access | LibC.O_NONBLOCK | LibC.O_NOCTTY));
+
+    /// <summary>A new pseudo-terminal: its master end, and the other one.</summary>
+    public static (Fd Master, Fd Terminal) Terminal()
+    {
+        Fd master = new(LibC.posix_openpt(LibC.O_RDWR | LibC.O_NOCTTY));
+        Check(LibC.grantpt(master.Number));
+        Check(LibC.unlockpt(master.Number));
+        string path;
+        lock (Names) path = Marshal.PtrToStringUTF8((nint)LibC.ptsname(master.Number))!;
+        return (master, Open(path, LibC.O_RDWR));
+    }
+
+    /// <summary>read(2) of a number: the count, or the negated errno.</summary>
+    public static int Read(nint number, Span<byte> buffer)
+    {
+        fixed (byte* bytes = buffer) return Result(LibC.read((int)number, bytes, (nuint)buffer.Length));
+    }
+
+    /// <summary>Writes one sequence of bytes. Returns the count, or the negated errno.</summary>
+    public int Write(ReadOnlySpan<byte> buffer)
+    {
+        fixed (byte* bytes = buffer) return Result(LibC.write(Number, bytes, (nuint)buffer.Length));
+    }
+
+    /// <summary>Gives the descriptor to another owner.</summary>
+    public int Release()
+    {
+        _closed = true;
+        return Number;
     }
 
     /// <summary>Takes the open file of a socket under a new number, and disposes the socket.</summary>

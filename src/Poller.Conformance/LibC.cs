@@ -10,6 +10,10 @@ internal static unsafe partial class LibC
     public const int SHUT_RD = 0;
     public const int SHUT_WR = 1;
 
+    public const int O_RDONLY = 0;
+    public const int O_WRONLY = 1;
+    public const int O_RDWR = 2;
+
     public const int F_DUPFD = 0;
     public const int F_GETFD = 1;
     public const int F_SETFD = 2;
@@ -28,6 +32,7 @@ internal static unsafe partial class LibC
 
     // The numbers that Linux does not share with 4.4BSD and its descendants.
     public static readonly int O_NONBLOCK = OperatingSystem.IsLinux() ? 0x800 : 0x4;
+    public static readonly int O_NOCTTY = OperatingSystem.IsLinux() ? 0x100 : OperatingSystem.IsMacOS() ? 0x20000 : 0x8000;
     public static readonly int SIG_BLOCK = OperatingSystem.IsLinux() ? 0 : 1;
     public static readonly int SIGBUS = OperatingSystem.IsLinux() ? 7 : 10;
 
@@ -56,6 +61,30 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int socketpair(int domain, int type, int protocol, int* ends);
+
+    /// <summary>eventfd(2), which Linux has.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int eventfd(uint initial, int flags);
+
+    /// <summary>open(2) of a file that exists.</summary>
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int open(string path, int flags);
+
+    [LibraryImport("libc", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial int mkfifo(string path, int mode);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int posix_openpt(int flags);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int grantpt(int fd);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial int unlockpt(int fd);
+
+    /// <summary>The name is in memory of the C library, which the next call overwrites.</summary>
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial byte* ptsname(int fd);
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial nint read(int fd, void* buffer, nuint count);

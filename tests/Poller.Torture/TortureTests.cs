@@ -14,12 +14,12 @@ public sealed class TortureTests(ITestOutputHelper output)
     public static TheoryData<string, string, int> Runs => IsLong
         ? new()
         {
-            { "epoll", "adaptive", 120 },
-            { "epoll-level", "adaptive", 60 },
-            { "poll", "adaptive", 60 },
-            { "kqueue", "adaptive", 60 },
-            { "epoll", "inline", 60 },
-            { "epoll", "threadpool", 60 },
+            { "epoll", "adaptive", 60 },
+            { "epoll-level", "adaptive", 30 },
+            { "poll", "adaptive", 30 },
+            { "kqueue", "adaptive", 30 },
+            { "epoll", "inline", 30 },
+            { "epoll", "threadpool", 30 },
         }
         : new()
         {
