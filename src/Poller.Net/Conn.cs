@@ -125,6 +125,9 @@ public abstract class Conn : Stream
         }
     }
 
+    /// <summary>Your own system calls on the connection's socket.</summary>
+    public RawConn Raw => new(_fd);
+
     /// <summary>True until the connection is closed on this side.</summary>
     public override bool CanRead => !_fd.IsClosed;
 
@@ -207,6 +210,26 @@ public abstract class Conn : Stream
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>
     public void CloseWrite() => _fd.Shutdown(SocketShutdown.Send, "close write");
+
+    /// <summary>
+    /// Ends the operations that wait, waits until the last operation has left, takes the socket out of the poller, and gives it to you.
+    /// Nothing is sent to the peer. It is then a blocking socket, as <see cref="Socket(SafeSocketHandle)"/> takes it.
+    /// </summary>
+    /// <remarks>
+    /// Make a <see cref="Socket"/> of the handle, and dispose that: the handle's own dispose resets a TCP connection. Do not call this from
+    /// a function that you gave to <see cref="Raw"/>: it would wait for itself.
+    /// </remarks>
+    /// <exception cref="ObjectDisposedException">The connection was closed or detached before.</exception>
+    /// <exception cref="NetOpException">The system refused to make the socket blocking; then it is closed.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// This thread runs a handler of the connection's loop with inline dispatch: the call would wait for its own thread.
+    /// </exception>
+    public SafeSocketHandle Detach() => _fd.Detach();
+
+    /// <inheritdoc cref="Detach" path="/*[not(self::exception)]"/>
+    /// <exception cref="ObjectDisposedException">The connection was closed or detached before.</exception>
+    /// <exception cref="NetOpException">The system refused to make the socket blocking; then it is closed.</exception>
+    public Task<SafeSocketHandle> DetachAsync() => _fd.DetachAsync();
 
     /// <summary>
     /// Waits until a read would return something. The wait holds no buffer. The result is true for bytes, and false if the peer has ended.

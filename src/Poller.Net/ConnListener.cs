@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 
 namespace Poller.Net;
@@ -65,6 +66,21 @@ public abstract class ConnListener : IDisposable, IAsyncDisposable
     /// </summary>
     /// <exception cref="ObjectDisposedException">The listener is closed.</exception>
     public abstract void SetDeadline(TimeSpan fromNow);
+
+    /// <summary>
+    /// Runs your function once, on this thread, with the descriptor's number: to set or to read what the listener has no member for. The
+    /// number is valid only while the function runs.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The listener is closed.</exception>
+    public abstract T Control<TState, T>(TState state, Func<nint, TState, T> call);
+
+    /// <summary>
+    /// Ends waiting accepts, waits until the last one has left, takes the socket out of the poller, and gives it to you. It goes on
+    /// listening, and is then a blocking socket, as <see cref="Socket(SafeSocketHandle)"/> takes it.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The listener was closed or detached before.</exception>
+    /// <exception cref="NetOpException">The system refused to make the socket blocking; then it is closed.</exception>
+    public abstract Task<SafeSocketHandle> DetachAsync();
 
     /// <summary>Closes the listener and ends waiting accepts. Accepted connections stay open.</summary>
     public abstract void Dispose();

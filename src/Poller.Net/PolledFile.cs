@@ -119,14 +119,14 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     public T Read<TState, T>(TState state, Func<nint, TState, TryResult<T>> call)
     {
         ArgumentNullException.ThrowIfNull(call);
-        return _fd.RunCall(Direction.Read, state, call);
+        return _fd.Call(Direction.Read, state, call);
     }
 
     /// <summary>The blocking form of <see cref="WriteAsync{TState, T}"/>.</summary>
     public T Write<TState, T>(TState state, Func<nint, TState, TryResult<T>> call)
     {
         ArgumentNullException.ThrowIfNull(call);
-        return _fd.RunCall(Direction.Write, state, call);
+        return _fd.Call(Direction.Write, state, call);
     }
 
     /// <summary>

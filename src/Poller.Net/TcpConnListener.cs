@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using Poller.Abstractions;
 
 namespace Poller.Net;
@@ -48,6 +49,16 @@ public sealed class TcpConnListener : ConnListener
 
     /// <inheritdoc/>
     public override void SetDeadline(TimeSpan fromNow) => _fd.SetDeadline(PollMode.ReadWrite, fromNow, "set deadline");
+
+    /// <inheritdoc/>
+    public override T Control<TState, T>(TState state, Func<nint, TState, T> call)
+    {
+        ArgumentNullException.ThrowIfNull(call);
+        return _fd.Control(state, call);
+    }
+
+    /// <inheritdoc/>
+    public override Task<SafeSocketHandle> DetachAsync() => _fd.DetachAsync();
 
     /// <inheritdoc/>
     public override void Dispose() => _fd.Dispose();

@@ -53,6 +53,17 @@ public sealed class UnixConnListener : ConnListener
     public override void SetDeadline(TimeSpan fromNow) => _fd.SetDeadline(PollMode.ReadWrite, fromNow, "set deadline");
 
     /// <inheritdoc/>
+    public override T Control<TState, T>(TState state, Func<nint, TState, T> call)
+    {
+        ArgumentNullException.ThrowIfNull(call);
+        return _fd.Control(state, call);
+    }
+
+    /// <inheritdoc/>
+    /// <remarks>The file at the path stays.</remarks>
+    public override Task<SafeSocketHandle> DetachAsync() => _fd.DetachAsync();
+
+    /// <inheritdoc/>
     public override void Dispose() => _fd.Dispose();
 
     /// <inheritdoc/>

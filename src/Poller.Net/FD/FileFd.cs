@@ -104,43 +104,6 @@ internal sealed class FileFd : PollFd
         }
     }
 
-    public ValueTask<T> CallAsync<TState, T>(
-        Direction direction, TState state, Func<nint, TState, TryResult<T>> call, CancellationToken token)
-    {
-        Call<TState, T> attempt = new(direction, state, call);
-        return StartAsync<Call<TState, T>, T>(direction, ref attempt, token);
-    }
-
-    /// <summary>The blocking form of <see cref="CallAsync"/>.</summary>
-    public T RunCall<TState, T>(Direction direction, TState state, Func<nint, TState, TryResult<T>> call)
-    {
-        Call<TState, T> attempt = new(direction, state, call);
-        return Run<Call<TState, T>, T>(direction, ref attempt);
-    }
-
-    /// <summary>Tries the caller's function once. False if it would block, or if another operation of the direction is under way.</summary>
-    public bool TryCall<TState, T>(Direction direction, TState state, Func<nint, TState, TryResult<T>> call, out T? result)
-    {
-        Call<TState, T> attempt = new(direction, state, call);
-        result = default;
-        FdLock found = TryLock(direction);
-        if (found == FdLock.Busy) return false;
-        if (found == FdLock.Closed) throw Failed(attempt.Name, IoResult.Disposed);
-        try
-        {
-            IoResult tried = Prepare(direction);
-            if (tried.IsSuccess) tried = attempt.Try(this);
-            if (tried == Errno.EAGAIN) return false;
-            if (!tried.IsSuccess) throw Failed(attempt.Name, tried, direction);
-            result = attempt.Result;
-            return true;
-        }
-        finally
-        {
-            Unlock(direction);
-        }
-    }
-
     public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token)
     {
         IoAttempt attempt = new(Kind.Read, buffer);
@@ -319,21 +282,21 @@ internal sealed class FileFd : PollFd
     }
 
     // 0 if a try will not block its thread, or why it may not be made now.
-    private IoResult BeforeTry(Direction direction) => _isBlocking ? Look(direction) : 0;
+    protected override IoResult BeforeCall(Direction direction) => _isBlocking ? Look(direction) : 0;
 
     private IoResult Look(Direction direction) => _isPollable ? UnixFileApi.Look(Fd, direction) : 0;
 
-    private IoResult WouldBlock(Kind kind)
+    protected override IoResult WouldBlock(string operation)
     {
         if (_isPollable) return Errno.EAGAIN;
         const string Reason = "the call would block, but what cannot be polled is always ready; a result was expected";
-        throw new InvalidOperationException($"{NameOf(kind)} {Description}: {Reason}.");
+        throw new InvalidOperationException($"{operation} {Description}: {Reason}.");
     }
 
     private IoResult ReadOnce(Span<byte> buffer)
     {
         if (buffer.IsEmpty) return Look(Direction.Read);
-        IoResult result = BeforeTry(Direction.Read);
+        IoResult result = BeforeCall(Direction.Read);
         if (!result.IsSuccess) return result;
         if (buffer.Length > MaxChunk) buffer = buffer[..MaxChunk];
         do
@@ -341,7 +304,7 @@ internal sealed class FileFd : PollFd
             result = UnixFileApi.Read(Fd, buffer);
         }
         while (result == Errno.EINTR);
-        return result == Errno.EAGAIN ? WouldBlock(Kind.Read) : result;
+        return result == Errno.EAGAIN ? WouldBlock(NameOf(Kind.Read)) : result;
     }
 
     private IoResult WriteAll(ReadOnlySpan<byte> buffer, out int done)
@@ -350,45 +313,14 @@ internal sealed class FileFd : PollFd
         done = 0;
         while (done < buffer.Length)
         {
-            IoResult result = BeforeTry(Direction.Write);
+            IoResult result = BeforeCall(Direction.Write);
             if (!result.IsSuccess) return result;
             result = UnixFileApi.Write(Fd, buffer.Slice(done, Math.Min(buffer.Length - done, most)));
             if (result.IsSuccess) done += result.Value;
-            else if (result == Errno.EAGAIN) return WouldBlock(Kind.Write);
+            else if (result == Errno.EAGAIN) return WouldBlock(NameOf(Kind.Write));
             else if (result != Errno.EINTR) return result;
         }
         return 0;
-    }
-
-    /// <summary>The caller's own function.</summary>
-    private struct Call<TState, T>(Direction direction, TState state, Func<nint, TState, TryResult<T>> call) : IAttempt<T>
-    {
-        private TState _state = state;
-        private Func<nint, TState, TryResult<T>>? _call = call;
-
-        public T Result { get; private set; } = default!;
-
-        public readonly string Name => NameOf(direction == Direction.Read ? Kind.Read : Kind.Write);
-
-        public IoResult Try(PollFd fd)
-        {
-            FileFd file = (FileFd)fd;
-            IoResult result = file.BeforeTry(direction);
-            if (!result.IsSuccess) return result;
-            TryResult<T> tried = _call!(file.Fd, _state);
-            if (!tried.IsDone) return file.WouldBlock(direction == Direction.Read ? Kind.Read : Kind.Write);
-            Result = tried.Value!;
-            return 0;
-        }
-
-        public void Release()
-        {
-            _state = default!;
-            _call = null;
-        }
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<Call<TState, T>, T>(direction, this, mayReuse);
     }
 
     /// <summary>A read(2), as many write(2) as it takes, or a wait. Of a write's buffer it keeps what is left.</summary>

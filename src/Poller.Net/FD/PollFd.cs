@@ -33,9 +33,10 @@ internal abstract partial class PollFd : IDisposable
     // Atomic.
     private FdMutex _mutex;
 
-    // A stream's own: the first is atomic, the second guarded by the read lock. They are here because they fill a gap. In SocketFd they
-    // would cost each connection 8 bytes.
+    // A socket's own: the first two are atomic, the third is guarded by the read lock. They are here because they fill a gap. In SocketFd
+    // they would cost each connection 8 bytes.
     private protected bool _mayLinger;
+    private protected SocketEnd _socketEnd;
     private protected DrainedFlag _drained;
 
     protected PollFd(nint fd) => _fd = (int)fd;

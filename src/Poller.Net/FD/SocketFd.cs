@@ -120,6 +120,13 @@ internal abstract partial class SocketFd : PollFd
         loop?.Report(operation, new NetpollException(operation, Errno.EBADF, "it was closed elsewhere"));
     }
 
+    // The caller's function may leave bytes in the socket, and the next read must try.
+    protected override IoResult BeforeCall(Direction direction)
+    {
+        if (direction == Direction.Read) _drained.Waited();
+        return 0;
+    }
+
     protected override void CloseDescriptor(PollLoop? loop)
     {
         if (MayLinger && loop is not null && LingerSeconds() is var seconds and > 0) LingeringClose.Begin(Api, loop, Fd, seconds);

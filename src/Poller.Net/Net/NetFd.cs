@@ -7,7 +7,7 @@ namespace Poller.Net;
 // The twin of netFD in Go's net/fd_unix.go and net/fd_posix.go: a descriptor that knows its network and addresses.
 
 /// <summary>A socket of the net layer.</summary>
-internal class NetFd : SocketFd
+internal partial class NetFd : SocketFd
 {
     // Constant. The peer's IPv4 address that accept(2) returned, packed; 0 for none. We create the object on first use, because few ask for
     // it.
@@ -58,29 +58,23 @@ internal class NetFd : SocketFd
             throw NetOpException.Refused(operation, network.Name, local, remote, SocketErrors.ToException(made.Errno), expected);
         }
         int fd = made.Value;
-        try
-        {
-            if (network.IsTcp)
-            {
-                Set(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1);
-                Set(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, 1);
-                Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
-                Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
-                Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 9);
-            }
-        }
-        catch
-        {
-            api.Close(fd);
-            throw;
-        }
-        return fd;
+        IoResult result = SetDefaults(network, fd);
+        if (result.IsSuccess) return fd;
+        api.Close(fd);
+        throw Refused(operation, network.Name, local, remote, result);
+    }
 
-        void Set(SocketOptionLevel level, SocketOptionName name, int value)
-        {
-            IoResult result = api.SetOption(fd, level, name, value);
-            if (!result.IsSuccess) throw Refused(operation, network.Name, local, remote, result);
-        }
+    /// <summary>Sets Go's defaults of a network's sockets.</summary>
+    protected static IoResult SetDefaults(SocketNetwork network, nint fd)
+    {
+        if (!network.IsTcp) return 0;
+        IoResult result = Set(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1);
+        if (result.IsSuccess) result = Set(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, 1);
+        if (result.IsSuccess) result = Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
+        if (result.IsSuccess) result = Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
+        return result.IsSuccess ? Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 9) : result;
+
+        IoResult Set(SocketOptionLevel level, SocketOptionName name, int value) => network.Api.SetOption(fd, level, name, value);
     }
 
     /// <summary>

@@ -77,9 +77,7 @@ internal sealed class NetListenFd : NetFd
             listener = new NetListenFd(poller, network, fd, local.AddressFamily, file);
             listener.Init(poller);
 
-            // Run this once now, so that no code must be loaded when there is no free descriptor.
-            _ = listener.DescribeShortage(Errno.EMFILE);
-            return listener;
+            return listener.Warmed();
         }
         catch (NetpollException e)
         {
@@ -116,6 +114,10 @@ internal sealed class NetListenFd : NetFd
         }
     }
 
+    /// <summary>Takes over a listening socket that comes from elsewhere. If that fails, it is still its user's.</summary>
+    public static NetListenFd Adopt(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family) =>
+        Adopt(poller, new NetListenFd(poller, network, fd, family, file: null)).Warmed();
+
     /// <summary>
     /// Begins to accept the next connection. The caller makes its ValueTask from the operation that this returns. The twin of FD.Accept in
     /// internal/poll, and of the back-off in net/http's Serve.
@@ -149,11 +151,11 @@ internal sealed class NetListenFd : NetFd
     {
         try
         {
-            if (_file is not null && UnlinksOnClose) Unlink(_file);
+            if (_file is not null && UnlinksOnClose && !IsDetached) Unlink(_file);
 
             // close(2) frees the port only when it closes the last copy of the descriptor, and a child process has a copy from its fork(2)
             // to its exec(2). On Linux a shutdown ends the listening at once. Where the system refuses it, the port is free after exec(2).
-            Api.Shutdown(Fd, SocketShutdown.Both);
+            if (!IsDetached) Api.Shutdown(Fd, SocketShutdown.Both);
             base.Destroy();
         }
         finally
@@ -260,6 +262,13 @@ internal sealed class NetListenFd : NetFd
         : result == Errno.ENOENT ? "a path in a directory that exists was expected"
         : result == Errno.EACCES ? "the right to write in the path's directory was expected"
         : null;
+
+    // Runs the code of a shortage once, so that none must be loaded when there is no free descriptor.
+    private NetListenFd Warmed()
+    {
+        _ = DescribeShortage(Errno.EMFILE);
+        return this;
+    }
 
     private void NoteShortage(Errno errno)
     {

@@ -49,6 +49,17 @@ internal sealed partial class PacketFd : NetFd
     public static PacketFd Connect(Netpoller poller, SocketNetwork network, EndPoint? local, EndPoint remote) =>
         Open("dial", poller, network, local, remote, dualStack: false, isShared: false);
 
+    /// <summary>Takes over a socket that comes from elsewhere. If that fails, it is still its user's.</summary>
+    public static PacketFd Adopt(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family)
+    {
+        Span<byte> peer = stackalloc byte[SocketAddressBytes.MaxLength];
+        IoResult named = network.Api.PeerName(fd, peer, out int length);
+        EndPoint? remote = named.IsSuccess ? SocketAddressBytes.ToEndPoint(network, peer[..length]) : null;
+        bool isDualStack = family == AddressFamily.InterNetworkV6
+            && network.Api.GetOption(fd, SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, out int only).IsSuccess && only == 0;
+        return Adopt(poller, new PacketFd(network, fd, family, isDualStack, remote));
+    }
+
     private static PacketFd Open(
         string operation, Netpoller poller, SocketNetwork network, EndPoint? local, EndPoint? remote, bool dualStack, bool isShared)
     {

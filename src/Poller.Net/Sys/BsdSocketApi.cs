@@ -49,14 +49,6 @@ internal sealed unsafe partial class BsdSocketApi(SocketNumbers os) : UnixSocket
         return made.IsSuccess ? OrClose(made, SetUp(made.Value)) : made;
     }
 
-    private IoResult SetUp(int fd)
-    {
-        int yes = 1;
-        IoResult result = Result(Ioctl(fd, Numbers.FIOCLEX, null));
-        if (result.IsSuccess) result = Result(Ioctl(fd, Numbers.FIONBIO, &yes));
-        return result.IsSuccess && Numbers.SO_NOSIGPIPE != 0 ? Set(fd, Numbers.SOL_SOCKET, Numbers.SO_NOSIGPIPE, 1) : result;
-    }
-
     private IoResult CopyTcpOptions(int from, int to)
     {
         IoResult result = 0;

@@ -61,6 +61,7 @@ internal sealed record FileNumbers
         POLLRDHUP = 0x2000,
         O_NONBLOCK = 0x800,
         PIPE_BUF = 4096,
+        F_DUPFD_CLOEXEC = 1030,
         StatSymbol = StatSymbol.Statx,
         ModeOffset = 28,
         ModeSize = 2,
@@ -72,6 +73,7 @@ internal sealed record FileNumbers
     /// <summary>xnu: bsd/sys/stat.h.</summary>
     public static readonly FileNumbers MacOS = new()
     {
+        F_DUPFD_CLOEXEC = 67,
         StatSymbol = StatSymbol.Fstat,
         ModeOffset = 4,
         ModeSize = 2,
@@ -83,6 +85,7 @@ internal sealed record FileNumbers
     /// <summary>FreeBSD 12 and later: sys/sys/stat.h.</summary>
     public static readonly FileNumbers FreeBSD = new()
     {
+        F_DUPFD_CLOEXEC = 17,
         StatSymbol = StatSymbol.Fstat,
         ModeOffset = 24,
         ModeSize = 2,
@@ -94,6 +97,7 @@ internal sealed record FileNumbers
     /// <summary>NetBSD: sys/sys/stat.h.</summary>
     public static readonly FileNumbers NetBSD = new()
     {
+        F_DUPFD_CLOEXEC = 12,
         StatSymbol = StatSymbol.Fstat50,
         ModeOffset = 8,
         ModeSize = 4,
@@ -105,6 +109,7 @@ internal sealed record FileNumbers
     /// <summary>OpenBSD: sys/sys/stat.h.</summary>
     public static readonly FileNumbers OpenBSD = new()
     {
+        F_DUPFD_CLOEXEC = 10,
         StatSymbol = StatSymbol.Fstat,
         ModeOffset = 0,
         ModeSize = 4,
@@ -125,6 +130,8 @@ internal sealed record FileNumbers
 
     /// <summary>POLLRDHUP; 0 on a system that has none.</summary>
     public short POLLRDHUP { get; init; }
+
+    public required int F_DUPFD_CLOEXEC { get; init; }
 
     public int O_NONBLOCK { get; init; } = 4;
 

@@ -51,6 +51,8 @@ internal sealed record SocketNumbers
         IPV6_TCLASS = 67,
         UDP_SEGMENT = 103, // include/uapi/linux/udp.h.
         UDP_GRO = 104,
+        SO_TYPE = 3,
+        SO_ACCEPTCONN = 30,
         CountsMessageBySize = true,
         ControlLayout = new ControlLayout(IntPtr.Size, IntPtr.Size), // CMSG_ALIGN in include/linux/socket.h.
     };
@@ -145,6 +147,10 @@ internal sealed record SocketNumbers
     public int SOL_SOCKET { get; init; } = 0xffff;
 
     public int SO_REUSEADDR { get; init; } = 4;
+
+    public int SO_TYPE { get; init; } = 0x1008;
+
+    public int SO_ACCEPTCONN { get; init; } = 2;
 
     public int SO_KEEPALIVE { get; init; } = 8;
 

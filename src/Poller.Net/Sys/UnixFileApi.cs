@@ -17,6 +17,8 @@ internal static unsafe partial class UnixFileApi
     private const short POLLHUP = 0x10;
     private const short POLLNVAL = 0x20;
 
+    private const int F_SETFD = 2;
+    private const int FD_CLOEXEC = 1;
     private const int F_GETFL = 3;
     private const int F_SETFL = 4;
 
@@ -85,6 +87,12 @@ internal static unsafe partial class UnixFileApi
         int wanted = value ? flags.Value | Os.O_NONBLOCK : flags.Value & ~Os.O_NONBLOCK;
         return wanted == flags.Value ? 0 : Result(Fcntl((int)fd, F_SETFL, wanted));
     }
+
+    /// <summary>Makes a close-on-exec duplicate.</summary>
+    public static IoResult Duplicate(nint fd) => Result(Fcntl((int)fd, Os.F_DUPFD_CLOEXEC, 0));
+
+    /// <summary>Sets FD_CLOEXEC.</summary>
+    public static IoResult SetCloseOnExec(nint fd) => Result(Fcntl((int)fd, F_SETFD, FD_CLOEXEC));
 
     /// <summary>What a descriptor is. <see cref="Errno.None"/>, or why the system does not tell.</summary>
     public static Errno KindOf(nint fd, out FileKind kind)

@@ -86,5 +86,16 @@ internal abstract class ForwardingSocketApi : ISocketApi
 
     public virtual IoResult PeerName(nint fd, Span<byte> address, out int addressLength) => _inner.PeerName(fd, address, out addressLength);
 
+    public virtual IoResult SetNonBlocking(nint fd, bool value) => _inner.SetNonBlocking(fd, value);
+
+    public virtual IoResult SetUp(nint fd) => _inner.SetUp(fd);
+
+    public virtual IoResult Duplicate(nint fd) => _inner.Duplicate(fd);
+
+    public virtual IoResult Replace(nint fd, nint by) => _inner.Replace(fd, by);
+
+    public virtual IoResult KindOf(nint fd, out AddressFamily family, out SocketType type, out bool listens) =>
+        _inner.KindOf(fd, out family, out type, out listens);
+
     public virtual IoResult Close(nint fd) => _inner.Close(fd);
 }

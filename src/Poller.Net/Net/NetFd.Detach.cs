@@ -1,0 +1,93 @@
+using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// Detaching: the descriptor leaves the poller, and goes to the user instead of being closed. Adopting is the reverse. Who ends the
+// descriptor, in one word; the first wins:
+//
+//   Detached -> Open   an adopted descriptor is in a poller; until then a close leaves it to its user
+//   Open -> Detached   a detach, which then ends the descriptor's operations, as Dispose does
+//   Open -> Closed     whoever leaves last
+//
+// So a detach that comes when an operation still holds a closed descriptor gets it, and one that comes later is refused.
+
+/// <summary>How a socket ends.</summary>
+internal enum SocketEnd : byte
+{
+    Open,
+    Closed,
+    Detached,
+}
+
+internal partial class NetFd
+{
+    // Few are detached, so what one needs for it costs the others nothing. Its continuations run on the pool, and never on the stack of the
+    // operation that leaves the descriptor last.
+    private static readonly ConditionalWeakTable<NetFd, TaskCompletionSource> LeftBy = [];
+
+    // For whoever leaves last: the detach set it before it closed the operations, by a full fence.
+    protected bool IsDetached => _socketEnd == SocketEnd.Detached;
+
+    /// <summary>Takes over a socket that comes from elsewhere. If that fails, it is still its user's.</summary>
+    public static NetFd Adopt(Netpoller poller, SocketNetwork network, nint fd) => Adopt(poller, Create(network, fd));
+
+    protected static T Adopt<T>(Netpoller poller, T made) where T : NetFd
+    {
+        made._socketEnd = SocketEnd.Detached;
+        try
+        {
+            const string Operation = "adopt";
+            IoResult result = made.Api.SetUp(made.Fd);
+            if (result.IsSuccess) result = SetDefaults(made._network, made.Fd);
+            if (!result.IsSuccess) throw made.Failed(Operation, result);
+            try
+            {
+                made.Init(poller);
+            }
+            catch (NetpollException e)
+            {
+                throw NetOpException.Refused(Operation, made.Network, null, null, SocketErrors.ToException(e.Error), e.Message);
+            }
+            made._socketEnd = SocketEnd.Open; // Nobody else has it yet.
+            return made;
+        }
+        catch
+        {
+            made.Dispose();
+            throw;
+        }
+    }
+
+    public SafeSocketHandle Detach()
+    {
+        BeforeBlocking("detach");
+        Task<SafeSocketHandle> detached = DetachAsync();
+        if (!detached.IsCompleted) LoopThreads.LoopOfThisThread?.HandOff();
+        return detached.GetAwaiter().GetResult();
+    }
+
+    public async Task<SafeSocketHandle> DetachAsync()
+    {
+        TaskCompletionSource left = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        if (IsClosed || !LeftBy.TryAdd(this, left)) throw Failed("detach", IoResult.Disposed);
+        if (Interlocked.CompareExchange(ref _socketEnd, SocketEnd.Detached, SocketEnd.Open) != SocketEnd.Open)
+        {
+            throw Failed("detach", IoResult.Disposed);
+        }
+        Dispose();
+        await left.Task.ConfigureAwait(false);
+        SafeSocketHandle handle = new(Fd, ownsHandle: true);
+        IoResult result = Api.SetNonBlocking(Fd, false);
+        if (result.IsSuccess) return handle;
+        handle.Dispose();
+        throw Refused("detach", Network, _local, _remote, result);
+    }
+
+    protected override void CloseDescriptor(PollLoop? loop)
+    {
+        if (Interlocked.CompareExchange(ref _socketEnd, SocketEnd.Closed, SocketEnd.Open) == SocketEnd.Open) base.CloseDescriptor(loop);
+        else if (LeftBy.TryGetValue(this, out TaskCompletionSource? left)) left.SetResult();
+    }
+}

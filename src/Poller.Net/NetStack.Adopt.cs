@@ -1,0 +1,117 @@
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+
+namespace Poller.Net;
+
+// The twin of FileConn and FileListener in Go's net/file.go. In Go both sides keep the socket; here it changes hands.
+public sealed partial class NetStack
+{
+    /// <summary>
+    /// Makes a connection of a connected socket that comes from elsewhere: from a service manager, another process, a native library, or a
+    /// <see cref="Socket"/> (its <see cref="Socket.SafeHandle"/>). Of a UDP socket, which need not have a peer, it makes a
+    /// <see cref="UdpConn"/>.
+    /// </summary>
+    /// <remarks>
+    /// The connection takes the socket over. The handle, and a <see cref="Socket"/> that it belongs to, get a socket without a peer in its
+    /// place; dispose them when you like. No operation of the <see cref="Socket"/> may be under way. The adopted socket becomes
+    /// non-blocking and close-on-exec. If it is TCP, it gets TCP_NODELAY and keep-alive, as one that was dialed. If the call throws, the
+    /// handle is as it was.
+    /// </remarks>
+    /// <param name="handle">The socket's handle.</param>
+    /// <exception cref="ArgumentException">It is no socket, or no connected one. The message says what it is.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
+    /// <exception cref="ObjectDisposedException">The handle or the poller was disposed.</exception>
+    public Conn AdoptConn(SafeHandle handle) => Adopt(handle, AdoptConnOf);
+
+    /// <summary>As <see cref="AdoptConn(SafeHandle)"/>, of a descriptor's number, which the connection then owns and closes.</summary>
+    /// <inheritdoc cref="AdoptConn(SafeHandle)" path="/*[not(self::summary)][not(self::param)]"/>
+    /// <param name="descriptor">The descriptor's number.</param>
+    public Conn AdoptConn(nint descriptor) => AdoptConnOf(descriptor);
+
+    /// <summary>Makes a listener of a listening socket that comes from elsewhere, such as one of <see cref="SocketActivation"/>.</summary>
+    /// <remarks>
+    /// As <see cref="AdoptConn(SafeHandle)"/> says. Accepted connections inherit TCP_NODELAY and keep-alive.
+    /// </remarks>
+    /// <param name="handle">The socket's handle.</param>
+    /// <exception cref="ArgumentException">It is no socket, or does not listen. The message says what it is.</exception>
+    /// <inheritdoc cref="AdoptConn(SafeHandle)" path="/exception[not(@cref='T:System.ArgumentException')]"/>
+    public ConnListener AdoptListener(SafeHandle handle) => Adopt(handle, AdoptListenerOf);
+
+    /// <summary>As <see cref="AdoptListener(SafeHandle)"/>, of a descriptor's number, which the listener then owns and closes.</summary>
+    /// <inheritdoc cref="AdoptListener(SafeHandle)" path="/*[not(self::summary)][not(self::param)]"/>
+    /// <param name="descriptor">The descriptor's number.</param>
+    public ConnListener AdoptListener(nint descriptor) => AdoptListenerOf(descriptor);
+
+    // SafeHandle has no way to give a descriptor up: a Socket closes the number even if its handle was made invalid, and the dispose of a
+    // SafeSocketHandle resets the connection. So the descriptor moves to a number of our own, and a socket without a peer takes its place.
+    private T Adopt<T>(SafeHandle handle, Func<nint, T> adopt) where T : IDisposable
+    {
+        ArgumentNullException.ThrowIfNull(handle);
+        bool held = false;
+        nint ours = -1;
+        nint substitute = -1;
+        try
+        {
+            handle.DangerousAddRef(ref held);
+            nint fd = handle.DangerousGetHandle();
+            NetworkOf(fd, out AddressFamily family, out _);
+            ours = Made(_api.Duplicate(fd));
+            substitute = Made(_api.Socket(family, SocketType.Dgram, ProtocolType.Unspecified));
+            T adopted = adopt(ours);
+            ours = -1;
+            Made(_api.Replace(fd, substitute));
+            return adopted;
+        }
+        finally
+        {
+            if (substitute >= 0) _api.Close(substitute);
+            if (ours >= 0) _api.Close(ours);
+            if (held) handle.DangerousRelease();
+        }
+    }
+
+    private static nint Made(IoResult result) => result.IsSuccess
+        ? result.Value
+        : throw NetOpException.Refused("adopt", "socket", null, null, SocketErrors.ToException(result.Errno));
+
+    private Conn AdoptConnOf(nint fd)
+    {
+        SocketNetwork network = NetworkOf(fd, out AddressFamily family, out bool listens);
+        const string Expected = "a connected socket was expected";
+        if (listens) throw NotAdoptable(fd, network.Name, "listens", Expected);
+        if (network.HasConnections && !_api.PeerName(fd, default, out _).IsSuccess)
+        {
+            throw NotAdoptable(fd, network.Name, "has no peer", Expected);
+        }
+        NetFd adopted = network.IsIpPacket ? PacketFd.Adopt(_poller, network, fd, family) : NetFd.Adopt(_poller, network, fd);
+        return adopted.ToConn();
+    }
+
+    private ConnListener AdoptListenerOf(nint fd)
+    {
+        SocketNetwork network = NetworkOf(fd, out AddressFamily family, out bool listens);
+        if (!listens) throw NotAdoptable(fd, network.Name, "does not listen", "a listening socket was expected");
+        NetListenFd adopted = NetListenFd.Adopt(_poller, network, fd, family);
+        return network.IsUnix ? new UnixConnListener(adopted) : new TcpConnListener(adopted);
+    }
+
+    // The network of a socket, by its general name.
+    private SocketNetwork NetworkOf(nint fd, out AddressFamily family, out bool listens)
+    {
+        IoResult result = _api.KindOf(fd, out family, out SocketType type, out listens);
+        if (!result.IsSuccess) throw new ArgumentException($"adopt fd {fd}: {result.Errno.Message}; an open socket was expected.", nameof(fd));
+        string? name = (family, type) switch
+        {
+            (AddressFamily.InterNetwork or AddressFamily.InterNetworkV6, SocketType.Stream) => "tcp",
+            (AddressFamily.InterNetwork or AddressFamily.InterNetworkV6, SocketType.Dgram) => "udp",
+            (AddressFamily.Unix, SocketType.Stream) => "unix",
+            (AddressFamily.Unix, SocketType.Seqpacket) => "unixpacket",
+            _ => null,
+        };
+        if (name is not null) return _networks[name];
+        throw new ArgumentException($"adopt fd {fd}: a {family} {type} socket is of no network that this package has.", nameof(fd));
+    }
+
+    private static ArgumentException NotAdoptable(nint fd, string network, string what, string expected) =>
+        new($"adopt fd {fd}: it is a {network} socket which {what}; {expected}.", nameof(fd));
+}

@@ -1,0 +1,89 @@
+using System.Globalization;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// The twin of sd_listen_fds_with_names(3). Go has no such package; its programs use coreos/go-systemd's activation.
+
+/// <summary>
+/// The descriptors that a service manager such as systemd opened for this process, and handed over at its start (socket activation).
+/// </summary>
+/// <remarks>
+/// The manager puts them at the numbers from 3 up, and says how many by environment variables: LISTEN_PID is the process that they are for,
+/// LISTEN_FDS their count, and LISTEN_FDNAMES their names, with colons between them.
+/// </remarks>
+public static class SocketActivation
+{
+    private const int FirstDescriptor = 3;
+
+    private static readonly Lock Taking = new();
+
+    /// <summary>
+    /// Takes the descriptors: makes them close-on-exec, and clears the variables, so that no child process takes them for its own. A second
+    /// call finds none. The list is empty if there are none, or if they are for another process.
+    /// </summary>
+    /// <remarks>
+    /// You own the handles. Give one to <see cref="NetStack.AdoptListener(SafeHandle)"/>, <see cref="NetStack.AdoptConn(SafeHandle)"/> or
+    /// to a <see cref="PolledFile"/>. .NET keeps an environment of its own, so native code in this process still sees the variables.
+    /// </remarks>
+    /// <exception cref="FormatException">
+    /// A variable is not what the protocol says, or a descriptor is not open. The message names it. The variables are cleared, and no
+    /// descriptor is taken.
+    /// </exception>
+    public static IReadOnlyList<ActivatedDescriptor> Take()
+    {
+        lock (Taking) return Take(Variable, Environment.ProcessId, FirstDescriptor);
+
+        static string? Variable(string name)
+        {
+            string? value = Environment.GetEnvironmentVariable(name);
+            Environment.SetEnvironmentVariable(name, null);
+            return value;
+        }
+    }
+
+    /// <summary>As <see cref="Take()"/>. <paramref name="variable"/> reads a variable and clears it.</summary>
+    internal static IReadOnlyList<ActivatedDescriptor> Take(Func<string, string?> variable, int process, int first)
+    {
+        string? pid = variable("LISTEN_PID");
+        string? count = variable("LISTEN_FDS");
+        string? names = variable("LISTEN_FDNAMES");
+        if (pid is null || count is null || Number("LISTEN_PID", pid, 1) != process) return [];
+
+        int descriptors = Number("LISTEN_FDS", count, 0);
+        string[] name = names is null || descriptors == 0 ? [.. Enumerable.Repeat("unknown", descriptors)] : names.Split(':');
+        if (name.Length != descriptors)
+        {
+            throw new FormatException($"LISTEN_FDNAMES=\"{names}\": {descriptors} names were expected, one for each of LISTEN_FDS.");
+        }
+        FileKind[] kinds = new FileKind[descriptors];
+        for (int i = 0; i < descriptors; i++)
+        {
+            Errno error = UnixFileApi.KindOf(first + i, out kinds[i]);
+            if (error == Errno.None) continue;
+            throw new FormatException($"LISTEN_FDS=\"{count}\": descriptor {first + i}, \"{name[i]}\", is not open: {error.Message}.");
+        }
+        return [.. Enumerable.Range(0, descriptors).Select(i => Take(name[i], first + i, kinds[i]))];
+    }
+
+    private static ActivatedDescriptor Take(string name, nint fd, FileKind kind)
+    {
+        IoResult result = UnixFileApi.SetCloseOnExec(fd);
+        if (!result.IsSuccess) throw new NetpollException($"make fd {fd} close-on-exec", result.Errno);
+        SafeHandle handle = kind == FileKind.Socket ? new SafeSocketHandle(fd, true) : new SafeFileHandle(fd, true);
+        return new ActivatedDescriptor(name, handle);
+    }
+
+    private static int Number(string variable, string text, int least) =>
+        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out int number) && number >= least
+            ? number
+            : throw new FormatException($"{variable}=\"{text}\": a number from {least} up was expected.");
+}
+
+/// <summary>A descriptor of <see cref="SocketActivation"/>. You own its handle.</summary>
+/// <param name="Name">The name that the manager gave it (FileDescriptorName= of systemd.socket(5)); <c>unknown</c> if it gave none.</param>
+/// <param name="Handle">A <see cref="SafeSocketHandle"/> for a socket, and a <see cref="SafeFileHandle"/> for all else.</param>
+public sealed record ActivatedDescriptor(string Name, SafeHandle Handle);

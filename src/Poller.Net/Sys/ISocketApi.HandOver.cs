@@ -1,0 +1,22 @@
+using System.Net.Sockets;
+
+namespace Poller.Net;
+
+// The calls for sockets that come from elsewhere, or go there.
+internal partial interface ISocketApi
+{
+    /// <summary>Sets or clears O_NONBLOCK.</summary>
+    IoResult SetNonBlocking(nint fd, bool value);
+
+    /// <summary>Makes a socket of another origin non-blocking and close-on-exec.</summary>
+    IoResult SetUp(nint fd);
+
+    /// <summary>Makes a close-on-exec duplicate of a descriptor (fcntl(2), F_DUPFD_CLOEXEC).</summary>
+    IoResult Duplicate(nint fd);
+
+    /// <summary>Lets a number stand for what another number stands for, and closes what it stood for (dup2(2)).</summary>
+    IoResult Replace(nint fd, nint by);
+
+    /// <summary>What a socket is. The error is ENOTSOCK if it is none.</summary>
+    IoResult KindOf(nint fd, out AddressFamily family, out SocketType type, out bool listens);
+}

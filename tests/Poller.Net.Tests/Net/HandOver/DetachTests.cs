@@ -1,0 +1,220 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Poller.Net.Tests;
+
+/// <summary>Sockets that go to System.Net.Sockets and come from there.</summary>
+public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
+{
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_detached_connection_goes_on_as_a_socket_and_comes_back(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        byte[] buffer = new byte[16];
+        client.Write([1, 2]);
+        Assert.Equal(2, await server.ReadAsync(blocking, buffer).Within());
+        SafeSocketHandle handle = blocking ? await Task.Run(server.Detach).Within() : await server.DetachAsync().Within();
+        await Task.Yield();
+        using Socket socket = new(handle);
+        Assert.True(socket.Blocking);
+        client.Write([3]);
+        socket.ReceiveTimeout = (int)Fixture.Patience.TotalMilliseconds;
+        Assert.Equal(1, socket.Receive(buffer));
+        socket.Send([4]);
+        Assert.Equal(1, await client.ReadAsync(blocking, buffer).Within());
+
+        using Conn back = fixture.Net.AdoptConn(socket.SafeHandle);
+        Assert.IsType<TcpConn>(back);
+        Assert.True(back.NoDelay);
+        Assert.Equal(client.LocalEndPoint, back.RemoteEndPoint);
+        Operation<int> reading = back.StartRead(blocking, buffer).Waiting();
+        client.Write([5, 6, 7]);
+        Assert.Equal(3, await reading.Within());
+        socket.Dispose(); // The connection has the socket now.
+        client.Write([8]);
+        Assert.Equal(1, await back.ReadAsync(blocking, buffer).Within());
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_detach_ends_what_waits_and_a_second_one_is_refused(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Operation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
+        using SafeSocketHandle handle = await server.DetachAsync().Within();
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => reading.Within());
+        Assert.True(e.IsClosed);
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => server.DetachAsync().Within());
+        server.Dispose();
+        Assert.False(handle.IsClosed);
+        using (Socket socket = new(handle))
+        {
+            socket.Send([9]); // A dispose after the detach has not closed it.
+        }
+        Assert.Equal(1, await client.ReadAsync(new byte[8]).Within());
+        client.Dispose();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => client.DetachAsync().Within());
+    }
+
+    [Fact]
+    public async Task Of_a_detach_and_a_dispose_at_once_one_gets_the_descriptor()
+    {
+        using Fixture fixture = new();
+        int detached = 0;
+        for (int round = 0; round < 200; round++)
+        {
+            (TcpConn client, TcpConn server) = await fixture.PairAsync();
+            nint fd = Raw.FdOf(server);
+            using Barrier barrier = new(2);
+            Task disposing = Operation.OnOwnThread(() =>
+            {
+                barrier.SignalAndWait();
+                server.Dispose();
+            });
+            barrier.SignalAndWait();
+            try
+            {
+                using Socket socket = new(await server.DetachAsync().Within());
+                Assert.Equal(fd, socket.Handle);
+                detached++;
+            }
+            catch (ObjectDisposedException)
+            {
+            }
+            await disposing.Within();
+
+            // Whoever got it has closed it, once.
+            Assert.Equal(0, await client.ReadAsync(new byte[1]).Within());
+            client.Dispose();
+        }
+        Assert.InRange(detached, 0, 200);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_listener_is_handed_over_and_back_and_goes_on_listening(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        IPEndPoint address = listener.LocalEndPoint;
+        Operation<Conn> accepting = listener.StartAccept(blocking).Waiting();
+        SafeSocketHandle handle = await listener.DetachAsync().Within();
+        await Assert.ThrowsAsync<NetOpException>(() => accepting.Within());
+        await Task.Yield();
+        using Socket first = await Raw.ConnectAsync(address); // It waits in the backlog.
+        using (Socket socket = new(handle))
+        {
+            Assert.True(socket.Blocking);
+            using ConnListener back = fixture.Net.AdoptListener(socket.SafeHandle);
+            Assert.Equal(address, back.LocalEndPoint);
+            using Conn conn = await back.StartAccept(blocking).Within();
+            Assert.Equal(first.LocalEndPoint, conn.RemoteEndPoint);
+            Assert.True(conn.NoDelay);
+            Assert.True(back.Control(0, static (fd, _) => fd) > 0);
+        }
+    }
+
+    [Fact]
+    public async Task A_Unix_listener_and_a_connection_are_handed_over_with_their_path()
+    {
+        using Fixture fixture = new();
+        string path = Path.Combine(Path.GetTempPath(), $"detach-{Guid.NewGuid():N}.sock");
+        using UnixConnListener listener = (UnixConnListener)fixture.Net.Listen("unix", path);
+        using Socket socket = new(await listener.DetachAsync().Within());
+        Assert.True(File.Exists(path));
+        try
+        {
+            using ConnListener back = fixture.Net.AdoptListener(socket.SafeHandle);
+            using UnixConn client = await fixture.Net.DialUnixAsync(new UnixDomainSocketEndPoint(path)).Within();
+            using Conn server = await back.AcceptAsync().Within();
+            using Socket detached = new(await client.DetachAsync().Within());
+            detached.Send([1]);
+            using Conn adopted = fixture.Net.AdoptConn(detached.SafeHandle);
+            Assert.IsType<UnixConn>(adopted);
+            adopted.Write([2]);
+            byte[] got = new byte[2];
+            await server.ReadExactlyAsync(got).AsTask().Within();
+            Assert.Equal([1, 2], got);
+        }
+        finally
+        {
+            File.Delete(path); // It is the file of whoever bound it; a listener that was adopted leaves it.
+        }
+    }
+
+    [Fact]
+    public async Task A_UDP_socket_is_adopted_with_and_without_a_peer()
+    {
+        using Fixture fixture = new();
+        using Socket bound = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        bound.Bind(Raw.AnyLoopbackPort);
+        EndPoint address = bound.LocalEndPoint!;
+        using Socket connected = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        connected.Connect(address);
+        using UdpConn server = (UdpConn)fixture.Net.AdoptConn(bound.SafeHandle);
+        using UdpConn client = (UdpConn)fixture.Net.AdoptConn(connected.SafeHandle);
+        Assert.Equal(address, client.RemoteEndPoint);
+        client.Write([1, 2, 3]);
+        SocketAddress from = new(AddressFamily.InterNetwork);
+        Assert.Equal(3, await server.ReceiveFromAsync(new byte[8], from).Within());
+        Assert.Equal(client.LocalEndPoint, new IPEndPoint(0, 0).Create(from));
+        Assert.Throws<ArgumentException>(() => fixture.Net.AdoptListener(bound.SafeHandle));
+    }
+
+    [Fact]
+    public async Task A_descriptor_is_adopted_by_its_number_and_closed_with_the_connection()
+    {
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        Socket socket = await Raw.ConnectAsync(listener.LocalEndPoint);
+        socket.NoDelay = false;
+        using TcpConn server = await listener.AcceptTcpAsync().Within();
+        nint fd = new Fd((int)socket.Handle).Duplicate().Number;
+        socket.Dispose();
+        using (Conn conn = fixture.Net.AdoptConn(fd))
+        {
+            Assert.True(conn.NoDelay);
+            Assert.False(Raw.IsInherited((TcpConn)conn));
+            conn.Write([1]);
+            Assert.Equal(1, await server.ReadAsync(new byte[8]).Within());
+        }
+        Assert.Equal(0, await server.ReadAsync(new byte[8]).Within());
+    }
+
+    [Fact]
+    public async Task What_cannot_be_adopted_stays_its_owners_and_is_named()
+    {
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
+        using Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listening.Bind(Raw.AnyLoopbackPort);
+        listening.Listen();
+        using Socket fresh = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        (Fd read, Fd write) = Fd.Pipe();
+        using (read)
+        using (write)
+        using (SafeFileHandle pipe = new(read, ownsHandle: false))
+        {
+            Refused(() => fixture.Net.AdoptConn(listening.SafeHandle), "it is a tcp socket which listens; a connected socket was expected");
+            Refused(() => fixture.Net.AdoptConn(fresh.SafeHandle), "it is a tcp socket which has no peer");
+            Refused(() => fixture.Net.AdoptListener(client.SafeHandle), "does not listen; a listening socket was expected");
+            Refused(() => fixture.Net.AdoptConn(pipe), "an open socket was expected");
+            Refused(() => fixture.Net.AdoptConn(-1), "an open socket was expected");
+            Assert.False(pipe.IsClosed);
+        }
+        Assert.Throws<ArgumentNullException>(() => fixture.Net.AdoptConn(null!));
+        client.Send([1]); // They are as they were.
+        using Conn conn = await listener.AcceptAsync().Within();
+        Assert.Equal(1, await conn.ReadAsync(new byte[8]).Within());
+        fixture.Poller.Dispose();
+        SafeHandle handle = client.SafeHandle;
+        Assert.Throws<ObjectDisposedException>(() => fixture.Net.AdoptConn(handle));
+        Assert.False(handle.IsClosed);
+
+        static void Refused(Action adopt, string message) =>
+            Assert.Contains(message, Assert.Throws<ArgumentException>(adopt).Message, StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,110 @@
+using System.Diagnostics;
+using System.Net.Sockets;
+using Microsoft.Win32.SafeHandles;
+
+namespace Poller.Net.Tests;
+
+/// <summary>The descriptors that a service manager hands over: sd_listen_fds(3).</summary>
+public sealed class SocketActivationTests : NetTest<EpollBackend>
+{
+    private static readonly int Self = Environment.ProcessId;
+
+    [Fact]
+    public async Task A_listener_of_the_manager_is_adopted_by_its_name()
+    {
+        using Fixture fixture = new();
+        using Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listening.Bind(Raw.AnyLoopbackPort);
+        listening.Listen();
+        (Fd read, Fd write) = Fd.Pipe();
+        using (write)
+        {
+            int first = Consecutive(new Fd((int)listening.Handle), read);
+            read.Dispose();
+            Variables variables = new($"{Self}", "2", "http:control");
+
+            IReadOnlyList<ActivatedDescriptor> taken = SocketActivation.Take(variables.Take, Self, first);
+
+            Assert.Equal(["http", "control"], taken.Select(static one => one.Name));
+            Assert.Empty(variables.Left);
+            Assert.IsType<SafeFileHandle>(taken[1].Handle);
+            using (ConnListener listener = fixture.Net.AdoptListener(taken[0].Handle))
+            using (PolledFile control = new(fixture.Poller, taken[1].Handle))
+            {
+                Assert.Equal(listening.LocalEndPoint, listener.LocalEndPoint);
+                using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
+                using Conn conn = await listener.AcceptAsync().Within();
+                Assert.Equal(1, Fd.Write(write, [7]));
+                Assert.Equal(1, await control.ReadAsync(new byte[4]).Within());
+            }
+        }
+    }
+
+    [Theory]
+    [InlineData(null, null, null)]
+    [InlineData(null, "1", null)]
+    [InlineData("1", "1", "a")] // For another process.
+    [InlineData("self", "0", "")]
+    [InlineData("self", "0", null)]
+    public void Nothing_is_taken_that_is_not_for_this_process(string? pid, string? count, string? names)
+    {
+        Variables variables = new(pid == "self" ? $"{Self}" : pid, count, names);
+        Assert.Empty(SocketActivation.Take(variables.Take, Self, 3));
+        Assert.Empty(variables.Left);
+    }
+
+    [Theory]
+    [InlineData("x", "1", null, "LISTEN_PID=\"x\": a number from 1 up was expected.")]
+    [InlineData("self", "-1", null, "LISTEN_FDS=\"-1\": a number from 0 up was expected.")]
+    [InlineData("self", "99999999999", null, "LISTEN_FDS=\"99999999999\": a number from 0 up was expected.")]
+    [InlineData("self", "1", "a:b", "LISTEN_FDNAMES=\"a:b\": 1 names were expected, one for each of LISTEN_FDS.")]
+    [InlineData("self", "1", "a", "descriptor 1000000, \"a\", is not open")]
+    [InlineData("self", "1", null, "descriptor 1000000, \"unknown\", is not open")]
+    public void A_variable_that_breaks_the_protocol_is_named(string pid, string count, string? names, string message)
+    {
+        Variables variables = new(pid == "self" ? $"{Self}" : pid, count, names);
+        FormatException e = Assert.Throws<FormatException>(() => SocketActivation.Take(variables.Take, Self, 1_000_000));
+        Assert.Contains(message, e.Message, StringComparison.Ordinal);
+        Assert.Empty(variables.Left);
+    }
+
+    [Fact]
+    public void The_environment_is_read_and_cleared()
+    {
+        Environment.SetEnvironmentVariable("LISTEN_PID", "1");
+        Environment.SetEnvironmentVariable("LISTEN_FDS", "1");
+        Environment.SetEnvironmentVariable("LISTEN_FDNAMES", "other");
+        Assert.Empty(SocketActivation.Take());
+        Assert.All(["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"], static name => Assert.Null(Environment.GetEnvironmentVariable(name)));
+    }
+
+    // Two duplicates whose numbers follow each other, as those from 3 up do. Returns the first number.
+    private static int Consecutive(Fd one, Fd other)
+    {
+        for (int from = 500; from < 1000; from += 10)
+        {
+            Fd first = one.Duplicate(from);
+            Fd second = other.Duplicate(first.Number + 1);
+            if (second.Number == first.Number + 1) return first.Number;
+            first.Dispose();
+            second.Dispose();
+        }
+        throw new UnreachableException("no two numbers from 500 to 1,000 follow each other.");
+    }
+
+    private sealed class Variables(string? pid, string? count, string? names)
+    {
+        public Dictionary<string, string?> Left { get; } = new()
+        {
+            ["LISTEN_PID"] = pid,
+            ["LISTEN_FDS"] = count,
+            ["LISTEN_FDNAMES"] = names,
+        };
+
+        public string? Take(string name)
+        {
+            Left.Remove(name, out string? value);
+            return value;
+        }
+    }
+}
