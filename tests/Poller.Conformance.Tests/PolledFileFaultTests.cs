@@ -39,9 +39,10 @@ public sealed class PolledFileFaultTests
         });
         Exception? caught = Record.Exception(() => Kit.Run(wrong, fact));
 
-        // Most faults leave an operation waiting. A number that the backend still has cannot be opened again.
-        string expected = fault == nameof(ForgetsToClose) ? "already in the poller" : "timed out";
-        Assert.Contains(expected, caught?.ToString(), StringComparison.Ordinal);
+        // A fault leaves an operation waiting. Or, if the backend still has a number, the number cannot be opened again.
+        string said = caught?.ToString() ?? "nothing";
+        string[] names = fault == nameof(ForgetsToClose) ? [nameof(TimeoutException), "already in the poller"] : [nameof(TimeoutException)];
+        Assert.True(names.Any(name => said.Contains(name, StringComparison.Ordinal)), $"{fact} said: {said}");
     }
 
     [Fact]
