@@ -37,4 +37,44 @@ public sealed class UdpConn : PacketConn
     /// <inheritdoc cref="SendSegmentsAsync"/>
     public void SendSegments(ReadOnlySpan<byte> buffer, int segmentSize, SocketAddress? address = null) =>
         Packets.SendSegments(buffer, segmentSize, address);
+
+    /// <summary>
+    /// Receives the datagrams that have arrived, as many as the batch takes, by one system call (recvmmsg(2)); it waits if there are none.
+    /// They replace what the batch held. Returns how many they are.
+    /// </summary>
+    /// <param name="batch">It receives the datagrams. Touch nothing of it until the call is done.</param>
+    /// <param name="cancellationToken">It ends the wait.</param>
+    public ValueTask<int> ReceiveBatchAsync(UdpBatch batch, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        return Packets.ReceiveBatchAsync(batch.Messages, cancellationToken);
+    }
+
+    /// <summary>The blocking form of <see cref="ReceiveBatchAsync"/>.</summary>
+    /// <inheritdoc cref="ReceiveBatchAsync"/>
+    public int ReceiveBatch(UdpBatch batch)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        return Packets.ReceiveBatch(batch.Messages);
+    }
+
+    /// <summary>
+    /// Sends all datagrams of a batch, by as few system calls as the system lets (sendmmsg(2)). With a peer they go to the peer, whatever
+    /// their addresses are. If it fails, <see cref="UdpBatch.Sent"/> says how many were sent.
+    /// </summary>
+    /// <param name="batch">The datagrams. Touch nothing of it until the call is done.</param>
+    /// <param name="cancellationToken">It ends the wait.</param>
+    public ValueTask SendBatchAsync(UdpBatch batch, CancellationToken cancellationToken = default)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        return Packets.SendBatchAsync(batch.Messages, cancellationToken);
+    }
+
+    /// <summary>The blocking form of <see cref="SendBatchAsync"/>.</summary>
+    /// <inheritdoc cref="SendBatchAsync"/>
+    public void SendBatch(UdpBatch batch)
+    {
+        ArgumentNullException.ThrowIfNull(batch);
+        Packets.SendBatch(batch.Messages);
+    }
 }

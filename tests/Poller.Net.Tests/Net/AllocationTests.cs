@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 
 namespace Poller.Net.Tests;
@@ -113,6 +114,81 @@ public abstract class AllocationTests<TBackend> : NetTest<TBackend> where TBacke
             client.CloseWrite();
         }).Within();
         await echo.Within();
+    }
+
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task A_warm_loop_of_datagrams_with_addresses_allocates_nothing(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch);
+        using UdpConn client = fixture.Net.ListenUdp(Udp.Any);
+        using UdpConn server = fixture.Net.ListenUdp(new IPEndPoint(IPAddress.IPv6Any, 0));
+        await Task.Run(() => PingPongAsync(client, server)).Within();
+
+        static async Task PingPongAsync(UdpConn client, UdpConn server)
+        {
+            byte[] buffer = new byte[64];
+            SocketAddress to = server.At(IPAddress.Loopback).Serialize();
+            SocketAddress from = Udp.NewAddress();
+            Task echo = EchoAsync(server);
+            Meter meter = new();
+            for (int i = 0; i < Windows * Meter.Rounds; i++)
+            {
+                if (i % Meter.Rounds == 0) meter.Mark();
+                ValueTask<int> receive = client.ReceiveFromAsync(buffer, from);
+                if (receive.IsCompleted) throw new InvalidDataException("a receive did not wait, though nothing was sent.");
+                await client.SendToAsync(buffer, to).ConfigureAwait(false);
+                if (await receive.ConfigureAwait(false) != buffer.Length) throw new InvalidDataException("a datagram was cut.");
+            }
+            meter.Mark();
+            meter.AssertNothing();
+            await client.SendToAsync(ReadOnlyMemory<byte>.Empty, to).ConfigureAwait(false);
+            await echo.ConfigureAwait(false);
+        }
+
+        static async Task EchoAsync(UdpConn server)
+        {
+            byte[] buffer = new byte[64];
+            SocketAddress from = Udp.NewAddress();
+            while (true)
+            {
+                int n = await server.ReceiveFromAsync(buffer, from).ConfigureAwait(false);
+                if (n == 0) return;
+                await server.SendToAsync(buffer.AsMemory(0, n), from).ConfigureAwait(false);
+            }
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task A_warm_loop_of_batches_allocates_nothing(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch);
+        using UdpConn server = fixture.Net.ListenUdp(new IPEndPoint(IPAddress.IPv6Any, 0));
+        using UdpConn client = fixture.Net.DialUdp(server.At(IPAddress.Loopback));
+        await Task.Run(() => PingPongAsync(client, server)).Within();
+
+        static async Task PingPongAsync(UdpConn client, UdpConn server)
+        {
+            const int Size = 4;
+            UdpBatch asked = new(Size), answered = new(Size), served = new(Size);
+            for (int i = 0; i < Size; i++) asked.TryAdd(new byte[32]);
+            Meter meter = new();
+            for (int i = 0; i < Windows * Meter.Rounds; i++)
+            {
+                if (i % Meter.Rounds == 0) meter.Mark();
+                ValueTask<int> receive = server.ReceiveBatchAsync(served);
+                if (receive.IsCompleted) throw new InvalidDataException("a receive did not wait, though nothing was sent.");
+                await client.SendBatchAsync(asked).ConfigureAwait(false);
+                for (int left = Size; left > 0; left -= served.Count)
+                {
+                    if (left < Size) receive = server.ReceiveBatchAsync(served);
+                    await receive.ConfigureAwait(false);
+                    await server.SendBatchAsync(served).ConfigureAwait(false);
+                }
+                for (int left = Size; left > 0;) left -= await client.ReceiveBatchAsync(answered).ConfigureAwait(false);
+            }
+            meter.Mark();
+            meter.AssertNothing();
+        }
     }
 
     /// <summary>Every dispatch, with bytes and a library's waits in turn (false) and with the caller's functions (true).</summary>

@@ -42,6 +42,10 @@ internal abstract class ForwardingSocketApi : ISocketApi
         nint fd, ReadOnlySpan<IoVector> buffers, ReadOnlySpan<byte> address, ReadOnlySpan<byte> control) =>
         _inner.SendMessage(fd, buffers, address, control);
 
+    public virtual IoResult ReceiveMessages(nint fd, MessageBatch batch) => _inner.ReceiveMessages(fd, batch);
+
+    public virtual IoResult SendMessages(nint fd, MessageBatch batch, int first) => _inner.SendMessages(fd, batch, first);
+
     public virtual UdpOffload? UdpOffload => _inner.UdpOffload;
 
     public virtual IoResult ReceiveMessage(nint fd, Span<byte> buffer, Span<byte> address, Span<byte> control, out MessageInfo info) =>

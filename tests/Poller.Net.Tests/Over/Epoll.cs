@@ -52,6 +52,7 @@ public sealed class SpliceTests : SpliceTests<EpollBackend>;
 public sealed class StreamTests : StreamTests<EpollBackend>;
 public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<EpollBackend>;
 public sealed class UdpAddressTests : UdpAddressTests<EpollBackend>;
+public sealed class UdpBatchTests : UdpBatchTests<EpollBackend>;
 public sealed class UdpInteropTests : UdpInteropTests<EpollBackend>;
 public sealed class UdpOptionTests : UdpOptionTests<EpollBackend>;
 public sealed class UdpSegmentTests : UdpSegmentTests<EpollBackend>;

@@ -52,6 +52,7 @@ public sealed class SpliceTests : SpliceTests<EpollLevelBackend>;
 public sealed class StreamTests : StreamTests<EpollLevelBackend>;
 public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<EpollLevelBackend>;
 public sealed class UdpAddressTests : UdpAddressTests<EpollLevelBackend>;
+public sealed class UdpBatchTests : UdpBatchTests<EpollLevelBackend>;
 public sealed class UdpInteropTests : UdpInteropTests<EpollLevelBackend>;
 public sealed class UdpOptionTests : UdpOptionTests<EpollLevelBackend>;
 public sealed class UdpSegmentTests : UdpSegmentTests<EpollLevelBackend>;

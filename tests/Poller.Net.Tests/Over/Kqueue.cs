@@ -52,6 +52,7 @@ public sealed class SpliceTests : SpliceTests<KqueueBackend>;
 public sealed class StreamTests : StreamTests<KqueueBackend>;
 public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<KqueueBackend>;
 public sealed class UdpAddressTests : UdpAddressTests<KqueueBackend>;
+public sealed class UdpBatchTests : UdpBatchTests<KqueueBackend>;
 public sealed class UdpInteropTests : UdpInteropTests<KqueueBackend>;
 public sealed class UdpOptionTests : UdpOptionTests<KqueueBackend>;
 public sealed class UdpSegmentTests : UdpSegmentTests<KqueueBackend>;

@@ -52,6 +52,7 @@ public sealed class SpliceTests : SpliceTests<PosixBackend>;
 public sealed class StreamTests : StreamTests<PosixBackend>;
 public sealed class ThreadPoolConformanceTests : ThreadPoolConformanceTests<PosixBackend>;
 public sealed class UdpAddressTests : UdpAddressTests<PosixBackend>;
+public sealed class UdpBatchTests : UdpBatchTests<PosixBackend>;
 public sealed class UdpInteropTests : UdpInteropTests<PosixBackend>;
 public sealed class UdpOptionTests : UdpOptionTests<PosixBackend>;
 public sealed class UdpSegmentTests : UdpSegmentTests<PosixBackend>;

@@ -1,0 +1,127 @@
+using System.Net;
+using System.Net.Sockets;
+using Poller.Abstractions;
+
+namespace Poller.Net;
+
+// Many datagrams in one system call. Go has this in golang.org/x/net: ipv4.PacketConn.ReadBatch and WriteBatch.
+
+internal sealed partial class PacketFd
+{
+    private const string ReceiveBatchName = "receive batch";
+    private const string SendBatchName = "send batch";
+
+    public ValueTask<int> ReceiveBatchAsync(MessageBatch batch, CancellationToken token)
+    {
+        BatchAttempt attempt = new(batch, sends: false);
+        return StartAsync<BatchAttempt, int>(Direction.Read, ref attempt, token);
+    }
+
+    public ValueTask SendBatchAsync(MessageBatch batch, CancellationToken token)
+    {
+        batch.Sent = 0;
+        BatchAttempt attempt = new(batch, sends: true);
+        return StartAsync(Direction.Write, ref attempt, token);
+    }
+
+    /// <summary>The blocking form of <see cref="ReceiveBatchAsync"/>.</summary>
+    public int ReceiveBatch(MessageBatch batch)
+    {
+        BatchAttempt attempt = new(batch, sends: false);
+        return Run<BatchAttempt, int>(Direction.Read, ref attempt);
+    }
+
+    /// <summary>The blocking form of <see cref="SendBatchAsync"/>.</summary>
+    public void SendBatch(MessageBatch batch)
+    {
+        batch.Sent = 0;
+        BatchAttempt attempt = new(batch, sends: true);
+        Run<BatchAttempt, int>(Direction.Write, ref attempt);
+    }
+
+    private IoResult TryReceiveBatch(MessageBatch batch)
+    {
+        bool joins = ReceivesSegments;
+        batch.TakesControl = joins;
+        IoResult result;
+        do
+        {
+            result = Api.ReceiveMessages(Fd, batch);
+        }
+        while (result == Errno.EINTR);
+        if (!result.IsSuccess) return result;
+        batch.Count = result.Value;
+        for (int i = 0; joins && i < batch.Count; i++)
+        {
+            ref MessageSlot slot = ref batch.Slots[i];
+            slot.SegmentSize = SegmentSizeIn(batch.ControlOf(i)[..slot.ControlLength]);
+        }
+        return result;
+    }
+
+    private IoResult TrySendBatch(MessageBatch batch)
+    {
+        Address(batch);
+        while (batch.Sent < batch.Count)
+        {
+            IoResult result = Api.SendMessages(Fd, batch, batch.Sent);
+            if (result.IsSuccess) batch.Sent += result.Value;
+            else if (result == Errno.EAGAIN) return result;
+            else if (result != Errno.EINTR) throw RefusedAt(batch, result.Errno);
+        }
+        return batch.Sent;
+    }
+
+    // Gives each message the address and the control data that this socket's family and system have. Doing it again changes nothing.
+    private void Address(MessageBatch batch)
+    {
+        for (int i = batch.Sent; i < batch.Count; i++)
+        {
+            ref MessageSlot slot = ref batch.Slots[i];
+            if (_hasPeer) slot.AddressLength = 0;
+            Span<byte> address = batch.AddressOf(i);
+            ReadOnlySpan<byte> given = address[..slot.AddressLength];
+            if (_family == AddressFamily.InterNetworkV6 && SocketAddressBytes.IsIPv4(given))
+            {
+                slot.AddressLength = SocketAddressBytes.Map(address);
+            }
+            else if (_family == AddressFamily.InterNetwork && SocketAddressBytes.IsMapped(given))
+            {
+                slot.AddressLength = SocketAddressBytes.Unmap(address);
+            }
+            slot.ControlLength = slot.SegmentSize == 0 ? 0 : SegmentControl(slot.SegmentSize, batch.ControlOf(i)).Length;
+        }
+    }
+
+    private NetOpException RefusedAt(MessageBatch batch, Errno error)
+    {
+        ref readonly MessageSlot slot = ref batch.Slots[batch.Sent];
+        EndPoint? to = SocketAddressBytes.ToEndPoint(_network, batch.AddressOf(batch.Sent)[..slot.AddressLength]);
+        (EndPoint? local, EndPoint? peer) = KnownEndPoints();
+        string where = $"datagram {batch.Sent} of {batch.Count}";
+        string? hint = HintForSend(error, to, slot.Length, slot.SegmentSize);
+        return NetOpException.Refused(
+            SendBatchName, Network, local, to ?? peer, SocketErrors.ToException(error), hint is null ? where : $"{where}: {hint}");
+    }
+
+    private struct BatchAttempt(MessageBatch batch, bool sends) : IAttempt<int>
+    {
+        private MessageBatch? _batch = batch;
+
+        public int Result { get; private set; }
+
+        public readonly string Name => sends ? SendBatchName : ReceiveBatchName;
+
+        public IoResult Try(PollFd fd)
+        {
+            IoResult result = sends ? ((PacketFd)fd).TrySendBatch(_batch!) : ((PacketFd)fd).TryReceiveBatch(_batch!);
+            if (result.IsSuccess) Result = result.Value;
+            return result;
+        }
+
+        public void Release() => _batch = null;
+
+        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
+            fd.ToOp<BatchAttempt, int>(direction, this, mayReuse);
+    }
+}

@@ -1,0 +1,49 @@
+using System.Net;
+
+namespace Poller.Net;
+
+/// <summary>One datagram of a <see cref="UdpBatch"/>. It is a view: use it before the batch's next operation.</summary>
+public readonly ref struct UdpDatagram
+{
+    private readonly MessageBatch _batch;
+    private readonly int _index;
+
+    internal UdpDatagram(MessageBatch batch, int index)
+    {
+        _batch = batch;
+        _index = index;
+    }
+
+    /// <summary>Its bytes, in the batch's memory. A change of them changes what a send of the batch sends.</summary>
+    public Span<byte> Bytes => _batch.BufferOf(_index)[..Slot.Length];
+
+    /// <summary>Whether it was longer than <see cref="UdpBatch.MaxBytes"/>. The rest is lost.</summary>
+    public bool IsTruncated => Slot.IsTruncated;
+
+    /// <summary>
+    /// Above 0, if these are several datagrams: each has this many bytes, and the last one may have fewer. See
+    /// <see cref="UdpConn.ReceivesSegments"/>.
+    /// </summary>
+    public int SegmentSize => Slot.SegmentSize;
+
+    /// <summary>A new end point with the address that it came from or goes to; null if it goes to the peer.</summary>
+    public IPEndPoint? RemoteEndPoint => SocketAddressBytes.ToEndPoint(Address);
+
+    private ref readonly MessageSlot Slot => ref _batch.Slots[_index];
+
+    private ReadOnlySpan<byte> Address => _batch.AddressOf(_index)[..Slot.AddressLength];
+
+    /// <summary>Writes the address that it came from or goes to into <paramref name="address"/>, which you may reuse.</summary>
+    /// <exception cref="ArgumentException">The address has too little room.</exception>
+    public void CopyAddressTo(SocketAddress address)
+    {
+        ArgumentNullException.ThrowIfNull(address);
+        Span<byte> room = address.Buffer.Span;
+        if (room.Length < Address.Length)
+        {
+            throw new ArgumentException($"the address has room for {room.Length} bytes; {Address.Length} were expected.", nameof(address));
+        }
+        Address.CopyTo(room);
+        address.Size = SocketAddressBytes.IsMapped(Address) ? SocketAddressBytes.Unmap(room) : Address.Length;
+    }
+}
