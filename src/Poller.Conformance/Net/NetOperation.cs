@@ -129,6 +129,23 @@ internal static class NetOperation
     public static NetOperation<Conn> StartDial(this NetStack stack, bool blocking, string address) =>
         blocking ? new(() => stack.Dial("tcp", address)) : new(stack.DialAsync("tcp", address).AsTask());
 
+    public static NetOperation<int> StartReceiveFrom(this UdpConn conn, bool blocking, Memory<byte> buffer, SocketAddress sender) =>
+        blocking ? new(() => conn.ReceiveFrom(buffer.Span, sender)) : new(conn.ReceiveFromAsync(buffer, sender).AsTask());
+
+    public static NetOperation<ReceivedMessage> StartReceiveMessage(this UdpConn conn, bool blocking, Memory<byte> buffer) => blocking
+        ? new(() => conn.ReceiveMessage(buffer.Span, default, null))
+        : new(conn.ReceiveMessageAsync(buffer, default, null).AsTask());
+
+    public static NetOperation<bool> StartSendTo(this UdpConn conn, bool blocking, ReadOnlyMemory<byte> buffer, SocketAddress address)
+    {
+        return Run(blocking, () =>
+        {
+            if (!blocking) return conn.SendToAsync(buffer, address).AsTask();
+            conn.SendTo(buffer.Span, address);
+            return Task.CompletedTask;
+        });
+    }
+
     /// <summary>
     /// Runs code that makes calls in one of the forms: blocking on its own thread, or async on the pool and wherever its awaits continue.
     /// </summary>
