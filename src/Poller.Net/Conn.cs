@@ -125,6 +125,44 @@ public abstract class Conn : Stream
         }
     }
 
+    /// <summary>
+    /// An option by the name that System.Net.Sockets has for it. Linger is in seconds, and -1 if it is off.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// The library has no number for the option: use <see cref="GetRawSocketOption"/>.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
+    public int GetSocketOption(SocketOptionLevel level, SocketOptionName name) => _fd.GetOption(level, name, $"get {level}/{name}");
+
+    /// <summary>Sets an option by the name that System.Net.Sockets has for it. -1 turns Linger off.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// The library has no number for the option: use <see cref="SetRawSocketOption"/>.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
+    public void SetSocketOption(SocketOptionLevel level, SocketOptionName name, int value)
+    {
+        if (level == SocketOptionLevel.Socket && name == SocketOptionName.Linger) LingerState = new LingerOption(value >= 0, value);
+        else _fd.SetOption(level, name, value, $"set {level}/{name}");
+    }
+
+    /// <summary>
+    /// An option by the system's own numbers (getsockopt(2)). Returns the length of the value, in bytes, which is cut to the room in
+    /// <paramref name="value"/>.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
+    public int GetRawSocketOption(int level, int name, Span<byte> value) => _fd.GetRawOption(level, name, value);
+
+    /// <summary>
+    /// Sets an option by the system's own numbers (setsockopt(2)). The library does not know what it does: an option that changes when a
+    /// read ends, or whether a call blocks, changes that here too.
+    /// </summary>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
+    public void SetRawSocketOption(int level, int name, ReadOnlySpan<byte> value) => _fd.SetRawOption(level, name, value);
+
     /// <summary>Your own system calls on the connection's socket.</summary>
     public RawConn Raw => new(_fd);
 

@@ -20,6 +20,19 @@ public sealed class TcpConn : Conn
     /// <remarks>Each call returns a copy, which the caller may change.</remarks>
     public override IPEndPoint RemoteEndPoint => (IPEndPoint)_fd.RemoteEndPoint;
 
+    /// <summary>What the system knows of the connection now (TCP_INFO, tcp(7)). Only Linux tells it.</summary>
+    /// <exception cref="PlatformNotSupportedException">The system is not Linux.</exception>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    /// <exception cref="NetOpException">The system refused.</exception>
+    public TcpInfo GetTcpInfo()
+    {
+        const int IPPROTO_TCP = 6;
+        const int TCP_INFO = 11;
+        if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException("get TcpInfo: Linux was expected.");
+        Span<byte> info = stackalloc byte[TcpInfo.Size];
+        return new TcpInfo(info[.._fd.GetRawOption(IPPROTO_TCP, TCP_INFO, info)]);
+    }
+
     /// <summary>
     /// Sends bytes of a file, as one write. The kernel moves them from the file to the socket (sendfile(2)). If it cannot, which depends on
     /// the file system and the system, the library reads and sends.

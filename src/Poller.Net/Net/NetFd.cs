@@ -188,6 +188,39 @@ internal partial class NetFd : SocketFd
         }
     }
 
+    /// <summary>An option by the system's numbers. Returns the length of the value.</summary>
+    public int GetRawOption(int level, int name, Span<byte> value)
+    {
+        string operation = $"get option {name} of level {level}";
+        if (!Incref()) throw Failed(operation, IoResult.Disposed);
+        try
+        {
+            IoResult result = Api.GetRawOption(Fd, level, name, value);
+            return result.IsSuccess ? result.Value : throw Failed(operation, result);
+        }
+        finally
+        {
+            Decref();
+        }
+    }
+
+    /// <summary>Sets an option by the system's numbers.</summary>
+    public void SetRawOption(int level, int name, ReadOnlySpan<byte> value)
+    {
+        string operation = $"set option {name} of level {level}";
+        if (!Incref()) throw Failed(operation, IoResult.Disposed);
+        try
+        {
+            if (IsTcp) MayLinger = true; // It may be SO_LINGER.
+            IoResult result = Api.SetRawOption(Fd, level, name, value);
+            if (!result.IsSuccess) throw Failed(operation, result);
+        }
+        finally
+        {
+            Decref();
+        }
+    }
+
     public override Exception Failed(string operation, IoResult result)
     {
         if (result == IoResult.Disposed)

@@ -247,6 +247,25 @@ public abstract class GatheredWriteTests<TBackend> : NetTest<TBackend> where TBa
         }
     }
 
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task Unix_sockets_gather_and_scatter_too(NetpollDispatch dispatch, bool blocking)
+    {
+        using Fixture fixture = new(dispatch);
+        foreach (string network in (string[])["unix", "unixpacket"])
+        {
+            (UnixConn client, UnixConn server) = await fixture.UnixPairAsync(network);
+            using (client)
+            using (server)
+            {
+                (ReadOnlyMemory<byte>[] pieces, byte[] whole) = Gathered.Of(Enumerable.Range(1, 50));
+                await client.StartWrite(blocking, sequence: true, pieces).Within();
+                Memory<byte>[] buffers = [new byte[200], new byte[2_000]];
+                Assert.Equal(whole.Length, await server.StartRead(blocking, buffers).Within());
+                Assert.Equal(whole, buffers.SelectMany(static buffer => buffer.ToArray()).Take(whole.Length));
+            }
+        }
+    }
+
     [Fact]
     public async Task No_list_is_an_argument_that_is_missing()
     {

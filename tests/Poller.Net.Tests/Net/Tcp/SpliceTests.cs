@@ -272,6 +272,35 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         Assert.Equal(10_000, all.Length);
     }
 
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_stream_passes_from_a_Unix_socket_to_TCP_and_back(NetpollDispatch dispatch, bool blocking)
+    {
+        TransferApi api = new();
+        using Fixture fixture = new(dispatch, api: api);
+        (UnixConn source, UnixConn into) = await fixture.UnixPairAsync();
+        (UnixConn sink, UnixConn outOf) = await fixture.UnixPairAsync();
+        (TcpConn near, TcpConn far) = await fixture.PairAsync();
+        using (source)
+        using (into)
+        using (sink)
+        using (outOf)
+        {
+            Task<int> first = into.StartCopy(blocking, near).Task, second = far.StartCopy(blocking, outOf).Task;
+            byte[] sent = RandomNumberGenerator.GetBytes(300_000);
+            Task<int> sending = source.StartWrite(blocking, sent).Task;
+            byte[] received = new byte[sent.Length];
+            await sink.ReadExactlyAsync(blocking, received);
+            Gathered.AssertSame(sent, received, "through two copies");
+            await sending.Within();
+            source.CloseWrite();
+            await first.Within();
+            near.CloseWrite();
+            await second.Within();
+        }
+        Assert.Equal(4 * 300_000, api.Spliced);
+        Assert.Equal(0, api.OpenPipeEnds);
+    }
+
     private static int LostIn(Exception e)
     {
         Match match = Regex.Match(e.Message, "([0-9]+) bytes were read from the source and not written");
