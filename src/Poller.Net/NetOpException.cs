@@ -49,6 +49,18 @@ public sealed class NetOpException : IOException
         string operation, string network, EndPoint? local, EndPoint? remote, SocketException error, Exception? inner)
         : this(operation, network, local, remote, error.Message, inner ?? error) => SocketErrorCode = error.SocketErrorCode;
 
+    private NetOpException(NetOpException primary, NetOpException fallback)
+        : base($"{primary.Message}; and of the other family: {fallback.Message}", primary.InnerException)
+    {
+        Operation = primary.Operation;
+        Network = primary.Network;
+        LocalEndPoint = primary.LocalEndPoint;
+        RemoteEndPoint = primary.RemoteEndPoint;
+        SocketErrorCode = primary.SocketErrorCode;
+        IsTimeout = primary.IsTimeout;
+        FallbackError = fallback;
+    }
+
     /// <summary>What failed: <c>read</c>, <c>write</c>, <c>accept</c>, <c>dial</c>, <c>listen</c>, …</summary>
     public string Operation { get; }
 
@@ -71,6 +83,11 @@ public sealed class NetOpException : IOException
     /// usable.
     /// </summary>
     public bool IsTimeout { get; init; }
+
+    /// <summary>
+    /// The error of the addresses of the other family, if a dial has tried those too (<see cref="Dialer"/>). The message holds its text.
+    /// </summary>
+    public NetOpException? FallbackError { get; }
 
     /// <summary>
     /// Whether the connection, listener or file was closed on this side during the operation, or its poller was disposed before or during
@@ -102,6 +119,18 @@ public sealed class NetOpException : IOException
             IsTimeout = true,
         };
     }
+
+    /// <summary>The caller's function, which saw a new socket, threw.</summary>
+    internal static NetOpException ControlFailed(
+        string operation, string network, EndPoint? local, EndPoint? remote, Exception inner) =>
+        new(operation, network, local, remote, $"the control hook threw {inner.GetType().Name}: {inner.Message}", inner)
+        {
+            SocketErrorCode = SocketError.SocketError,
+        };
+
+    /// <summary>The error of a dial whose primary addresses and fallback addresses have failed.</summary>
+    internal static NetOpException WithFallback(NetOpException primary, NetOpException fallback) =>
+        new(primary, fallback);
 
     internal static NetOpException Closed(string operation, string network, EndPoint? local, EndPoint? remote) =>
         Closed(operation, network, local, remote, "closed on this side during the operation");

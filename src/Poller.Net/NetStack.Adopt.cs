@@ -83,7 +83,7 @@ public sealed partial class NetStack
         {
             throw NotAdoptable(fd, network.Name, "has no peer", Expected);
         }
-        NetFd adopted = network.IsIpPacket ? PacketFd.Adopt(_poller, network, fd, family) : NetFd.Adopt(_poller, network, fd);
+        NetFd adopted = network.IsIpPacket ? PacketFd.Adopt(Poller, network, fd, family) : NetFd.Adopt(Poller, network, fd);
         return adopted.ToConn();
     }
 
@@ -91,7 +91,7 @@ public sealed partial class NetStack
     {
         SocketNetwork network = NetworkOf(fd, out AddressFamily family, out bool listens);
         if (!listens) throw NotAdoptable(fd, network.Name, "does not listen", "a listening socket was expected");
-        NetListenFd adopted = NetListenFd.Adopt(_poller, network, fd, family);
+        NetListenFd adopted = NetListenFd.Adopt(Poller, network, fd, family);
         return network.IsUnix ? new UnixConnListener(adopted) : new TcpConnListener(adopted);
     }
 

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 
 namespace Poller.Net;
@@ -6,17 +7,18 @@ namespace Poller.Net;
 public sealed partial class NetStack
 {
     /// <summary>
-    /// Listens for stream connections on a path or an abstract name. For messages, use <see cref="Listen(string, string)"/> with
+    /// Listens for stream connections on a path or an abstract name. For messages, use <see cref="Listen"/> with
     /// <c>unixpacket</c>. The path must be free: a file that an earlier listener has left is yours to remove before.
     /// </summary>
     /// <param name="local">
     /// The path or the abstract name. For the abstract name of no character, <c>new("\0")</c>, the system chooses a name (Linux).
     /// </param>
+    /// <param name="options">The options; null means the defaults.</param>
     /// <exception cref="ArgumentException">It is not an address to listen on.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
-    public UnixConnListener ListenUnix(UnixDomainSocketEndPoint local) =>
-        ListenUnix(_networks["unix"], UnixAddress.Check(local, isRemote: false, nameof(local)));
+    public UnixConnListener ListenUnix(UnixDomainSocketEndPoint local, ListenOptions? options = null) =>
+        ListenUnix(_networks["unix"], UnixAddress.Check(local, isRemote: false, nameof(local)), options);
 
     /// <summary>
     /// Connects to a listener of stream connections. If the listener's queue is full, the dial tries again until there is room, or until
@@ -27,29 +29,39 @@ public sealed partial class NetStack
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public ValueTask<UnixConn> DialUnixAsync(UnixDomainSocketEndPoint remote, CancellationToken cancellationToken = default) =>
-        DialUnixAsync(_networks["unix"], UnixAddress.Check(remote, isRemote: true, nameof(remote)), Mode(null, cancellationToken));
+        _dialer.DialUnixAsync(remote, cancellationToken);
 
     /// <summary>As <see cref="DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/>, with a time-out.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
     /// <inheritdoc cref="DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/>
     public ValueTask<UnixConn> DialUnixAsync(
         UnixDomainSocketEndPoint remote, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        DialUnixAsync(_networks["unix"], UnixAddress.Check(remote, isRemote: true, nameof(remote)), Mode(timeout, cancellationToken));
+        DialerOf(timeout).DialUnixAsync(remote, cancellationToken);
 
     /// <summary>
     /// The blocking form of <see cref="DialUnixAsync(UnixDomainSocketEndPoint, TimeSpan, CancellationToken)"/>; null means no time-out.
     /// </summary>
     /// <inheritdoc cref="DialUnixAsync(UnixDomainSocketEndPoint, TimeSpan, CancellationToken)"/>
-    public UnixConn DialUnix(UnixDomainSocketEndPoint remote, TimeSpan? timeout = null) =>
-        Blocking.Result(DialUnixAsync(_networks["unix"], UnixAddress.Check(remote, isRemote: true, nameof(remote)), Mode(timeout)));
+    public UnixConn DialUnix(UnixDomainSocketEndPoint remote, TimeSpan? timeout = null) => DialerOf(timeout).DialUnix(remote);
 
-    private UnixConnListener ListenUnix(SocketNetwork network, UnixDomainSocketEndPoint local) =>
-        new(NetListenFd.Listen(_poller, network, local, dualStack: false));
+    /// <summary>Dials a stream.</summary>
+    internal ValueTask<UnixConn> DialUnixAsync(Dialer dialer, UnixDomainSocketEndPoint remote, DialMode mode) =>
+        DialUnixAsync(dialer, _networks["unix"], UnixAddress.Check(remote, isRemote: true, nameof(remote)), mode);
 
-    private async ValueTask<UnixConn> DialUnixAsync(SocketNetwork network, UnixDomainSocketEndPoint remote, DialMode mode)
+    private UnixConnListener ListenUnix(SocketNetwork network, UnixDomainSocketEndPoint local, ListenOptions? options) =>
+        new(NetListenFd.Listen(Poller, network, local, Checked(options, network)));
+
+    private static async ValueTask<UnixConn> DialUnixAsync(
+        Dialer dialer, SocketNetwork network, UnixDomainSocketEndPoint remote, DialMode mode)
     {
         mode.Token.ThrowIfCancellationRequested();
-        NetFd fd = await NetFd.ConnectAsync(_poller, network, remote, mode.Blocking, mode.Left, mode.Token).ConfigureAwait(false);
+        EndPoint? local = dialer.LocalEndPoint switch
+        {
+            null => null,
+            UnixDomainSocketEndPoint unix => UnixAddress.Check(unix, isRemote: false, nameof(Dialer.LocalEndPoint)),
+            var other => throw SysDialer.WrongLocal(nameof(UnixDomainSocketEndPoint), network, other),
+        };
+        NetFd fd = await NetFd.ConnectAsync(dialer, network, local, remote, mode, mode.Left).ConfigureAwait(false);
         return (UnixConn)fd.ToConn();
     }
 }

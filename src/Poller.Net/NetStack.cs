@@ -19,10 +19,9 @@ namespace Poller.Net;
 /// </remarks>
 public sealed partial class NetStack
 {
-    private readonly Netpoller _poller;
     private readonly ISocketApi _api;
-    private readonly INameLookup _names;
     private readonly Dictionary<string, SocketNetwork> _networks;
+    private readonly Dialer _dialer;
 
     /// <summary>Creates a net stack over <paramref name="poller"/>.</summary>
     /// <exception cref="PlatformNotSupportedException">PollerKit has no socket calls for this system yet.</exception>
@@ -32,49 +31,61 @@ public sealed partial class NetStack
     internal NetStack(Netpoller poller, ISocketApi api, INameLookup? names = null)
     {
         ArgumentNullException.ThrowIfNull(poller);
-        _poller = poller;
+        Poller = poller;
+        Names = names ?? SystemNameLookup.Instance;
         _api = api;
-        _names = names ?? SystemNameLookup.Instance;
+        _dialer = new Dialer(this);
         _networks = SocketNetwork.Names.ToDictionary(static name => name, name => SocketNetwork.Of(name, api));
     }
+
+    internal Netpoller Poller { get; }
+
+    internal INameLookup Names { get; }
 
     /// <summary>
     /// Listens on <paramref name="address"/>. An empty host, as in <c>:8888</c>, means every address of the machine, IPv4 and IPv6, or the
     /// one family that the network names. <c>[::]</c>, however it is written, means the same; <c>0.0.0.0</c> means IPv4 alone. A name is
     /// looked up, and an IPv4 address of it is preferred. With port 0, or no port, the system chooses the port.
     /// </summary>
-    /// <exception cref="ArgumentException">The network is unknown.</exception>
+    /// <param name="network">The network.</param>
+    /// <param name="address">The address.</param>
+    /// <param name="options">The options; null means the defaults.</param>
+    /// <exception cref="ArgumentException">
+    /// The network is unknown, or its one family contradicts <see cref="ListenOptions.DualStack"/>.
+    /// </exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
     /// <exception cref="NetOpException">The system refused, or the name is unknown.</exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
-    public ConnListener Listen(string network, string address)
+    public ConnListener Listen(string network, string address, ListenOptions? options = null)
     {
         SocketNetwork found = FindNetwork(network);
-        if (found.IsUnix && found.HasConnections) return ListenUnix(found, UnixAddress.ParseLocal(address));
-        if (!found.IsTcp)
+        return found switch
         {
-            const string Expected = "a network of connections was expected: tcp, tcp4, tcp6, unix or unixpacket";
-            throw new ArgumentException($"network \"{network}\": {Expected}.", nameof(network));
-        }
-        IPEndPoint local = NetAddress.Parse(found, address).ForListen(_names, out bool dualStack);
-        return Listen(found, local, dualStack);
+            { IsTcp: true } => ListenTcp(found, NetAddress.Parse(found, address).ForListen(Names), options),
+            { IsUnix: true, HasConnections: true } => ListenUnix(found, UnixAddress.ParseLocal(address), options),
+            _ => throw new ArgumentException(
+                $"network \"{network}\": a network of connections was expected: tcp, tcp4, tcp6, unix or unixpacket.", nameof(network)),
+        };
     }
 
     /// <summary>
-    /// Listens on one address. <see cref="IPAddress.IPv6Any"/> means IPv6 alone; for both families use <see cref="Listen(string, string)"/>
-    /// without a host. An IPv4-mapped address means the IPv4 address.
+    /// Listens on one address. <see cref="IPAddress.IPv6Any"/> means every address of the machine, IPv4 and IPv6, unless
+    /// <see cref="ListenOptions.DualStack"/> is false. An IPv4-mapped address means the IPv4 address.
     /// </summary>
+    /// <param name="local">The address. It is copied.</param>
+    /// <param name="options">The options; null means the defaults.</param>
     /// <exception cref="NetOpException">The system refused.</exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
-    public TcpConnListener ListenTcp(IPEndPoint local)
+    public TcpConnListener ListenTcp(IPEndPoint local, ListenOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(local);
-        return Listen(_networks["tcp"], NetAddress.Copy(local), dualStack: false);
+        return ListenTcp(_networks["tcp"], NetAddress.Copy(local), options);
     }
 
     /// <summary>
-    /// Connects to <paramref name="address"/>. An empty host means this machine. It tries the addresses of a name in turn; if all fail, it
-    /// throws the first one's error. If nobody answers, the system decides how long it takes, perhaps minutes, unless the token ends it.
+    /// Connects to <paramref name="address"/>, with the default options of a <see cref="Dialer"/>. An empty host means this machine. A
+    /// <see cref="Dialer"/> says how it tries the addresses of a name. If nobody answers, the system decides how long it takes, perhaps
+    /// minutes, unless the token ends it.
     /// </summary>
     /// <exception cref="ArgumentException">The network is unknown.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
@@ -83,8 +94,8 @@ public sealed partial class NetStack
     /// </exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public async ValueTask<Conn> DialAsync(string network, string address, CancellationToken cancellationToken = default) =>
-        await DialAsync(network, address, Mode(null, cancellationToken)).ConfigureAwait(false);
+    public ValueTask<Conn> DialAsync(string network, string address, CancellationToken cancellationToken = default) =>
+        _dialer.DialAsync(network, address, cancellationToken);
 
     /// <summary>
     /// As <see cref="DialAsync(string, string, CancellationToken)"/>, with a time-out for the whole dial, including the name look-up. Each
@@ -94,16 +105,16 @@ public sealed partial class NetStack
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
     /// <inheritdoc cref="DialAsync(string, string, CancellationToken)"/>
-    public async ValueTask<Conn> DialAsync(
+    public ValueTask<Conn> DialAsync(
         string network, string address, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        await DialAsync(network, address, Mode(timeout, cancellationToken)).ConfigureAwait(false);
+        DialerOf(timeout).DialAsync(network, address, cancellationToken);
 
     /// <summary>
     /// The blocking form of <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>; null means no time-out.
     /// </summary>
     /// <inheritdoc cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>
     public Conn Dial(string network, string address, TimeSpan? timeout = null) =>
-        Blocking.Result(DialAsync(network, address, Mode(timeout)));
+        DialerOf(timeout).Dial(network, address);
 
     /// <summary>
     /// Connects to an <see cref="IPEndPoint"/>, or to a <see cref="DnsEndPoint"/>, whose name is looked up as in
@@ -118,7 +129,7 @@ public sealed partial class NetStack
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public ValueTask<TcpConn> DialTcpAsync(EndPoint remote, CancellationToken cancellationToken = default) =>
-        DialAsync(remote, Mode(null, cancellationToken));
+        _dialer.DialTcpAsync(remote, cancellationToken);
 
     /// <summary>
     /// As <see cref="DialTcpAsync(EndPoint, CancellationToken)"/>, with a time-out as in
@@ -127,18 +138,18 @@ public sealed partial class NetStack
     /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
     /// <inheritdoc cref="DialTcpAsync(EndPoint, CancellationToken)"/>
     public ValueTask<TcpConn> DialTcpAsync(EndPoint remote, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        DialAsync(remote, Mode(timeout, cancellationToken));
+        DialerOf(timeout).DialTcpAsync(remote, cancellationToken);
 
     /// <summary>The blocking form of <see cref="DialTcpAsync(EndPoint, TimeSpan, CancellationToken)"/>; null means no time-out.</summary>
     /// <inheritdoc cref="DialTcpAsync(EndPoint, TimeSpan, CancellationToken)"/>
-    public TcpConn DialTcp(EndPoint remote, TimeSpan? timeout = null) => Blocking.Result(DialAsync(remote, Mode(timeout)));
+    public TcpConn DialTcp(EndPoint remote, TimeSpan? timeout = null) => DialerOf(timeout).DialTcp(remote);
 
     /// <summary>Connects to a host: a name, or an address without brackets.</summary>
     /// <exception cref="ArgumentException">The host is empty.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The port is not between 0 and 65,535.</exception>
     /// <inheritdoc cref="DialTcpAsync(EndPoint, CancellationToken)"/>
     public ValueTask<TcpConn> DialTcpAsync(string host, int port, CancellationToken cancellationToken = default) =>
-        DialAsync(new DnsEndPoint(host, port), Mode(null, cancellationToken));
+        _dialer.DialTcpAsync(host, port, cancellationToken);
 
     /// <summary>
     /// As <see cref="DialTcpAsync(string, int, CancellationToken)"/>, with a time-out as in
@@ -149,27 +160,35 @@ public sealed partial class NetStack
     /// </exception>
     /// <inheritdoc cref="DialTcpAsync(string, int, CancellationToken)"/>
     public ValueTask<TcpConn> DialTcpAsync(string host, int port, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        DialAsync(new DnsEndPoint(host, port), Mode(timeout, cancellationToken));
+        DialerOf(timeout).DialTcpAsync(host, port, cancellationToken);
 
     /// <summary>
     /// The blocking form of <see cref="DialTcpAsync(string, int, TimeSpan, CancellationToken)"/>; null means no time-out.
     /// </summary>
     /// <inheritdoc cref="DialTcpAsync(string, int, TimeSpan, CancellationToken)"/>
-    public TcpConn DialTcp(string host, int port, TimeSpan? timeout = null) =>
-        Blocking.Result(DialAsync(new DnsEndPoint(host, port), Mode(timeout)));
+    public TcpConn DialTcp(string host, int port, TimeSpan? timeout = null) => DialerOf(timeout).DialTcp(host, port);
 
-    private DialMode Mode(TimeSpan? timeout, CancellationToken token) => Mode(blocking: false, timeout, token);
-
-    private DialMode Mode(TimeSpan? timeout) => Mode(blocking: true, timeout, CancellationToken.None);
-
-    private DialMode Mode(bool blocking, TimeSpan? timeout, CancellationToken token)
+    /// <summary>Dials any network. The twin of dialSingle in Go's net/dial.go.</summary>
+    internal async ValueTask<Conn> DialAsync(Dialer dialer, string network, string address, DialMode mode)
     {
-        if (timeout == Timeout.InfiniteTimeSpan) timeout = null;
-        if (timeout <= TimeSpan.Zero)
+        SocketNetwork found = FindNetwork(network);
+        return found switch
         {
-            throw new ArgumentOutOfRangeException(nameof(timeout), timeout, "a time-out above zero, or none, was expected.");
-        }
-        return new DialMode(blocking, timeout, _poller.TimeProvider, token);
+            { IsUnix: true } => await DialUnixAsync(dialer, found, UnixAddress.ParseRemote(address), mode).ConfigureAwait(false),
+            _ => await DialAsync(dialer, NetAddress.Parse(found, address), mode).ConfigureAwait(false),
+        };
+    }
+
+    /// <summary>Dials an end point of an IP network that has names for its families: <c>tcp</c> or <c>udp</c>.</summary>
+    internal ValueTask<Conn> DialAsync(Dialer dialer, string kind, EndPoint remote, DialMode mode)
+    {
+        ArgumentNullException.ThrowIfNull(remote);
+        return remote switch
+        {
+            IPEndPoint ip => DialAsync(dialer, NetAddress.Of(_networks[kind], ip), mode),
+            DnsEndPoint name => DialAsync(dialer, NetAddress.Of(FindNetwork(kind, name.AddressFamily), name), mode),
+            _ => throw new ArgumentException($"{remote}: an IPEndPoint or a DnsEndPoint was expected.", nameof(remote)),
+        };
     }
 
     /// <summary>The network of a name, which may be one of raw sockets, such as <c>ip4:icmp</c>.</summary>
@@ -179,8 +198,8 @@ public sealed partial class NetStack
         ArgumentNullException.ThrowIfNull(network);
         if ((_networks.GetValueOrDefault(network) ?? SocketNetwork.OfRaw(network, _api)) is { } found) return found;
         const string Raw = "or ip, ip4 or ip6 with a protocol over IP, like ip4:icmp or ip6:58,";
-        throw new ArgumentException(
-            $"unknown network \"{NetAddress.Show(network)}\"; {string.Join(", ", SocketNetwork.Names)}, {Raw} was expected.", nameof(network));
+        string known = string.Join(", ", SocketNetwork.Names);
+        throw new ArgumentException($"unknown network \"{NetAddress.Show(network)}\"; {known}, {Raw} was expected.", nameof(network));
     }
 
     /// <summary>The network of a kind of addresses, such as <c>tcp</c>, for one family; Unspecified means both.</summary>
@@ -191,66 +210,22 @@ public sealed partial class NetStack
         _ => kind,
     }];
 
-    private async ValueTask<Conn> DialAsync(string network, string address, DialMode mode)
+    private Dialer DialerOf(TimeSpan? timeout) =>
+        timeout is { } span ? _dialer with { Timeout = Dialer.CheckTimeout(span, nameof(timeout)) } : _dialer;
+
+    private TcpConnListener ListenTcp(SocketNetwork network, IPEndPoint local, ListenOptions? options) =>
+        new(NetListenFd.Listen(Poller, network, local, Checked(options, network)));
+
+    private static ListenOptions Checked(ListenOptions? options, SocketNetwork network)
     {
-        SocketNetwork found = FindNetwork(network);
-        if (found.IsUnix) return await DialUnixAsync(found, UnixAddress.ParseRemote(address), mode).ConfigureAwait(false);
-        if (found.IsTcp) return await DialAsync(NetAddress.Parse(found, address), mode).ConfigureAwait(false);
-        return await DialPacketAsync(NetAddress.Parse(found, address), mode).ConfigureAwait(false);
+        options ??= ListenOptions.Default;
+        if (options.DualStack != true || network.Family is AddressFamily.Unspecified or AddressFamily.Unix) return options;
+        throw new ArgumentException($"DualStack: a network of both families was expected; {network.Name} is one family.", nameof(options));
     }
 
-    private TcpConnListener Listen(SocketNetwork network, IPEndPoint local, bool dualStack) =>
-        new(NetListenFd.Listen(_poller, network, local, dualStack));
-
-    private ValueTask<TcpConn> DialAsync(EndPoint remote, DialMode mode)
+    private static async ValueTask<Conn> DialAsync(Dialer dialer, NetAddress address, DialMode mode)
     {
-        ArgumentNullException.ThrowIfNull(remote);
-        return remote switch
-        {
-            IPEndPoint ip => DialSerialAsync(_networks["tcp"], [NetAddress.Copy(ip)], mode),
-            DnsEndPoint name => DialAsync(NetAddress.Of(FindNetwork("tcp", name.AddressFamily), name), mode),
-            _ => throw new ArgumentException($"{remote}: an IPEndPoint or a DnsEndPoint was expected.", nameof(remote)),
-        };
-    }
-
-    private async ValueTask<TcpConn> DialAsync(NetAddress address, DialMode mode)
-    {
-        mode.Token.ThrowIfCancellationRequested();
-        List<IPEndPoint> remotes = await address.ForDialAsync(_names, mode).ConfigureAwait(false);
-        return await DialSerialAsync(address.Network, remotes, mode).ConfigureAwait(false);
-    }
-
-    // Dials the addresses of a name in turn. If all fail, it throws the first one's error. The twin of dialSerial in Go's net/dial.go.
-    private async ValueTask<TcpConn> DialSerialAsync(SocketNetwork network, List<IPEndPoint> remotes, DialMode mode)
-    {
-        NetOpException? first = null;
-        for (int i = 0; i < remotes.Count; i++)
-        {
-            try
-            {
-                return await DialSingleAsync(network, remotes[i], mode, addresses: remotes.Count - i).ConfigureAwait(false);
-            }
-            catch (NetOpException e) when (!e.IsClosed)
-            {
-                first ??= e;
-            }
-        }
-        throw first!;
-    }
-
-    // The twin of doDialTCPProto in Go's net/tcpsock_posix.go.
-    private async ValueTask<TcpConn> DialSingleAsync(SocketNetwork network, IPEndPoint remote, DialMode mode, int addresses)
-    {
-        const int SelfConnects = 2;
-        for (int attempt = 0; ; attempt++)
-        {
-            mode.Token.ThrowIfCancellationRequested();
-            TimeSpan? share = mode.Share(addresses);
-            if (share == TimeSpan.Zero) throw NetOpException.Timeout("dial", network.Name, null, remote, mode.Timeout);
-            NetFd fd = await NetFd.ConnectAsync(_poller, network, remote, mode.Blocking, share, mode.Token)
-                .ConfigureAwait(false);
-            if (attempt == SelfConnects || !fd.IsSelfConnected) return new TcpConn(fd);
-            fd.Dispose();
-        }
+        NetFd fd = await new SysDialer(dialer, address.Network).DialAsync(address, mode).ConfigureAwait(false);
+        return fd.ToConn();
     }
 }

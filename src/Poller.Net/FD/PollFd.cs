@@ -6,8 +6,8 @@ namespace Poller.Net;
 //
 // An operation takes its direction's lock, prepares the side, and tries the system call. After EINTR it tries again; after EAGAIN it waits
 // and then tries again. The blocking form does this in RunBlocking, the async form in PollOp. The lock holds a reference. Close sets the
-// closed bit and ends the waits. Whoever drops the last reference unregisters and closes the descriptor. So a descriptor is closed once, and
-// its number cannot belong to another while a call uses it.
+// closed bit and ends the waits. Whoever drops the last reference unregisters and closes the descriptor. So a descriptor is closed once,
+// and its number cannot belong to another while a call uses it.
 //
 // A write does not Reset its side. Each edge of arriving bytes also says "writable", so the side is nearly always Ready. If each write
 // cleared that, and the next edge set it again, each message would cost two more atomic operations. A write that finds the socket full
@@ -108,10 +108,13 @@ internal abstract partial class PollFd : IDisposable
     {
         if (LoopThreads.LoopOfThisThread is { } loop && loop == _loop && loop.Dispatch == NetpollDispatch.Inline)
         {
-            throw new InvalidOperationException(
-                $"{operation}: a blocking call on the loop's thread would wait for itself; with inline dispatch, await the async form.");
+            throw WouldWaitForItself(operation);
         }
     }
+
+    /// <summary>The error of a blocking call on a thread of the loop that it would wait for, with inline dispatch.</summary>
+    public static InvalidOperationException WouldWaitForItself(string operation) =>
+        new($"{operation}: a blocking call on the loop's thread would wait for itself; with inline dispatch, await the async form.");
 
     // PollOp, an operation that waits, calls these members. It holds its direction's lock unless a member says otherwise.
 

@@ -58,6 +58,13 @@ internal readonly struct NetAddress
         }
     }
 
+    /// <summary>The address of an end point, copied.</summary>
+    public static NetAddress Of(SocketNetwork network, IPEndPoint endPoint)
+    {
+        IPEndPoint copy = Copy(endPoint);
+        return new NetAddress(network, copy.Address.ToString(), copy.Address, copy.Port);
+    }
+
     /// <summary>A host, which stands without brackets, and a port.</summary>
     /// <exception cref="FormatException">The host is neither an address of the network's family nor a name.</exception>
     public static NetAddress Of(SocketNetwork network, DnsEndPoint endPoint)
@@ -90,10 +97,9 @@ internal readonly struct NetAddress
     public static EndPoint Copy(EndPoint endPoint) => endPoint is IPEndPoint ip ? Copy(ip) : endPoint;
 
     /// <summary>
-    /// The address to listen on, and whether it is the wildcard that accepts IPv4 too. If a name has several addresses, an IPv4 one is
-    /// preferred, as in Go.
+    /// The address to listen on. If a name has several addresses, an IPv4 one is preferred, as in Go.
     /// </summary>
-    public IPEndPoint ForListen(INameLookup names, out bool dualStack)
+    public IPEndPoint ForListen(INameLookup names)
     {
         IPEndPoint local;
         AddressFamily family = Network.Family;
@@ -117,7 +123,6 @@ internal readonly struct NetAddress
                 throw Unresolved("listen", e);
             }
         }
-        dualStack = family == AddressFamily.Unspecified && !Network.IsRaw && local.Address.Equals(IPAddress.IPv6Any);
         return local;
     }
 
@@ -174,7 +179,8 @@ internal readonly struct NetAddress
         string protocol = network.IsTcp ? "tcp" : "udp";
         if (!text.All(char.IsAsciiDigit) && NumberNames.TryFindService(protocol, text, out port)) return port;
         throw new FormatException(
-            $"port \"{Show(text)}\" is not a number from 0 to {IPEndPoint.MaxPort}, nor the name of a {protocol} service that this machine knows");
+            $"port \"{Show(text)}\" is not a number from 0 to {IPEndPoint.MaxPort}, nor the name of a {protocol} service that this machine "
+            + "knows");
     }
 
     // Null for a name, and for the empty string.
@@ -286,7 +292,8 @@ internal readonly struct NetAddress
             .Where(e => family == AddressFamily.Unspecified || e.AddressFamily == family)];
         if (found.Count > 0) return found;
         string kind = family == AddressFamily.InterNetwork ? "an IPv4" : "an IPv6";
-        throw Unresolved(operation, new SocketException((int)SocketError.NoData), $"{kind} address of {Host} was expected for {Network.Name}");
+        string expected = $"{kind} address of {Host} was expected for {Network.Name}";
+        throw Unresolved(operation, new SocketException((int)SocketError.NoData), expected);
     }
 
     private NetOpException Unresolved(

@@ -40,7 +40,7 @@ internal partial class NetFd
         {
             const string Operation = "adopt";
             IoResult result = made.Api.SetUp(made.Fd);
-            if (result.IsSuccess) result = SetDefaults(made._network, made.Fd);
+            if (result.IsSuccess) result = SetDefaults(made._network, made.Fd, KeepAliveConfig.Default);
             if (!result.IsSuccess) throw made.Failed(Operation, result);
             try
             {

@@ -45,8 +45,12 @@ internal partial class NetFd : SocketFd
     /// <inheritdoc cref="LocalEndPoint"/>
     public EndPoint RemoteEndPoint => NetAddress.Copy(_remote ??= UnpackPeer() ?? GetName("get RemoteEndPoint", remote: true));
 
-    /// <summary>Creates a socket with Go's defaults. Its descriptor does not come from the reserve.</summary>
-    public static nint NewSocket(SocketNetwork network, string operation, AddressFamily family, EndPoint? local, EndPoint? remote)
+    /// <summary>
+    /// Creates a socket with Go's defaults, and with <paramref name="keepAlive"/> if it is TCP's; null means the default one. Its
+    /// descriptor does not come from the reserve.
+    /// </summary>
+    public static nint NewSocket(
+        SocketNetwork network, string operation, AddressFamily family, EndPoint? local, EndPoint? remote, KeepAliveConfig? keepAlive = null)
     {
         ISocketApi api = network.Api;
         IoResult made = DescriptorReserve.Socket(network, family);
@@ -58,48 +62,76 @@ internal partial class NetFd : SocketFd
             throw NetOpException.Refused(operation, network.Name, local, remote, SocketErrors.ToException(made.Errno), expected);
         }
         int fd = made.Value;
-        IoResult result = SetDefaults(network, fd);
+        IoResult result = SetDefaults(network, fd, keepAlive ?? KeepAliveConfig.Default);
         if (result.IsSuccess) return fd;
         api.Close(fd);
         throw Refused(operation, network.Name, local, remote, result);
     }
 
-    /// <summary>Sets Go's defaults of a network's sockets.</summary>
-    protected static IoResult SetDefaults(SocketNetwork network, nint fd)
+    /// <summary>Sets Go's defaults of a network's sockets, and a keep-alive.</summary>
+    protected static IoResult SetDefaults(SocketNetwork network, nint fd, KeepAliveConfig keepAlive)
     {
         if (!network.IsTcp) return 0;
         IoResult result = Set(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1);
-        if (result.IsSuccess) result = Set(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, 1);
-        if (result.IsSuccess) result = Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 15);
-        if (result.IsSuccess) result = Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, 15);
-        return result.IsSuccess ? Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 9) : result;
+        if (result.IsSuccess) result = Set(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, keepAlive.Enable ? 1 : 0);
+        if (!keepAlive.Enable) return result;
+        if (result.IsSuccess) result = Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, keepAlive.IdleSeconds);
+        if (result.IsSuccess) result = Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, keepAlive.IntervalSeconds);
+        return result.IsSuccess ? Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, keepAlive.Count) : result;
 
-        IoResult Set(SocketOptionLevel level, SocketOptionName name, int value) => network.Api.SetOption(fd, level, name, value);
+        IoResult Set(SocketOptionLevel level, SocketOptionName name, int? value) =>
+            value is { } number ? network.Api.SetOption(fd, level, name, number) : 0;
+    }
+
+    /// <summary>Shows a new socket to the caller's function, if there is one. The twin of the calls of ctrlCtxFn.</summary>
+    public static void RunControl(
+        SocketControl? control, nint fd, SocketNetwork network, string operation, EndPoint? local, EndPoint? remote)
+    {
+        if (control is null) return;
+        EndPoint address = remote ?? local!;
+        try
+        {
+            control(fd, network.NameFor(address.AddressFamily), NetAddress.Copy(address));
+        }
+#pragma warning disable CA1031 // Whatever the caller's function throws is the error of this socket.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            throw NetOpException.ControlFailed(operation, network.Name, local, remote, e);
+        }
     }
 
     /// <summary>
-    /// Connects, within <paramref name="timeout"/>. If that fails, it closes the descriptor. It takes ownership of
-    /// <paramref name="remote"/>. The twin of netFD.connect.
+    /// Connects, within <paramref name="timeout"/>. If that fails, it closes the descriptor. It takes ownership of the addresses. The twin
+    /// of netFD.dial and netFD.connect.
     /// </summary>
     public static async ValueTask<NetFd> ConnectAsync(
-        Netpoller poller, SocketNetwork network, EndPoint remote, bool blocking, TimeSpan? timeout, CancellationToken token)
+        Dialer dialer, SocketNetwork network, EndPoint? local, EndPoint remote, DialMode mode, TimeSpan? timeout)
     {
-        NetFd fd = Create(network, NewSocket(network, "dial", remote.AddressFamily, null, remote), remote);
+        nint socket = NewSocket(network, "dial", remote.AddressFamily, local, remote, dialer.KeepAlive);
+        NetFd fd = Create(network, socket, remote);
         try
         {
+            RunControl(dialer.Control, fd.Fd, network, "dial", local, remote);
+            if (local is not null)
+            {
+                IoResult bound = network.Api.Bind(fd.Fd, SocketAddressBytes.Of(local));
+                if (!bound.IsSuccess) throw Refused("dial", network.Name, local, remote, bound, HintForBind(network, bound));
+            }
+
             // Connect before we register the socket, because epoll reports an unconnected socket as hung up.
             IoResult result = network.IsUnix
-                ? await fd.ConnectWithRoomAsync(poller, remote, blocking, timeout, token).ConfigureAwait(false)
+                ? await fd.ConnectWithRoomAsync(remote, mode, timeout).ConfigureAwait(false)
                 : network.Api.Connect(fd.Fd, SocketAddressBytes.Of(remote));
             bool pending = IsPending(result);
             if (!result.IsSuccess && !pending) throw fd.Failed("dial", result);
             try
             {
-                fd.Init(poller);
+                fd.Init(dialer.Stack.Poller);
             }
             catch (NetpollException e)
             {
-                throw NetOpException.Refused("dial", network.Name, null, remote, SocketErrors.ToException(e.Error), e.Message);
+                throw NetOpException.Refused("dial", network.Name, local, remote, SocketErrors.ToException(e.Error), e.Message);
             }
             catch (ObjectDisposedException e)
             {
@@ -109,7 +141,7 @@ internal partial class NetFd : SocketFd
             {
                 // Nobody else has the descriptor yet, so this needs no lock.
                 if (timeout is not null) fd.SetTimeout(Direction.Write, timeout);
-                await fd.ConnectedAsync(blocking, token).ConfigureAwait(false);
+                await fd.ConnectedAsync(mode.Blocking, mode.Token).ConfigureAwait(false);
                 if (timeout is not null) fd.SetTimeout(Direction.Write, null);
             }
 
@@ -278,22 +310,35 @@ internal partial class NetFd : SocketFd
         string operation, SocketNetwork network, EndPoint address, ObjectDisposedException inner) =>
         new($"{operation} {network.Name} {address}: its poller was disposed before the operation.", inner);
 
+    /// <summary>What was expected of an address that the system did not let us bind; null if its error says enough.</summary>
+    protected static string? HintForBind(SocketNetwork network, IoResult result) => network.IsUnix ? UnixHintForBind(result)
+        : result == Errno.EADDRINUSE ? "a port that nobody uses was expected, or 0"
+        : result == Errno.EADDRNOTAVAIL ? "an address of this machine was expected"
+        : result == Errno.EACCES ? "a port that this user may take was expected, from 1024 up"
+        : null;
+
+    private static string? UnixHintForBind(IoResult result) =>
+        result == Errno.EADDRINUSE
+            ? "a path or a name that is free was expected; if no socket listens on the path any more, remove its file before"
+        : result == Errno.ENOENT ? "a path in a directory that exists was expected"
+        : result == Errno.EACCES ? "the right to write in the path's directory was expected"
+        : null;
+
     // A Unix listener with a full queue gives EAGAIN where one of TCP would let the dial wait, and no event says when there is room
     // (connect(2)). So the dial tries again until there is, as a blocking connect(2) would wait.
-    private async ValueTask<IoResult> ConnectWithRoomAsync(
-        Netpoller poller, EndPoint remote, bool blocking, TimeSpan? timeout, CancellationToken token)
+    private async ValueTask<IoResult> ConnectWithRoomAsync(EndPoint remote, DialMode mode, TimeSpan? timeout)
     {
-        TimeProvider clock = poller.TimeProvider;
+        TimeProvider clock = mode.Clock;
         long start = clock.GetTimestamp();
         Pauses pauses = default;
         while (true)
         {
-            token.ThrowIfCancellationRequested();
+            mode.Token.ThrowIfCancellationRequested();
             IoResult result = Api.Connect(Fd, SocketAddressBytes.Of(remote));
             if (result != Errno.EAGAIN) return result;
             TimeSpan? left = timeout - clock.GetElapsedTime(start);
             if (left <= TimeSpan.Zero) throw NetOpException.Timeout("dial", Network, null, remote, timeout);
-            await pauses.NextAsync("dial", blocking, left, clock, token).ConfigureAwait(false);
+            await pauses.NextAsync("dial", mode.Blocking, left, clock, mode.Token).ConfigureAwait(false);
         }
     }
 

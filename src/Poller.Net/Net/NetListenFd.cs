@@ -58,22 +58,26 @@ internal sealed class NetListenFd : NetFd
 
     protected override string ObjectName => _network.IsUnix ? nameof(UnixConnListener) : nameof(TcpConnListener);
 
-    public static NetListenFd Listen(Netpoller poller, SocketNetwork network, EndPoint local, bool dualStack)
+    /// <summary>Listens on an address, which it takes ownership of.</summary>
+    public static NetListenFd Listen(Netpoller poller, SocketNetwork network, EndPoint local, ListenOptions options)
     {
         ISocketApi api = network.Api;
-        nint fd = NewSocket(network, "listen", local.AddressFamily, local, null);
+        nint fd = NewSocket(network, "listen", local.AddressFamily, local, null, options.KeepAlive);
         NetListenFd? listener = null;
         BoundPath? file = null;
         try
         {
             if (local.AddressFamily == AddressFamily.InterNetworkV6)
             {
-                Check(api.SetOption(fd, SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, dualStack ? 0 : 1));
+                bool isDualStack = options.DualStack ?? network.IsDualStackAt(local);
+                Check(api.SetOption(fd, SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, isDualStack ? 0 : 1));
             }
             Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, 1));
+            if (options.ReusePort) Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptions.ReusePort, 1));
+            RunControl(options.Control, fd, network, "listen", local, null);
             Check(api.Bind(fd, SocketAddressBytes.Of(local)));
             if (local is UnixDomainSocketEndPoint unix) file = BoundPath.Of(unix);
-            Check(api.Listen(fd, api.MaxBacklog));
+            Check(api.Listen(fd, Math.Min(options.Backlog ?? int.MaxValue, api.MaxBacklog)));
             listener = new NetListenFd(poller, network, fd, local.AddressFamily, file);
             listener.Init(poller);
 
@@ -109,7 +113,7 @@ internal sealed class NetListenFd : NetFd
         void Check(IoResult result)
         {
             if (result.IsSuccess) return;
-            string? hint = network.IsUnix ? UnixHintFor(result) : HintFor(result);
+            string? hint = HintForBind(network, result);
             throw NetOpException.Refused("listen", network.Name, local, null, SocketErrors.ToException(result.Errno), hint);
         }
     }
@@ -249,19 +253,6 @@ internal sealed class NetListenFd : NetFd
 
     private static bool IsShortage(IoResult result) =>
         result == Errno.EMFILE || result == Errno.ENFILE || result == Errno.ENOBUFS || result == Errno.ENOMEM;
-
-    private static string? HintFor(IoResult result) =>
-        result == Errno.EADDRINUSE ? "a port that nobody listens on was expected, or 0"
-        : result == Errno.EADDRNOTAVAIL ? "an address of this machine was expected"
-        : result == Errno.EACCES ? "a port that this user may take was expected, from 1024 up"
-        : null;
-
-    private static string? UnixHintFor(IoResult result) =>
-        result == Errno.EADDRINUSE
-            ? "a path or a name that is free was expected; if no socket listens on the path any more, remove its file before"
-        : result == Errno.ENOENT ? "a path in a directory that exists was expected"
-        : result == Errno.EACCES ? "the right to write in the path's directory was expected"
-        : null;
 
     // Runs the code of a shortage once, so that none must be loaded when there is no free descriptor.
     private NetListenFd Warmed()

@@ -37,17 +37,17 @@ internal sealed partial class PacketFd : NetFd
     public override Conn ToConn() => _network.IsRaw ? new IpConn(this) : new UdpConn(this);
 
     /// <summary>Binds a socket without a peer. A multicast address means every address of the machine, shared with other sockets.</summary>
-    public static PacketFd Listen(Netpoller poller, SocketNetwork network, EndPoint local, bool dualStack)
+    public static PacketFd Listen(Netpoller poller, SocketNetwork network, EndPoint local, ListenOptions options)
     {
         bool isGroup = local is IPEndPoint ip && IsMulticast(ip.Address);
         EndPoint bound = !isGroup ? local
             : new IPEndPoint(local.AddressFamily == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, ((IPEndPoint)local).Port);
-        return Open("listen", poller, network, bound, null, dualStack, isShared: isGroup);
+        return Open("listen", poller, network, bound, null, options.Control, options, isShared: isGroup);
     }
 
     /// <summary>Creates a socket with a peer, which never waits. It takes ownership of the addresses.</summary>
-    public static PacketFd Connect(Netpoller poller, SocketNetwork network, EndPoint? local, EndPoint remote) =>
-        Open("dial", poller, network, local, remote, dualStack: false, isShared: false);
+    public static PacketFd Connect(Dialer dialer, SocketNetwork network, EndPoint? local, EndPoint remote) =>
+        Open("dial", dialer.Stack.Poller, network, local, remote, dialer.Control, ListenOptions.Default, isShared: false);
 
     /// <summary>Takes over a socket that comes from elsewhere. If that fails, it is still its user's.</summary>
     public static PacketFd Adopt(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family)
@@ -61,8 +61,16 @@ internal sealed partial class PacketFd : NetFd
     }
 
     private static PacketFd Open(
-        string operation, Netpoller poller, SocketNetwork network, EndPoint? local, EndPoint? remote, bool dualStack, bool isShared)
+        string operation,
+        Netpoller poller,
+        SocketNetwork network,
+        EndPoint? local,
+        EndPoint? remote,
+        SocketControl? control,
+        ListenOptions options,
+        bool isShared)
     {
+        bool dualStack = remote is null && (options.DualStack ?? network.IsDualStackAt(local!));
         ISocketApi api = network.Api;
         AddressFamily family = (remote ?? local!).AddressFamily;
         nint fd = NewSocket(network, operation, family, local, remote);
@@ -75,6 +83,8 @@ internal sealed partial class PacketFd : NetFd
                 Check(api.SetOption(fd, SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, dualStack ? 0 : 1));
             }
             if (isShared) Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, 1));
+            if (options.ReusePort) Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptions.ReusePort, 1));
+            RunControl(control, fd, network, operation, local, remote);
             if (local is not null) Check(api.Bind(fd, SocketAddressBytes.Of(local)));
             if (remote is not null) Check(api.Connect(fd, SocketAddressBytes.Of(remote)));
             packets = new PacketFd(network, fd, family, dualStack, remote);

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 
 namespace Poller.Net;
@@ -40,6 +41,19 @@ internal sealed record SocketNetwork(string Name, AddressFamily Family, SocketTy
     /// <summary>The pipes of copies whose source is a socket of this network.</summary>
     public SplicePipes Pipes { get; } = new(Api);
 
+    /// <summary>Whether a socket that is bound to an address takes IPv4 beside IPv6, unless it is told otherwise.</summary>
+    public bool IsDualStackAt(EndPoint local) =>
+        Family == AddressFamily.Unspecified && !IsRaw && local is IPEndPoint ip && ip.Address.Equals(IPAddress.IPv6Any);
+
+    /// <summary>The network's name for one of its address families, such as <c>tcp4</c>: ctrlNetwork in Go's net/fd_posix.go.</summary>
+    public string NameFor(AddressFamily family)
+    {
+        if (IsUnix || Family != AddressFamily.Unspecified) return Name;
+        string suffix = family == AddressFamily.InterNetwork ? "4" : "6";
+        int colon = Name.IndexOf(':', StringComparison.Ordinal);
+        return colon < 0 ? Name + suffix : Name.Insert(colon, suffix);
+    }
+
     /// <summary>The network of a fixed name.</summary>
     public static SocketNetwork Of(string name, ISocketApi api)
     {
@@ -73,7 +87,8 @@ internal sealed record SocketNetwork(string Name, AddressFamily Family, SocketTy
             "ip6" => AddressFamily.InterNetworkV6,
             _ => null,
         };
-        bool isKnown = NumberNames.TryReadNumber(protocol, byte.MaxValue, out int number) || NumberNames.TryFindProtocol(protocol, out number);
+        bool isKnown = NumberNames.TryReadNumber(protocol, byte.MaxValue, out int number)
+            || NumberNames.TryFindProtocol(protocol, out number);
         return isKnown && family is { } known ? new SocketNetwork(name, known, SocketType.Raw, (ProtocolType)number, api) : null;
     }
 }

@@ -13,6 +13,7 @@ internal sealed record SocketNumbers
         MSG_NOSIGNAL = 0x4000,
         SOL_SOCKET = 1,
         SO_REUSEADDR = 2,
+        SO_REUSEPORT = 15,
         SO_KEEPALIVE = 9,
         SO_LINGER = 13,
         SO_ERROR = 4,
@@ -76,6 +77,7 @@ internal sealed record SocketNumbers
     public static readonly SocketNumbers FreeBSD = new()
     {
         Name = "FreeBSD",
+        SO_REUSEPORT = 0x10000, // SO_REUSEPORT_LB. With its SO_REUSEPORT the last listener gets all connections.
         AF_INET6 = 28,
         MSG_NOSIGNAL = 0x20000,
         MSG_CMSG_CLOEXEC = 0x40000,
@@ -151,6 +153,8 @@ internal sealed record SocketNumbers
     public int SO_TYPE { get; init; } = 0x1008;
 
     public int SO_ACCEPTCONN { get; init; } = 2;
+    /// <summary>The option by which several sockets listen on one address, spreading the connections where the system can.</summary>
+    public int SO_REUSEPORT { get; init; } = 0x200;
 
     public int SO_KEEPALIVE { get; init; } = 8;
 

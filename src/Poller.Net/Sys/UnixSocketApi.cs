@@ -151,6 +151,7 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
     private (int Level, int Name) NumbersOf(SocketOptionLevel level, SocketOptionName name) => (level, name) switch
     {
         (SocketOptionLevel.Socket, SocketOptionName.ReuseAddress) => (os.SOL_SOCKET, os.SO_REUSEADDR),
+        (SocketOptionLevel.Socket, SocketOptions.ReusePort) => (os.SOL_SOCKET, os.SO_REUSEPORT),
         (SocketOptionLevel.Socket, SocketOptionName.Broadcast) => (os.SOL_SOCKET, os.SO_BROADCAST),
         (SocketOptionLevel.Socket, SocketOptionName.SendBuffer) => (os.SOL_SOCKET, os.SO_SNDBUF),
         (SocketOptionLevel.Socket, SocketOptionName.ReceiveBuffer) => (os.SOL_SOCKET, os.SO_RCVBUF),

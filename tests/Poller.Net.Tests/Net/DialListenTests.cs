@@ -115,16 +115,6 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
     }
 
     [Fact]
-    public async Task An_explicit_IPv6_wildcard_end_point_holds_IPv6_alone()
-    {
-        using Fixture fixture = new();
-        using TcpConnListener listener = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.IPv6Any, 0));
-        int port = ((IPEndPoint)listener.LocalEndPoint).Port;
-        await Assert.ThrowsAsync<NetOpException>(() => fixture.Net.DialTcpAsync(new IPEndPoint(IPAddress.Loopback, port)).Within());
-        using TcpConn client = await fixture.Net.DialTcpAsync(new IPEndPoint(IPAddress.IPv6Loopback, port)).Within();
-    }
-
-    [Fact]
     public void Localhost_is_listened_on_by_IPv4()
     {
         using Fixture fixture = new();
@@ -170,7 +160,7 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         NetOpException e = Assert.Throws<NetOpException>(() => fixture.Net.Listen("tcp", listener.LocalEndPoint.ToString()!));
         Assert.Equal(SocketError.AddressAlreadyInUse, e.SocketErrorCode);
         Assert.StartsWith($"listen tcp {listener.LocalEndPoint}: ", e.Message, StringComparison.Ordinal);
-        Assert.EndsWith("a port that nobody listens on was expected, or 0", e.Message, StringComparison.Ordinal);
+        Assert.EndsWith("a port that nobody uses was expected, or 0", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -48,11 +48,20 @@ internal sealed class FaultySocketApi : ForwardingSocketApi
     /// <summary>How many descriptors were closed.</summary>
     public int CloseCount;
 
+    /// <summary>How many descriptors of its own are open.</summary>
+    public int OpenCount;
+
+    /// <summary>The backlogs of the listens.</summary>
+    public ConcurrentQueue<int> Backlogs { get; } = new();
+
     /// <summary>Runs before a descriptor is closed, in the close.</summary>
     public Action<nint>? Closing { get; set; }
 
     /// <summary>What the next sockets answer.</summary>
     public ConcurrentQueue<IoResult> Sockets { get; } = new();
+
+    /// <summary>What the next binds answer.</summary>
+    public ConcurrentQueue<IoResult> Binds { get; } = new();
 
     /// <summary>Whether the host has IPv6 alone.</summary>
     public bool NoIPv4 { get; init; }
@@ -69,7 +78,7 @@ internal sealed class FaultySocketApi : ForwardingSocketApi
     public override IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol) =>
         Sockets.TryDequeue(out IoResult fault) ? fault
         : NoIPv4 && family == AddressFamily.InterNetwork ? Errno.EAFNOSUPPORT
-        : base.Socket(family, type, protocol);
+        : Opened(base.Socket(family, type, protocol));
 
     public override IoResult Accept(nint fd, Span<byte> address, out int addressLength)
     {
@@ -78,7 +87,7 @@ internal sealed class FaultySocketApi : ForwardingSocketApi
         {
             IoResult result = base.Accept(fd, address, out addressLength);
             if (result.IsSuccess) Accepted?.Invoke();
-            return result;
+            return Opened(result);
         }
         Interlocked.Increment(ref FaultyAccepts);
         addressLength = 0;
@@ -137,11 +146,28 @@ internal sealed class FaultySocketApi : ForwardingSocketApi
             : base.LocalName(fd, address, out addressLength);
     }
 
+    public override IoResult Bind(nint fd, ReadOnlySpan<byte> address) =>
+        Binds.TryDequeue(out IoResult fault) ? fault : base.Bind(fd, address);
+
+    public override IoResult Listen(nint fd, int backlog)
+    {
+        Backlogs.Enqueue(backlog);
+        return base.Listen(fd, backlog);
+    }
+
     public override IoResult Close(nint fd)
     {
         Interlocked.Increment(ref CloseCount);
         Closing?.Invoke(fd);
         _selfConnected.TryRemove(fd, out _); // The number may belong to another socket after the close.
-        return base.Close(fd);
+        IoResult result = base.Close(fd);
+        Interlocked.Decrement(ref OpenCount);
+        return result;
+    }
+
+    private IoResult Opened(IoResult fd)
+    {
+        if (fd.IsSuccess) Interlocked.Increment(ref OpenCount);
+        return fd;
     }
 }

@@ -6,13 +6,15 @@ namespace Poller.Net.Tests;
 /// <summary>A listener with room for one connection, which is there already. The next one waits.</summary>
 internal sealed class FullListener : IDisposable
 {
-    private readonly Socket _listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-    private readonly Socket _first = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+    private readonly Socket _listener;
+    private readonly Socket _first;
 
     public FullListener() : this(Raw.AnyLoopbackPort) { }
 
     public FullListener(IPEndPoint address)
     {
+        _listener = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        _first = new Socket(address.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
         _listener.Bind(address);
         _listener.Listen(0);
         _first.Connect(EndPoint);

@@ -141,12 +141,12 @@ public sealed class BsdSocketApiTests : IDisposable
         if (!OperatingSystem.IsLinux()) return; // The poller here is epoll.
         SocketNetwork network = SocketNetwork.Of("tcp", _api);
         using Netpoller poller = new(EpollBackend.Factory);
-        using TcpConnListener listener = new(NetListenFd.Listen(poller, network, Raw.AnyLoopbackPort, dualStack: false));
+        using TcpConnListener listener = new(NetListenFd.Listen(poller, network, Raw.AnyLoopbackPort, new ListenOptions()));
+        Dialer dialer = new(new NetStack(poller, _api));
         for (int round = 0; round < 50; round++)
         {
             ValueTask<TcpConn> accepting = listener.AcceptTcpAsync();
-            IPEndPoint remote = listener.LocalEndPoint;
-            using TcpConn client = new(await NetFd.ConnectAsync(poller, network, remote, blocking: false, null, CancellationToken.None));
+            using TcpConn client = await dialer.DialTcpAsync(listener.LocalEndPoint);
             using TcpConn server = await accepting;
             Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
             ValueTask<int> read = server.ReadAsync(new byte[8]);

@@ -33,7 +33,8 @@ public sealed class NumberNamesTests
     {
         SocketNetwork of = SocketNetwork.Of(network, SystemSocketApi.Current);
         FormatException e = Assert.Throws<FormatException>(() => NetAddress.Parse(of, $"localhost:{port}"));
-        Assert.Contains($"port \"{port}\" is not a number from 0 to 65535, nor the name of a {network} service", e.Message, StringComparison.Ordinal);
+        string text = $"port \"{port}\" is not a number from 0 to 65535, nor the name of a {network} service";
+        Assert.Contains(text, e.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -41,8 +42,8 @@ public sealed class NumberNamesTests
     {
         Dictionary<string, int> names = NumberNames.ReadServices(
         [
-            "# comment", "", "alone", "echo 7/tcp", "echo\t\t7/udp # after", "http 8080/tcp www WorldWideWeb", "bad x/tcp", "worse 70000/tcp",
-            "none 0/tcp", "signed -1/tcp", "much 1/tcp/udp", "no-protocol 9", "nul 8\0/tcp", "#http 1/tcp", "\r",
+            "# comment", "", "alone", "echo 7/tcp", "echo\t\t7/udp # after", "http 8080/tcp www WorldWideWeb", "bad x/tcp",
+            "worse 70000/tcp", "none 0/tcp", "signed -1/tcp", "much 1/tcp/udp", "no-protocol 9", "nul 8\0/tcp", "#http 1/tcp", "\r",
         ]);
         Assert.Equal((7, 7), (names["tcp/echo"], names["udp/ECHO"]));
         Assert.Equal((8080, 8080, 8080), (names["tcp/http"], names["tcp/www"], names["tcp/worldwideweb"]));
@@ -87,8 +88,8 @@ public sealed class NumberNamesTests
     public void An_address_of_a_raw_network_has_no_port(string network, string address, string expected)
     {
         NetAddress parsed = NetAddress.Parse(SocketNetwork.OfRaw(network, SystemSocketApi.Current)!, address);
-        Assert.Equal((expected, 0), ($"{parsed.ForListen(SystemNameLookup.Instance, out bool dualStack).Address}", parsed.Port));
-        Assert.False(dualStack);
+        Assert.Equal((expected, 0), ($"{parsed.ForListen(SystemNameLookup.Instance).Address}", parsed.Port));
+        Assert.False(parsed.Network.IsDualStackAt(new System.Net.IPEndPoint(System.Net.IPAddress.IPv6Any, 0)));
     }
 
     [Theory]

@@ -1,0 +1,42 @@
+namespace Poller.Net;
+
+/// <summary>
+/// The options of a listener: the twin of Go's <c>net.ListenConfig</c>. The defaults are Go's. Those that a network does not have, such as
+/// <see cref="KeepAlive"/> outside of TCP, have no effect there.
+/// </summary>
+public sealed record ListenOptions
+{
+    internal static readonly ListenOptions Default = new();
+
+    /// <summary>Sees the descriptor before it is bound. The default is null.</summary>
+    public SocketControl? Control { get; init; }
+
+    /// <summary>
+    /// How many connections may wait to be accepted (listen(2)). The default, null, is the most that the system allows; it cuts a larger
+    /// number down to that.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The number is below 1.</exception>
+    public int? Backlog
+    {
+        get;
+        init => field = value is null or > 0
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, "Backlog: a number above 0 was expected.");
+    }
+
+    /// <summary>The keep-alive of accepted connections.</summary>
+    /// <exception cref="ArgumentNullException">The value is null.</exception>
+    public KeepAliveConfig KeepAlive { get; init => field = value ?? throw new ArgumentNullException(nameof(value)); } = new();
+
+    /// <summary>
+    /// Whether several sockets may listen on one address if each of them sets this (SO_REUSEPORT, socket(7)). On Linux and FreeBSD the
+    /// system then spreads the connections over them. The default is false: a listener sets SO_REUSEADDR alone.
+    /// </summary>
+    public bool ReusePort { get; init; }
+
+    /// <summary>
+    /// Whether a listener on <c>[::]</c> takes IPv4 too (IPV6_V6ONLY, ipv6(7)). The default, null, means that it does, unless the network
+    /// is of one family. Other addresses are of one family anyway.
+    /// </summary>
+    public bool? DualStack { get; init; }
+}
