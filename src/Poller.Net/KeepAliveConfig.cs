@@ -8,7 +8,7 @@ namespace Poller.Net;
 public sealed record KeepAliveConfig
 {
     // include/net/tcp.h of Linux: MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL, and MAX_TCP_KEEPCNT.
-    private const int MaxSeconds = 32_767;
+    internal const int MaxSeconds = 32_767;
     private const int MaxCount = 127;
 
     /// <summary>No probes.</summary>

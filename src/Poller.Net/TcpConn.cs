@@ -5,8 +5,7 @@ using Poller.Abstractions;
 namespace Poller.Net;
 
 /// <summary>
-/// A TCP connection: the twin of Go's <c>net.TCPConn</c>. As in Go, TCP_NODELAY and keep-alive are on; a probe goes out after 15 s of
-/// silence and then every 15 s, and after 9 probes without an answer the connection ends.
+/// A TCP connection: the twin of Go's <c>net.TCPConn</c>. As in Go, TCP_NODELAY and keep-alive are on: see <see cref="KeepAlive"/>.
 /// </summary>
 public sealed class TcpConn : Conn
 {
@@ -19,6 +18,24 @@ public sealed class TcpConn : Conn
     /// <inheritdoc/>
     /// <remarks>Each call returns a copy, which the caller may change.</remarks>
     public override IPEndPoint RemoteEndPoint => (IPEndPoint)_fd.RemoteEndPoint;
+
+    /// <summary>
+    /// The probes by which the system finds out that a silent peer is gone. By default one goes out after 15 s of silence and then every
+    /// 15 s, and after 9 without an answer the connection ends. A time or count of null leaves what there is; one that is read is null if
+    /// a socket of this system has none of its own.
+    /// </summary>
+    /// <remarks>The getter returns what the system has now.</remarks>
+    /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
+    /// <exception cref="NetOpException">The system refused. An earlier part of the value may hold.</exception>
+    public KeepAliveConfig KeepAlive
+    {
+        get => _fd.KeepAlive;
+        set
+        {
+            ArgumentNullException.ThrowIfNull(value);
+            _fd.KeepAlive = value;
+        }
+    }
 
     /// <summary>What the system knows of the connection now (TCP_INFO, tcp(7)). Only Linux tells it.</summary>
     /// <exception cref="PlatformNotSupportedException">The system is not Linux.</exception>
