@@ -9,7 +9,7 @@ public sealed partial class NetStack
     /// <summary>
     /// Makes a connection of a connected socket that comes from elsewhere: from a service manager, another process, a native library, or a
     /// <see cref="Socket"/> (its <see cref="Socket.SafeHandle"/>). Of a UDP socket, which need not have a peer, it makes a
-    /// <see cref="UdpConn"/>.
+    /// <see cref="UdpConn"/>, and of a Unix socket of any kind a <see cref="UnixConn"/>.
     /// </summary>
     /// <remarks>
     /// The connection takes the socket over. The handle, and a <see cref="Socket"/> that it belongs to, get a socket without a peer in its
@@ -105,6 +105,7 @@ public sealed partial class NetStack
             (AddressFamily.InterNetwork or AddressFamily.InterNetworkV6, SocketType.Stream) => "tcp",
             (AddressFamily.InterNetwork or AddressFamily.InterNetworkV6, SocketType.Dgram) => "udp",
             (AddressFamily.Unix, SocketType.Stream) => "unix",
+            (AddressFamily.Unix, SocketType.Dgram) => "unixgram",
             (AddressFamily.Unix, SocketType.Seqpacket) => "unixpacket",
             _ => null,
         };

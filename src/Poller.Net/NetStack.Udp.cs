@@ -50,10 +50,11 @@ public sealed partial class NetStack
     public IPacketConn ListenPacket(string network, string address, ListenOptions? options = null)
     {
         SocketNetwork found = FindNetwork(network);
+        if (found.IsUnix && !found.HasConnections) return ListenUnixgram(found, UnixAddress.ParseLocal(address), options);
         if (!found.IsIpPacket)
         {
-            throw new ArgumentException(
-                $"network \"{network}\": one of udp, or one of raw sockets, like ip4:icmp, was expected.", nameof(network));
+            const string Expected = "one of udp, unixgram, or one of raw sockets, like ip4:icmp, was expected";
+            throw new ArgumentException($"network \"{network}\": {Expected}.", nameof(network));
         }
         IPEndPoint local = NetAddress.Parse(found, address).ForListen(Names);
         return (PacketConn)PacketFd.Listen(Poller, found, local, Checked(options, found)).ToConn();

@@ -21,6 +21,14 @@ public sealed partial class NetStack
         ListenUnix(_networks["unix"], UnixAddress.Check(local, isRemote: false, nameof(local)), options);
 
     /// <summary>
+    /// Opens a socket of datagrams without a peer (<c>unixgram</c>) on a path or an abstract name. For one with a peer, dial
+    /// <c>unixgram</c>.
+    /// </summary>
+    /// <inheritdoc cref="ListenUnix(UnixDomainSocketEndPoint, ListenOptions?)"/>
+    public UnixConn ListenUnixgram(UnixDomainSocketEndPoint local, ListenOptions? options = null) =>
+        ListenUnixgram(_networks["unixgram"], UnixAddress.Check(local, isRemote: false, nameof(local)), options);
+
+    /// <summary>
     /// Connects to a listener of stream connections. If the listener's queue is full, the dial tries again until there is room, or until
     /// the token or a time-out ends it.
     /// </summary>
@@ -50,6 +58,9 @@ public sealed partial class NetStack
 
     private UnixConnListener ListenUnix(SocketNetwork network, UnixDomainSocketEndPoint local, ListenOptions? options) =>
         new(NetListenFd.Listen(Poller, network, local, Checked(options, network)));
+
+    private UnixConn ListenUnixgram(SocketNetwork network, UnixDomainSocketEndPoint local, ListenOptions? options) =>
+        (UnixConn)PacketFd.Listen(Poller, network, local, Checked(options, network)).ToConn();
 
     private static async ValueTask<UnixConn> DialUnixAsync(
         Dialer dialer, SocketNetwork network, UnixDomainSocketEndPoint remote, DialMode mode)

@@ -16,8 +16,9 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
     private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(2);
 
     private readonly NetStack _stack;
+    private readonly string _network;
     private readonly TimeSpan _patience;
-    private readonly ConnModel _model = new();
+    private readonly ConnModel _model;
     private readonly Dictionary<ConnOp, Pending> _pending = [];
     private readonly Dictionary<(ConnEnd, PollMode), long> _soon = [];
     private Conn[] _conns = [];
@@ -34,7 +35,11 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
     private long _progress = Stopwatch.GetTimestamp();
     private string _expectation = "";
 
-    public ConnHarness(NetStack stack, TimeSpan patience) => (_stack, _patience) = (stack, patience);
+    public ConnHarness(NetStack stack, string network, TimeSpan patience)
+    {
+        (_stack, _network, _patience) = (stack, network, patience);
+        _model = new ConnModel(tellsCloseRead: network == "unix");
+    }
 
     public string[] Trace
     {
@@ -85,7 +90,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
     {
         try
         {
-            (TcpConn client, TcpConn server) = _stack.Pair(_patience);
+            (Conn client, Conn server) = _stack.Pair(_network, _patience);
             _conns = [client, server];
         }
         catch (Exception e) when (e is NetOpException or TimeoutException)

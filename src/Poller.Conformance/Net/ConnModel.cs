@@ -159,8 +159,12 @@ internal sealed class ConnModel
     // TCP may have answered bytes that nobody will read with a reset, which drops the bytes on their way.
     private bool _mayBeReset;
 
-    public ConnModel()
+    private readonly bool _tellsCloseRead;
+
+    /// <param name="tellsCloseRead">Whether the writer learns at once that its peer reads no more, as over Unix sockets.</param>
+    public ConnModel(bool tellsCloseRead = false)
     {
+        _tellsCloseRead = tellsCloseRead;
         ConnEnd client = new("client"), server = new("server");
         (client.Peer, server.Peer) = (server, client);
         Ends = [client, server];
@@ -310,6 +314,12 @@ internal sealed class ConnModel
         {
             // A kernel with too many connections in TIME-WAIT drops one, and answers its peer's end with a reset.
             Allow(op, _mayBeReset || end.Peer.IsDisposed ? ConnOutcomes.Shutdown | ConnOutcomes.Reset : ConnOutcomes.Shutdown, isFirst);
+            return;
+        }
+        if (_tellsCloseRead && (end.Peer.ReadIsClosed || end.Peer.IsDisposed))
+        {
+            // One that waits for room may learn of it only when its peer reads or closes: poll(2) does not tell.
+            Allow(op, ConnOutcomes.Shutdown, isFirst && (end.Peer.IsDisposed || op.Segment!.Possible == 0));
             return;
         }
         op.Segment!.Possible = op.Count;

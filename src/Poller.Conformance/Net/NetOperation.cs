@@ -126,8 +126,8 @@ internal static class NetOperation
     public static NetOperation<Conn> StartAccept(this ConnListener listener, bool blocking) =>
         blocking ? new(listener.Accept) : new(listener.AcceptAsync().AsTask());
 
-    public static NetOperation<Conn> StartDial(this NetStack stack, bool blocking, string address) =>
-        blocking ? new(() => stack.Dial("tcp", address)) : new(stack.DialAsync("tcp", address).AsTask());
+    public static NetOperation<Conn> StartDial(this NetStack stack, bool blocking, string network, string address) =>
+        blocking ? new(() => stack.Dial(network, address)) : new(stack.DialAsync(network, address).AsTask());
 
     public static NetOperation<int> StartReceiveFrom(this UdpConn conn, bool blocking, Memory<byte> buffer, SocketAddress sender) =>
         blocking ? new(() => conn.ReceiveFrom(buffer.Span, sender)) : new(conn.ReceiveFromAsync(buffer, sender).AsTask());
@@ -228,16 +228,19 @@ internal static class NetOperation
         catch (Exception e) when (IsTheEnd(e)) { return; }
     }
 
-    /// <summary>The two ends of one TCP connection over the loopback.</summary>
+    /// <summary>A local address that is free: on the loopback, or a name that the system chooses.</summary>
+    public static string AnyAddress(string network) => network == "unix" ? "" : "127.0.0.1:0";
+
+    /// <summary>The two ends of one connection.</summary>
     /// <exception cref="TimeoutException">The connection was not made in time.</exception>
-    public static (TcpConn Client, TcpConn Server) Pair(this NetStack stack, TimeSpan patience)
+    public static (Conn Client, Conn Server) Pair(this NetStack stack, string network, TimeSpan patience)
     {
-        using TcpConnListener listener = stack.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        using ConnListener listener = stack.Listen(network, AnyAddress(network));
         NetOperation<Conn> accepting = listener.StartAccept(blocking: false);
-        TcpConn client = new NetOperation<TcpConn>(stack.DialTcpAsync(listener.LocalEndPoint).AsTask()).Result(patience);
+        Conn client = stack.StartDial(blocking: false, network, listener.LocalEndPoint.ToString()!).Result(patience);
         try
         {
-            return (client, (TcpConn)accepting.Result(patience));
+            return (client, accepting.Result(patience));
         }
         catch
         {

@@ -20,14 +20,15 @@ public static class NetStackCheck
     /// How long to wait for something that must happen before it counts as lost; null means 5 s. Only a failing run waits so long, so be
     /// generous on a busy machine. Shrinking ends after three times as long.
     /// </param>
+    /// <param name="network">The network of the connections: <c>tcp</c> or <c>unix</c>.</param>
     /// <returns>What ran, and the failure if there was one.</returns>
-    public static NetStackRun Run(NetStack stack, int seed, int sequences, TimeSpan? patience = null)
+    public static NetStackRun Run(NetStack stack, int seed, int sequences, TimeSpan? patience = null, string network = "tcp")
     {
         TimeSpan bound = patience ?? TimeSpan.FromSeconds(5);
-        return Run(stack, seed, sequences, bound, shrinkFor: bound * 3);
+        return Run(stack, seed, sequences, bound, shrinkFor: bound * 3, network);
     }
 
-    internal static NetStackRun Run(NetStack stack, int seed, int sequences, TimeSpan patience, TimeSpan shrinkFor)
+    internal static NetStackRun Run(NetStack stack, int seed, int sequences, TimeSpan patience, TimeSpan shrinkFor, string network = "tcp")
     {
         ArgumentNullException.ThrowIfNull(stack);
         ArgumentOutOfRangeException.ThrowIfNegative(sequences);
@@ -38,7 +39,7 @@ public static class NetStackCheck
             ConnCommand.MaxLength,
             patience,
             shrinkFor,
-            brief => new ConnHarness(stack, brief),
+            brief => new ConnHarness(stack, network, brief),
             harness => (commands, bytes) = (commands + harness.Trace.Length, bytes + harness.Bytes));
         (int ran, SequenceFailure? failure) = check.Run(seed, sequences);
         return new NetStackRun(ran, commands, bytes, failure);

@@ -11,7 +11,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_MiB_arrives_as_it_was_sent_and_then_the_end(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         byte[] sent = Bytes(1 << 20);
         using MemoryStream received = new();
         NetOperation<bool> sending = NetOperation.Run(blocking, async () =>
@@ -36,12 +36,12 @@ public abstract partial class NetStackConformance
     public void Two_ends_take_turns_a_thousand_times(bool blocking)
     {
         const ulong Turns = 1000;
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool>[] players = [Play(client), Play(server)];
         client.StartWrite(blocking, new byte[8]).Result();
         foreach (NetOperation<bool> player in players) player.Result();
 
-        NetOperation<bool> Play(TcpConn conn) => NetOperation.Run(blocking, async () =>
+        NetOperation<bool> Play(Conn conn) => NetOperation.Run(blocking, async () =>
         {
             byte[] buffer = new byte[8];
             ulong? previous = null;
@@ -64,7 +64,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void Racing_reads_fail_by_their_deadline_alone(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool> sending = NetOperation.Run(blocking, () => server.PourAsync(blocking));
         client.SetReadDeadline(FromNow(1));
         NetOperation<bool>[] readers = [.. Enumerable.Range(0, 10).Select(_ => NetOperation.Run(blocking, async () =>
@@ -92,7 +92,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void Racing_writes_fail_by_their_deadline_alone(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool> draining = NetOperation.Run(blocking, () => server.DrainAsync(blocking));
         client.SetWriteDeadline(FromNow(1));
         NetOperation<bool>[] writers = [.. Enumerable.Range(0, 10).Select(_ => NetOperation.Run(blocking, async () =>
@@ -121,7 +121,7 @@ public abstract partial class NetStackConformance
     public void Every_member_may_be_called_while_the_others_run(bool blocking)
     {
         const int Rounds = 100;
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool> echo = NetOperation.Run(blocking, () => server.EchoAsync(blocking));
 
         // The blocking form runs one call of each member, because a hundred threads each would show no more. The async form runs all at
@@ -186,7 +186,7 @@ public abstract partial class NetStackConformance
     public void Racing_writes_are_sent_each_in_one_piece(bool blocking)
     {
         const int Writers = 4, Messages = 4, Size = 400_000;
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool>[] writers = [.. Enumerable.Range(1, Writers).Select(id => NetOperation.Run(blocking, async () =>
         {
             byte[] message = new byte[Size];
@@ -213,7 +213,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_read_of_nothing_waits_for_bytes_and_leaves_them(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<int> reading = server.StartRead(blocking, Memory<byte>.Empty).Waiting();
         client.StartWrite(blocking, One).Result();
         Assert.Equal(0, reading.Result());
@@ -226,7 +226,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_wait_to_read_tells_bytes_from_the_end(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool> waiting = server.StartWaitToRead(blocking).Waiting();
         client.StartWrite(blocking, One).Result();
         waiting.FindsBytes();
@@ -243,7 +243,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_write_that_finds_no_room_waits_until_the_peer_reads(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<int> writing = client.StartWrite(blocking, Plenty).Waiting();
         NetOperation<bool> reading = NetOperation.Run(blocking, async () =>
         {
@@ -264,10 +264,9 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_reset_by_the_peer_ends_a_read_with_an_error(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<int> reading = server.StartRead(blocking, new byte[1]).Waiting();
-        client.LingerState = new LingerOption(true, 0);
-        client.Dispose();
+        Reset(client, server);
         NetOpException e = reading.Fails();
         Assert.Equal(SocketError.ConnectionReset, e.SocketErrorCode);
         Assert.False(e.IsTimeout || e.IsClosed, e.Message);
@@ -281,7 +280,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void CopyTo_and_ReadExactly_see_every_byte_and_the_end(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         byte[] sent = Bytes(300_000), head = new byte[100_000];
         using MemoryStream tail = new();
         NetOperation<bool> receiving = NetOperation.Run(blocking, async () =>

@@ -1,4 +1,3 @@
-using System.Net;
 using System.Net.Sockets;
 using Poller.Net;
 
@@ -13,7 +12,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_close_ends_all_that_waits_and_all_that_queues(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         List<NetOperation<int>> operations = [];
         for (int i = 0; i < 3; i++)
         {
@@ -32,7 +31,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void After_a_close_every_operation_says_so(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         client.Dispose();
         client.Dispose();
         Assert.Equal((false, false), (client.CanRead, client.CanWrite));
@@ -52,7 +51,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void Close_write_is_the_end_for_a_peer_that_may_still_write(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         byte[] buffer = new byte[2];
         NetOperation<int> reading = server.StartRead(blocking, buffer).Waiting();
         client.StartWrite(blocking, One).Result();
@@ -74,7 +73,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void Close_read_ends_reads_and_leaves_writes(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<int> reading = client.StartRead(blocking, new byte[1]).Waiting();
         client.CloseRead();
         Assert.Equal(0, reading.Result());
@@ -89,7 +88,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void Close_write_ends_a_write_that_waits(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<int> writing = client.StartWrite(blocking, Plenty).Waiting();
         client.CloseWrite();
         Assert.Equal(SocketError.Shutdown, writing.Fails().SocketErrorCode);
@@ -102,7 +101,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void What_was_written_before_a_close_arrives(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         byte[] sent = Bytes(50_000), received = new byte[sent.Length];
         client.StartWrite(blocking, sent).Result();
         client.Dispose();
@@ -111,21 +110,21 @@ public abstract partial class NetStackConformance
         Assert.Equal(0, server.StartRead(blocking, new byte[1]).Result());
     }
 
-    /// <summary>Go: TestListenerClose and TestListenCloseListen. The port of a closed listener is free again at once.</summary>
+    /// <summary>Go: TestListenerClose and TestListenCloseListen. The address of a closed listener is free again at once.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
-    public void A_listener_that_closes_ends_its_accepts_and_frees_its_port(bool blocking)
+    public void A_listener_that_closes_ends_its_accepts_and_frees_its_address(bool blocking)
     {
-        TcpConnListener listener = Listen();
+        ConnListener listener = Listen();
         NetOperation<Conn> accepting = listener.StartAccept(blocking).Waiting(), queued = listener.StartAccept(blocking).Waiting();
-        IPEndPoint local = listener.LocalEndPoint;
+        string local = listener.LocalEndPoint.ToString()!;
         listener.Dispose();
         accepting.EndsByClose();
         queued.EndsByClose();
         Assert.Throws<ObjectDisposedException>(() => { listener.StartAccept(blocking).Result(); });
         Assert.Throws<ObjectDisposedException>(() => listener.SetDeadline(null));
-        Assert.Equal(SocketError.ConnectionRefused, Stack.StartDial(blocking, local.ToString()).Fails().SocketErrorCode);
-        Own(Stack.ListenTcp(local));
+        Assert.Equal(SocketError.ConnectionRefused, Stack.StartDial(blocking, Network, local).Fails().SocketErrorCode);
+        Own(Stack.Listen(Network, local));
     }
 
     /// <summary>Go: TestTCPConcurrentAccept. With several accepts at once, each dial is accepted exactly once.</summary>
@@ -134,7 +133,7 @@ public abstract partial class NetStackConformance
     public void Concurrent_accepts_take_each_connection_once(bool blocking)
     {
         const int Accepts = 4, Each = 5;
-        TcpConnListener listener = Listen();
+        ConnListener listener = Listen();
         List<Conn> accepted = [];
         NetOperation<bool>[] acceptors = [.. Enumerable.Range(0, Accepts).Select(_ => NetOperation.Run(blocking, async () =>
         {
@@ -147,7 +146,7 @@ public abstract partial class NetStackConformance
         List<string> dialed = [];
         for (int i = 0; i < Accepts * Each; i++)
         {
-            Conn conn = Own(Stack.StartDial(blocking, listener.LocalEndPoint.ToString()).Result());
+            Conn conn = Own(Stack.StartDial(blocking, Network, listener.LocalEndPoint.ToString()!).Result());
             dialed.Add(conn.LocalEndPoint.ToString()!);
         }
         foreach (NetOperation<bool> acceptor in acceptors) acceptor.Result();
@@ -163,7 +162,7 @@ public abstract partial class NetStackConformance
     {
         for (int round = 0; round < 20; round++)
         {
-            (TcpConn client, TcpConn server) = Stack.Pair(Worker.Bound);
+            (Conn client, Conn server) = Stack.Pair(Network, Worker.Bound);
             using (server)
             {
                 NetOperation<bool>[] racers =

@@ -12,7 +12,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_read_deadline_fails_reads_alone(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool> draining = NetOperation.Run(blocking, () => server.DrainAsync(blocking));
         client.SetReadDeadline(LongAgo);
         client.StartRead(blocking, new byte[1024]).TimesOut();
@@ -27,7 +27,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_write_deadline_fails_writes_alone(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool> sending = NetOperation.Run(blocking, () => server.PourAsync(blocking));
         client.SetWriteDeadline(LongAgo);
         client.StartWrite(blocking, new byte[1024]).TimesOut();
@@ -44,7 +44,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_deadline_loses_no_byte(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool> echo = NetOperation.Run(blocking, () => server.EchoAsync(blocking));
         AssertRoundTrip(client, blocking);
         client.StartWrite(blocking, One).Result();
@@ -67,7 +67,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_set_to_the_past_ends_what_waits(bool blocking)
     {
-        (TcpConn client, TcpConn _) = Pair();
+        (Conn client, Conn _) = Pair();
         NetOperation<int> reading = client.StartRead(blocking, new byte[1024]).Waiting();
         NetOperation<int> queued = client.StartRead(blocking, new byte[1024]).Waiting();
         NetOperation<int> writing = client.StartWrite(blocking, Plenty).Waiting();
@@ -84,7 +84,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_ahead_ends_what_waits_and_never_early(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         TimeSpan span = TimeSpan.FromMilliseconds(50);
         long start = Stopwatch.GetTimestamp();
         client.SetDeadline(DateTimeOffset.UtcNow + span);
@@ -116,7 +116,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_close_ends_what_waits_for_a_deadline(bool blocking)
     {
-        (TcpConn client, TcpConn _) = Pair();
+        (Conn client, Conn _) = Pair();
         client.SetDeadline(FromNow(3_600_000));
         NetOperation<int> reading = client.StartRead(blocking, new byte[1024]).Waiting();
         NetOperation<int> writing = client.StartWrite(blocking, Plenty).Waiting();

@@ -14,7 +14,7 @@ public abstract partial class NetStackConformance
         FullListener full = ListenWithoutRoom();
         TimeSpan span = TimeSpan.FromMilliseconds(30);
         long start = Stopwatch.GetTimestamp();
-        NetOperation<TcpConn> dialing = new(() => Stack.DialTcp(full.EndPoint, span));
+        NetOperation<Conn> dialing = new(() => Stack.Dial(Network, full.EndPoint.ToString()!, span));
         dialing.TimesOut();
         AssertNotEarly(start, span);
         NetOpException e = dialing.Fails();
@@ -26,14 +26,15 @@ public abstract partial class NetStackConformance
     [Fact]
     public void A_dial_takes_the_longest_time_out_there_is()
     {
-        TcpConnListener listener = Listen();
+        ConnListener listener = Listen();
+        string address = listener.LocalEndPoint.ToString()!;
         foreach (TimeSpan? span in (TimeSpan?[])[TimeSpan.MaxValue, Timeout.InfiniteTimeSpan, null])
         {
             NetOperation<Conn> accepting = listener.StartAccept(blocking: false);
-            Own(new NetOperation<TcpConn>(() => Stack.DialTcp(listener.LocalEndPoint, span)).Result());
+            Own(new NetOperation<Conn>(() => Stack.Dial(Network, address, span)).Result());
             Own(accepting.Result());
         }
-        Assert.Throws<ArgumentOutOfRangeException>(() => Stack.DialTcp(listener.LocalEndPoint, TimeSpan.Zero));
+        Assert.Throws<ArgumentOutOfRangeException>(() => Stack.Dial(Network, address, TimeSpan.Zero));
     }
 
     /// <summary>Go: TestDialCancel. A token ends a dial as a time-out does.</summary>
@@ -42,7 +43,8 @@ public abstract partial class NetStackConformance
     {
         FullListener full = ListenWithoutRoom();
         using CancellationTokenSource source = new();
-        NetOperation<TcpConn> dialing = new NetOperation<TcpConn>(Stack.DialTcpAsync(full.EndPoint, source.Token).AsTask()).Waiting();
+        ValueTask<Conn> dial = Stack.DialAsync(Network, full.EndPoint.ToString()!, source.Token);
+        NetOperation<Conn> dialing = new NetOperation<Conn>(dial.AsTask()).Waiting();
         source.Cancel();
         OperationCanceledException e = Assert.ThrowsAny<OperationCanceledException>(() => { dialing.Result(); });
         Assert.Equal(source.Token, e.CancellationToken);
@@ -55,8 +57,8 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_past_deadline_fails_an_accept_and_loses_no_connection(bool blocking)
     {
-        TcpConnListener listener = Listen();
-        TcpConn client = Own(Stack.DialTcp(listener.LocalEndPoint));
+        ConnListener listener = Listen();
+        Conn client = Own(Dial(listener));
         for (int i = 0; i < 2; i++)
         {
             listener.SetDeadline(LongAgo);
@@ -72,7 +74,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_ahead_ends_an_accept_and_never_early(bool blocking)
     {
-        TcpConnListener listener = Listen();
+        ConnListener listener = Listen();
         TimeSpan span = TimeSpan.FromMilliseconds(20);
         long start = Stopwatch.GetTimestamp();
         listener.SetDeadline(DateTimeOffset.UtcNow + span);
@@ -85,13 +87,13 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_cleared_ends_no_accept(bool blocking)
     {
-        TcpConnListener listener = Listen();
+        ConnListener listener = Listen();
         listener.SetDeadline(FromNow(30));
         listener.SetDeadline(null);
         NetOperation<Conn> accepting = listener.StartAccept(blocking);
         AwaitDeadline(30, blocking);
         accepting.Waiting();
-        Own(Stack.DialTcp(listener.LocalEndPoint));
+        Own(Dial(listener));
         Own(accepting.Result());
     }
 
@@ -103,7 +105,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_read_deadline_ahead_is_never_early_and_loses_nothing(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         byte[] buffer = new byte[2];
         foreach (double milliseconds in (double[])[-1, 0.1, 0.5, 1, 3, 7.7, 25])
         {
@@ -130,7 +132,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_cleared_ends_no_read(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         server.SetDeadline(FromNow(30));
         server.SetWriteDeadline(FromNow(30));
         server.SetReadDeadline(null);
@@ -146,7 +148,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_write_deadline_ahead_is_never_early(bool blocking)
     {
-        (TcpConn client, TcpConn _) = Pair();
+        (Conn client, Conn _) = Pair();
         foreach (double milliseconds in (double[])[-1, 0.5, 3, 25])
         {
             TimeSpan span = TimeSpan.FromMilliseconds(milliseconds);
@@ -170,7 +172,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_cleared_ends_no_write(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         client.SetDeadline(FromNow(30));
         client.SetReadDeadline(FromNow(30));
         client.SetWriteDeadline(null);
@@ -188,7 +190,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_ends_reading_that_never_waits(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool> sending = NetOperation.Run(blocking, () => server.PourAsync(blocking));
         foreach (double milliseconds in (double[])[0.001, 0.1, 1, 5, 20])
         {
@@ -212,7 +214,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_moved_in_time_ends_nothing(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool> echo = NetOperation.Run(blocking, () => server.EchoAsync(blocking));
         NetOperation<bool>[] both =
         [
@@ -241,7 +243,7 @@ public abstract partial class NetStackConformance
         echo.Result();
 
         // Prolonging works for a waiting operation too: it ends by the last deadline.
-        (TcpConn waiting, TcpConn _) = Pair();
+        (Conn waiting, Conn _) = Pair();
         waiting.SetReadDeadline(FromNow(60_000));
         NetOperation<int> reading = waiting.StartRead(blocking, new byte[1]).Waiting();
         DateTimeOffset at = DateTimeOffset.UtcNow;
@@ -257,7 +259,7 @@ public abstract partial class NetStackConformance
     public void Deadlines_that_race_operations_end_them_by_the_rules(bool blocking)
     {
         const int Rounds = 200;
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         NetOperation<bool> draining = NetOperation.Run(blocking, () => server.DrainAsync(blocking));
         NetOperation<bool>[] all =
         [
@@ -299,7 +301,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void Deadlines_set_from_many_threads_all_come(bool blocking)
     {
-        (TcpConn Client, TcpConn Server)[] pairs = [.. Enumerable.Range(0, 8).Select(_ => Pair())];
+        (Conn Client, Conn Server)[] pairs = [.. Enumerable.Range(0, 8).Select(_ => Pair())];
         NetOperation<bool>[] all = [.. pairs.Select((pair, id) => NetOperation.Run(blocking, async () =>
         {
             for (int i = 0; i < 4; i++)
@@ -325,7 +327,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void A_time_out_counts_anew_for_each_operation(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         TimeSpan span = TimeSpan.FromMilliseconds(10);
         (client.ReadTimeout, client.WriteTimeout) = ((int)span.TotalMilliseconds, (int)span.TotalMilliseconds);
         for (int i = 0; i < 3; i++)
@@ -351,7 +353,7 @@ public abstract partial class NetStackConformance
     [Theory, InlineData(false), InlineData(true)]
     public void The_earlier_of_a_deadline_and_a_time_out_holds(bool blocking)
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         TimeSpan span = TimeSpan.FromMilliseconds(10);
         int hour = (int)TimeSpan.FromHours(1).TotalMilliseconds;
 
@@ -378,7 +380,7 @@ public abstract partial class NetStackConformance
     [Fact]
     public void A_token_ends_what_waits_and_loses_no_byte()
     {
-        (TcpConn client, TcpConn server) = Pair();
+        (Conn client, Conn server) = Pair();
         using CancellationTokenSource source = new();
         byte[] buffer = new byte[2];
         NetOperation<int> reading = new NetOperation<int>(server.ReadAsync(buffer, source.Token).AsTask()).Waiting();
@@ -393,7 +395,7 @@ public abstract partial class NetStackConformance
     /// <summary>Returns when a deadline that is this far ahead has come on another connection of the stack.</summary>
     private void AwaitDeadline(double milliseconds, bool blocking)
     {
-        (TcpConn witness, TcpConn _) = Pair();
+        (Conn witness, Conn _) = Pair();
         witness.SetReadDeadline(FromNow(milliseconds));
         witness.StartRead(blocking, new byte[1]).TimesOut();
     }

@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using System.Net;
+using System.Net.Sockets;
 using Poller.Net;
 
 namespace Poller.Conformance;
@@ -33,8 +33,8 @@ namespace Poller.Conformance;
 /// }
 /// </code>
 /// <para>
-/// Every fact runs over TCP on the loopback, with the async calls and with the blocking ones. The stack's poller must use the system's
-/// clock.
+/// Every fact runs over TCP on the loopback, with the async calls and with the blocking ones. Override <see cref="Network"/> to run them
+/// over Unix sockets. The stack's poller must use the system's clock.
 /// </para>
 /// <para>
 /// Two environment variables change the run. <c>POLLER_CONFORMANCE_SEQUENCES</c> is the number of command sequences that are checked
@@ -65,6 +65,12 @@ public abstract partial class NetStackConformance : IDisposable
     /// <summary>The net stack that was passed to the constructor.</summary>
     protected NetStack Stack { get; }
 
+    /// <summary>
+    /// The network of the connections: <c>tcp</c>, or <c>unix</c>, whose connections have the same semantics but for what their resets and
+    /// <see cref="Conn.CloseRead"/> tell the peer.
+    /// </summary>
+    protected virtual string Network => "tcp";
+
     /// <summary>How many sequences to check if the environment does not say. The default takes about a second.</summary>
     protected virtual int Sequences => 60;
 
@@ -78,7 +84,7 @@ public abstract partial class NetStackConformance : IDisposable
         int seed = Setting.FromEnvironment("POLLER_SEED") ?? Random.Shared.Next();
         int sequences = Setting.FromEnvironment("POLLER_CONFORMANCE_SEQUENCES") ?? Sequences;
 
-        NetStackRun run = NetStackCheck.Run(Stack, seed, sequences);
+        NetStackRun run = NetStackCheck.Run(Stack, seed, sequences, network: Network);
 
         Assert.True(run.Failure is null, run.Failure?.Report);
         Assert.Equal(sequences, run.Sequences);
@@ -107,13 +113,24 @@ public abstract partial class NetStackConformance : IDisposable
         return resource;
     }
 
-    private (TcpConn Client, TcpConn Server) Pair()
+    private (Conn Client, Conn Server) Pair()
     {
-        (TcpConn client, TcpConn server) = Stack.Pair(Worker.Bound);
+        (Conn client, Conn server) = Stack.Pair(Network, Worker.Bound);
         return (Own(client), Own(server));
     }
 
-    private TcpConnListener Listen() => Own(Stack.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0)));
+    private ConnListener Listen() => Own(Stack.Listen(Network, NetOperation.AnyAddress(Network)));
+
+    private Conn Dial(ConnListener listener) => Stack.Dial(Network, listener.LocalEndPoint.ToString()!);
+
+    // Closes an end so that its peer finds a reset. A Unix socket does not linger. It resets the connection if it is closed with bytes that
+    // nobody has read.
+    private void Reset(Conn conn, Conn peer)
+    {
+        if (Network == "unix") peer.Write(One);
+        else conn.LingerState = new LingerOption(true, 0);
+        conn.Dispose();
+    }
 
     /// <summary>The twin of testRoundtrip: with an echo at the other end, and no deadline, the bytes that are sent come back.</summary>
     private static void AssertRoundTrip(Conn conn, bool blocking)
@@ -140,5 +157,5 @@ public abstract partial class NetStackConformance : IDisposable
     }
 
     /// <summary>A peer whose listener is full, so a dial to it waits: see <see cref="FullListener"/>.</summary>
-    private FullListener ListenWithoutRoom() => Own(new FullListener());
+    private FullListener ListenWithoutRoom() => Own(new FullListener(Network));
 }

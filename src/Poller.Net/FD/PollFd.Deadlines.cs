@@ -26,6 +26,8 @@ internal abstract partial class PollFd
         set => SetTimeout(Direction.Write, value, "set WriteTimeout");
     }
 
+    protected TimeProvider Clock => Loop.Clock.Provider;
+
     /// <summary>Sets the deadlines that <paramref name="mode"/> names to a time of day. Null and the default value clear them.</summary>
     public void SetDeadline(PollMode mode, DateTimeOffset? deadline, string operation)
     {

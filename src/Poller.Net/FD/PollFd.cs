@@ -223,6 +223,15 @@ internal abstract partial class PollFd : IDisposable
         }
     }
 
+    /// <summary>
+    /// Has a write that waits try again, where the system has news for it and raises no event. The caller holds a reference.
+    /// </summary>
+    protected void WakeWriter()
+    {
+        Desc.Notify(new PollEvent(Desc.Token, PollReadiness.Writable), out _, out PollWaiter? writer);
+        Loop.Schedule(writer);
+    }
+
     /// <summary>Takes a reference for an operation without a lock. False if the descriptor is closed.</summary>
     protected bool Incref() => _mutex.Incref();
 

@@ -178,7 +178,7 @@ internal abstract partial class SocketFd : PollFd
         return result;
     }
 
-    private IoResult Send(ReadOnlySpan<byte> buffer, ref int done)
+    private protected IoResult Send(ReadOnlySpan<byte> buffer, ref int done)
     {
         if (!_network.IsStream) return SendMessage(buffer, ref done);
         while (done < buffer.Length)

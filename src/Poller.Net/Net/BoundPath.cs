@@ -14,24 +14,32 @@ internal sealed class BoundPath
     private readonly string _path;
     private readonly FileIdentity _file;
 
-    private BoundPath(string path, FileIdentity file) => (_path, _file) = (path, file);
+    private readonly Netpoller _poller;
+
+    private BoundPath(string path, FileIdentity file, Netpoller poller) => (_path, _file, _poller) = (path, file, poller);
 
     /// <summary>The file of a socket that was just bound; null for an abstract name, or if the system does not tell.</summary>
-    public static BoundPath? Of(UnixDomainSocketEndPoint local)
+    public static BoundPath? Of(UnixDomainSocketEndPoint local, Netpoller poller)
     {
         ReadOnlySpan<byte> name = SocketAddressBytes.UnixName(local);
         if (name is [] or [0, ..]) return null;
         string path = Path.Combine(Environment.CurrentDirectory, Encoding.UTF8.GetString(name));
-        return UnixFileApi.IdentityOf(path) is { } file ? new BoundPath(path, file) : null;
+        return UnixFileApi.IdentityOf(path) is { } file ? new BoundPath(path, file, poller) : null;
     }
 
-    /// <summary>Removes the file, if it is still the one that was made. Call it before the socket is closed.</summary>
-    /// <exception cref="IOException">The system refused.</exception>
-    /// <exception cref="UnauthorizedAccessException">The user may not write in the directory.</exception>
+    /// <summary>
+    /// Removes the file, if it is still the one that was made, and reports if the system refuses. Call it before the socket is closed.
+    /// </summary>
     public void Unlink()
     {
-        if (UnixFileApi.IdentityOf(_path) == _file) File.Delete(_path);
+        if (UnixFileApi.IdentityOf(_path) != _file) return;
+        try
+        {
+            File.Delete(_path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            _poller.Warn($"close {_path}: the file of the socket was not removed: {e.Message}");
+        }
     }
-
-    public override string ToString() => _path;
 }

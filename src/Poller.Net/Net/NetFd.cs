@@ -117,6 +117,7 @@ internal partial class NetFd : SocketFd
             {
                 IoResult bound = network.Api.Bind(fd.Fd, SocketAddressBytes.Of(local));
                 if (!bound.IsSuccess) throw Refused("dial", network.Name, local, remote, bound, HintForBind(network, bound));
+                (fd as UnixFd)?.NoteBound(local, dialer.Stack.Poller);
             }
 
             // Connect before we register the socket, because epoll reports an unconnected socket as hung up.
@@ -185,6 +186,9 @@ internal partial class NetFd : SocketFd
 
             // ENOTCONN: the socket was connected before, so both sides have ended since, or it was reset. Nothing is left to end.
             if (!result.IsSuccess && result != Errno.ENOTCONN) throw Failed(operation, result);
+
+            // A write that waits has to end now. A TCP socket becomes writable for that; a Unix socket that is full does not.
+            if (_network.IsUnix && how != SocketShutdown.Receive) WakeWriter();
         }
         finally
         {

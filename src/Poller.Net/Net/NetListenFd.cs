@@ -76,7 +76,7 @@ internal sealed class NetListenFd : NetFd
             if (options.ReusePort) Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptions.ReusePort, 1));
             RunControl(options.Control, fd, network, "listen", local, null);
             Check(api.Bind(fd, SocketAddressBytes.Of(local)));
-            if (local is UnixDomainSocketEndPoint unix) file = BoundPath.Of(unix);
+            if (local is UnixDomainSocketEndPoint unix) file = BoundPath.Of(unix, poller);
             Check(api.Listen(fd, Math.Min(options.Backlog ?? int.MaxValue, api.MaxBacklog)));
             listener = new NetListenFd(poller, network, fd, local.AddressFamily, file);
             listener.Init(poller);
@@ -155,7 +155,7 @@ internal sealed class NetListenFd : NetFd
     {
         try
         {
-            if (_file is not null && UnlinksOnClose && !IsDetached) Unlink(_file);
+            if (UnlinksOnClose && !IsDetached) _file?.Unlink();
 
             // close(2) frees the port only when it closes the last copy of the descriptor, and a child process has a copy from its fork(2)
             // to its exec(2). On Linux a shutdown ends the listening at once. Where the system refuses it, the port is free after exec(2).
@@ -194,18 +194,6 @@ internal sealed class NetListenFd : NetFd
             SetTimeout(Direction.Write, _pause);
             Volatile.Write(ref _isPausing, true);
             return Errno.EAGAIN;
-        }
-    }
-
-    private void Unlink(BoundPath file)
-    {
-        try
-        {
-            file.Unlink();
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            _poller.Warn($"close {Network} {file}: the file was not removed: {e.Message}");
         }
     }
 

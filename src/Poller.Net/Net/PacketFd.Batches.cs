@@ -6,7 +6,7 @@ namespace Poller.Net;
 
 // Many datagrams in one system call. Go has this in golang.org/x/net: ipv4.PacketConn.ReadBatch and WriteBatch.
 
-internal sealed partial class PacketFd
+internal partial class PacketFd
 {
     private const string ReceiveBatchName = "receive batch";
     private const string SendBatchName = "send batch";

@@ -7,7 +7,7 @@ namespace Poller.Net;
 // The twin of Go's net/sockoptip_posix.go, and of what golang.org/x/net/ipv4 and ipv6 add to it. On a dual-stack socket an option goes to
 // both families.
 
-internal sealed partial class PacketFd
+internal partial class PacketFd
 {
     private delegate IoResult Call<TState>(PacketFd fd, TState state);
 

@@ -8,7 +8,7 @@ namespace Poller.Net;
 // UDP_SEGMENT and UDP_GRO of udp(7): the system splits a sent buffer into datagrams late, in the device or right above it, and joins
 // datagrams of one sender early. A buffer goes through the stack once, and not once for each datagram.
 
-internal sealed partial class PacketFd
+internal partial class PacketFd
 {
     // One item of control data with an int, on any system.
     private const int SegmentSizeRoom = 32;

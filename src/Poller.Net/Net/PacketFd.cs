@@ -11,28 +11,27 @@ namespace Poller.Net;
 // round in the user's buffer, and a send in a copy.
 
 /// <summary>A socket of packets, which has a peer or has none.</summary>
-internal sealed partial class PacketFd : NetFd
+internal partial class PacketFd : NetFd
 {
     private const string ReceiveFromName = "receive from";
-    private const string SendToName = "send to";
+    private protected const string SendToName = "send to";
     private const string ReceiveMessageName = "receive message";
-    private const string SendMessageName = "send message";
+    private protected const string SendMessageName = "send message";
 
     // Constant.
     private readonly AddressFamily _family;
     private readonly bool _isDualStack;
     private readonly bool _hasPeer;
 
-    private PacketFd(SocketNetwork network, nint fd, AddressFamily family, bool isDualStack, EndPoint? remote)
+    protected PacketFd(SocketNetwork network, nint fd, AddressFamily family, bool isDualStack, EndPoint? remote)
         : base(network, fd, remote)
     {
         _family = family;
         _isDualStack = isDualStack;
-        _hasPeer = remote is not null;
+        _hasPeer = remote is not null || network.HasConnections;
     }
 
-    protected override string ObjectName =>
-        _network.IsUnix ? nameof(UnixConn) : _network.IsRaw ? nameof(IpConn) : nameof(UdpConn);
+    protected override string ObjectName => _network.IsRaw ? nameof(IpConn) : nameof(UdpConn);
 
     public override Conn ToConn() => _network.IsRaw ? new IpConn(this) : new UdpConn(this);
 
@@ -75,6 +74,7 @@ internal sealed partial class PacketFd : NetFd
         AddressFamily family = (remote ?? local!).AddressFamily;
         nint fd = NewSocket(network, operation, family, local, remote);
         PacketFd? packets = null;
+        BoundPath? file = null;
         try
         {
             if (!network.IsUnix) Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.Broadcast, 1));
@@ -86,8 +86,11 @@ internal sealed partial class PacketFd : NetFd
             if (options.ReusePort) Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptions.ReusePort, 1));
             RunControl(control, fd, network, operation, local, remote);
             if (local is not null) Check(api.Bind(fd, SocketAddressBytes.Of(local)));
+            if (local is UnixDomainSocketEndPoint unix) file = BoundPath.Of(unix, poller);
             if (remote is not null) Check(api.Connect(fd, SocketAddressBytes.Of(remote)));
-            packets = new PacketFd(network, fd, family, dualStack, remote);
+            packets = network.IsUnix
+                ? new UnixFd(network, fd, remote, file)
+                : new PacketFd(network, fd, family, dualStack, remote);
             packets.Init(poller);
             return packets;
         }
@@ -109,15 +112,21 @@ internal sealed partial class PacketFd : NetFd
 
         void Abandon()
         {
-            if (packets is null) api.Close(fd);
-            else packets.Dispose();
+            if (packets is not null)
+            {
+                packets.Dispose();
+                return;
+            }
+            file?.Unlink();
+            api.Close(fd);
         }
 
         void Check(IoResult result)
         {
             if (result.IsSuccess) return;
+            string? hint = network.IsUnix ? HintForBind(network, result) : HintForOpen(result);
             throw NetOpException.Refused(
-                operation, network.Name, local, remote, SocketErrors.ToException(result.Errno), HintForOpen(result));
+                operation, network.Name, local, remote, SocketErrors.ToException(result.Errno), hint);
         }
     }
 
@@ -287,7 +296,7 @@ internal sealed partial class PacketFd : NetFd
         return result;
     }
 
-    private IoResult TrySend(
+    private protected IoResult TrySend(
         string name, ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> control, SocketAddress? address, int segmentSize)
     {
         if (address is not null && _hasPeer) throw RefusedTo(name, address, Errno.EISCONN, buffer.Length);
@@ -314,10 +323,17 @@ internal sealed partial class PacketFd : NetFd
         return turned[..(maps ? SocketAddressBytes.Map(turned) : SocketAddressBytes.Unmap(turned))];
     }
 
-    private static void SetAddress(SocketAddress address, int length)
+    private void SetAddress(SocketAddress address, int length)
     {
         Span<byte> bytes = address.Buffer.Span;
-        address.Size = SocketAddressBytes.IsMapped(bytes[..length]) ? SocketAddressBytes.Unmap(bytes) : length;
+        if (_family == AddressFamily.Unix && length < SocketAddressBytes.UnnamedLength)
+        {
+            // The system writes nothing for a sender without a name.
+            SocketAddressBytes.Of(SocketAddressBytes.Unnamed).CopyTo(bytes);
+            length = SocketAddressBytes.UnnamedLength;
+        }
+        bool isMapped = _family == AddressFamily.InterNetworkV6 && SocketAddressBytes.IsMapped(bytes[..length]);
+        address.Size = isMapped ? SocketAddressBytes.Unmap(bytes) : length;
     }
 
     // A raw IPv4 socket receives the packet with its IP header, and a user of Go's ReadFrom gets what follows.
@@ -336,7 +352,7 @@ internal sealed partial class PacketFd : NetFd
         EndPoint? to = address is null ? null : SocketAddressBytes.ToEndPoint(_network, address.Buffer.Span[..address.Size]);
         (EndPoint? local, EndPoint? peer) = KnownEndPoints();
         return NetOpException.Refused(
-            name, Network, local, to ?? peer, SocketErrors.ToException(error), HintForSend(error, to, length, segmentSize));
+            name, Network, local, to ?? peer, SocketErrors.ToException(error), HintForSend(error, to, length, segmentSize) ?? HintFor(name, error));
     }
 
     private string? HintForSend(Errno error, EndPoint? to, int length, int segmentSize) =>

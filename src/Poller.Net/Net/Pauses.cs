@@ -26,8 +26,8 @@ internal struct Pauses
         {
             if (loop.Dispatch == NetpollDispatch.Inline)
             {
-                throw new InvalidOperationException(
-                    $"{operation}: a blocking call on the loop's thread may wait for its own loop; with inline dispatch, await the async form.");
+                const string Reason = "a blocking call on the loop's thread may wait for its own loop; with inline dispatch, ";
+                throw new InvalidOperationException($"{operation}: {Reason}await the async form.");
             }
             loop.HandOff();
         }

@@ -8,4 +8,7 @@ internal partial interface ISocketApi
     /// tell the process.
     /// </summary>
     IoResult PeerCredentials(nint fd, out PeerCredentials credentials);
+
+    /// <summary>SOL_SOCKET: the level of control data that belongs to no protocol.</summary>
+    int SocketLevel { get; }
 }

@@ -13,11 +13,12 @@ internal static class SocketAddressBytes
     /// <summary>The room that any address fits into, a sockaddr_un too, in bytes: that of a sockaddr_storage.</summary>
     public const int MaxLength = 128;
 
+    /// <summary>The length of a sockaddr_un without a name, in bytes. In others the name begins there.</summary>
+    public const int UnnamedLength = 2;
+
     private const int IPv4Length = 16;
     private const int IPv6Length = 28;
 
-    // A sockaddr_un without a name ends here.
-    private const int UnixPathOffset = 2;
 
     // In both structs the port is in bytes 2 and 3. The address begins at byte 4 of a sockaddr_in, and at byte 8 of a sockaddr_in6.
     private const int PortOffset = 2;
@@ -72,15 +73,15 @@ internal static class SocketAddressBytes
     {
         SocketAddress address = endPoint.Serialize();
         ReadOnlySpan<byte> bytes = address.Buffer.Span[..address.Size];
-        bool isEmptyName = endPoint is UnixDomainSocketEndPoint && bytes.Length == UnixPathOffset + 1 && bytes[UnixPathOffset] == 0;
-        return isEmptyName ? bytes[..UnixPathOffset] : bytes;
+        bool isEmptyName = endPoint is UnixDomainSocketEndPoint && bytes.Length == UnnamedLength + 1 && bytes[UnnamedLength] == 0;
+        return isEmptyName ? bytes[..UnnamedLength] : bytes;
     }
 
     /// <summary>The path or name in a Unix end point, without the NUL that ends a path. An abstract name begins with a NUL.</summary>
     public static ReadOnlySpan<byte> UnixName(UnixDomainSocketEndPoint endPoint)
     {
         SocketAddress address = endPoint.Serialize();
-        ReadOnlySpan<byte> name = address.Buffer.Span[UnixPathOffset..address.Size];
+        ReadOnlySpan<byte> name = address.Buffer.Span[UnnamedLength..address.Size];
         return name is [not 0, ..] ? name.TrimEnd((byte)0) : name;
     }
 
@@ -90,13 +91,13 @@ internal static class SocketAddressBytes
 
     /// <summary>The end point of a Unix socket without a name. Its text is empty.</summary>
     public static UnixDomainSocketEndPoint Unnamed { get; } =
-        (UnixDomainSocketEndPoint)new UnixDomainSocketEndPoint("/").Create(new SocketAddress(AddressFamily.Unix, UnixPathOffset));
+        (UnixDomainSocketEndPoint)new UnixDomainSocketEndPoint("/").Create(new SocketAddress(AddressFamily.Unix, UnnamedLength));
 
     /// <summary>An end point; <see cref="Unnamed"/> if the address has no name.</summary>
     public static UnixDomainSocketEndPoint ToUnixEndPoint(ReadOnlySpan<byte> bytes)
     {
         // Some systems give an unnamed peer a name of NULs. On Linux an abstract name has the length that it was bound with.
-        if (bytes.Length <= UnixPathOffset || (!OperatingSystem.IsLinux() && bytes[UnixPathOffset] == 0)) return Unnamed;
+        if (bytes.Length <= UnnamedLength || (!OperatingSystem.IsLinux() && bytes[UnnamedLength] == 0)) return Unnamed;
         SocketAddress address = new(AddressFamily.Unix, bytes.Length);
         bytes.CopyTo(address.Buffer.Span);
         return (UnixDomainSocketEndPoint)Unnamed.Create(address);

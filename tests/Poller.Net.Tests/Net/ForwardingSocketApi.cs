@@ -11,6 +11,8 @@ internal abstract class ForwardingSocketApi : ISocketApi
 
     public long MaxDescriptors => _inner.MaxDescriptors;
 
+    public int SocketLevel => _inner.SocketLevel;
+
     public ControlLayout ControlLayout => _inner.ControlLayout;
 
     public virtual IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol) => _inner.Socket(family, type, protocol);

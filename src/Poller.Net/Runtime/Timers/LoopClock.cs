@@ -34,6 +34,9 @@ internal sealed class LoopClock(TimeProvider provider)
     private long _compared;
     private long _looked;
 
+    /// <summary>What tells the time.</summary>
+    public TimeProvider Provider => provider;
+
     /// <summary>The time in ns since the clock was created; it is above 0.</summary>
     public long Now
     {

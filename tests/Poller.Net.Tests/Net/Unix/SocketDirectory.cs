@@ -1,5 +1,7 @@
 using System.Globalization;
+using System.Net;
 using System.Net.Sockets;
+using System.Runtime.InteropServices;
 
 namespace Poller.Net.Tests;
 
@@ -41,6 +43,58 @@ internal static class Unix
     public static Operation<UnixConn> StartDialUnix(
         this NetStack net, bool blocking, UnixDomainSocketEndPoint remote, TimeSpan? timeout = null) =>
         blocking ? new(() => net.DialUnix(remote, timeout)) : new(net.DialUnixAsync(remote, timeout ?? Timeout.InfiniteTimeSpan).AsTask());
+
+    /// <summary>Two ends of a connection of messages, or a socket of datagrams and one that has it as its peer.</summary>
+    public static async Task<(UnixConn Client, UnixConn Server)> MessagePairAsync(this Fixture fixture, string network)
+    {
+        if (network != "unixgram") return await fixture.UnixPairAsync(network);
+        UnixConn server = fixture.Net.ListenUnixgram(new UnixDomainSocketEndPoint("\0"));
+        return ((UnixConn)await fixture.Net.DialAsync(network, server.LocalEndPoint.ToString()).Within(), server);
+    }
+
+    public static Operation<bool> StartSendTo(this UnixConn conn, bool blocking, ReadOnlyMemory<byte> buffer, EndPoint remote) =>
+        Start(blocking, () => conn.SendTo(buffer.Span, remote), () => conn.SendToAsync(buffer, remote));
+
+    public static Operation<bool> StartSendMessage(
+        this UnixConn conn, bool blocking, ReadOnlyMemory<byte> buffer, ReadOnlyMemory<byte> control, SocketAddress? address) => Start(
+            blocking,
+            () => conn.SendMessage(buffer.Span, control.Span, address),
+            () => conn.SendMessageAsync(buffer, control, address));
+
+    public static Operation<ReceivedMessage> StartReceiveMessage(
+        this UnixConn conn, bool blocking, Memory<byte> buffer, Memory<byte> control, SocketAddress? address = null) => blocking
+            ? new(() => conn.ReceiveMessage(buffer.Span, control.Span, address))
+            : new(conn.ReceiveMessageAsync(buffer, control, address).AsTask());
+
+    public static Operation<bool> StartSend(
+        this UnixConn conn, bool blocking, ReadOnlyMemory<byte> buffer, IReadOnlyList<SafeHandle> handles) =>
+        Start(blocking, () => conn.Send(buffer.Span, handles), () => conn.SendAsync(buffer, handles));
+
+    public static Operation<ReceivedHandles> StartReceive(
+        this UnixConn conn, bool blocking, Memory<byte> buffer, SafeHandle?[] handles)
+    {
+        return blocking ? new(() => conn.Receive(buffer.Span, handles)) : new(ReceiveAsync());
+
+        async Task<ReceivedHandles> ReceiveAsync() => await conn.ReceiveAsync(buffer, handles).ConfigureAwait(false);
+    }
+
+    // An exception of the call itself is the operation's too.
+    private static Operation<bool> Start(bool blocking, Action sync, Func<ValueTask> async)
+    {
+        return blocking
+            ? new(() =>
+            {
+                sync();
+                return true;
+            })
+            : new(Async());
+
+        async Task<bool> Async()
+        {
+            await async().ConfigureAwait(false);
+            return true;
+        }
+    }
 
     private static TheoryData<NetpollDispatch, bool, string> Combined(params string[] networks)
     {
