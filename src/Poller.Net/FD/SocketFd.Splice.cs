@@ -73,7 +73,8 @@ internal abstract partial class SocketFd
         {
             NetOpException error => error.With(note),
             OperationCanceledException canceled => new OperationCanceledException($"{e.Message} {note}.", e, canceled.CancellationToken),
-            ObjectDisposedException closed => new ObjectDisposedException(closed.ObjectName, $"write: closed before the operation; {note}."),
+            ObjectDisposedException closed =>
+                new ObjectDisposedException(closed.ObjectName, $"{NameOf(Kind.Write)}: closed before the operation; {note}."),
             _ => new IOException($"{e.Message} {note}.", e),
         };
     }

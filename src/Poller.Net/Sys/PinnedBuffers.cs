@@ -4,8 +4,8 @@ using Poller.Abstractions;
 namespace Poller.Net;
 
 // The twin of the loop over iovecs in Go's internal/poll/writev.go. Each frame of the recursion pins four pieces by `fixed`, which costs a
-// slot of the stack and nothing else; a handle for each piece (Memory.Pin) took three times as long in all. Whatever a buffer's owner throws unwinds
-// the frames, and so unpins all.
+// slot of the stack and nothing else. A handle for each piece (Memory.Pin) took three times as long in all. Whatever a buffer's owner
+// throws unwinds the frames, and so unpins all.
 
 /// <summary>Gathered and scattered system calls. The buffers stay pinned while a call runs, and no longer.</summary>
 internal static unsafe class PinnedBuffers
