@@ -53,6 +53,11 @@ public sealed record Dialer(NetStack Stack)
     /// </summary>
     public TimeSpan FallbackDelay { get; init; } = TimeSpan.FromMilliseconds(300);
 
+    /// <summary>
+    /// Whether TCP is dialed as Multipath TCP (RFC 8684, Linux). If the system or the peer has none, it is TCP. The default is false.
+    /// </summary>
+    public bool MultipathTcp { get; init; }
+
     /// <summary>Sees the descriptor before it is bound or connected. The default is null.</summary>
     public SocketControl? Control { get; init; }
 

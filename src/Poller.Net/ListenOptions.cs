@@ -35,6 +35,24 @@ public sealed record ListenOptions
     public bool ReusePort { get; init; }
 
     /// <summary>
+    /// How many accepted connections may be open at once. Further ones wait in the backlog, and an accept waits, until one is closed. The
+    /// default, null, sets no limit. A connection counts until its descriptor is closed or detached.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">The number is below 1.</exception>
+    public int? MaxConnections
+    {
+        get;
+        init => field = value is null or > 0
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, "MaxConnections: a number above 0 was expected.");
+    }
+
+    /// <summary>
+    /// Whether a TCP listener takes Multipath TCP too (RFC 8684, Linux). If the system has none, it takes TCP. The default is false.
+    /// </summary>
+    public bool MultipathTcp { get; init; }
+
+    /// <summary>
     /// Whether a listener on <c>[::]</c> takes IPv4 too (IPV6_V6ONLY, ipv6(7)). The default, null, means that it does, unless the network
     /// is of one family. Other addresses are of one family anyway.
     /// </summary>

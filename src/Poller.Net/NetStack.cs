@@ -69,6 +69,39 @@ public sealed partial class NetStack
     }
 
     /// <summary>
+    /// Opens one listener for each loop of the poller, all on one address of TCP, by <see cref="ListenOptions.ReusePort"/>. A listener and
+    /// the connections that it accepts stay on its loop. So accepting scales with the loops: accept from each listener.
+    /// </summary>
+    /// <remarks>
+    /// On Linux and FreeBSD the system spreads the connections over the listeners. One that is closed takes the connections of its backlog
+    /// with it. Other options hold for each listener.
+    /// </remarks>
+    /// <returns>The listeners, in the order of the loops. You own them.</returns>
+    /// <inheritdoc cref="Listen"/>
+    public IReadOnlyList<TcpConnListener> ListenPerLoop(string network, string address, ListenOptions? options = null)
+    {
+        SocketNetwork found = FindNetwork(network);
+        if (!found.IsTcp) throw new ArgumentException($"network \"{network}\": tcp, tcp4 or tcp6 was expected.", nameof(network));
+        ListenOptions shared = Checked(options, found) with { ReusePort = true };
+        IPEndPoint local = NetAddress.Parse(found, address).ForListen(Names);
+        List<TcpConnListener> listeners = [];
+        try
+        {
+            foreach (PollLoop loop in Poller.Loops)
+            {
+                listeners.Add(new TcpConnListener(NetListenFd.Listen(Poller, found, NetAddress.Copy(local), shared, loop)));
+                local.Port = listeners[0].LocalEndPoint.Port;
+            }
+            return listeners;
+        }
+        catch
+        {
+            listeners.ForEach(static listener => listener.Dispose());
+            throw;
+        }
+    }
+
+    /// <summary>
     /// Listens on one address. <see cref="IPAddress.IPv6Any"/> means every address of the machine, IPv4 and IPv6, unless
     /// <see cref="ListenOptions.DualStack"/> is false. An IPv4-mapped address means the IPv4 address.
     /// </summary>

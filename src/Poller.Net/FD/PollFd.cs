@@ -61,17 +61,17 @@ internal abstract partial class PollFd : IDisposable
     protected Exception? PollerFailure => _loop?.Failure;
 
     /// <summary>
-    /// Registers the descriptor with a loop, for life. If the loop fails meanwhile, it takes the next one. If no loop takes the descriptor,
-    /// the descriptor is closed.
+    /// Registers the descriptor with a loop, for life: the next one, or <paramref name="wanted"/>. If the loop fails meanwhile, it takes
+    /// the next one. If no loop takes the descriptor, the descriptor is closed.
     /// </summary>
     /// <exception cref="IOException">Every loop has failed.</exception>
-    public void Init(Netpoller poller)
+    public void Init(Netpoller poller, PollLoop? wanted = null)
     {
         try
         {
             while (_loop is null)
             {
-                PollLoop loop = poller.NextLoop(); // It skips loops that have failed, so this ends.
+                PollLoop loop = wanted is { Failure: null } ? wanted : poller.NextLoop(); // It skips those that have failed, so this ends.
                 try
                 {
                     _desc = Enter(loop);
@@ -177,6 +177,20 @@ internal abstract partial class PollFd : IDisposable
     {
         if (_mutex.TryLeaveQueue(direction, op)) Schedule(op);
         else Loop.Schedule(Desc.Cancel(SideToWaitIn(direction)));
+    }
+
+    /// <summary>Makes a side ready that the backend does not report, unless the descriptor is closed. Safe from any thread.</summary>
+    public void MakeReady(Direction side)
+    {
+        if (!Incref()) return;
+        try
+        {
+            Loop.Schedule(Desc.MakeReady(side));
+        }
+        finally
+        {
+            Decref();
+        }
     }
 
     /// <summary>Has the loop run an operation, or wakes the thread that waits. Safe from any thread; the caller needs no lock.</summary>

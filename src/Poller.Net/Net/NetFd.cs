@@ -50,9 +50,17 @@ internal partial class NetFd : SocketFd
     /// descriptor does not come from the reserve.
     /// </summary>
     public static nint NewSocket(
-        SocketNetwork network, string operation, AddressFamily family, EndPoint? local, EndPoint? remote, KeepAliveConfig? keepAlive = null)
+        SocketNetwork network,
+        string operation,
+        AddressFamily family,
+        EndPoint? local,
+        EndPoint? remote,
+        KeepAliveConfig? keepAlive = null,
+        bool multipath = false)
     {
         ISocketApi api = network.Api;
+        keepAlive ??= KeepAliveConfig.Default;
+        if (multipath && TryNewMultipath(network, family, keepAlive, out nint many)) return many;
         IoResult made = DescriptorReserve.Socket(network, family);
         if (!made.IsSuccess)
         {
@@ -62,10 +70,25 @@ internal partial class NetFd : SocketFd
             throw NetOpException.Refused(operation, network.Name, local, remote, SocketErrors.ToException(made.Errno), expected);
         }
         int fd = made.Value;
-        IoResult result = SetDefaults(network, fd, keepAlive ?? KeepAliveConfig.Default);
+        IoResult result = SetDefaults(network, fd, keepAlive);
         if (result.IsSuccess) return fd;
         api.Close(fd);
         throw Refused(operation, network.Name, local, remote, result);
+    }
+
+    // Multipath TCP (RFC 8684), if the system has it and its sockets take our options. The twin of dialMPTCP in Go's
+    // net/mptcpsock_linux.go.
+    private static bool TryNewMultipath(SocketNetwork network, AddressFamily family, KeepAliveConfig keepAlive, out nint fd)
+    {
+        const ProtocolType Multipath = (ProtocolType)262; // IPPROTO_MPTCP of Linux. Elsewhere no protocol has such a number.
+        fd = -1;
+        if (!network.IsTcp) return false;
+        IoResult made = DescriptorReserve.Socket(network with { Protocol = Multipath }, family);
+        if (!made.IsSuccess) return false;
+        fd = made.Value;
+        if (SetDefaults(network, fd, keepAlive).IsSuccess) return true;
+        network.Api.Close(fd);
+        return false;
     }
 
     /// <summary>Sets Go's defaults of a network's sockets, and a keep-alive.</summary>
@@ -108,7 +131,7 @@ internal partial class NetFd : SocketFd
     public static async ValueTask<NetFd> ConnectAsync(
         Dialer dialer, SocketNetwork network, EndPoint? local, EndPoint remote, DialMode mode, TimeSpan? timeout)
     {
-        nint socket = NewSocket(network, "dial", remote.AddressFamily, local, remote, dialer.KeepAlive);
+        nint socket = NewSocket(network, "dial", remote.AddressFamily, local, remote, dialer.KeepAlive, dialer.MultipathTcp);
         NetFd fd = Create(network, socket, remote);
         try
         {
@@ -254,6 +277,18 @@ internal partial class NetFd : SocketFd
         finally
         {
             Decref();
+        }
+    }
+
+    protected override void Destroy()
+    {
+        try
+        {
+            base.Destroy();
+        }
+        finally
+        {
+            _network.Limit?.Leave();
         }
     }
 

@@ -20,6 +20,10 @@ internal sealed class NetListenFd : NetFd
     private readonly AddressFamily _family;
     private readonly BoundPath? _file;
 
+    // Constant after Listen: the network of the connections, which knows their limit, and the one loop that they stay on; null for any.
+    private SocketNetwork _accepted;
+    private PollLoop? _loopOfAccepted;
+
     // Atomic.
     private bool _leavesFile;
 
@@ -47,6 +51,7 @@ internal sealed class NetListenFd : NetFd
         _poller = poller;
         _family = family;
         _file = file;
+        _accepted = network;
         _isNearReserve = DescriptorReserve.IsNear(network.Api, fd);
     }
 
@@ -58,11 +63,15 @@ internal sealed class NetListenFd : NetFd
 
     protected override string ObjectName => _network.IsUnix ? nameof(UnixConnListener) : nameof(TcpConnListener);
 
-    /// <summary>Listens on an address, which it takes ownership of.</summary>
-    public static NetListenFd Listen(Netpoller poller, SocketNetwork network, EndPoint local, ListenOptions options)
+    /// <summary>
+    /// Listens on an address, which it takes ownership of. With a <paramref name="loop"/> the listener and its connections stay on that
+    /// loop.
+    /// </summary>
+    public static NetListenFd Listen(
+        Netpoller poller, SocketNetwork network, EndPoint local, ListenOptions options, PollLoop? loop = null)
     {
         ISocketApi api = network.Api;
-        nint fd = NewSocket(network, "listen", local.AddressFamily, local, null, options.KeepAlive);
+        nint fd = NewSocket(network, "listen", local.AddressFamily, local, null, options.KeepAlive, options.MultipathTcp);
         NetListenFd? listener = null;
         BoundPath? file = null;
         try
@@ -79,7 +88,9 @@ internal sealed class NetListenFd : NetFd
             if (local is UnixDomainSocketEndPoint unix) file = BoundPath.Of(unix, poller);
             Check(api.Listen(fd, Math.Min(options.Backlog ?? int.MaxValue, api.MaxBacklog)));
             listener = new NetListenFd(poller, network, fd, local.AddressFamily, file);
-            listener.Init(poller);
+            if (options.MaxConnections is { } max) listener._accepted = network with { Limit = new ConnLimit(listener, max) };
+            listener._loopOfAccepted = loop;
+            listener.Init(poller, loop);
 
             return listener.Warmed();
         }
@@ -143,9 +154,11 @@ internal sealed class NetListenFd : NetFd
 
     public override void Return(PollOp op) => Volatile.Write(ref _acceptOp, (AcceptOp)op);
 
+    // An accept pauses in a shortage, and while the limit of open connections is reached (ConnLimit).
+    //
     // A pause is a wait in the write side, which a listener does not use otherwise. Such a wait needs no new timer and no new thread, which
-    // the shortage may deny us. The pause is the side's time-out, and the listener's deadline holds in both sides: the earlier of the two
-    // ends the wait, also if the deadline is set during the pause.
+    // the shortage may deny us. In a shortage the pause is the side's time-out, and the listener's deadline holds in both sides: the earlier
+    // of the two ends the wait, also if the deadline is set during the pause.
     //
     // A cancellation publishes itself and then reads _isPausing. An accept writes _isPausing, parks, and then looks for a cancellation. The
     // compare-and-swap to Wait in PollDesc.Park is the fence between. So the cancellation finds the right side, or the accept sees it.
@@ -175,6 +188,11 @@ internal sealed class NetListenFd : NetFd
         {
             Volatile.Write(ref _isPausing, false);
             SetTimeout(Direction.Write, null);
+        }
+        if (_accepted.Limit is { IsReached: true })
+        {
+            Volatile.Write(ref _isPausing, true); // Until a connection leaves, or the listener's deadline passes.
+            return Errno.EAGAIN;
         }
         while (true)
         {
@@ -214,10 +232,11 @@ internal sealed class NetListenFd : NetFd
         IoResult result = Api.Accept(Fd, peer, out int length);
         if (!result.IsSuccess) return result;
         if (!_isNearReserve) _isNearReserve = DescriptorReserve.IsNear(Api, result.Value);
-        NetFd conn = _network.IsUnix ? new UnixFd(_network, result.Value) : new NetFd(_network, result.Value, peer[..length]);
+        _accepted.Limit?.Enter();
+        NetFd conn = _network.IsUnix ? new UnixFd(_accepted, result.Value) : new NetFd(_accepted, result.Value, peer[..length]);
         try
         {
-            conn.Init(_poller);
+            conn.Init(_poller, _loopOfAccepted);
         }
         catch (NetpollException e)
         {

@@ -238,6 +238,12 @@ internal sealed class PollDesc(uint slot)
     /// </summary>
     public PollWaiter? Cancel(Direction direction) => Unblock(direction, Nil);
 
+    /// <summary>
+    /// Makes a side ready that the backend does not report. The caller holds a reference to the descriptor. Returns the waiter if it is
+    /// runnable now.
+    /// </summary>
+    public PollWaiter? MakeReady(Direction direction) => Unblock(direction, Ready);
+
     private static IoResult Reason(Direction direction, ulong info)
     {
         if ((info & (ClosingFlag | ReadExpired | WriteExpired | EventError)) == 0) return 0;
