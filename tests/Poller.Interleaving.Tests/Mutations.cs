@@ -54,6 +54,19 @@ internal static class Mutations
             "cancel ‖ wait",
             "queue ‖ cancel"),
 
+        new(
+            "an error is forgotten before the next one is told to pass",
+            "PollDesc.cs",
+            """
+                    Interlocked.Or(ref _info, ErrorPassesFlag);
+                    Interlocked.And(ref _info, ~EventError); // No event sets it after the first step.
+            """,
+            """
+                    Interlocked.And(ref _info, ~EventError);
+                    Interlocked.Or(ref _info, ErrorPassesFlag);
+            """,
+            "error ‖ let errors pass ‖ wait"),
+
         // PollDesc: the states of a side.
         new(
             "readiness does not survive a deadline, a close, a cancellation",

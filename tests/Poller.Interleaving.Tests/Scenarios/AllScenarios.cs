@@ -12,6 +12,7 @@ public static class AllScenarios
         ["room ‖ write ‖ ready"] = PollDescScenarios.ReadyAndWrite,
         ["ready ‖ wait to read ‖ wait to write"] = PollDescScenarios.ReadyAndTwoWaits,
         ["hang-up ‖ wait"] = PollDescScenarios.HangupAndWait,
+        ["error ‖ let errors pass ‖ wait"] = PollDescScenarios.ErrorAndLetPass,
         ["ready ‖ wait ‖ deadline"] = PollDescScenarios.ReadyAndWaitAndDeadline,
         ["wait ‖ close"] = PollDescScenarios.WaitAndClose,
         ["ready ‖ wait ‖ close"] = PollDescScenarios.ReadyAndWaitAndClose,

@@ -226,6 +226,24 @@ internal static class PollDescScenarios
         });
     }
 
+    // A socket of packets enters its poller while an event comes that reports only an error. Its reads must be able to wait afterwards.
+    public static void ErrorAndLetPass(Run run)
+    {
+        Socket socket = new();
+        run.Thread("owner", () =>
+        {
+            socket.Desc.LetErrorsPass();
+            Invariant.Holds(socket.Read() == 0, "an error that has passed keeps a read from waiting.");
+        });
+        run.Thread("poller", () =>
+        {
+            socket.Notify(PollReadiness.Readable | PollReadiness.Writable | PollReadiness.Error);
+            socket.Arrive();
+            socket.Notify(PollReadiness.Readable);
+        });
+        run.Finally(() => Invariant.Holds(socket.Received == 1 && socket.Waiter.IsIdle, $"{socket.Received} of 1 byte came."));
+    }
+
     private static bool IsReadOrClosed(IoResult result) => result == 0 || result == IoResult.Closing;
 
     private static void HasNoFlag(PollDesc desc) =>

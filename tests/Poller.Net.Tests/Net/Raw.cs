@@ -67,6 +67,12 @@ internal static class Raw
     /// <summary>The loop that serves a connection.</summary>
     public static PollLoop LoopOf(TcpConn conn) => LoopOf(NetFdOf(conn))!;
 
+    /// <summary>The poller's view of a socket of packets.</summary>
+    public static PollDesc DescOf(PacketConn conn) => DescOf(NetFdOf(conn))!;
+
+    [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_desc")]
+    private static extern ref PollDesc? DescOf(PollFd fd);
+
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_loop")]
     private static extern ref PollLoop? LoopOf(PollFd fd);
 

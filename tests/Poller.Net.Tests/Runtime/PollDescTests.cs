@@ -109,6 +109,26 @@ public sealed class PollDescTests
     }
 
     [Fact]
+    public void An_error_that_passes_is_no_reason_not_to_wait_and_the_next_life_starts_without_that()
+    {
+        const PollReadiness Error = PollReadiness.Readable | PollReadiness.Writable | PollReadiness.Error;
+        PollDesc desc = new(0);
+        desc.Open(3);
+        desc.Notify(new PollEvent(desc.Token, Error), out _, out _);
+        Assert.Equal(IoResult.NotPollable, desc.Check(Direction.Read));
+        desc.LetErrorsPass();
+        Assert.Equal(0, desc.Check(Direction.Read));
+        desc.Notify(new PollEvent(desc.Token, Error), out _, out _);
+        Assert.Equal(0, desc.Check(Direction.Read));
+        Assert.Equal(PollPark.Ready, desc.Park(Direction.Read, new TestWaiter()));
+
+        desc.Free();
+        desc.Open(3);
+        desc.Notify(new PollEvent(desc.Token, Error), out _, out _);
+        Assert.Equal(IoResult.NotPollable, desc.Check(Direction.Read));
+    }
+
+    [Fact]
     public void Readiness_beats_a_deadline_and_outlives_a_close()
     {
         PollDesc desc = new(0);

@@ -56,6 +56,24 @@ public abstract class UdpOptionTests<TBackend> : NetTest<TBackend> where TBacken
         Assert.Equal(9, socket.GetSocketOption(SocketOptionLevel.IP, SocketOptionName.IpTimeToLive));
     }
 
+    [Fact]
+    public async Task The_options_of_a_listener_hold_for_packets()
+    {
+        using Fixture fixture = new();
+        List<string> seen = [];
+        ListenOptions shared = new() { ReusePort = true, Control = (_, network, address) => seen.Add($"{network} {address}") };
+        using UdpConn first = fixture.Net.ListenUdp(Udp.Any, shared);
+        using UdpConn second = fixture.Net.ListenUdp(first.LocalEndPoint, shared);
+        Assert.Equal(first.LocalEndPoint, second.LocalEndPoint);
+        Assert.Equal(["udp4 127.0.0.1:0", $"udp4 {first.LocalEndPoint}"], seen);
+
+        using UdpConn six = fixture.Net.ListenUdp(new IPEndPoint(IPAddress.IPv6Any, 0), new ListenOptions { DualStack = false });
+        using UdpConn four = fixture.Net.ListenUdp(new IPEndPoint(IPAddress.Any, six.LocalEndPoint.Port));
+        using UdpConn client = fixture.Net.DialUdp(four.At(IPAddress.Loopback));
+        client.Write([1]);
+        Assert.Equal(1, (await four.ReceiveFromAsync(new byte[8]).Within()).ReceivedBytes);
+    }
+
     [Theory, InlineData(false), InlineData(true)]
     public async Task A_group_is_joined_heard_and_left(bool dualStack)
     {

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
@@ -232,6 +233,21 @@ public abstract class UdpTests<TBackend> : NetTest<TBackend> where TBackend : IT
 
         conn.SetWriteDeadline(DateTimeOffset.UnixEpoch);
         Assert.True((await Assert.ThrowsAsync<NetOpException>(() => conn.SendToAsync(blocking, buffer, client.LocalEndPoint))).IsTimeout);
+    }
+
+    // The kernel does so when an answer to a packet comes while the socket's buffer is full.
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task An_error_that_the_poller_reports_alone_keeps_no_receive_from_waiting(bool blocking)
+    {
+        using Fixture fixture = new();
+        using UdpConn server = fixture.Net.ListenUdp(Udp.Any);
+        using UdpConn client = fixture.Net.DialUdp(server.LocalEndPoint);
+        PollDesc desc = Raw.DescOf(server);
+        PollReadiness alone = PollReadiness.Readable | PollReadiness.Writable | PollReadiness.Error;
+        desc.Notify(new PollEvent(desc.Token, alone), out _, out _);
+        Operation<SocketReceiveFromResult> receive = server.StartReceiveFrom(blocking, new byte[8]).Waiting();
+        client.Write([1]);
+        Assert.Equal(1, (await receive.Within()).ReceivedBytes);
     }
 
     [Fact]
