@@ -29,7 +29,7 @@ public class UdpBenchmarks
     private Socket? _socketReceiver;
     private SocketAddress? _socketAddress;
 
-    [GlobalSetup(Targets = [nameof(Sockets), nameof(Single), nameof(Batches), nameof(Segments)])]
+    [GlobalSetup(Targets = [nameof(Sockets), nameof(OneByOne), nameof(Batches), nameof(Segments)])]
     public void Setup()
     {
         IPEndPoint any = new(IPAddress.Loopback, 0);
@@ -72,7 +72,7 @@ public class UdpBenchmarks
     }
 
     [Benchmark(OperationsPerInvoke = Burst)]
-    public int Single()
+    public int OneByOne()
     {
         int bytes = 0;
         for (int i = 0; i < Burst; i++) _sender!.SendTo(_sent.AsSpan(i * Size, Size), _address!);
@@ -112,6 +112,7 @@ public class UdpBenchmarks
     [GlobalCleanup]
     public void Cleanup()
     {
-        foreach (IDisposable? resource in (IDisposable?[])[_sender, _receiver, _poller, _socketSender, _socketReceiver]) resource?.Dispose();
+        IDisposable?[] all = [_sender, _receiver, _poller, _socketSender, _socketReceiver];
+        foreach (IDisposable? resource in all) resource?.Dispose();
     }
 }

@@ -21,7 +21,9 @@ public interface IPacketConn : IDisposable
     /// </summary>
     ValueTask<int> ReceiveFromAsync(Memory<byte> buffer, SocketAddress address, CancellationToken cancellationToken = default);
 
-    /// <summary>As <see cref="ReceiveFromAsync(Memory{byte}, SocketAddress, CancellationToken)"/>, with a new end point for each packet.</summary>
+    /// <summary>
+    /// As <see cref="ReceiveFromAsync(Memory{byte}, SocketAddress, CancellationToken)"/>, with a new end point for each packet.
+    /// </summary>
     ValueTask<SocketReceiveFromResult> ReceiveFromAsync(Memory<byte> buffer, CancellationToken cancellationToken = default);
 
     /// <summary>The blocking form of <see cref="ReceiveFromAsync(Memory{byte}, SocketAddress, CancellationToken)"/>.</summary>

@@ -45,7 +45,9 @@ public sealed class UdpBatch
     /// <summary>How long each datagram may be, in bytes.</summary>
     public int MaxBytes => Messages.MaxBytes;
 
-    /// <summary>How many datagrams it holds. A receive sets it, <see cref="TryAdd"/> raises it, and <see cref="Clear"/> sets it to 0.</summary>
+    /// <summary>
+    /// How many datagrams it holds. A receive sets it, <see cref="TryAdd"/> raises it, and <see cref="Clear"/> sets it to 0.
+    /// </summary>
     public int Count => Messages.Count;
 
     /// <summary>How many of its datagrams the last send has sent, also if that failed.</summary>

@@ -22,7 +22,9 @@ public sealed class UdpConn : PacketConn
     /// network stack as one. Only Linux, from 4.18.
     /// </summary>
     /// <param name="buffer">At most 65,507 bytes, and 64 datagrams.</param>
-    /// <param name="segmentSize">The length of each datagram, in bytes; the last one may be shorter. The route must take it unsplit.</param>
+    /// <param name="segmentSize">
+    /// The length of each datagram, in bytes; the last one may be shorter. The route must take it unsplit.
+    /// </param>
     /// <param name="address">The receiver's address; null means the peer.</param>
     /// <param name="cancellationToken">It ends the wait.</param>
     /// <exception cref="ArgumentOutOfRangeException">The size is not between 1 and 65,535.</exception>

@@ -4,11 +4,11 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The twin of FD.ReadFrom, WriteTo, ReadMsg and WriteMsg in Go's internal/poll/fd_unix.go, of netFD.listenDatagram in net/sock_posix.go, and
-// of net/udpsock_posix.go and iprawsock_posix.go: a socket of packets.
+// The twin of FD.ReadFrom, WriteTo, ReadMsg and WriteMsg in Go's internal/poll/fd_unix.go, of netFD.listenDatagram in net/sock_posix.go,
+// and of net/udpsock_posix.go and iprawsock_posix.go: a socket of packets.
 //
-// An IPv4 peer of a dual-stack socket has an IPv4-mapped address in the system. The user sees and gives the IPv4 address: a receive turns it
-// round in the user's buffer, and a send in a copy.
+// An IPv4 peer of a dual-stack socket has an IPv4-mapped address in the system. The user sees and gives the IPv4 address: a receive turns
+// the address round in the user's buffer, and a send does so in a copy.
 
 /// <summary>A socket of packets, which has a peer or has none.</summary>
 internal partial class PacketFd : NetFd
@@ -38,10 +38,12 @@ internal partial class PacketFd : NetFd
     /// <summary>Binds a socket without a peer. A multicast address means every address of the machine, shared with other sockets.</summary>
     public static PacketFd Listen(Netpoller poller, SocketNetwork network, EndPoint local, ListenOptions options)
     {
-        bool isGroup = local is IPEndPoint ip && IsMulticast(ip.Address);
-        EndPoint bound = !isGroup ? local
-            : new IPEndPoint(local.AddressFamily == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, ((IPEndPoint)local).Port);
-        return Open("listen", poller, network, bound, null, options.Control, options, isShared: isGroup);
+        if (local is not IPEndPoint ip || !IsMulticast(ip.Address))
+        {
+            return Open("listen", poller, network, local, null, options.Control, options, isShared: false);
+        }
+        IPAddress wildcard = ip.AddressFamily == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any;
+        return Open("listen", poller, network, new IPEndPoint(wildcard, ip.Port), null, options.Control, options, isShared: true);
     }
 
     /// <summary>Creates a socket with a peer, which never waits. It takes ownership of the addresses.</summary>
@@ -230,9 +232,9 @@ internal partial class PacketFd : NetFd
         ArgumentNullException.ThrowIfNull(address);
         int expected = SocketAddressBytes.RoomFor(_family);
         if (address.Buffer.Length >= expected) return;
+        string example = $"new SocketAddress(AddressFamily.{_family})";
         throw new ArgumentException(
-            $"the address has room for {address.Buffer.Length} bytes; {expected} were expected, as in new SocketAddress(AddressFamily.{_family}).",
-            nameof(address));
+            $"the address has room for {address.Buffer.Length} bytes; {expected} were expected, as in {example}.", nameof(address));
     }
 
     private IoResult TryReceiveFrom(Span<byte> buffer, SocketAddress address)
@@ -310,7 +312,8 @@ internal partial class PacketFd : NetFd
             result = with.IsEmpty ? Api.SendTo(Fd, buffer, to) : Api.SendMessage(Fd, buffer, to, with);
         }
         while (result == Errno.EINTR);
-        return result.IsSuccess || result == Errno.EAGAIN ? result : throw RefusedTo(name, address, result.Errno, buffer.Length, segmentSize);
+        if (result.IsSuccess || result == Errno.EAGAIN) return result;
+        throw RefusedTo(name, address, result.Errno, buffer.Length, segmentSize);
     }
 
     // The address as this socket's family has it.

@@ -57,7 +57,8 @@ public sealed class ControlDataTests
     /// <summary>Any bytes: the reader ends, and each item lies inside them.</summary>
     [Property(MaxTest = 2000)]
     public Property Any_bytes_are_read_to_an_end() => Prop.ForAll(
-        ArbMap.Default.ArbFor<(byte[] Bytes, byte[] Lengths)>(), input => Layouts.All(layout => Ends(layout, Plant(input.Bytes, input.Lengths))));
+        ArbMap.Default.ArbFor<(byte[] Bytes, byte[] Lengths)>(),
+        input => Layouts.All(layout => Ends(layout, Plant(input.Bytes, input.Lengths))));
 
     // Bytes at random are seldom a length that fits, so small lengths are planted among them.
     private static byte[] Plant(byte[]? bytes, byte[]? lengths)

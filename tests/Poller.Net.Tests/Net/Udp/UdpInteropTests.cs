@@ -37,7 +37,8 @@ public abstract class UdpInteropTests<TBackend> : NetTest<TBackend> where TBacke
         using UdpConn client = fixture.Net.DialUdp(socket.LocalEndPoint!);
         await client.WriteAsync(blocking, "question"u8.ToArray());
         byte[] buffer = new byte[64];
-        SocketReceiveFromResult asked = await socket.ReceiveFromAsync(buffer, new IPEndPoint(IPAddress.IPv6Any, 0)).WaitAsync(Fixture.Patience);
+        SocketReceiveFromResult asked = await socket.ReceiveFromAsync(buffer, new IPEndPoint(IPAddress.IPv6Any, 0))
+            .WaitAsync(Fixture.Patience);
         Assert.Equal(client.LocalEndPoint, asked.RemoteEndPoint);
         socket.SendTo("answer"u8, asked.RemoteEndPoint);
         Assert.Equal(6, await client.ReadAsync(blocking, buffer));

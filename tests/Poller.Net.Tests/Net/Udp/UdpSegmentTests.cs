@@ -53,8 +53,8 @@ public abstract class UdpSegmentTests<TBackend> : NetTest<TBackend> where TBacke
             Assert.Equal(sent, received[..2500]);
 
             await client.WriteAsync(blocking, "alone"u8.ToArray());
-            Assert.Equal(
-                (5, 0), await server.ReceiveMessageAsync(blocking, received, control) is var alone ? (alone.Bytes, alone.SegmentSize) : default);
+            ReceivedMessage alone = await server.ReceiveMessageAsync(blocking, received, control);
+            Assert.Equal((5, 0), (alone.Bytes, alone.SegmentSize));
         }
         server.ReceivesSegments = false;
         await client.SendSegmentsAsync(blocking, sent, 1000);

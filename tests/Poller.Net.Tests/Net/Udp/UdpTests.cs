@@ -162,7 +162,8 @@ public abstract class UdpTests<TBackend> : NetTest<TBackend> where TBackend : IT
         {
             Assert.Equal(SocketError.MessageSize, error.SocketErrorCode);
             Assert.Equal(server.LocalEndPoint, error.RemoteEndPoint);
-            Assert.Contains("65508 bytes do not fit into one datagram; at most 65507 were expected", error.Message, StringComparison.Ordinal);
+            const string Reason = "65508 bytes do not fit into one datagram; at most 65507 were expected";
+            Assert.Contains(Reason, error.Message, StringComparison.Ordinal);
         });
         await client.WriteAsync(blocking, new byte[65_507]);
         Assert.Equal(65_507, (await server.ReceiveAsync(blocking, new byte[65_536])).ReceivedBytes);
@@ -306,7 +307,8 @@ public abstract class UdpTests<TBackend> : NetTest<TBackend> where TBackend : IT
 
         NetOpException taken = Assert.Throws<NetOpException>(() => fixture.Net.ListenUdp(conn.LocalEndPoint));
         Assert.Equal(("listen", "udp", SocketError.AddressAlreadyInUse), (taken.Operation, taken.Network, taken.SocketErrorCode));
-        NetOpException elsewhere = Assert.Throws<NetOpException>(() => fixture.Net.ListenUdp(new IPEndPoint(IPAddress.Parse("192.0.2.77"), 0)));
+        IPEndPoint notHere = new(IPAddress.Parse("192.0.2.77"), 0);
+        NetOpException elsewhere = Assert.Throws<NetOpException>(() => fixture.Net.ListenUdp(notHere));
         Assert.Contains("an address of this machine was expected", elsewhere.Message, StringComparison.Ordinal);
     }
 
