@@ -1,5 +1,3 @@
-using System.Net.Sockets;
-
 namespace Poller.Net.Tests;
 
 /// <summary>A user's own system calls on a connection's socket.</summary>
