@@ -174,6 +174,7 @@ internal static class DocChecks
 
     private static string? NameOf(SyntaxNode node) => node switch
     {
+        DelegateDeclarationSyntax type => type.Identifier.ValueText,
         BaseTypeDeclarationSyntax type => type.Identifier.ValueText,
         MethodDeclarationSyntax method => method.Identifier.ValueText,
         PropertyDeclarationSyntax property => property.Identifier.ValueText,
