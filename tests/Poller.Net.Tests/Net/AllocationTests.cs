@@ -21,6 +21,18 @@ public abstract class AllocationTests<TBackend> : NetTest<TBackend> where TBacke
         await Task.Run(() => PingPongAsync(client, server, CancellationToken.None)).Within();
     }
 
+    [Theory, InlineData("unix"), InlineData("unixpacket")]
+    public async Task A_warm_ping_pong_over_a_Unix_socket_allocates_nothing(string network)
+    {
+        using Fixture fixture = new();
+        (UnixConn client, UnixConn server) = await fixture.UnixPairAsync(network);
+        using (client)
+        using (server)
+        {
+            await Task.Run(() => PingPongAsync(client, server, CancellationToken.None)).Within();
+        }
+    }
+
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task A_warm_ping_pong_with_time_outs_and_a_token_allocates_nothing(NetpollDispatch dispatch)
     {
@@ -263,7 +275,7 @@ public abstract class AllocationTests<TBackend> : NetTest<TBackend> where TBacke
         }
     }
 
-    private static async Task PingPongAsync(TcpConn client, TcpConn server, CancellationToken token)
+    private static async Task PingPongAsync(Conn client, Conn server, CancellationToken token)
     {
         byte[] buffer = new byte[64];
         byte[] message = new byte[64];
@@ -283,7 +295,7 @@ public abstract class AllocationTests<TBackend> : NetTest<TBackend> where TBacke
         await echo.ConfigureAwait(false);
     }
 
-    private static async Task EchoAsync(TcpConn conn)
+    private static async Task EchoAsync(Conn conn)
     {
         byte[] buffer = new byte[256];
         while (true)
