@@ -48,6 +48,24 @@ public sealed record ListenOptions
     }
 
     /// <summary>
+    /// How long nothing may happen on an accepted connection, up to 24 days. The default, null, sets no limit. After that time, or at most
+    /// an eighth of it later, the connection is over: the operations that wait fail with <see cref="NetOpException.IsTimeout"/>, and later
+    /// ones do too, whatever deadlines you set. Dispose it then.
+    /// </summary>
+    /// <remarks>
+    /// The time begins again when a read, a write or another wait completes, and when bytes come or go meanwhile. It passes also while you
+    /// have no operation under way.
+    /// </remarks>
+    /// <exception cref="ArgumentOutOfRangeException">The time is not above zero, or is too long.</exception>
+    public TimeSpan? IdleTimeout
+    {
+        get;
+        init => field = value is null || (value > TimeSpan.Zero && value <= TimeSpan.FromMilliseconds(int.MaxValue))
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, "IdleTimeout: a time above 0, up to 24 days, was expected.");
+    }
+
+    /// <summary>
     /// Whether a TCP listener takes Multipath TCP too (RFC 8684, Linux). If the system has none, it takes TCP. The default is false.
     /// </summary>
     public bool MultipathTcp { get; init; }

@@ -110,15 +110,22 @@ public sealed class NetOpException : IOException
         };
 
     /// <summary>A time-out of <paramref name="timeout"/> passed, or a deadline if it is null.</summary>
-    internal static NetOpException Timeout(string operation, string network, EndPoint? local, EndPoint? remote, TimeSpan? timeout)
-    {
-        string what = timeout is { } span ? $"time-out of {(long)Math.Ceiling(span.TotalMilliseconds)} ms" : "deadline";
-        return new(operation, network, local, remote, $"the {what} passed", new TimeoutException($"The {what} passed."))
+    internal static NetOpException Timeout(string operation, string network, EndPoint? local, EndPoint? remote, TimeSpan? timeout) =>
+        TimedOut(operation, network, local, remote, timeout is { } span ? $"time-out of {Milliseconds(span)} ms" : "deadline");
+
+    /// <summary>The idle time-out of a listener's connections passed.</summary>
+    internal static NetOpException IdleTimeout(
+        string operation, string network, EndPoint? local, EndPoint? remote, TimeSpan timeout) =>
+        TimedOut(operation, network, local, remote, $"idle time-out of {Milliseconds(timeout)} ms");
+
+    private static long Milliseconds(TimeSpan span) => (long)Math.Ceiling(span.TotalMilliseconds);
+
+    private static NetOpException TimedOut(string operation, string network, EndPoint? local, EndPoint? remote, string what) =>
+        new(operation, network, local, remote, $"the {what} passed", new TimeoutException($"The {what} passed."))
         {
             SocketErrorCode = SocketError.TimedOut,
             IsTimeout = true,
         };
-    }
 
     /// <summary>The caller's function, which saw a new socket, threw.</summary>
     internal static NetOpException ControlFailed(

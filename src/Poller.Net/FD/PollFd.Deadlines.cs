@@ -78,6 +78,7 @@ internal abstract partial class PollFd
         try
         {
             Loop.SetDeadline(Desc, mode, when);
+            ExpireIfIdleEnded();
             _deadlines = Desc.Deadlines;
         }
         finally

@@ -33,10 +33,11 @@ internal abstract partial class PollFd : IDisposable
     // Atomic.
     private FdMutex _mutex;
 
-    // A socket's own: the first two are atomic, the third is guarded by the read lock. They are here because they fill a gap. In SocketFd
+    // A socket's own: the first three are atomic, the last is guarded by the read lock. They are here because they fill a gap. In SocketFd
     // they would cost each connection 8 bytes.
     private protected bool _mayLinger;
     private protected SocketEnd _socketEnd;
+    private volatile IdleState _idle;
     private protected DrainedFlag _drained;
 
     protected PollFd(nint fd) => _fd = (int)fd;
@@ -164,7 +165,11 @@ internal abstract partial class PollFd : IDisposable
     public bool Consume(Direction side)
     {
         bool ready = Desc.Consume(side);
-        if (ready) Waited(side);
+        if (ready)
+        {
+            Waited(side);
+            NoteActivity();
+        }
         return ready;
     }
 
@@ -227,9 +232,13 @@ internal abstract partial class PollFd : IDisposable
             while (result == Errno.EAGAIN)
             {
                 result = WaitReady(direction);
-                if (result.IsSuccess) result = attempt(this, ref state);
+                if (!result.IsSuccess) break;
+                NoteActivity();
+                result = attempt(this, ref state);
             }
-            return result.IsSuccess ? result.Value : throw Failed(operation, result, direction);
+            if (!result.IsSuccess) throw Failed(operation, result, direction);
+            NoteActivity();
+            return result.Value;
         }
         finally
         {

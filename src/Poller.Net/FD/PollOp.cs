@@ -355,6 +355,7 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
             error = result == IoResult.Canceled ? new OperationCanceledException(token) : Fd.Failed(Name, result, Direction);
         }
         if (error is not null) _outcome = error;
+        else Fd.NoteActivity();
         _result = result;
         Release();
         if (LockState == FdLock.Acquired) Fd.Unlock(Direction);

@@ -325,7 +325,9 @@ internal partial class NetFd : SocketFd
     protected override Exception TimedOut(string operation, TimeSpan? timeout)
     {
         (EndPoint? local, EndPoint? remote) = KnownEndPoints();
-        return NetOpException.Timeout(operation, Network, local, remote, timeout);
+        return IsIdleEnded
+            ? NetOpException.IdleTimeout(operation, Network, local, remote, _network.Idle!.Timeout)
+            : NetOpException.Timeout(operation, Network, local, remote, timeout);
     }
 
     protected override Exception TooLong(string operation, int length)

@@ -20,7 +20,7 @@ internal sealed class NetListenFd : NetFd
     private readonly AddressFamily _family;
     private readonly BoundPath? _file;
 
-    // Constant after Listen: the network of the connections, which knows their limit, and the one loop that they stay on; null for any.
+    // Constant after Listen: the network of the connections, which knows their limits, and the one loop that they stay on; null for any.
     private SocketNetwork _accepted;
     private PollLoop? _loopOfAccepted;
 
@@ -89,6 +89,10 @@ internal sealed class NetListenFd : NetFd
             Check(api.Listen(fd, Math.Min(options.Backlog ?? int.MaxValue, api.MaxBacklog)));
             listener = new NetListenFd(poller, network, fd, local.AddressFamily, file);
             if (options.MaxConnections is { } max) listener._accepted = network with { Limit = new ConnLimit(listener, max) };
+            if (options.IdleTimeout is { } idle)
+            {
+                listener._accepted = listener._accepted with { Idle = new IdleSweep(idle, poller.TimeProvider) };
+            }
             listener._loopOfAccepted = loop;
             listener.Init(poller, loop);
 
@@ -157,8 +161,8 @@ internal sealed class NetListenFd : NetFd
     // An accept pauses in a shortage, and while the limit of open connections is reached (ConnLimit).
     //
     // A pause is a wait in the write side, which a listener does not use otherwise. Such a wait needs no new timer and no new thread, which
-    // the shortage may deny us. In a shortage the pause is the side's time-out, and the listener's deadline holds in both sides: the earlier
-    // of the two ends the wait, also if the deadline is set during the pause.
+    // the shortage may deny us. In a shortage the pause is the side's time-out, and the listener's deadline holds in both sides: the
+    // earlier of the two ends the wait, also if the deadline is set during the pause.
     //
     // A cancellation publishes itself and then reads _isPausing. An accept writes _isPausing, parks, and then looks for a cancellation. The
     // compare-and-swap to Wait in PollDesc.Park is the fence between. So the cancellation finds the right side, or the accept sees it.
@@ -247,6 +251,7 @@ internal sealed class NetListenFd : NetFd
         {
             return IoResult.Closing; // The poller was disposed, so this listener's waits end as if it were closed.
         }
+        _accepted.Idle?.Add(conn);
         accepted = conn;
         return 0;
     }

@@ -44,6 +44,9 @@ internal sealed record SocketNetwork(string Name, AddressFamily Family, SocketTy
     /// <summary>How many of its sockets may be open, if it is that of one listener's connections; null if there is no limit.</summary>
     public ConnLimit? Limit { get; init; }
 
+    /// <summary>What ends its sockets when they are idle, if it is that of one listener's connections; null if nothing does.</summary>
+    public IdleSweep? Idle { get; init; }
+
     /// <summary>Whether a socket that is bound to an address takes IPv4 beside IPv6, unless it is told otherwise.</summary>
     public bool IsDualStackAt(EndPoint local) =>
         Family == AddressFamily.Unspecified && !IsRaw && local is IPEndPoint ip && ip.Address.Equals(IPAddress.IPv6Any);

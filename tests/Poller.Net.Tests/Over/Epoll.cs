@@ -33,6 +33,7 @@ public sealed class FileReuseTests : FileReuseTests<EpollBackend>;
 public sealed class FileWaitTests : FileWaitTests<EpollBackend>;
 public sealed class GatheredWriteTests : GatheredWriteTests<EpollBackend>;
 public sealed class HappyEyeballsTests : HappyEyeballsTests<EpollBackend>;
+public sealed class IdleTimeoutTests : IdleTimeoutTests<EpollBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<EpollBackend>;
 public sealed class IpTests : IpTests<EpollBackend>;
 public sealed class InlineFileConformanceTests : InlineFileConformanceTests<EpollBackend>;

@@ -33,6 +33,7 @@ public sealed class FileReuseTests : FileReuseTests<EpollLevelBackend>;
 public sealed class FileWaitTests : FileWaitTests<EpollLevelBackend>;
 public sealed class GatheredWriteTests : GatheredWriteTests<EpollLevelBackend>;
 public sealed class HappyEyeballsTests : HappyEyeballsTests<EpollLevelBackend>;
+public sealed class IdleTimeoutTests : IdleTimeoutTests<EpollLevelBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<EpollLevelBackend>;
 public sealed class IpTests : IpTests<EpollLevelBackend>;
 public sealed class InlineFileConformanceTests : InlineFileConformanceTests<EpollLevelBackend>;

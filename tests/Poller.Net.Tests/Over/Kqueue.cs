@@ -33,6 +33,7 @@ public sealed class FileReuseTests : FileReuseTests<KqueueBackend>;
 public sealed class FileWaitTests : FileWaitTests<KqueueBackend>;
 public sealed class GatheredWriteTests : GatheredWriteTests<KqueueBackend>;
 public sealed class HappyEyeballsTests : HappyEyeballsTests<KqueueBackend>;
+public sealed class IdleTimeoutTests : IdleTimeoutTests<KqueueBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<KqueueBackend>;
 public sealed class IpTests : IpTests<KqueueBackend>;
 public sealed class InlineFileConformanceTests : InlineFileConformanceTests<KqueueBackend>;

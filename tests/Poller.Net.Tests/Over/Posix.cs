@@ -33,6 +33,7 @@ public sealed class FileReuseTests : FileReuseTests<PosixBackend>;
 public sealed class FileWaitTests : FileWaitTests<PosixBackend>;
 public sealed class GatheredWriteTests : GatheredWriteTests<PosixBackend>;
 public sealed class HappyEyeballsTests : HappyEyeballsTests<PosixBackend>;
+public sealed class IdleTimeoutTests : IdleTimeoutTests<PosixBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<PosixBackend>;
 public sealed class IpTests : IpTests<PosixBackend>;
 public sealed class InlineFileConformanceTests : InlineFileConformanceTests<PosixBackend>;
