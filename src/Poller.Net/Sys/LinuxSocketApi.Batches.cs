@@ -6,11 +6,11 @@ namespace Poller.Net;
 internal sealed unsafe partial class LinuxSocketApi
 {
     // Some sandboxes do not have the two calls. A racy write is harmless.
-    private static bool s_lacksBatches;
+    private static bool _lacksBatches;
 
     public override IoResult ReceiveMessages(nint fd, MessageBatch batch)
     {
-        if (s_lacksBatches) return base.ReceiveMessages(fd, batch);
+        if (_lacksBatches) return base.ReceiveMessages(fd, batch);
         batch.PrepareReceive();
         IoResult result;
         fixed (MessageBatch.Header* headers = batch.Headers)
@@ -23,7 +23,7 @@ internal sealed unsafe partial class LinuxSocketApi
 
     public override IoResult SendMessages(nint fd, MessageBatch batch, int first)
     {
-        if (s_lacksBatches) return base.SendMessages(fd, batch, first);
+        if (_lacksBatches) return base.SendMessages(fd, batch, first);
         batch.PrepareSend(first);
         IoResult result;
         fixed (MessageBatch.Header* headers = batch.Headers)
@@ -33,7 +33,7 @@ internal sealed unsafe partial class LinuxSocketApi
         return IsMissing(result) ? base.SendMessages(fd, batch, first) : result;
     }
 
-    private static bool IsMissing(IoResult result) => result == Errno.ENOSYS && (s_lacksBatches = true);
+    private static bool IsMissing(IoResult result) => result == Errno.ENOSYS && (_lacksBatches = true);
 
     // Without SetLastError; see Transferred.
     [LibraryImport(Library)]
