@@ -1,5 +1,6 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Poller.Abstractions;
 
 namespace Poller.Net;
 
@@ -21,12 +22,12 @@ public sealed partial class NetStack
     /// <exception cref="ArgumentException">It is no socket, or no connected one. The message says what it is.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>
     /// <exception cref="ObjectDisposedException">The handle or the poller was disposed.</exception>
-    public Conn AdoptConn(SafeHandle handle) => Adopt(handle, AdoptConnOf);
+    public Conn AdoptConn(SafeHandle handle) => Adopt(handle, AdoptConnOf).ToConn();
 
     /// <summary>As <see cref="AdoptConn(SafeHandle)"/>, of a descriptor's number, which the connection then owns and closes.</summary>
     /// <inheritdoc cref="AdoptConn(SafeHandle)" path="/*[not(self::summary)][not(self::param)]"/>
     /// <param name="descriptor">The descriptor's number.</param>
-    public Conn AdoptConn(nint descriptor) => AdoptConnOf(descriptor);
+    public Conn AdoptConn(nint descriptor) => Owned(AdoptConnOf(descriptor, descriptor)).ToConn();
 
     /// <summary>Makes a listener of a listening socket that comes from elsewhere, such as one of <see cref="SocketActivation"/>.</summary>
     /// <remarks>
@@ -35,32 +36,43 @@ public sealed partial class NetStack
     /// <param name="handle">The socket's handle.</param>
     /// <exception cref="ArgumentException">It is no socket, or does not listen. The message says what it is.</exception>
     /// <inheritdoc cref="AdoptConn(SafeHandle)" path="/exception[not(@cref='T:System.ArgumentException')]"/>
-    public ConnListener AdoptListener(SafeHandle handle) => Adopt(handle, AdoptListenerOf);
+    public ConnListener AdoptListener(SafeHandle handle) => ToListener(Adopt(handle, AdoptListenerOf));
 
     /// <summary>As <see cref="AdoptListener(SafeHandle)"/>, of a descriptor's number, which the listener then owns and closes.</summary>
     /// <inheritdoc cref="AdoptListener(SafeHandle)" path="/*[not(self::summary)][not(self::param)]"/>
     /// <param name="descriptor">The descriptor's number.</param>
-    public ConnListener AdoptListener(nint descriptor) => AdoptListenerOf(descriptor);
+    public ConnListener AdoptListener(nint descriptor) => ToListener(Owned(AdoptListenerOf(descriptor, descriptor)));
 
     // SafeHandle has no way to give a descriptor up: a Socket closes the number even if its handle was made invalid, and the dispose of a
     // SafeSocketHandle resets the connection. So the descriptor moves to a number of our own, and a socket without a peer takes its place.
-    private T Adopt<T>(SafeHandle handle, Func<nint, T> adopt) where T : IDisposable
+    //
+    // The new descriptor ends the old one's only when all has gone well. Until then a dispose leaves the socket to the handle.
+    private T Adopt<T>(SafeHandle handle, Func<nint, nint, T> adopt) where T : NetFd
     {
         ArgumentNullException.ThrowIfNull(handle);
         bool held = false;
         nint ours = -1;
         nint substitute = -1;
+        T? adopted = null;
         try
         {
             handle.DangerousAddRef(ref held);
             nint fd = handle.DangerousGetHandle();
             NetworkOf(fd, out AddressFamily family, out _);
+            bool isNonBlocking = Made(UnixFileApi.IsNonBlocking(fd)) != 0;
             ours = Made(_api.Duplicate(fd));
             substitute = Made(_api.Socket(family, SocketType.Dgram, ProtocolType.Unspecified));
-            T adopted = adopt(ours);
+            adopted = adopt(ours, fd);
+            IoResult replaced = _api.Replace(fd, substitute);
+            if (!replaced.IsSuccess) _api.SetNonBlocking(fd, isNonBlocking);
+            Made(replaced);
             ours = -1;
-            Made(_api.Replace(fd, substitute));
-            return adopted;
+            return Owned(adopted);
+        }
+        catch
+        {
+            adopted?.Dispose();
+            throw;
         }
         finally
         {
@@ -70,35 +82,43 @@ public sealed partial class NetStack
         }
     }
 
+    private static T Owned<T>(T adopted) where T : NetFd
+    {
+        adopted.Own();
+        return adopted;
+    }
+
+    private static ConnListener ToListener(NetListenFd fd) => fd.IsUnix ? new UnixConnListener(fd) : new TcpConnListener(fd);
+
     private static nint Made(IoResult result) => result.IsSuccess
         ? result.Value
         : throw NetOpException.Refused("adopt", "socket", null, null, SocketErrors.ToException(result.Errno));
 
-    private Conn AdoptConnOf(nint fd)
+    // Of the two numbers, the first is adopted. The second is the one that the caller knows.
+    private NetFd AdoptConnOf(nint fd, nint known)
     {
-        SocketNetwork network = NetworkOf(fd, out AddressFamily family, out bool listens);
+        SocketNetwork network = NetworkOf(known, out AddressFamily family, out bool listens);
         const string Expected = "a connected socket was expected";
-        if (listens) throw NotAdoptable(fd, network.Name, "listens", Expected);
+        if (listens) throw NotAdoptable(known, network.Name, "listens", Expected);
         if (network.HasConnections && !_api.PeerName(fd, default, out _).IsSuccess)
         {
-            throw NotAdoptable(fd, network.Name, "has no peer", Expected);
+            throw NotAdoptable(known, network.Name, "has no peer", Expected);
         }
-        NetFd adopted = network.IsIpPacket ? PacketFd.Adopt(Poller, network, fd, family) : NetFd.Adopt(Poller, network, fd);
-        return adopted.ToConn();
+        return network.IsIpPacket ? PacketFd.Adopt(Poller, network, fd, family) : NetFd.Adopt(Poller, network, fd);
     }
 
-    private ConnListener AdoptListenerOf(nint fd)
+    private NetListenFd AdoptListenerOf(nint fd, nint known)
     {
-        SocketNetwork network = NetworkOf(fd, out AddressFamily family, out bool listens);
-        if (!listens) throw NotAdoptable(fd, network.Name, "does not listen", "a listening socket was expected");
-        NetListenFd adopted = NetListenFd.Adopt(Poller, network, fd, family);
-        return network.IsUnix ? new UnixConnListener(adopted) : new TcpConnListener(adopted);
+        SocketNetwork network = NetworkOf(known, out AddressFamily family, out bool listens);
+        if (!listens) throw NotAdoptable(known, network.Name, "does not listen", "a listening socket was expected");
+        return NetListenFd.Adopt(Poller, network, fd, family);
     }
 
     // The network of a socket, by its general name.
     private SocketNetwork NetworkOf(nint fd, out AddressFamily family, out bool listens)
     {
-        IoResult result = _api.KindOf(fd, out family, out SocketType type, out listens);
+        (family, SocketType type, listens) = (AddressFamily.Unknown, SocketType.Unknown, false);
+        IoResult result = fd == (int)fd ? _api.KindOf(fd, out family, out type, out listens) : Errno.EBADF;
         if (!result.IsSuccess) throw new ArgumentException($"adopt fd {fd}: {result.Errno.Message}; an open socket was expected.", nameof(fd));
         string? name = (family, type) switch
         {

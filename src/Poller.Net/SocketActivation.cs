@@ -54,19 +54,25 @@ public static class SocketActivation
         if (pid is null || count is null || Number("LISTEN_PID", pid, 1) != process) return [];
 
         int descriptors = Number("LISTEN_FDS", count, 0);
-        string[] name = names is null || descriptors == 0 ? [.. Enumerable.Repeat("unknown", descriptors)] : names.Split(':');
-        if (name.Length != descriptors)
+        string[]? name = descriptors == 0 ? [] : names?.Split(':');
+        if (name is not null && name.Length != descriptors)
         {
             throw new FormatException($"LISTEN_FDNAMES=\"{names}\": {descriptors} names were expected, one for each of LISTEN_FDS.");
         }
-        FileKind[] kinds = new FileKind[descriptors];
+        List<FileKind> kinds = []; // It grows by descriptors that are open, so a count that is much too large costs nothing.
         for (int i = 0; i < descriptors; i++)
         {
-            Errno error = UnixFileApi.KindOf(first + i, out kinds[i]);
-            if (error == Errno.None) continue;
-            throw new FormatException($"LISTEN_FDS=\"{count}\": descriptor {first + i}, \"{name[i]}\", is not open: {error.Message}.");
+            Errno error = UnixFileApi.KindOf(first + i, out FileKind kind);
+            if (error != Errno.None)
+            {
+                string what = $"descriptor {first + i}, \"{NameOf(i)}\", is not open: {error.Message}";
+                throw new FormatException($"LISTEN_FDS=\"{count}\": {what}.");
+            }
+            kinds.Add(kind);
         }
-        return [.. Enumerable.Range(0, descriptors).Select(i => Take(name[i], first + i, kinds[i]))];
+        return [.. kinds.Select((kind, i) => Take(NameOf(i), first + i, kind))];
+
+        string NameOf(int i) => name is null ? "unknown" : name[i];
     }
 
     private static ActivatedDescriptor Take(string name, nint fd, FileKind kind)

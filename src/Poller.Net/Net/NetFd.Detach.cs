@@ -7,7 +7,7 @@ namespace Poller.Net;
 // Detaching: the descriptor leaves the poller, and goes to the user instead of being closed. Adopting is the reverse. Who ends the
 // descriptor, in one word; the first wins:
 //
-//   Detached -> Open   an adopted descriptor is in a poller; until then a close leaves it to its user
+//   Detached -> Open   the end of an adopt (Own); until then a close leaves the descriptor to its user
 //   Open -> Detached   a detach, which then ends the descriptor's operations, as Dispose does
 //   Open -> Closed     whoever leaves last
 //
@@ -30,7 +30,10 @@ internal partial class NetFd
     // For whoever leaves last: the detach set it before it closed the operations, by a full fence.
     protected bool IsDetached => _socketEnd == SocketEnd.Detached;
 
-    /// <summary>Takes over a socket that comes from elsewhere. If that fails, it is still its user's.</summary>
+    /// <summary>
+    /// Puts a socket that comes from elsewhere into a poller. It is its user's until <see cref="Own"/>. If the adopt fails, the socket
+    /// blocks or not as before.
+    /// </summary>
     public static NetFd Adopt(Netpoller poller, SocketNetwork network, nint fd) => Adopt(poller, Create(network, fd));
 
     protected static T Adopt<T>(Netpoller poller, T made) where T : NetFd
@@ -39,9 +42,6 @@ internal partial class NetFd
         try
         {
             const string Operation = "adopt";
-            IoResult result = made.Api.SetUp(made.Fd);
-            if (result.IsSuccess) result = SetDefaults(made._network, made.Fd, KeepAliveConfig.Default);
-            if (!result.IsSuccess) throw made.Failed(Operation, result);
             try
             {
                 made.Init(poller);
@@ -50,8 +50,11 @@ internal partial class NetFd
             {
                 throw NetOpException.Refused(Operation, made.Network, null, null, SocketErrors.ToException(e.Error), e.Message);
             }
-            made._socketEnd = SocketEnd.Open; // Nobody else has it yet.
-            return made;
+
+            // The last step makes it non-blocking, which whoever shares the socket would notice.
+            IoResult result = SetDefaults(made._network, made.Fd, KeepAliveConfig.Default);
+            if (result.IsSuccess) result = made.Api.SetUp(made.Fd);
+            return result.IsSuccess ? made : throw made.Failed(Operation, result);
         }
         catch
         {
@@ -59,6 +62,9 @@ internal partial class NetFd
             throw;
         }
     }
+
+    /// <summary>Takes an adopted socket over. Nobody else has it yet.</summary>
+    public void Own() => _socketEnd = SocketEnd.Open;
 
     public SafeSocketHandle Detach()
     {

@@ -36,6 +36,8 @@ internal partial class NetFd : SocketFd
 
     public bool IsTcp => _network.IsTcp;
 
+    public bool IsUnix => _network.IsUnix;
+
     public bool IsStream => _network.IsStream;
 
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone had read the address.</exception>

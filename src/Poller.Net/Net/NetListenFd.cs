@@ -133,7 +133,7 @@ internal sealed class NetListenFd : NetFd
         }
     }
 
-    /// <summary>Takes over a listening socket that comes from elsewhere. If that fails, it is still its user's.</summary>
+    /// <inheritdoc cref="NetFd.Adopt(Netpoller, SocketNetwork, nint)"/>
     public static NetListenFd Adopt(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family) =>
         Adopt(poller, new NetListenFd(poller, network, fd, family, file: null)).Warmed();
 

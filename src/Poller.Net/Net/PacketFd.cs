@@ -50,7 +50,7 @@ internal partial class PacketFd : NetFd
     public static PacketFd Connect(Dialer dialer, SocketNetwork network, EndPoint? local, EndPoint remote) =>
         Open("dial", dialer.Stack.Poller, network, local, remote, dialer.Control, ListenOptions.Default, isShared: false);
 
-    /// <summary>Takes over a socket that comes from elsewhere. If that fails, it is still its user's.</summary>
+    /// <inheritdoc cref="NetFd.Adopt(Netpoller, SocketNetwork, nint)"/>
     public static PacketFd Adopt(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family)
     {
         Span<byte> peer = stackalloc byte[SocketAddressBytes.MaxLength];

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
@@ -216,5 +217,68 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
 
         static void Refused(Action adopt, string message) =>
             Assert.Contains(message, Assert.Throws<ArgumentException>(adopt).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task An_adopt_that_fails_leaves_the_socket_blocking_and_open()
+    {
+        using Fixture fixture = new(api: new NoReplacing());
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
+        using TcpConn server = await listener.AcceptTcpAsync().Within();
+        using Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listening.Bind(Raw.AnyLoopbackPort);
+        listening.Listen();
+        Fd number = new Fd((int)client.Handle).Duplicate();
+        Fd listeningNumber = new((int)listening.Handle);
+        Assert.Equal(0, UnixFileApi.SetNonBlocking(number, false).Value);
+        Assert.Equal(0, UnixFileApi.SetNonBlocking(listeningNumber, false).Value);
+        using (number)
+        {
+            NetOpException e = Assert.Throws<NetOpException>(() => fixture.Net.AdoptConn(client.SafeHandle));
+            Assert.Contains("adopt", e.Message, StringComparison.Ordinal);
+            Assert.Throws<NetOpException>(() => fixture.Net.AdoptListener(listening.SafeHandle));
+            Assert.False(number.IsNonBlocking);
+            Assert.False(listeningNumber.IsNonBlocking);
+
+            fixture.Poller.Dispose();
+            Assert.Throws<ObjectDisposedException>(() => fixture.Net.AdoptConn(client.SafeHandle));
+            Assert.Throws<ObjectDisposedException>(() => fixture.Net.AdoptConn(number.Number));
+            Assert.Throws<ObjectDisposedException>(() => fixture.Net.AdoptListener(listening.SafeHandle));
+            Assert.False(number.IsNonBlocking);
+            Assert.False(listeningNumber.IsNonBlocking);
+        }
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
+        client.Send([1]);
+        using Socket other = await Raw.ConnectAsync((IPEndPoint)listening.LocalEndPoint!); // It listens on.
+    }
+
+    [Fact]
+    public void A_number_that_no_descriptor_can_have_is_refused()
+    {
+        using Fixture fixture = new();
+        using Socket bound = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        bound.Bind(Raw.AnyLoopbackPort);
+        nint beyond = (nint)((1L << 32) + bound.Handle);
+        ArgumentException e = Assert.Throws<ArgumentException>(() => fixture.Net.AdoptConn(beyond));
+        Assert.Contains($"adopt fd {beyond}", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_refusal_names_the_descriptor_that_the_caller_knows()
+    {
+        using Fixture fixture = new();
+        using Socket fresh = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        ArgumentException e = Assert.Throws<ArgumentException>(() => fixture.Net.AdoptConn(fresh.SafeHandle));
+        Assert.StartsWith($"adopt fd {fresh.Handle}: ", e.Message, StringComparison.Ordinal);
+        e = Assert.Throws<ArgumentException>(() => fixture.Net.AdoptListener(fresh.SafeHandle));
+        Assert.StartsWith($"adopt fd {fresh.Handle}: ", e.Message, StringComparison.Ordinal);
+    }
+
+    /// <summary>A system whose dup2(2) loses the race that its manual page warns of.</summary>
+    private sealed class NoReplacing : ForwardingSocketApi
+    {
+        public override IoResult Replace(nint fd, nint by) => new Errno(16); // EBUSY
     }
 }

@@ -60,6 +60,7 @@ public sealed class SocketActivationTests : NetTest<EpollBackend>
     [InlineData("self", "1", "a:b", "LISTEN_FDNAMES=\"a:b\": 1 names were expected, one for each of LISTEN_FDS.")]
     [InlineData("self", "1", "a", "descriptor 1000000, \"a\", is not open")]
     [InlineData("self", "1", null, "descriptor 1000000, \"unknown\", is not open")]
+    [InlineData("self", "2147483647", null, "descriptor 1000000, \"unknown\", is not open")]
     public void A_variable_that_breaks_the_protocol_is_named(string pid, string count, string? names, string message)
     {
         Variables variables = new(pid == "self" ? $"{Self}" : pid, count, names);
