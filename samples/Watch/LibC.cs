@@ -165,6 +165,20 @@ internal static unsafe partial class LibC
         public uint Groups;
     }
 
+    /// <summary>
+    /// Whether a number is a descriptor that this program was started with. If not, the runtime may have it for a purpose of its own, and
+    /// has made it close-on-exec.
+    /// </summary>
+    public static bool IsInherited(int fd)
+    {
+        const int F_GETFD = 1, FD_CLOEXEC = 1;
+        int flags = fcntl(fd, F_GETFD, 0);
+        return flags >= 0 && (flags & FD_CLOEXEC) == 0;
+    }
+
+    [LibraryImport(Library, SetLastError = true)]
+    private static partial int fcntl(int fd, int command, nint argument);
+
     [LibraryImport(Library, SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial SafeFileHandle open(string path, int flags);
 

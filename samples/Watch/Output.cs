@@ -24,6 +24,12 @@ internal sealed class Output(Netpoller poller) : IAsyncDisposable
     /// <summary>Why a line could not be written. Null if nothing failed, or if nobody reads any more, as after <c>Watch … | head -1</c>.</summary>
     public Exception? Error { get; private set; }
 
+    /// <exception cref="IOException">The program was started without a standard output.</exception>
+    public static void ThrowIfClosed()
+    {
+        if (!LibC.IsInherited(StandardOutput)) throw new IOException("standard output: it is closed; an open one was expected.");
+    }
+
     /// <summary>Writes a line. After a failure it does nothing.</summary>
     public async ValueTask SayAsync(string line)
     {

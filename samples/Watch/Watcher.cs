@@ -51,6 +51,7 @@ internal sealed class Watcher(Output output)
         TaskCompletionSource signalled = new(TaskCreationOptions.RunContinuationsAsynchronously);
         using PosixSignalRegistration interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         using PosixSignalRegistration terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
+        Output.ThrowIfClosed();
         await using Netpoller poller = new(factory); // It has one loop, which everything below shares.
         await using Output output = new(poller);
         Watcher watcher = new(output);

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 
@@ -21,6 +22,7 @@ internal sealed unsafe class Worker
     private Worker(string task, Action action, bool signalsBlocked)
     {
         _task = task;
+        RuntimeHelpers.PrepareDelegate(action); // AwaitSleep cannot tell the thread's wait from one for the JIT compiler.
         _thread = new Thread(() =>
         {
             if (signalsBlocked) BlockSignals();

@@ -101,8 +101,8 @@ public sealed record Dialer(NetStack Stack)
         (UdpConn)Blocking.Result(Stack.DialAsync(this, "udp", remote, Mode(blocking: true, CancellationToken.None)));
 
     /// <summary>
-    /// Connects as <see cref="NetStack.DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/> does, with these options. The file of
-    /// a <see cref="LocalEndPoint"/> is yours to remove.
+    /// Connects as <see cref="NetStack.DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/> does, with these options. The close removes
+    /// the file of a <see cref="LocalEndPoint"/>, unless you clear <see cref="UnixConn.UnlinkOnClose"/>.
     /// </summary>
     /// <inheritdoc cref="NetStack.DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/>
     public ValueTask<UnixConn> DialUnixAsync(UnixDomainSocketEndPoint remote, CancellationToken cancellationToken = default) =>

@@ -104,6 +104,8 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
 
     internal PollLoop[] Loops => Volatile.Read(ref _loops) ?? Init();
 
+    internal bool IsDisposed => Volatile.Read(ref _disposed);
+
     /// <summary>The monitor; null until first use, and with thread-pool dispatch.</summary>
     internal Sysmon? Sysmon { get; private set; }
 

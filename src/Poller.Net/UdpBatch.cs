@@ -89,10 +89,15 @@ public sealed class UdpBatch
             throw new ArgumentException($"an address of {address.Family} was given; IPv4 or IPv6 was expected.", nameof(address));
         }
         if (Count == Capacity) return false;
-        int index = Messages.Count++;
-        bytes.CopyTo(Messages.BufferOf(index));
+        int index = Messages.Count;
         ReadOnlySpan<byte> to = address is null ? default : address.Buffer.Span[..address.Size];
+        if (to.Length > Messages.AddressOf(index).Length)
+        {
+            throw new ArgumentException($"the address has {to.Length} bytes; one of IPv4 or IPv6 was expected.", nameof(address));
+        }
+        bytes.CopyTo(Messages.BufferOf(index));
         to.CopyTo(Messages.AddressOf(index));
+        Messages.Count++;
         Messages.Slots[index] = new MessageSlot { Length = bytes.Length, AddressLength = to.Length, SegmentSize = segmentSize };
         return true;
     }

@@ -121,6 +121,28 @@ public sealed class WatchTests : IDisposable
         Assert.StartsWith(error, Assert.Single(said.TrimEnd('\n').Split('\n')), StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("<&-", "stdin: the standard input is closed; an open one was expected")]
+    [InlineData(">&-", "standard output: it is closed; an open one was expected")]
+    public async Task A_standard_stream_that_is_closed_is_told(string redirection, string error)
+    {
+        string watch = Path.Combine(AppContext.BaseDirectory, "Watch.dll");
+        string[] line = ["-c", $"exec \"$0\" exec \"$1\" stdin {redirection}", Environment.ProcessPath!, watch];
+        using Process process = Process.Start(new ProcessStartInfo("sh", line) { RedirectStandardInput = true, RedirectStandardError = true })!;
+        using CancellationTokenSource bound = new(TimeSpan.FromSeconds(60));
+        try
+        {
+            string said = await process.StandardError.ReadToEndAsync(bound.Token);
+            await process.WaitForExitAsync(bound.Token);
+            Assert.StartsWith(error, Assert.Single(said.TrimEnd('\n').Split('\n')), StringComparison.Ordinal);
+            Assert.Equal(1, process.ExitCode);
+        }
+        finally
+        {
+            process.Kill();
+        }
+    }
+
     [Fact]
     public async Task It_ends_when_all_its_sources_have_ended()
     {

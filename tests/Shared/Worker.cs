@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.ExceptionServices;
 using System.Runtime.InteropServices;
 
@@ -19,6 +20,7 @@ internal sealed unsafe partial class Worker
 
     private Worker(Action action, bool signalsBlocked)
     {
+        RuntimeHelpers.PrepareDelegate(action); // AwaitSleep cannot tell the thread's wait from one for the JIT compiler.
         _thread = new Thread(() =>
         {
             if (signalsBlocked) BlockSignals();

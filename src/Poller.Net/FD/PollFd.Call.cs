@@ -36,6 +36,7 @@ internal abstract partial class PollFd
             if (tried == Errno.EAGAIN) return false;
             if (!tried.IsSuccess) throw Failed(attempt.Name, tried, direction);
             result = attempt.Result;
+            NoteActivity();
             return true;
         }
         finally
@@ -50,6 +51,7 @@ internal abstract partial class PollFd
         if (!Incref()) throw Failed("control", IoResult.Disposed);
         try
         {
+            BeforeControl();
             return call(Fd, state);
         }
         finally
@@ -57,6 +59,9 @@ internal abstract partial class PollFd
             Decref();
         }
     }
+
+    /// <summary>Comes before a run of the caller's function by Control.</summary>
+    protected virtual void BeforeControl() { }
 
     /// <summary>Prepares a run of the caller's function. Returns 0, or why it may not run now.</summary>
     protected virtual IoResult BeforeCall(Direction direction) => 0;

@@ -55,7 +55,7 @@ internal abstract partial class SocketFd
             if (blocking) Run<SpliceWriteAttempt, int>(Direction.Write, ref write);
             else await StartAsync<SpliceWriteAttempt, int>(Direction.Write, ref write, token).ConfigureAwait(false);
         }
-        catch (Exception e)
+        catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
         {
             throw Lost(e, pipe.Length);
         }

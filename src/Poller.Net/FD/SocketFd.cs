@@ -124,7 +124,14 @@ internal abstract partial class SocketFd : PollFd
     protected override IoResult BeforeCall(Direction direction)
     {
         if (direction == Direction.Read) _drained.Waited();
+        BeforeControl();
         return 0;
+    }
+
+    // The caller's function may set SO_LINGER, and its close must not block.
+    protected override void BeforeControl()
+    {
+        if (_network.IsTcp) MayLinger = true;
     }
 
     protected override void CloseDescriptor(PollLoop? loop)

@@ -27,18 +27,21 @@ internal partial class NetFd
     // operation that leaves the descriptor last.
     private static readonly ConditionalWeakTable<NetFd, TaskCompletionSource> LeftBy = [];
 
-    // For whoever leaves last: the detach set it before it closed the operations, by a full fence.
-    protected bool IsDetached => _socketEnd == SocketEnd.Detached;
-
     /// <summary>
     /// Puts a socket that comes from elsewhere into a poller. It is its user's until <see cref="Own"/>. If the adopt fails, the socket
     /// blocks or not as before.
     /// </summary>
-    public static NetFd Adopt(Netpoller poller, SocketNetwork network, nint fd) => Adopt(poller, Create(network, fd));
+    public static NetFd Adopt(Netpoller poller, SocketNetwork network, nint fd)
+    {
+        Span<byte> peer = stackalloc byte[SocketAddressBytes.MaxLength];
+        bool hasPeer = network.Api.PeerName(fd, peer, out int length).IsSuccess;
+        return Adopt(poller, Create(network, fd, hasPeer ? SocketAddressBytes.ToEndPoint(network, peer[..length]) : null));
+    }
 
     protected static T Adopt<T>(Netpoller poller, T made) where T : NetFd
     {
         made._socketEnd = SocketEnd.Detached;
+        made.BeforeControl(); // Its user may have set SO_LINGER.
         try
         {
             const string Operation = "adopt";
@@ -91,9 +94,13 @@ internal partial class NetFd
         throw Refused("detach", Network, _local, _remote, result);
     }
 
+    /// <summary>For whoever leaves last: whether the descriptor is to be closed, and not detached. The answer never changes.</summary>
+    protected bool TryEnd() =>
+        Interlocked.CompareExchange(ref _socketEnd, SocketEnd.Closed, SocketEnd.Open) != SocketEnd.Detached;
+
     protected override void CloseDescriptor(PollLoop? loop)
     {
-        if (Interlocked.CompareExchange(ref _socketEnd, SocketEnd.Closed, SocketEnd.Open) == SocketEnd.Open) base.CloseDescriptor(loop);
+        if (TryEnd()) base.CloseDescriptor(loop);
         else if (LeftBy.TryGetValue(this, out TaskCompletionSource? left)) left.SetResult();
     }
 }

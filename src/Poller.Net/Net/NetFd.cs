@@ -137,6 +137,7 @@ internal partial class NetFd : SocketFd
         NetFd fd = Create(network, socket, remote);
         try
         {
+            if (dialer.Control is not null) fd.BeforeControl();
             RunControl(dialer.Control, fd.Fd, network, "dial", local, remote);
             if (local is not null)
             {
@@ -147,7 +148,7 @@ internal partial class NetFd : SocketFd
 
             // Connect before we register the socket, because epoll reports an unconnected socket as hung up.
             IoResult result = network.IsUnix
-                ? await fd.ConnectWithRoomAsync(remote, mode, timeout).ConfigureAwait(false)
+                ? await fd.ConnectWithRoomAsync(dialer.Stack.Poller, remote, mode, timeout).ConfigureAwait(false)
                 : network.Api.Connect(fd.Fd, SocketAddressBytes.Of(remote));
             bool pending = IsPending(result);
             if (!result.IsSuccess && !pending) throw fd.Failed("dial", result);
@@ -369,7 +370,7 @@ internal partial class NetFd : SocketFd
 
     // A Unix listener with a full queue gives EAGAIN where one of TCP would let the dial wait, and no event says when there is room
     // (connect(2)). So the dial tries again until there is, as a blocking connect(2) would wait.
-    private async ValueTask<IoResult> ConnectWithRoomAsync(EndPoint remote, DialMode mode, TimeSpan? timeout)
+    private async ValueTask<IoResult> ConnectWithRoomAsync(Netpoller poller, EndPoint remote, DialMode mode, TimeSpan? timeout)
     {
         TimeProvider clock = mode.Clock;
         long start = clock.GetTimestamp();
@@ -381,6 +382,7 @@ internal partial class NetFd : SocketFd
             if (result != Errno.EAGAIN) return result;
             TimeSpan? left = timeout - clock.GetElapsedTime(start);
             if (left <= TimeSpan.Zero) throw NetOpException.Timeout("dial", Network, null, remote, timeout);
+            if (poller.IsDisposed) throw NetOpException.PollerDisposed("dial", Network, null, remote);
             await pauses.NextAsync("dial", mode.Blocking, left, clock, mode.Token).ConfigureAwait(false);
         }
     }

@@ -24,8 +24,9 @@ internal sealed class NetListenFd : NetFd
     private SocketNetwork _accepted;
     private PollLoop? _loopOfAccepted;
 
-    // Atomic.
+    // Atomic. The second says whether the caller's function may have set SO_LINGER.
     private bool _leavesFile;
+    private bool _acceptedMayLinger;
 
     // Guarded by the read lock. _isNearReserve says that the process has come near its last descriptors; each accept then checks first
     // whether the next descriptor is one of them. It stays set, because a low number shows only that one descriptor is free. Before it is
@@ -94,6 +95,7 @@ internal sealed class NetListenFd : NetFd
                 listener._accepted = listener._accepted with { Idle = new IdleSweep(idle, poller.TimeProvider) };
             }
             listener._loopOfAccepted = loop;
+            if (options.Control is not null) listener.BeforeControl();
             listener.Init(poller, loop);
 
             return listener.Warmed();
@@ -168,15 +170,19 @@ internal sealed class NetListenFd : NetFd
     // compare-and-swap to Wait in PollDesc.Park is the fence between. So the cancellation finds the right side, or the accept sees it.
     public override Direction SideToWaitIn(Direction direction) => Volatile.Read(ref _isPausing) ? Direction.Write : direction;
 
+    // A listener never lingers, and what it accepts inherits its option.
+    protected override void BeforeControl() => Volatile.Write(ref _acceptedMayLinger, true);
+
     protected override void Destroy()
     {
         try
         {
-            if (UnlinksOnClose && !IsDetached) _file?.Unlink();
+            bool closes = TryEnd();
+            if (closes && UnlinksOnClose) _file?.Unlink();
 
             // close(2) frees the port only when it closes the last copy of the descriptor, and a child process has a copy from its fork(2)
             // to its exec(2). On Linux a shutdown ends the listening at once. Where the system refuses it, the port is free after exec(2).
-            if (!IsDetached) Api.Shutdown(Fd, SocketShutdown.Both);
+            if (closes) Api.Shutdown(Fd, SocketShutdown.Both);
             base.Destroy();
         }
         finally
@@ -238,6 +244,7 @@ internal sealed class NetListenFd : NetFd
         if (!_isNearReserve) _isNearReserve = DescriptorReserve.IsNear(Api, result.Value);
         _accepted.Limit?.Enter();
         NetFd conn = _network.IsUnix ? new UnixFd(_accepted, result.Value) : new NetFd(_accepted, result.Value, peer[..length]);
+        if (_network.IsTcp && Volatile.Read(ref _acceptedMayLinger)) conn.MayLinger = true;
         try
         {
             conn.Init(_poller, _loopOfAccepted);

@@ -62,7 +62,7 @@ internal sealed partial class UnixFd : PacketFd
 
     protected override void Destroy()
     {
-        if (UnlinksOnClose && !IsDetached) _file?.Unlink();
+        if (TryEnd() && UnlinksOnClose) _file?.Unlink();
         base.Destroy();
     }
 

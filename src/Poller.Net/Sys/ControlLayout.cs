@@ -9,7 +9,7 @@ namespace Poller.Net;
 internal sealed record ControlLayout(int LengthSize, int Alignment)
 {
     /// <summary>The layout of the system that this process runs on.</summary>
-    public static ControlLayout Current { get; } = SystemSocketApi.Current.ControlLayout;
+    public static ControlLayout Current => SystemSocketApi.Current.ControlLayout;
 
     /// <summary>The bytes from the start of a header to its data (CMSG_LEN(0)).</summary>
     public int HeaderSize { get; } = Align(LengthSize + 2 * sizeof(int), Alignment);

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Time.Testing;
+using Microsoft.Win32.SafeHandles;
 
 namespace Poller.Net.Tests;
 
@@ -71,6 +72,33 @@ public abstract class IdleTimeoutTests<TBackend> : NetTest<TBackend> where TBack
         Assert.Equal(1, await waiting.Within());
     }
 
+    [Fact]
+    public async Task A_try_of_the_callers_own_and_each_part_of_a_file_begin_the_time_again()
+    {
+        FakeTimeProvider clock = new();
+        using Fixture fixture = new(clock: clock, api: new SendsByteByByte());
+        (TcpConn client, TcpConn server) = await PairAsync(fixture);
+        using TcpConn held = client, ours = server;
+        for (int i = 0; i < 5; i++)
+        {
+            for (int look = 0; look < 7; look++) clock.Advance(Look);
+            Assert.True(server.Raw.TryWrite<int, int>(0, static (_, _) => 1, out _));
+        }
+
+        // The file takes longer than the time-out, and the socket is never full.
+        string path = Path.GetTempFileName();
+        try
+        {
+            await File.WriteAllBytesAsync(path, new byte[40]);
+            using SafeFileHandle file = File.OpenHandle(path);
+            Assert.Equal(40, await server.SendFileAsync(file, progress: new Clockwork(clock)).AsTask().Within());
+        }
+        finally
+        {
+            File.Delete(path);
+        }
+    }
+
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task An_operation_that_times_out_is_no_activity(NetpollDispatch dispatch)
     {
@@ -116,5 +144,15 @@ public abstract class IdleTimeoutTests<TBackend> : NetTest<TBackend> where TBack
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort, Options);
         TcpConn client = await fixture.Net.DialTcpAsync(listener.LocalEndPoint).Within();
         return (client, await listener.AcceptTcpAsync().Within());
+    }
+
+    private sealed class SendsByteByByte : ForwardingSocketApi
+    {
+        public override IoResult SendFile(nint fd, nint file, long offset, int count) => base.SendFile(fd, file, offset, 1);
+    }
+
+    private sealed class Clockwork(FakeTimeProvider clock) : IProgress<long>
+    {
+        public void Report(long value) => clock.Advance(Look);
     }
 }

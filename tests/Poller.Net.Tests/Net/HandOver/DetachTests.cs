@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
@@ -142,6 +143,65 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
         finally
         {
             File.Delete(path); // It is the file of whoever bound it; a listener that was adopted leaves it.
+        }
+    }
+
+    [Fact]
+    public async Task A_detach_that_comes_after_the_close_of_a_listener_has_begun_is_refused()
+    {
+        ClosesLoudly api = new();
+        using Fixture fixture = new(api: api);
+        TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        Task<SafeSocketHandle>? detaching = null;
+        api.ShuttingDown = () => detaching = listener.DetachAsync();
+        listener.Dispose();
+        await Assert.ThrowsAsync<ObjectDisposedException>(() => detaching!.Within());
+    }
+
+    [Fact]
+    public async Task The_close_of_a_connection_whose_user_has_set_SO_LINGER_does_not_block()
+    {
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        using Socket socket = await Raw.ConnectAsync(listener.LocalEndPoint);
+        socket.LingerState = new LingerOption(true, 20);
+        using TcpConn peer = await listener.AcceptTcpAsync().Within();
+        Conn adopted = fixture.Net.AdoptConn(socket.SafeHandle);
+        FillUp(adopted);
+        long start = Stopwatch.GetTimestamp();
+        adopted.Dispose();
+        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalSeconds, 0, 10);
+
+        TcpConn own = await fixture.Net.DialTcpAsync(listener.LocalEndPoint).AsTask().Within();
+        using TcpConn other = await listener.AcceptTcpAsync().Within();
+        own.Raw.Control(static fd =>
+        {
+            using Socket view = new(new SafeSocketHandle(fd, ownsHandle: false));
+            view.LingerState = new LingerOption(true, 20);
+        });
+        FillUp(own);
+        start = Stopwatch.GetTimestamp();
+        own.Dispose();
+        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalSeconds, 0, 10);
+    }
+
+    private static void FillUp(Conn conn)
+    {
+        byte[] chunk = new byte[64 * 1024];
+        while (conn.Raw.TryWrite(chunk, static (fd, chunk) =>
+            SystemSocketApi.Current.Send(fd, chunk) is { IsSuccess: true } sent ? new TryResult<int>(sent.Value) : TryResult.WouldBlock, out _))
+        {
+        }
+    }
+
+    private sealed class ClosesLoudly : ForwardingSocketApi
+    {
+        public Action? ShuttingDown { get; set; }
+
+        public override IoResult Shutdown(nint fd, SocketShutdown how)
+        {
+            ShuttingDown?.Invoke();
+            return base.Shutdown(fd, how);
         }
     }
 

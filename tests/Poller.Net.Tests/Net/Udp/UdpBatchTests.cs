@@ -242,4 +242,13 @@ public abstract class UdpBatchTests<TBackend> : NetTest<TBackend> where TBackend
             return result;
         }
     }
+
+    [Fact]
+    public void An_address_that_is_too_long_adds_nothing()
+    {
+        UdpBatch batch = new(capacity: 2, maxBytes: 16);
+        SocketAddress long128 = new(AddressFamily.InterNetworkV6, 128);
+        Assert.Throws<ArgumentException>(() => batch.TryAdd([1], long128));
+        Assert.Equal(0, batch.Count);
+    }
 }

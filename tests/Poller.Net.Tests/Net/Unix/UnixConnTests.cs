@@ -204,6 +204,20 @@ public abstract class UnixConnTests<TBackend> : NetTest<TBackend> where TBackend
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task The_end_of_its_poller_ends_a_dial_to_a_full_listener(NetpollDispatch dispatch, bool blocking)
+    {
+        using SocketDirectory directory = new();
+        using Fixture fixture = new(dispatch);
+        UnixDomainSocketEndPoint path = directory.NewEndPoint();
+        using Socket listener = FullListenerOn(path, out Socket first);
+        using Socket owned = first;
+        Operation<UnixConn> dialing = fixture.Net.StartDialUnix(blocking, path).Waiting();
+        fixture.Poller.Dispose();
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(dialing.Within);
+        Assert.True(e.IsClosed);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_time_out_and_a_token_end_a_dial_to_a_full_listener(NetpollDispatch dispatch, bool blocking)
     {
         using SocketDirectory directory = new();
