@@ -17,7 +17,8 @@ public abstract class ConnListener : IDisposable, IAsyncDisposable
 
     /// <summary>
     /// Accepts the next connection. If descriptors or memory run short, it pauses and tries again: after 5 ms first, and then after twice
-    /// as long each time, up to 1 s. The poller reports that once. A deadline that passes ends a pause at once, also if you set it during
+    /// as long each time, up to 1 s. The poller logs it once for each shortage. A deadline that passes ends a pause at once, also if you
+    /// set it during
     /// the pause.
     /// </summary>
     /// <exception cref="NetOpException">A deadline passed, the listener was closed meanwhile, or the system refused.</exception>

@@ -1,7 +1,8 @@
 namespace Poller.Net;
 
 /// <summary>
-/// The options of a listener: the twin of Go's <c>net.ListenConfig</c>. The defaults are Go's. Those that a network does not have, such as
+/// The options of a listener: the twin of Go's <c>net.ListenConfig</c>. The defaults are Go's, except that Multipath TCP is off. Those that
+/// a network does not have, such as
 /// <see cref="KeepAlive"/> outside of TCP, have no effect there.
 /// </summary>
 public sealed record ListenOptions

@@ -14,7 +14,7 @@ public readonly ref struct UdpDatagram
         _index = index;
     }
 
-    /// <summary>Its bytes, in the batch's memory. A change of them changes what a send of the batch sends.</summary>
+    /// <summary>Its bytes, in the batch's memory. If you change them, a send of the batch sends the changed bytes.</summary>
     public Span<byte> Bytes => _batch.BufferOf(_index)[..Slot.Length];
 
     /// <summary>Whether it was longer than <see cref="UdpBatch.MaxBytes"/>. The rest is lost.</summary>

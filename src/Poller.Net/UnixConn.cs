@@ -59,7 +59,7 @@ public sealed class UnixConn : Conn, IPacketConn
     /// open files. It sends to the peer; without one, use <see cref="SendMessageAsync"/>.
     /// </summary>
     /// <remarks>
-    /// On a stream the descriptors need at least one byte to go with. The handles stay yours. They may be closed when the send is done; one
+    /// On a stream, send at least one byte with the descriptors. The handles stay yours. They may be closed when the send is done; one
     /// that is closed before fails the send. If a send ends by a deadline or a token after a part of its bytes was sent, the descriptors
     /// have been sent.
     /// </remarks>
@@ -103,7 +103,7 @@ public sealed class UnixConn : Conn, IPacketConn
 
     /// <summary>
     /// Receives one message, or bytes of a stream, with control data (recvmsg(2)), and says whether one of the two was cut. Descriptors in
-    /// the control data are yours to close; they are close-on-exec, but for macOS.
+    /// the control data are yours to close; they are close-on-exec, except on macOS.
     /// </summary>
     /// <param name="buffer">It receives the bytes.</param>
     /// <param name="control">It receives the control data, which <see cref="ControlReader"/> reads; it may be empty.</param>
@@ -165,7 +165,8 @@ public sealed class UnixConn : Conn, IPacketConn
 
     /// <summary>
     /// Sends one datagram to an address. If the receiver's queue is full, the send tries again until there is room, or until a deadline, a
-    /// time-out, a token or a close ends it. The system tells nobody of that room, so it may find it, and its end, up to 32 ms late.
+    /// time-out, a token or a close ends it. No event reports the room. So the send may notice room, a deadline, a token or a close up to
+    /// 32 ms late.
     /// </summary>
     /// <exception cref="NetOpException">
     /// Nobody has the address, the socket has a peer, the system refused, a deadline passed, or the socket was closed meanwhile.

@@ -118,7 +118,7 @@ internal partial class NetFd : SocketFd
         {
             control(fd, network.NameFor(address.AddressFamily), NetAddress.Copy(address));
         }
-#pragma warning disable CA1031 // Whatever the caller's function throws is the error of this socket.
+#pragma warning disable CA1031 // If the caller's function throws, this socket fails with that exception.
         catch (Exception e)
 #pragma warning restore CA1031
         {
