@@ -21,9 +21,6 @@ internal struct MessageInfo
 
     /// <summary>Whether there was more control data than its buffer takes. The rest is lost (MSG_CTRUNC).</summary>
     public bool IsControlTruncated;
-
-    /// <summary>Whether a message, or a record of one, ends here (MSG_EOR).</summary>
-    public bool EndsRecord;
 }
 
 // The calls that move messages: with addresses, with control data, and of several buffers.
@@ -36,11 +33,10 @@ internal partial interface ISocketApi
     IoResult SendTo(nint fd, ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> address);
 
     /// <summary>
-    /// recvmsg(2). With <paramref name="peek"/> the message stays in the socket (MSG_PEEK). Descriptors that it receives are close-on-exec
-    /// where the system can do that in one step.
+    /// recvmsg(2). Descriptors that it receives are close-on-exec where the system can do that in one step.
     /// </summary>
     IoResult ReceiveMessage(
-        nint fd, ReadOnlySpan<IoVector> buffers, Span<byte> address, Span<byte> control, bool peek, out MessageInfo info);
+        nint fd, ReadOnlySpan<IoVector> buffers, Span<byte> address, Span<byte> control, out MessageInfo info);
 
     /// <summary>sendmsg(2). An empty address means the peer. It raises no SIGPIPE.</summary>
     IoResult SendMessage(nint fd, ReadOnlySpan<IoVector> buffers, ReadOnlySpan<byte> address, ReadOnlySpan<byte> control);

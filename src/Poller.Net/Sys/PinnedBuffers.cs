@@ -47,7 +47,7 @@ internal static unsafe class PinnedBuffers
         public IoResult Make()
         {
             ReadOnlySpan<IoVector> vectors = Vectors[..Count];
-            if (Receives) return Api.ReceiveMessage(Fd, vectors, default, default, peek: false, out _);
+            if (Receives) return Api.ReceiveMessage(Fd, vectors, default, default, out _);
 
             if (IsMessage && Pieces.TryFind())
             {

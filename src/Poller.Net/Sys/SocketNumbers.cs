@@ -27,7 +27,6 @@ internal sealed record SocketNumbers
         FIONWRITE = 0x5411, // SIOCOUTQ.
         InheritsTcpOptions = true, // tcp(7).
         MSG_TRUNC = 0x20,
-        MSG_EOR = 0x80,
         MSG_CTRUNC = 8,
         MSG_CMSG_CLOEXEC = 0x40000000,
         SO_BROADCAST = 6,
@@ -127,8 +126,6 @@ internal sealed record SocketNumbers
     public int SOCK_SEQPACKET { get; init; } = 5;
 
     public int MSG_PEEK { get; init; } = 2;
-
-    public int MSG_EOR { get; init; } = 8;
 
     public int MSG_TRUNC { get; init; } = 0x10;
 

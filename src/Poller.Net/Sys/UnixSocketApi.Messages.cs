@@ -56,9 +56,8 @@ internal abstract unsafe partial class UnixSocketApi
     }
 
     public IoResult ReceiveMessage(
-        nint fd, ReadOnlySpan<IoVector> buffers, Span<byte> address, Span<byte> control, bool peek, out MessageInfo info)
+        nint fd, ReadOnlySpan<IoVector> buffers, Span<byte> address, Span<byte> control, out MessageInfo info)
     {
-        int flags = os.MSG_CMSG_CLOEXEC | (peek ? os.MSG_PEEK : 0);
         fixed (IoVector* b = buffers)
         fixed (byte* a = address, c = control)
         {
@@ -76,13 +75,13 @@ internal abstract unsafe partial class UnixSocketApi
             if (os.CountsMessageBySize)
             {
                 LinuxMessage message = new() { Start = start, ControlLength = control.Length };
-                result = Transferred(recvmsg((int)fd, &message, flags));
+                result = Transferred(recvmsg((int)fd, &message, os.MSG_CMSG_CLOEXEC));
                 (start, controlLength, told) = (message.Start, (int)message.ControlLength, message.Flags);
             }
             else
             {
                 BsdMessage message = new() { Start = start, ControlLength = (uint)control.Length };
-                result = Transferred(recvmsg((int)fd, &message, flags));
+                result = Transferred(recvmsg((int)fd, &message, os.MSG_CMSG_CLOEXEC));
                 (start, controlLength, told) = (message.Start, (int)message.ControlLength, message.Flags);
             }
             info = !result.IsSuccess ? default : new MessageInfo
@@ -91,7 +90,6 @@ internal abstract unsafe partial class UnixSocketApi
                 ControlLength = Math.Min(controlLength, control.Length),
                 IsTruncated = (told & os.MSG_TRUNC) != 0,
                 IsControlTruncated = (told & os.MSG_CTRUNC) != 0,
-                EndsRecord = (told & os.MSG_EOR) != 0,
             };
             return result;
         }

@@ -17,7 +17,7 @@ internal abstract unsafe partial class UnixSocketApi
         fixed (byte* b = buffer)
         {
             IoVector one = new() { Base = (nint)b, Length = buffer.Length };
-            return ReceiveMessage(fd, new ReadOnlySpan<IoVector>(in one), address, control, peek: false, out info);
+            return ReceiveMessage(fd, new ReadOnlySpan<IoVector>(in one), address, control, out info);
         }
     }
 

@@ -37,8 +37,8 @@ internal abstract class ForwardingSocketApi : ISocketApi
     public virtual IoResult SendTo(nint fd, ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> address) => _inner.SendTo(fd, buffer, address);
 
     public virtual IoResult ReceiveMessage(
-        nint fd, ReadOnlySpan<IoVector> buffers, Span<byte> address, Span<byte> control, bool peek, out MessageInfo info) =>
-        _inner.ReceiveMessage(fd, buffers, address, control, peek, out info);
+        nint fd, ReadOnlySpan<IoVector> buffers, Span<byte> address, Span<byte> control, out MessageInfo info) =>
+        _inner.ReceiveMessage(fd, buffers, address, control, out info);
 
     public virtual IoResult SendMessage(
         nint fd, ReadOnlySpan<IoVector> buffers, ReadOnlySpan<byte> address, ReadOnlySpan<byte> control) =>

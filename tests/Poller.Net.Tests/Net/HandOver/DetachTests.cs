@@ -65,7 +65,6 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
     public async Task Of_a_detach_and_a_dispose_at_once_one_gets_the_descriptor()
     {
         using Fixture fixture = new();
-        int detached = 0;
         for (int round = 0; round < 200; round++)
         {
             (TcpConn client, TcpConn server) = await fixture.PairAsync();
@@ -81,7 +80,6 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
             {
                 using Socket socket = new(await server.DetachAsync().Within());
                 Assert.Equal(fd, socket.Handle);
-                detached++;
             }
             catch (ObjectDisposedException)
             {
@@ -92,7 +90,6 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
             Assert.Equal(0, await client.ReadAsync(new byte[1]).Within());
             client.Dispose();
         }
-        Assert.InRange(detached, 0, 200);
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]

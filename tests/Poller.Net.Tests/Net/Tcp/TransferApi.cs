@@ -103,11 +103,11 @@ internal sealed class TransferApi : ForwardingSocketApi
     }
 
     public override IoResult ReceiveMessage(
-        nint fd, ReadOnlySpan<IoVector> buffers, Span<byte> address, Span<byte> control, bool peek, out MessageInfo info)
+        nint fd, ReadOnlySpan<IoVector> buffers, Span<byte> address, Span<byte> control, out MessageInfo info)
     {
         Interlocked.Increment(ref Receives);
         info = default;
-        return ReceiveFaults.TryDequeue(out IoResult fault) ? fault : base.ReceiveMessage(fd, buffers, address, control, peek, out info);
+        return ReceiveFaults.TryDequeue(out IoResult fault) ? fault : base.ReceiveMessage(fd, buffers, address, control, out info);
     }
 
     private static IoVector[] Cut(ReadOnlySpan<IoVector> buffers, nint count)
