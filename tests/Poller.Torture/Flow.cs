@@ -36,6 +36,7 @@ internal sealed class Ending
         ObjectDisposedException => true,
         NetOpException { IsClosed: true } => true,
         NetOpException { SocketErrorCode: SocketError.ConnectionReset or SocketError.Shutdown } => true,
+        NetOpException { SocketErrorCode: SocketError.ConnectionRefused } => true, // The receiver of a datagram is gone.
         NetOpException { InnerException: NetpollException inner } => IsEnd(inner),
         NetpollException inner => inner.Error == Errno.EPIPE || inner.Error == Errno.ECONNRESET || inner.Error == Eio,
         _ => false,
@@ -117,34 +118,15 @@ internal sealed class Flow(Torture torture, string name, int seed, long total, F
         torture.Figures.Add(Figure.Streams);
     });
 
-    private async Task<bool> RunAsync(string direction, Func<Task> action)
+    private Task<bool> RunAsync(string direction, Func<Task> action)
     {
-        _activity = torture.Activities.Begin($"{name}, {style} {direction} of {total} bytes");
-        try
+        string part = $"{style} {direction} of {total} bytes";
+        return new Parts(torture, name, ending).RunAsync(part, style == FlowStyle.Blocking, async activity =>
         {
-            if (style == FlowStyle.Blocking) await torture.Descriptors.OnOwnThreadAsync(() => action().GetAwaiter().GetResult());
-            else
-            {
-                if (style == FlowStyle.Mixed) await Task.Yield(); // It must not block whoever begins the other flows.
-                await action();
-            }
-            return true;
-        }
-        catch (Exception e) when (ending.Allows(e))
-        {
-            return false;
-        }
-#pragma warning disable CA1031 // Whatever goes wrong is the run's failure.
-        catch (Exception e)
-#pragma warning restore CA1031
-        {
-            torture.Fail($"{_activity}: {e}");
-            throw;
-        }
-        finally
-        {
-            torture.Activities.End(_activity);
-        }
+            _activity = activity;
+            if (style == FlowStyle.Mixed) await Task.Yield(); // It must not block whoever begins the other flows.
+            await action();
+        });
     }
 
     // One operation, which may be interrupted; null if it was.

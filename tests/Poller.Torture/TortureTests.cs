@@ -87,6 +87,25 @@ public sealed class TortureTests(ITestOutputHelper output)
     }
 
     [Fact]
+    public void A_message_that_is_cut_changed_doubled_or_in_another_order_is_found()
+    {
+        MessagePattern pattern = new(1, 100);
+        MessageReader ordered = new(pattern, 4, inOrder: true), reader = new(pattern, 4, inOrder: false);
+        Assert.Equal(1, reader.Take(pattern[1]));
+        Assert.Equal(0, reader.Take(pattern[0]));
+        Assert.Equal(2, reader.Count);
+        AssertWrong(reader, pattern[1]);
+        AssertWrong(reader, pattern[2][..^1]);
+        AssertWrong(reader, [.. pattern[2][..^1], (byte)(pattern[2][^1] ^ 1)]);
+        AssertWrong(reader, pattern[4]);
+        AssertWrong(reader, []);
+        AssertWrong(ordered, pattern[1]);
+        Assert.Equal(0, ordered.Take(pattern[0]));
+
+        static void AssertWrong(MessageReader reader, byte[] message) => Assert.Throws<InvalidDataException>(() => reader.Take(message));
+    }
+
+    [Fact]
     public void An_activity_that_stays_in_a_step_is_stuck_unless_it_awaits_others()
     {
         Activities activities = new();

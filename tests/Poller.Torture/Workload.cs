@@ -19,6 +19,8 @@ internal abstract class Workload(Torture torture)
     public static Workload[] All(Torture torture) =>
     [
         new TcpStreams(torture),
+        new UdpPackets(torture),
+        new UnixSockets(torture),
         new FileStreams(torture),
         new EventFds(torture),
         new Closes(torture),

@@ -23,6 +23,8 @@ internal sealed class EventFds(Torture torture) : Workload(torture)
         Random taking = new(plan.Next());
         ulong added = 0, taken = 0;
         bool done = false;
+        Interruptions writes = new(Torture, PollMode.Write, Limit, plan);
+        Interruptions reads = new(Torture, PollMode.Read, Limit, taking) { MayExpire = () => Volatile.Read(ref done) };
         Task takes = TakeAsync();
         byte[] buffer = new byte[sizeof(ulong)];
         for (int i = 0; i < Adds; i++)
@@ -30,7 +32,7 @@ internal sealed class EventFds(Torture torture) : Workload(torture)
             activity.Awaits($"the sums of {file}", i);
             ulong value = plan.Next(4) == 0 ? ulong.MaxValue - 1 : (ulong)plan.Next(1, 1000);
             BinaryPrimitives.WriteUInt64LittleEndian(buffer, value); // Linux's eventfd(2) has the machine's order: x64's and arm64's.
-            while (!await InterruptAsync(PollMode.Write, plan, token => WriteAsync(buffer, token))) { }
+            while (!await writes.RunAsync(token => WriteAsync(buffer, token))) { } // A counter takes eight bytes at once.
             added = unchecked(added + value);
         }
         Volatile.Write(ref done, true);
@@ -48,18 +50,18 @@ internal sealed class EventFds(Torture torture) : Workload(torture)
             byte[] sum = new byte[sizeof(ulong)];
             while (!Volatile.Read(ref done) || taken != added)
             {
-                if (!await InterruptAsync(PollMode.Read, taking, token => ReadAsync(sum, token))) continue;
+                if (!await reads.RunAsync(token => ReadAsync(sum, token))) continue;
                 Volatile.Write(ref taken, unchecked(taken + BinaryPrimitives.ReadUInt64LittleEndian(sum)));
             }
         }
 
-        async Task WriteAsync(byte[] bytes, CancellationToken token)
+        async ValueTask WriteAsync(byte[] bytes, CancellationToken token)
         {
             if (plan.Next(2) == 0) await file.WriteAsync(bytes, token);
             else await file.WriteAsync(bytes, static (fd, from) => Result(Fd.Write(fd, from), "write"), token);
         }
 
-        async Task ReadAsync(byte[] bytes, CancellationToken token)
+        async ValueTask ReadAsync(byte[] bytes, CancellationToken token)
         {
             switch (taking.Next(3))
             {
@@ -73,35 +75,6 @@ internal sealed class EventFds(Torture torture) : Workload(torture)
                     do await file.WaitReadableAsync(token);
                     while (!file.TryRead(bytes, static (fd, into) => Result(Fd.Read(fd, into), "read"), out _));
                     break;
-            }
-        }
-
-        // False if the operation was interrupted. It has then done nothing, because a counter takes and gives eight bytes at once.
-        async Task<bool> InterruptAsync(PollMode mode, Random random, Func<CancellationToken, Task> operation)
-        {
-            CancellationTokenSource source = new();
-            bool isLimited = random.Next(16) == 0;
-            if (isLimited) Limit(mode, TimeSpan.FromMicroseconds(random.Next(500)));
-            else if (random.Next(16) == 0) Torture.Chaos.Soon(source.Cancel, random);
-            try
-            {
-                await operation(source.Token);
-                Torture.Figures.Add(Figure.Operations);
-                return true;
-            }
-            catch (NetOpException e) when (e.IsTimeout && (isLimited || Volatile.Read(ref done)))
-            {
-                Torture.Figures.Add(Figure.Deadlines);
-                return false;
-            }
-            catch (OperationCanceledException) when (source.IsCancellationRequested)
-            {
-                Torture.Figures.Add(Figure.Cancellations);
-                return false;
-            }
-            finally
-            {
-                if (isLimited) Limit(mode, Timeout.InfiniteTimeSpan);
             }
         }
 
