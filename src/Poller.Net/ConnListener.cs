@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
+using Poller.Abstractions;
 
 namespace Poller.Net;
 
@@ -9,7 +10,9 @@ namespace Poller.Net;
 /// </summary>
 public abstract class ConnListener : IDisposable, IAsyncDisposable
 {
-    private protected ConnListener() { }
+    private protected readonly NetListenFd _fd;
+
+    private protected ConnListener(NetListenFd fd) => _fd = fd;
 
     /// <summary>The address it listens on, with the port that the system chose if port 0 was asked for.</summary>
     /// <exception cref="ObjectDisposedException">The listener was closed before anyone had read the address.</exception>
@@ -18,16 +21,19 @@ public abstract class ConnListener : IDisposable, IAsyncDisposable
     /// <summary>
     /// Accepts the next connection. If descriptors or memory run short, it pauses and tries again: after 5 ms first, and then after twice
     /// as long each time, up to 1 s. The poller logs it once for each shortage. A deadline that passes ends a pause at once, also if you
-    /// set it during
-    /// the pause.
+    /// set it during the pause.
     /// </summary>
     /// <exception cref="NetOpException">A deadline passed, the listener was closed meanwhile, or the system refused.</exception>
     /// <exception cref="ObjectDisposedException">The listener was closed before.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public abstract ValueTask<Conn> AcceptAsync(CancellationToken cancellationToken = default);
+    public ValueTask<Conn> AcceptAsync(CancellationToken cancellationToken = default)
+    {
+        NetListenFd.AcceptOp op = _fd.AcceptAsync(cancellationToken);
+        return new ValueTask<Conn>(op, op.Version);
+    }
 
     /// <summary>The blocking form of <see cref="AcceptAsync"/>.</summary>
-    public abstract Conn Accept();
+    public Conn Accept() => _fd.Accept().ToConn();
 
     /// <summary>
     /// Accepts one connection after the other, as <see cref="AcceptAsync"/> does. The sequence ends when the listener is closed or its
@@ -58,7 +64,7 @@ public abstract class ConnListener : IDisposable, IAsyncDisposable
     /// once.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The listener is closed.</exception>
-    public abstract void SetDeadline(DateTimeOffset? deadline);
+    public void SetDeadline(DateTimeOffset? deadline) => _fd.SetDeadline(PollMode.ReadWrite, deadline, "set deadline");
 
     /// <summary>
     /// Sets the deadline of accepts to a time from now. It uses the monotonic clock of the poller's <see cref="TimeProvider"/>, so a change
@@ -66,29 +72,54 @@ public abstract class ConnListener : IDisposable, IAsyncDisposable
     /// is zero or below ends waiting accepts at once.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The listener is closed.</exception>
-    public abstract void SetDeadline(TimeSpan fromNow);
+    public void SetDeadline(TimeSpan fromNow) => _fd.SetDeadline(PollMode.ReadWrite, fromNow, "set deadline");
 
     /// <summary>
     /// Runs your function once, on this thread, with the descriptor's number: to set or to read what the listener has no member for. The
     /// number is valid only while the function runs.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The listener is closed.</exception>
-    public abstract T Control<TState, T>(TState state, Func<nint, TState, T> call);
+    public T Control<TState, T>(TState state, Func<nint, TState, T> call)
+    {
+        ArgumentNullException.ThrowIfNull(call);
+        return _fd.Control(state, call);
+    }
+
+    /// <inheritdoc cref="Control{TState, T}"/>
+    public void Control(Action<nint> call)
+    {
+        ArgumentNullException.ThrowIfNull(call);
+        _fd.Control(call);
+    }
 
     /// <summary>
     /// Ends waiting accepts, waits until the last one has left, takes the socket out of the poller, and gives it to you. It goes on
-    /// listening, and is then a blocking socket, as <see cref="Socket(SafeSocketHandle)"/> takes it.
+    /// listening, and is then a blocking socket, as <see cref="Socket(SafeSocketHandle)"/> takes it. The file of a Unix listener stays.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The listener was closed or detached before.</exception>
     /// <exception cref="NetOpException">The system refused to make the socket blocking; then it is closed.</exception>
-    public abstract Task<SafeSocketHandle> DetachAsync();
+    /// <exception cref="InvalidOperationException">
+    /// This thread runs a handler of the listener's loop with inline dispatch: the call would wait for its own thread.
+    /// </exception>
+    public SafeSocketHandle Detach() => _fd.Detach();
 
+    /// <inheritdoc cref="Detach" path="/*[not(self::exception)]"/>
+    /// <exception cref="ObjectDisposedException">The listener was closed or detached before.</exception>
+    /// <exception cref="NetOpException">The system refused to make the socket blocking; then it is closed.</exception>
+    public Task<SafeSocketHandle> DetachAsync() => _fd.DetachAsync();
+
+#pragma warning disable CA1816 // Only this assembly derives, and no listener has a finalizer.
     /// <summary>Closes the listener and ends waiting accepts. Accepted connections stay open.</summary>
-    public abstract void Dispose();
+    public void Dispose() => _fd.Dispose();
 
     /// <summary>
     /// Closes the listener as <see cref="Dispose"/> does, and waits. When it completes, no accept uses the descriptor any more, the
     /// descriptor is closed, and its port is free.
     /// </summary>
-    public abstract ValueTask DisposeAsync();
+    public ValueTask DisposeAsync()
+    {
+        _fd.Dispose();
+        return new ValueTask(_fd.Destroyed);
+    }
+#pragma warning restore CA1816
 }

@@ -36,11 +36,7 @@ public readonly record struct RawConn
     public void Control(Action<nint> call)
     {
         ArgumentNullException.ThrowIfNull(call);
-        Fd.Control(call, static (fd, call) =>
-        {
-            call(fd);
-            return true;
-        });
+        Fd.Control(call);
     }
 
     /// <summary>

@@ -60,6 +60,13 @@ internal abstract partial class PollFd
         }
     }
 
+    /// <inheritdoc cref="Control{TState, T}"/>
+    public void Control(Action<nint> call) => Control(call, static (fd, call) =>
+    {
+        call(fd);
+        return true;
+    });
+
     /// <summary>Comes before a run of the caller's function by Control.</summary>
     protected virtual void BeforeControl() { }
 

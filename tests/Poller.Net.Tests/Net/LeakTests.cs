@@ -153,7 +153,7 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
         static TcpConn DialAndDrop(NetStack net, TcpConnListener listener)
         {
             TcpConn client = net.DialTcp((IPEndPoint)listener.LocalEndPoint);
-            TcpConn server = listener.Accept();
+            TcpConn server = listener.AcceptTcp();
 
             // The connection has all that is made on first use, and a deadline for which nobody will wait.
             client.SetDeadline(DateTimeOffset.UtcNow.AddHours(1));

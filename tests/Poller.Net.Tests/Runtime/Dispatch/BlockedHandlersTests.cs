@@ -28,7 +28,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
         using TcpConnListener listener = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
         using Socket client = new(SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
         client.Connect(listener.LocalEndPoint);
-        using TcpConn server = listener.Accept();
+        using TcpConn server = listener.AcceptTcp();
         Task echo = EchoAsync(server);
         List<double> echoes = [], fromSchedule = [];
         List<double> worst = []; // One for each burst. The first burst must start the threads.

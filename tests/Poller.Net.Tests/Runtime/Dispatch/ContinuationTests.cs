@@ -175,7 +175,7 @@ public abstract class ContinuationTests<TBackend> : NetTest<TBackend> where TBac
         for (int i = 0; i < 3; i++)
         {
             using TcpConn client = fixture.Net.DialTcp((IPEndPoint)listener.LocalEndPoint);
-            using TcpConn server = listener.Accept();
+            using TcpConn server = listener.AcceptTcp();
             Task<PollLoop?> where = WhereAsync(server);
             client.Write(One);
             seen.Add((await where.WaitAsync(Fixture.Patience))!);

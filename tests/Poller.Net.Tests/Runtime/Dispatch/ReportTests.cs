@@ -18,7 +18,7 @@ public abstract class ReportTests<TBackend> : NetTest<TBackend> where TBackend :
         NetStack net = new(poller);
         using TcpConnListener listener = net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
         using TcpConn client = net.DialTcp((IPEndPoint)listener.LocalEndPoint);
-        using TcpConn server = listener.Accept();
+        using TcpConn server = listener.AcceptTcp();
         byte[] buffer = new byte[1];
 
         // Attach the continuation directly, because an async method would catch the exception.
@@ -48,7 +48,7 @@ public abstract class ReportTests<TBackend> : NetTest<TBackend> where TBackend :
         NetStack net = new(poller);
         using TcpConnListener listener = net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
         using TcpConn client = net.DialTcp(listener.LocalEndPoint);
-        using TcpConn server = listener.Accept();
+        using TcpConn server = listener.AcceptTcp();
         Then(server.ReadAsync(new byte[1]), () => throw new InvalidDataException("thrown by a continuation"));
         client.Write(One);
         Task<int> read = server.ReadAsync(new byte[1]).AsTask();
