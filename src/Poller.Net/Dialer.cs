@@ -7,7 +7,6 @@ namespace Poller.Net;
 /// Dials with options: the twin of Go's <c>net.Dialer</c>. The defaults are Go's. Make one, and use it for any number of dials. Safe from
 /// any thread.
 /// </summary>
-/// <param name="Stack">The net stack that the connections belong to.</param>
 /// <remarks>
 /// <para>
 /// A name may have addresses of both families. A dial of <c>tcp</c> then tries them as RFC 8305 (Happy Eyeballs) says and as Go does: first
@@ -18,14 +17,20 @@ namespace Poller.Net;
 /// </para>
 /// <para>Within one family the addresses are tried in turn.</para>
 /// </remarks>
-public sealed record Dialer(NetStack Stack)
+public sealed record Dialer
 {
     private readonly EndPoint? _local;
 
+    /// <summary>Creates a dialer with the default options.</summary>
+    /// <exception cref="ArgumentNullException">The stack is null.</exception>
+    public Dialer(NetStack stack)
+    {
+        ArgumentNullException.ThrowIfNull(stack);
+        Stack = stack;
+    }
+
     /// <summary>The net stack that the connections belong to.</summary>
-    /// <exception cref="ArgumentNullException">The value is null.</exception>
-    public NetStack Stack { get; init => field = value ?? throw new ArgumentNullException(nameof(Stack)); } =
-        Stack ?? throw new ArgumentNullException(nameof(Stack));
+    public NetStack Stack { get; }
 
     /// <summary>
     /// How long a whole dial may take, including the look-up of a name. It counts by the monotonic clock of the poller's
@@ -34,7 +39,13 @@ public sealed record Dialer(NetStack Stack)
     /// With <see cref="Timeout.InfiniteTimeSpan"/>, the default, the system decides how long a dial takes, perhaps minutes.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The value is neither above zero nor infinite.</exception>
-    public TimeSpan Timeout { get; init => field = CheckTimeout(value, nameof(value)); } = System.Threading.Timeout.InfiniteTimeSpan;
+    public TimeSpan Timeout
+    {
+        get;
+        init => field = value > TimeSpan.Zero || value == System.Threading.Timeout.InfiniteTimeSpan
+            ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, "Timeout: a time above zero, or an infinite one, was expected.");
+    } = System.Threading.Timeout.InfiniteTimeSpan;
 
     /// <summary>
     /// The address on this side; null, the default, leaves it to the system. A wildcard address chooses the port alone. Any other address
@@ -71,24 +82,15 @@ public sealed record Dialer(NetStack Stack)
     public Conn Dial(string network, string address) =>
         Blocking.Result(Stack.DialAsync(this, network, address, Mode(blocking: true, CancellationToken.None)));
 
-    /// <summary>Connects as <see cref="NetStack.DialTcpAsync(EndPoint, CancellationToken)"/> does, with these options.</summary>
-    /// <inheritdoc cref="NetStack.DialTcpAsync(EndPoint, CancellationToken)"/>
+    /// <summary>Connects as <see cref="NetStack.DialTcpAsync"/> does, with these options.</summary>
+    /// <inheritdoc cref="NetStack.DialTcpAsync"/>
     public ValueTask<TcpConn> DialTcpAsync(EndPoint remote, CancellationToken cancellationToken = default) =>
         As<TcpConn>(Stack.DialAsync(this, "tcp", remote, Mode(blocking: false, cancellationToken)));
 
-    /// <summary>The blocking form of <see cref="DialTcpAsync(EndPoint, CancellationToken)"/>.</summary>
-    /// <inheritdoc cref="DialTcpAsync(EndPoint, CancellationToken)"/>
+    /// <summary>The blocking form of <see cref="DialTcpAsync"/>.</summary>
+    /// <inheritdoc cref="DialTcpAsync"/>
     public TcpConn DialTcp(EndPoint remote) =>
         (TcpConn)Blocking.Result(Stack.DialAsync(this, "tcp", remote, Mode(blocking: true, CancellationToken.None)));
-
-    /// <summary>Connects as <see cref="NetStack.DialTcpAsync(string, int, CancellationToken)"/> does, with these options.</summary>
-    /// <inheritdoc cref="NetStack.DialTcpAsync(string, int, CancellationToken)"/>
-    public ValueTask<TcpConn> DialTcpAsync(string host, int port, CancellationToken cancellationToken = default) =>
-        DialTcpAsync(new DnsEndPoint(host, port), cancellationToken);
-
-    /// <summary>The blocking form of <see cref="DialTcpAsync(string, int, CancellationToken)"/>.</summary>
-    /// <inheritdoc cref="DialTcpAsync(string, int, CancellationToken)"/>
-    public TcpConn DialTcp(string host, int port) => DialTcp(new DnsEndPoint(host, port));
 
     /// <summary>Opens a socket as <see cref="NetStack.DialUdpAsync"/> does, with these options.</summary>
     /// <inheritdoc cref="NetStack.DialUdpAsync"/>
@@ -115,11 +117,6 @@ public sealed record Dialer(NetStack Stack)
 
     internal DialMode Mode(bool blocking, CancellationToken token) => new(
         blocking, Timeout == System.Threading.Timeout.InfiniteTimeSpan ? null : Timeout, Stack.Poller.TimeProvider, token);
-
-    internal static TimeSpan CheckTimeout(TimeSpan timeout, string name) =>
-        timeout > TimeSpan.Zero || timeout == System.Threading.Timeout.InfiniteTimeSpan
-            ? timeout
-            : throw new ArgumentOutOfRangeException(name, timeout, "a time-out above zero, or an infinite one, was expected.");
 
     private static async ValueTask<TConn> As<TConn>(ValueTask<Conn> dial) where TConn : Conn => (TConn)await dial.ConfigureAwait(false);
 

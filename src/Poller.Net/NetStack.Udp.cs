@@ -26,7 +26,7 @@ public sealed partial class NetStack
     /// Opens a UDP socket with a peer: an <see cref="IPEndPoint"/>, or a <see cref="DnsEndPoint"/>, whose name is looked up. It sends
     /// nothing, so it does not find out whether the peer is there.
     /// </summary>
-    /// <inheritdoc cref="DialTcpAsync(EndPoint, CancellationToken)"/>
+    /// <inheritdoc cref="DialTcpAsync"/>
     public ValueTask<UdpConn> DialUdpAsync(EndPoint remote, CancellationToken cancellationToken = default) =>
         _dialer.DialUdpAsync(remote, cancellationToken);
 

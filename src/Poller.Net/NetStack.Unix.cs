@@ -39,18 +39,9 @@ public sealed partial class NetStack
     public ValueTask<UnixConn> DialUnixAsync(UnixDomainSocketEndPoint remote, CancellationToken cancellationToken = default) =>
         _dialer.DialUnixAsync(remote, cancellationToken);
 
-    /// <summary>As <see cref="DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/>, with a time-out.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
+    /// <summary>The blocking form of <see cref="DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/>.</summary>
     /// <inheritdoc cref="DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/>
-    public ValueTask<UnixConn> DialUnixAsync(
-        UnixDomainSocketEndPoint remote, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        DialerOf(timeout).DialUnixAsync(remote, cancellationToken);
-
-    /// <summary>
-    /// The blocking form of <see cref="DialUnixAsync(UnixDomainSocketEndPoint, TimeSpan, CancellationToken)"/>; null means no time-out.
-    /// </summary>
-    /// <inheritdoc cref="DialUnixAsync(UnixDomainSocketEndPoint, TimeSpan, CancellationToken)"/>
-    public UnixConn DialUnix(UnixDomainSocketEndPoint remote, TimeSpan? timeout = null) => DialerOf(timeout).DialUnix(remote);
+    public UnixConn DialUnix(UnixDomainSocketEndPoint remote) => _dialer.DialUnix(remote);
 
     /// <summary>Dials a stream.</summary>
     internal ValueTask<UnixConn> DialUnixAsync(Dialer dialer, UnixDomainSocketEndPoint remote, DialMode mode) =>

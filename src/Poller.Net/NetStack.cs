@@ -117,8 +117,8 @@ public sealed partial class NetStack
 
     /// <summary>
     /// Connects to <paramref name="address"/>, with the default options of a <see cref="Dialer"/>. An empty host means this machine. A
-    /// <see cref="Dialer"/> says how it tries the addresses of a name. If nobody answers, the system decides how long it takes, perhaps
-    /// minutes, unless the token ends it.
+    /// <see cref="Dialer"/> says how it tries the addresses of a name, and can set a time-out. If nobody answers, the system decides how
+    /// long it takes, perhaps minutes, unless the token ends it.
     /// </summary>
     /// <exception cref="ArgumentException">The network is unknown.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
@@ -130,29 +130,14 @@ public sealed partial class NetStack
     public ValueTask<Conn> DialAsync(string network, string address, CancellationToken cancellationToken = default) =>
         _dialer.DialAsync(network, address, cancellationToken);
 
-    /// <summary>
-    /// As <see cref="DialAsync(string, string, CancellationToken)"/>, with a time-out for the whole dial, including the name look-up. Each
-    /// address gets an equal share of the time that is left, or two seconds if that is more, and never more than what is left. When the
-    /// time is over, the dial fails with <see cref="NetOpException.IsTimeout"/>. With <see cref="Timeout.InfiniteTimeSpan"/> the system
-    /// decides how long it takes.
-    /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
+    /// <summary>The blocking form of <see cref="DialAsync(string, string, CancellationToken)"/>.</summary>
     /// <inheritdoc cref="DialAsync(string, string, CancellationToken)"/>
-    public ValueTask<Conn> DialAsync(
-        string network, string address, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        DialerOf(timeout).DialAsync(network, address, cancellationToken);
+    public Conn Dial(string network, string address) => _dialer.Dial(network, address);
 
     /// <summary>
-    /// The blocking form of <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>; null means no time-out.
-    /// </summary>
-    /// <inheritdoc cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>
-    public Conn Dial(string network, string address, TimeSpan? timeout = null) =>
-        DialerOf(timeout).Dial(network, address);
-
-    /// <summary>
-    /// Connects to an <see cref="IPEndPoint"/>, or to a <see cref="DnsEndPoint"/>, whose name is looked up as in
-    /// <see cref="DialAsync(string, string, CancellationToken)"/>. The address family of a <see cref="DnsEndPoint"/> restricts the
-    /// addresses that it tries.
+    /// Connects to an <see cref="IPEndPoint"/>, or to a <see cref="DnsEndPoint"/>, whose host is a name or an address without brackets. A
+    /// name is looked up as in <see cref="DialAsync(string, string, CancellationToken)"/>. The address family of a
+    /// <see cref="DnsEndPoint"/> restricts the addresses that it tries.
     /// </summary>
     /// <exception cref="ArgumentException">The end point is of another kind.</exception>
     /// <exception cref="FormatException">The host is neither a name nor an address.</exception>
@@ -164,44 +149,11 @@ public sealed partial class NetStack
     public ValueTask<TcpConn> DialTcpAsync(EndPoint remote, CancellationToken cancellationToken = default) =>
         _dialer.DialTcpAsync(remote, cancellationToken);
 
-    /// <summary>
-    /// As <see cref="DialTcpAsync(EndPoint, CancellationToken)"/>, with a time-out as in
-    /// <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>.
-    /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">The time-out is neither above zero nor infinite.</exception>
-    /// <inheritdoc cref="DialTcpAsync(EndPoint, CancellationToken)"/>
-    public ValueTask<TcpConn> DialTcpAsync(EndPoint remote, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        DialerOf(timeout).DialTcpAsync(remote, cancellationToken);
+    /// <summary>The blocking form of <see cref="DialTcpAsync"/>.</summary>
+    /// <inheritdoc cref="DialTcpAsync"/>
+    public TcpConn DialTcp(EndPoint remote) => _dialer.DialTcp(remote);
 
-    /// <summary>The blocking form of <see cref="DialTcpAsync(EndPoint, TimeSpan, CancellationToken)"/>; null means no time-out.</summary>
-    /// <inheritdoc cref="DialTcpAsync(EndPoint, TimeSpan, CancellationToken)"/>
-    public TcpConn DialTcp(EndPoint remote, TimeSpan? timeout = null) => DialerOf(timeout).DialTcp(remote);
-
-    /// <summary>Connects to a host: a name, or an address without brackets.</summary>
-    /// <exception cref="ArgumentException">The host is empty.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">The port is not between 0 and 65,535.</exception>
-    /// <inheritdoc cref="DialTcpAsync(EndPoint, CancellationToken)"/>
-    public ValueTask<TcpConn> DialTcpAsync(string host, int port, CancellationToken cancellationToken = default) =>
-        _dialer.DialTcpAsync(host, port, cancellationToken);
-
-    /// <summary>
-    /// As <see cref="DialTcpAsync(string, int, CancellationToken)"/>, with a time-out as in
-    /// <see cref="DialAsync(string, string, TimeSpan, CancellationToken)"/>.
-    /// </summary>
-    /// <exception cref="ArgumentOutOfRangeException">
-    /// The port is not between 0 and 65,535, or the time-out is neither above zero nor infinite.
-    /// </exception>
-    /// <inheritdoc cref="DialTcpAsync(string, int, CancellationToken)"/>
-    public ValueTask<TcpConn> DialTcpAsync(string host, int port, TimeSpan timeout, CancellationToken cancellationToken = default) =>
-        DialerOf(timeout).DialTcpAsync(host, port, cancellationToken);
-
-    /// <summary>
-    /// The blocking form of <see cref="DialTcpAsync(string, int, TimeSpan, CancellationToken)"/>; null means no time-out.
-    /// </summary>
-    /// <inheritdoc cref="DialTcpAsync(string, int, TimeSpan, CancellationToken)"/>
-    public TcpConn DialTcp(string host, int port, TimeSpan? timeout = null) => DialerOf(timeout).DialTcp(host, port);
-
-    /// <summary>Dials any network. The twin of dialSingle in Go's net/dial.go.</summary>
+    /// <summary>Dials any network.</summary>
     internal async ValueTask<Conn> DialAsync(Dialer dialer, string network, string address, DialMode mode)
     {
         SocketNetwork found = FindNetwork(network);
@@ -242,9 +194,6 @@ public sealed partial class NetStack
         AddressFamily.InterNetworkV6 => $"{kind}6",
         _ => kind,
     }];
-
-    private Dialer DialerOf(TimeSpan? timeout) =>
-        timeout is { } span ? _dialer with { Timeout = Dialer.CheckTimeout(span, nameof(timeout)) } : _dialer;
 
     private TcpConnListener ListenTcp(SocketNetwork network, IPEndPoint local, ListenOptions? options) =>
         new(NetListenFd.Listen(Poller, network, local, Checked(options, network)));

@@ -44,7 +44,7 @@ public sealed class UnixConn : Conn, IPacketConn
     /// </summary>
     /// <exception cref="NetOpException">It is a socket of datagrams, which has no connection.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
-    public PeerCredentials PeerCredentials => Fd.PeerCredentials;
+    public PeerCredentials GetPeerCredentials() => Fd.GetPeerCredentials();
 
     /// <summary>
     /// Whether the close removes the file to which this socket was bound: true unless you set it. It removes the file that the socket made,

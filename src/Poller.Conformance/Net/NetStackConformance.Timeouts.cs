@@ -14,7 +14,7 @@ public abstract partial class NetStackConformance
         FullListener full = ListenWithoutRoom();
         TimeSpan span = TimeSpan.FromMilliseconds(30);
         long start = Stopwatch.GetTimestamp();
-        NetOperation<Conn> dialing = new(() => Stack.Dial(Network, full.EndPoint.ToString()!, span));
+        NetOperation<Conn> dialing = new(() => new Dialer(Stack) { Timeout = span }.Dial(Network, full.EndPoint.ToString()!));
         dialing.TimesOut();
         AssertNotEarly(start, span);
         NetOpException e = dialing.Fails();
@@ -28,13 +28,14 @@ public abstract partial class NetStackConformance
     {
         ConnListener listener = Listen();
         string address = listener.LocalEndPoint.ToString()!;
-        foreach (TimeSpan? span in (TimeSpan?[])[TimeSpan.MaxValue, Timeout.InfiniteTimeSpan, null])
+        foreach (TimeSpan span in (TimeSpan[])[TimeSpan.MaxValue, Timeout.InfiniteTimeSpan])
         {
             NetOperation<Conn> accepting = listener.StartAccept(blocking: false);
-            Own(new NetOperation<Conn>(() => Stack.Dial(Network, address, span)).Result());
+            Dialer dialer = new(Stack) { Timeout = span };
+            Own(new NetOperation<Conn>(() => dialer.Dial(Network, address)).Result());
             Own(accepting.Result());
         }
-        Assert.Throws<ArgumentOutOfRangeException>(() => Stack.Dial(Network, address, TimeSpan.Zero));
+        Assert.Throws<ArgumentOutOfRangeException>(() => new Dialer(Stack) { Timeout = TimeSpan.Zero });
     }
 
     /// <summary>Go: TestDialCancel. A token ends a dial as a time-out does.</summary>

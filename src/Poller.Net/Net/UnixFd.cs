@@ -13,6 +13,8 @@ namespace Poller.Net;
 /// <summary>The descriptor of a <see cref="UnixConn"/>.</summary>
 internal sealed partial class UnixFd : PacketFd
 {
+    private const string PeerCredentialsName = "get PeerCredentials";
+
     // Constant once the socket is its user's. The file that bind(2) made; null for a name, and for a socket that was not bound.
     private BoundPath? _file;
 
@@ -28,21 +30,17 @@ internal sealed partial class UnixFd : PacketFd
     /// <summary>Notes that a new socket was bound.</summary>
     public void NoteBound(EndPoint local, Netpoller poller) => _file = BoundPath.Of((UnixDomainSocketEndPoint)local, poller);
 
-    public PeerCredentials PeerCredentials
+    public PeerCredentials GetPeerCredentials()
     {
-        get
+        if (!Incref()) throw Failed(PeerCredentialsName, IoResult.Disposed);
+        try
         {
-            const string Operation = "get PeerCredentials";
-            if (!Incref()) throw Failed(Operation, IoResult.Disposed);
-            try
-            {
-                IoResult result = Api.PeerCredentials(Fd, out PeerCredentials credentials);
-                return result.IsSuccess ? credentials : throw Failed(Operation, result);
-            }
-            finally
-            {
-                Decref();
-            }
+            IoResult result = Api.PeerCredentials(Fd, out PeerCredentials credentials);
+            return result.IsSuccess ? credentials : throw Failed(PeerCredentialsName, result);
+        }
+        finally
+        {
+            Decref();
         }
     }
 
@@ -52,7 +50,7 @@ internal sealed partial class UnixFd : PacketFd
 
     protected override string? HintFor(string operation, IoResult result) =>
         result == Errno.ENOTCONN
-            ? operation == "get PeerCredentials" ? "a connection was expected; only unix and unixpacket have them"
+            ? operation == PeerCredentialsName ? "a connection was expected; only unix and unixpacket have them"
                 : operation is "write" or SendName or SendMessageName ? "the socket has no peer; an address was expected"
                 : null
         : operation is SendName or SendMessageName && result == Errno.ETOOMANYREFS

@@ -250,11 +250,11 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
     {
         using Fixture fixture = new(dispatch);
         using FullListener full = new();
-        TimeSpan timeout = TimeSpan.FromMilliseconds(30);
+        Dialer dialer = new(fixture.Net) { Timeout = TimeSpan.FromMilliseconds(30) };
         Func<Conn>[] dials =
         [
-            () => fixture.Net.DialTcp(full.EndPoint, timeout),
-            () => fixture.Net.Dial("tcp", full.EndPoint.ToString(), timeout),
+            () => dialer.DialTcp(full.EndPoint),
+            () => dialer.Dial("tcp", full.EndPoint.ToString()),
         ];
         foreach (Func<Conn> dial in dials)
         {
@@ -264,9 +264,8 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
             Assert.Equal(full.EndPoint, e.RemoteEndPoint);
         }
         long start = Stopwatch.GetTimestamp();
-        await Assert.ThrowsAsync<NetOpException>(() => new Operation<Conn>(() => fixture.Net.DialTcp(full.EndPoint, timeout)).Within());
-        Assert.True(Stopwatch.GetElapsedTime(start) >= timeout - TimeSpan.FromTicks(1));
-        Assert.Throws<ArgumentOutOfRangeException>(() => fixture.Net.DialTcp(full.EndPoint, TimeSpan.Zero));
+        await Assert.ThrowsAsync<NetOpException>(() => new Operation<Conn>(() => dialer.DialTcp(full.EndPoint)).Within());
+        Assert.True(Stopwatch.GetElapsedTime(start) >= dialer.Timeout - TimeSpan.FromTicks(1));
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
@@ -276,7 +275,8 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         using Fixture fixture = new(dispatch, clock: clock);
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         IPEndPoint address = (IPEndPoint)listener.LocalEndPoint;
-        using TcpConn client = await new Operation<TcpConn>(() => fixture.Net.DialTcp(address, TimeSpan.FromSeconds(1))).Within();
+        Dialer dialer = new(fixture.Net) { Timeout = TimeSpan.FromSeconds(1) };
+        using TcpConn client = await new Operation<TcpConn>(() => dialer.DialTcp(address)).Within();
         using TcpConn server = await listener.AcceptTcpAsync().Within();
         clock.Advance(TimeSpan.FromHours(1));
         await client.WriteAsync(new byte[] { 1 }).Within();

@@ -100,9 +100,10 @@ internal static class ShortageServer
         string Dial()
         {
             List<Conn> dialed = [];
+            Dialer dialer = new(net) { Timeout = TimeSpan.FromSeconds(5) };
             try
             {
-                while (true) dialed.Add(net.DialTcp(listener.LocalEndPoint, TimeSpan.FromSeconds(5)));
+                while (true) dialed.Add(dialer.DialTcp(listener.LocalEndPoint));
             }
             catch (NetOpException e)
             {

@@ -133,7 +133,8 @@ internal sealed class TcpStreams(Torture torture) : Workload(torture)
                     Torture.Chaos.Soon(source.Cancel, plan);
                     return await Torture.Net.DialTcpAsync(remote, source.Token);
                 case 1:
-                    return await Torture.Net.DialTcpAsync(remote, TimeSpan.FromMicroseconds(plan.Next(1, 500)));
+                    Dialer hasty = new(Torture.Net) { Timeout = TimeSpan.FromMicroseconds(plan.Next(1, 500)) };
+                    return await hasty.DialTcpAsync(remote);
                 case 2:
                     TcpConn? conn = null;
                     await Torture.Descriptors.OnOwnThreadAsync(() => conn = Torture.Net.DialTcp(remote));

@@ -52,7 +52,7 @@ public abstract class DialOptionsTests<TBackend> : NetTest<TBackend> where TBack
         using Fixture fixture = new(api: api, names: new FakeNameLookup(IPAddress.IPv6Loopback, IPAddress.Loopback));
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         Dialer dialer = new(fixture.Net) { LocalEndPoint = new IPEndPoint(IPAddress.Parse("127.0.0.8"), 0) };
-        using TcpConn conn = await dialer.DialTcpAsync("a.name", listener.LocalEndPoint.Port).Within();
+        using TcpConn conn = await dialer.DialTcpAsync(new DnsEndPoint("a.name", listener.LocalEndPoint.Port)).Within();
         Assert.Equal((dialer.LocalEndPoint, 1), (new IPEndPoint(conn.LocalEndPoint.Address, 0), api.ConnectCount));
     }
 
@@ -237,7 +237,7 @@ public abstract class DialOptionsTests<TBackend> : NetTest<TBackend> where TBack
     {
         using Fixture fixture = new();
         Dialer dialer = new(fixture.Net);
-        Assert.Throws<ArgumentNullException>("Stack", () => new Dialer(null!));
+        Assert.Throws<ArgumentNullException>("stack", () => new Dialer(null!));
         Assert.Throws<ArgumentNullException>(() => dialer with { KeepAlive = null! });
         Assert.Throws<ArgumentOutOfRangeException>(() => dialer with { Timeout = TimeSpan.Zero });
         Assert.Throws<ArgumentOutOfRangeException>(() => dialer with { Timeout = TimeSpan.FromMilliseconds(-2) });

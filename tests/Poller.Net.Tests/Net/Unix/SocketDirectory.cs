@@ -41,8 +41,11 @@ internal static class Unix
     }
 
     public static Operation<UnixConn> StartDialUnix(
-        this NetStack net, bool blocking, UnixDomainSocketEndPoint remote, TimeSpan? timeout = null) =>
-        blocking ? new(() => net.DialUnix(remote, timeout)) : new(net.DialUnixAsync(remote, timeout ?? Timeout.InfiniteTimeSpan).AsTask());
+        this NetStack net, bool blocking, UnixDomainSocketEndPoint remote, TimeSpan? timeout = null)
+    {
+        Dialer dialer = new(net) { Timeout = timeout ?? Timeout.InfiniteTimeSpan };
+        return blocking ? new(() => dialer.DialUnix(remote)) : new(dialer.DialUnixAsync(remote).AsTask());
+    }
 
     /// <summary>Two ends of a connection of messages, or a socket of datagrams and one that has it as its peer.</summary>
     public static async Task<(UnixConn Client, UnixConn Server)> MessagePairAsync(this Fixture fixture, string network)

@@ -124,11 +124,11 @@ public abstract class UnixConnTests<TBackend> : NetTest<TBackend> where TBackend
         using (server)
         {
             PeerCredentials self = Unix.OwnCredentials;
-            Assert.Equal(self, client.PeerCredentials);
-            Assert.Equal(self, server.PeerCredentials);
+            Assert.Equal(self, client.GetPeerCredentials());
+            Assert.Equal(self, server.GetPeerCredentials());
             server.Dispose();
-            Assert.Equal(self, client.PeerCredentials);
-            Assert.Throws<ObjectDisposedException>(() => server.PeerCredentials);
+            Assert.Equal(self, client.GetPeerCredentials());
+            Assert.Throws<ObjectDisposedException>(() => server.GetPeerCredentials());
         }
     }
 

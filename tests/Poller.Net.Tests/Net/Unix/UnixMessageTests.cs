@@ -202,7 +202,7 @@ public abstract class UnixMessageTests<TBackend> : NetTest<TBackend> where TBack
         Assert.Equal(SocketError.IsConnected, e.SocketErrorCode);
         e = Assert.Throws<NetOpException>(dialed.CloseWrite);
         Assert.Equal(SocketError.OperationNotSupported, e.SocketErrorCode);
-        e = Assert.Throws<NetOpException>(() => dialed.PeerCredentials);
+        e = Assert.Throws<NetOpException>(() => dialed.GetPeerCredentials());
         Assert.Equal(SocketError.NotConnected, e.SocketErrorCode);
         Assert.Throws<ArgumentException>(() => client.SendTo([1], Raw.AnyLoopbackPort));
 
