@@ -57,6 +57,6 @@ public sealed partial class NetStack
             throw new ArgumentException($"network \"{network}\": {Expected}.", nameof(network));
         }
         IPEndPoint local = NetAddress.Parse(found, address).ForListen(Names);
-        return (PacketConn)PacketFd.Listen(Poller, found, local, Checked(options, found)).ToConn();
+        return (IpPacketConn)PacketFd.Listen(Poller, found, local, Checked(options, found)).ToConn();
     }
 }

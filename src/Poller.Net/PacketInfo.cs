@@ -5,7 +5,7 @@ namespace Poller.Net;
 
 /// <summary>
 /// Where a packet was sent, and by which interface it came: a struct in_pktinfo of ip(7), or a struct in6_pktinfo of ipv6(7). Set
-/// <see cref="PacketConn.ReceivesPacketInfo"/> to receive it. Only Linux.
+/// <see cref="IpPacketConn.ReceivesPacketInfo"/> to receive it. Only Linux.
 /// </summary>
 /// <param name="Destination">The address in the packet's header. An IPv4-mapped one is the IPv4 address here.</param>
 /// <param name="InterfaceIndex">The index of the interface.</param>

@@ -3,14 +3,14 @@ using System.Net.Sockets;
 
 namespace Poller.Net;
 
-/// <summary>A UDP socket: the twin of Go's <c>net.UDPConn</c>. See <see cref="PacketConn"/>.</summary>
-public sealed class UdpConn : PacketConn
+/// <summary>A UDP socket: the twin of Go's <c>net.UDPConn</c>. See <see cref="IpPacketConn"/>.</summary>
+public sealed class UdpConn : IpPacketConn
 {
     internal UdpConn(PacketFd fd) : base(fd) { }
 
     /// <summary>
     /// Whether the system may join datagrams of one sender that have arrived together, to one message of up to 64 KiB (UDP_GRO of udp(7)).
-    /// Then receive with a buffer of 64 KiB, by <see cref="PacketConn.ReceiveMessageAsync"/>: its
+    /// Then receive with a buffer of 64 KiB, by <see cref="IpPacketConn.ReceiveMessageAsync"/>: its
     /// <see cref="ReceivedMessage.SegmentSize"/> says where the datagrams end. Other receives do not say it. Only Linux, from 5.0.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The socket is closed.</exception>

@@ -10,7 +10,9 @@ namespace Poller.Net;
 // An IPv4 peer of a dual-stack socket has an IPv4-mapped address in the system. The user sees and gives the IPv4 address: a receive turns
 // the address round in the user's buffer, and a send does so in a copy.
 
-/// <summary>A socket of packets, which has a peer or has none.</summary>
+/// <summary>
+/// A socket of packets, which has a peer or has none. It is also the base of Unix sockets of every kind, for their messages.
+/// </summary>
 internal partial class PacketFd : NetFd
 {
     private const string ReceiveFromName = "receive from";

@@ -13,7 +13,7 @@ internal static class Raw
     public static Socket SocketOf(TcpConn conn) => SocketOf(NetFdOf(conn));
 
     /// <inheritdoc cref="SocketOf(TcpConn)"/>
-    public static Socket SocketOf(PacketConn conn) => SocketOf(NetFdOf(conn));
+    public static Socket SocketOf(IpPacketConn conn) => SocketOf(NetFdOf(conn));
 
     /// <inheritdoc cref="SocketOf(TcpConn)"/>
     public static Socket SocketOf(TcpConnListener listener) => SocketOf(NetFdOf(listener));
@@ -68,7 +68,7 @@ internal static class Raw
     public static PollLoop LoopOf(TcpConn conn) => LoopOf(NetFdOf(conn))!;
 
     /// <summary>The poller's view of a socket of packets.</summary>
-    public static PollDesc DescOf(PacketConn conn) => DescOf(NetFdOf(conn))!;
+    public static PollDesc DescOf(IpPacketConn conn) => DescOf(NetFdOf(conn))!;
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_desc")]
     private static extern ref PollDesc? DescOf(PollFd fd);
@@ -85,5 +85,5 @@ internal static class Raw
     private static extern ref NetFd NetFdOf(Conn conn);
 
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_fd")]
-    private static extern ref NetListenFd NetFdOf(TcpConnListener listener);
+    private static extern ref NetListenFd NetFdOf(ConnListener listener);
 }

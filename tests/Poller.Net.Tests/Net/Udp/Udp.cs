@@ -14,7 +14,7 @@ internal static class Udp
     public static IPEndPoint ToEndPoint(this SocketAddress address) =>
         (IPEndPoint)new IPEndPoint(address.Family == AddressFamily.InterNetwork ? IPAddress.Any : IPAddress.IPv6Any, 0).Create(address);
 
-    public static IPEndPoint At(this PacketConn conn, IPAddress address) => new(address, conn.LocalEndPoint.Port);
+    public static IPEndPoint At(this IpPacketConn conn, IPAddress address) => new(address, conn.LocalEndPoint.Port);
 
     public static Operation<int> StartReceiveFrom(this IPacketConn conn, bool blocking, Memory<byte> buffer, SocketAddress address) =>
         blocking ? new(() => conn.ReceiveFrom(buffer.Span, address)) : new(conn.ReceiveFromAsync(buffer, address).AsTask());
@@ -23,7 +23,7 @@ internal static class Udp
         blocking ? new(() => conn.ReceiveFrom(buffer.Span)) : new(conn.ReceiveFromAsync(buffer).AsTask());
 
     public static Operation<ReceivedMessage> StartReceiveMessage(
-        this PacketConn conn, bool blocking, Memory<byte> buffer, Memory<byte> control, SocketAddress? address) => blocking
+        this IpPacketConn conn, bool blocking, Memory<byte> buffer, Memory<byte> control, SocketAddress? address) => blocking
             ? new(() => conn.ReceiveMessage(buffer.Span, control.Span, address))
             : new(conn.ReceiveMessageAsync(buffer, control, address).AsTask());
 
@@ -31,7 +31,7 @@ internal static class Udp
         conn.StartReceiveFrom(blocking, buffer).Within();
 
     public static Task<ReceivedMessage> ReceiveMessageAsync(
-        this PacketConn conn, bool blocking, Memory<byte> buffer, Memory<byte> control = default, SocketAddress? address = null) =>
+        this IpPacketConn conn, bool blocking, Memory<byte> buffer, Memory<byte> control = default, SocketAddress? address = null) =>
         conn.StartReceiveMessage(blocking, buffer, control, address).Within();
 
     public static Task SendToAsync(this IPacketConn conn, bool blocking, ReadOnlyMemory<byte> buffer, EndPoint remote) =>
@@ -47,7 +47,7 @@ internal static class Udp
             () => conn.SendSegmentsAsync(buffer, segmentSize, address));
 
     public static Task SendMessageAsync(
-        this PacketConn conn, bool blocking, ReadOnlyMemory<byte> buffer, ReadOnlyMemory<byte> control, SocketAddress? address) => Do(
+        this IpPacketConn conn, bool blocking, ReadOnlyMemory<byte> buffer, ReadOnlyMemory<byte> control, SocketAddress? address) => Do(
             blocking,
             () => conn.SendMessage(buffer.Span, control.Span, address),
             () => conn.SendMessageAsync(buffer, control, address));

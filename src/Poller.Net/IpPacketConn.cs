@@ -23,9 +23,9 @@ namespace Poller.Net;
 /// </para>
 /// <para>Packets have no end, so <see cref="Conn.CloseRead"/> and <see cref="Conn.CloseWrite"/> are refused.</para>
 /// </remarks>
-public abstract class PacketConn : Conn, IPacketConn
+public abstract class IpPacketConn : Conn, IPacketConn
 {
-    private protected PacketConn(PacketFd fd) : base(fd) { }
+    private protected IpPacketConn(PacketFd fd) : base(fd) { }
 
     /// <inheritdoc/>
     /// <remarks>Each call returns a copy, which the caller may change.</remarks>
