@@ -1,0 +1,85 @@
+using System.Buffers;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Connections;
+using Microsoft.Extensions.Logging;
+using Poller.Net;
+
+namespace Poller.AspNetCore;
+
+/// <summary>Accepts connections for whoever bound it.</summary>
+internal sealed class PollerConnectionListener : IConnectionListener
+{
+    private readonly ConnListener _listener;
+    private readonly bool _isBorrowed;
+    private readonly PollerTransportOptions _options;
+    private readonly MemoryPool<byte> _pool;
+    private readonly ILogger _logger;
+    private readonly Lock _lock = new();
+
+    // Guarded by the lock: the end of the listener, once it was unbound.
+    private Task? _unbound;
+
+    /// <summary>Takes ownership of a listener and a pool. Of a borrowed one the socket goes back to its owner.</summary>
+    public PollerConnectionListener(
+        ConnListener listener, bool isBorrowed, PollerTransportOptions options, MemoryPool<byte> pool, ILogger logger)
+    {
+        _listener = listener;
+        _isBorrowed = isBorrowed;
+        _options = options;
+        _pool = pool;
+        _logger = logger;
+        EndPoint = listener.LocalEndPoint;
+    }
+
+    public EndPoint EndPoint { get; }
+
+    /// <summary>The next connection; null once the listener is unbound, also while it waits.</summary>
+    public async ValueTask<ConnectionContext?> AcceptAsync(CancellationToken cancellationToken = default)
+    {
+        while (true)
+        {
+            Conn conn;
+            try
+            {
+                conn = await _listener.AcceptAsync(cancellationToken).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is ObjectDisposedException or NetOpException { IsClosed: true })
+            {
+                return null;
+            }
+            try
+            {
+                // Accepted sockets have TCP_NODELAY from their listener.
+                if (!_options.NoDelay && conn is TcpConn) conn.NoDelay = false;
+                return PollerConnection.Start(conn, _options, _pool, _logger);
+            }
+            catch (NetOpException)
+            {
+                // It died in the queue.
+                await conn.DisposeAsync().ConfigureAwait(false);
+                if (_logger.IsEnabled(LogLevel.Debug)) TransportLog.ConnectionReset(_logger, "(null)");
+            }
+        }
+    }
+
+    // Nothing undoes an unbind, so no token ends it: a Kestrel that is disposed while it serves cancels it before it begins.
+    public ValueTask UnbindAsync(CancellationToken cancellationToken = default) => new(Unbind());
+
+    public async ValueTask DisposeAsync()
+    {
+        await Unbind().ConfigureAwait(false);
+        _pool.Dispose();
+    }
+
+    private Task Unbind()
+    {
+        lock (_lock) return _unbound ??= _isBorrowed ? GiveBackAsync() : _listener.DisposeAsync().AsTask();
+    }
+
+    private async Task GiveBackAsync()
+    {
+        SafeSocketHandle handle = await _listener.DetachAsync().ConfigureAwait(false);
+        handle.SetHandleAsInvalid();
+    }
+}

@@ -1,0 +1,41 @@
+using Microsoft.Extensions.Logging;
+
+namespace Poller.AspNetCore;
+
+// The events of ASP.NET Core's sockets transport, with its numbers, names and levels. Those of the level Debug are
+// named by their callers only where somebody listens, because its id is made when it is first asked for.
+internal static partial class TransportLog
+{
+    public static ILogger CreateLogger(ILoggerFactory factory) => factory.CreateLogger("Poller.AspNetCore.Transport");
+
+    [LoggerMessage(4, LogLevel.Debug, @"Connection id ""{ConnectionId}"" paused.", EventName = "ConnectionPause", SkipEnabledCheck = true)]
+    public static partial void ConnectionPause(ILogger logger, string connectionId);
+
+    [LoggerMessage(5, LogLevel.Debug, @"Connection id ""{ConnectionId}"" resumed.", EventName = "ConnectionResume", SkipEnabledCheck = true)]
+    public static partial void ConnectionResume(ILogger logger, string connectionId);
+
+    [LoggerMessage(
+        6, LogLevel.Debug, @"Connection id ""{ConnectionId}"" received FIN.", EventName = "ConnectionReadFin", SkipEnabledCheck = true)]
+    public static partial void ConnectionReadFin(ILogger logger, string connectionId);
+
+    [LoggerMessage(
+        7, LogLevel.Debug, @"Connection id ""{ConnectionId}"" sending FIN because: ""{Reason}""", EventName = "ConnectionWriteFin",
+        SkipEnabledCheck = true)]
+    public static partial void ConnectionWriteFin(ILogger logger, string connectionId, string reason);
+
+    [LoggerMessage(
+        8, LogLevel.Debug, @"Connection id ""{ConnectionId}"" sending RST because: ""{Reason}""", EventName = "ConnectionWriteRst",
+        SkipEnabledCheck = true)]
+    public static partial void ConnectionWriteRst(ILogger logger, string connectionId, string reason);
+
+    [LoggerMessage(
+        14, LogLevel.Debug, @"Connection id ""{ConnectionId}"" communication error.", EventName = "ConnectionError", SkipEnabledCheck = true)]
+    public static partial void ConnectionError(ILogger logger, string connectionId, Exception exception);
+
+    [LoggerMessage(19, LogLevel.Debug, @"Connection id ""{ConnectionId}"" reset.", EventName = "ConnectionReset", SkipEnabledCheck = true)]
+    public static partial void ConnectionReset(ILogger logger, string connectionId);
+
+    // The sockets transport has it too, under no number.
+    [LoggerMessage(0, LogLevel.Error, @"Connection id ""{ConnectionId}"": a callback of its ConnectionClosed threw.")]
+    public static partial void CallbackFailed(ILogger logger, string connectionId, Exception exception);
+}
