@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics.CodeAnalysis;
+using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.DependencyInjection.Extensions;
@@ -113,6 +114,8 @@ internal sealed partial class PollerRegistration
             MaxBlockedHandlers = options.MaxBlockedHandlers,
             TimeProvider = provider.GetService<TimeProvider>() ?? TimeProvider.System,
             LoggerFactory = provider.GetService<ILoggerFactory>(),
+            MeterFactory = provider.GetService<IMeterFactory>(),
+            Name = key?.ToString(),
         });
     }
 

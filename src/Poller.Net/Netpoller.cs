@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging;
 using Poller.Abstractions;
 
@@ -25,12 +26,14 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     // Constant.
     private readonly INetpollFactory _factory;
     private readonly Reports _reports;
+    private readonly IMeterFactory? _meterFactory;
 
     private readonly Lock _lock = new();
 
     // Guarded by the lock. Once the loops exist, they are read without it.
     private PollLoop[]? _loops;
     private bool _disposed;
+    private PollerMetrics? _metrics;
 
     // Atomic.
     private uint _turn;
@@ -70,8 +73,13 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
         LoopCount = options.Loops;
         MaxBlockedHandlers = options.MaxBlockedHandlers;
         TimeProvider = options.TimeProvider;
+        Name = options.Name ?? factory.Name;
+        _meterFactory = options.MeterFactory;
         _reports = new Reports(options.LoggerFactory?.CreateLogger<Netpoller>());
     }
+
+    /// <summary>The poller's name in its metrics: <see cref="NetpollerOptions.Name"/>, or the backend's name.</summary>
+    public string Name { get; }
 
     /// <summary>The backend's name, such as <c>epoll</c>.</summary>
     public string Backend => _factory.Name;
@@ -104,6 +112,9 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
 
     internal PollLoop[] Loops => Volatile.Read(ref _loops) ?? Init();
 
+    /// <summary>What the poller measures. It exists before the loops do.</summary>
+    internal PollerMetrics Metrics => _metrics ?? throw new InvalidOperationException("the poller has no loops yet, so it measures nothing.");
+
     internal bool IsDisposed => Volatile.Read(ref _disposed);
 
     /// <summary>The monitor; null until first use, and with thread-pool dispatch.</summary>
@@ -122,6 +133,7 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
         }
         foreach (PollLoop loop in _loops ?? []) loop.Stop();
         Sysmon?.Stop();
+        _metrics?.Dispose();
         _reports.Stop();
     }
 
@@ -178,6 +190,7 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
             try
             {
                 _reports.Start();
+                _metrics ??= new PollerMetrics(Name, _meterFactory);
                 for (int i = 0; i < LoopCount; i++) loops.Add(StartLoop(i));
                 if (Dispatch != NetpollDispatch.ThreadPool)
                 {
@@ -193,6 +206,7 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
                 throw new NetpollException("start a loop's thread", Errno.EAGAIN, Hint);
             }
             Volatile.Write(ref _loops, [.. loops]);
+            _metrics.Observe(_loops);
             return _loops;
         }
     }

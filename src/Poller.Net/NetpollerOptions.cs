@@ -1,3 +1,4 @@
+using System.Diagnostics.Metrics;
 using Microsoft.Extensions.Logging;
 
 namespace Poller.Net;
@@ -7,6 +8,12 @@ public sealed record NetpollerOptions
 {
     /// <summary>Where continuations run. The default is <see cref="NetpollDispatch.Adaptive"/>.</summary>
     public NetpollDispatch Dispatch { get; init; } = NetpollDispatch.Adaptive;
+
+    /// <summary>
+    /// The poller's name in its metrics (<c>poller.name</c>). Null, the default, means the backend's name. Name the pollers of a process
+    /// that has several.
+    /// </summary>
+    public string? Name { get; init; }
 
     /// <summary>
     /// The number of loops, 1 to 1,024. The default is 1. Each loop has its own backend and its own polling thread. New descriptors go to
@@ -40,4 +47,10 @@ public sealed record NetpollerOptions
     /// so a logger may block. If a logger throws, its report goes to the standard error stream.
     /// </summary>
     public ILoggerFactory? LoggerFactory { get; init; }
+
+    /// <summary>
+    /// Creates the poller's meter, <c>Poller.Net</c>. With null, the default, the poller creates one itself. While nobody listens to it,
+    /// it costs nothing.
+    /// </summary>
+    public IMeterFactory? MeterFactory { get; init; }
 }

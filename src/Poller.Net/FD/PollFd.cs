@@ -56,7 +56,7 @@ internal abstract partial class PollFd : IDisposable
 
     private PollDesc Desc => _desc ?? throw NotInPoller();
 
-    private PollLoop Loop => _loop ?? throw NotInPoller();
+    private protected PollLoop Loop => _loop ?? throw NotInPoller();
 
     /// <summary>The backend's exception that ended the descriptor's loop; null if none did.</summary>
     protected Exception? PollerFailure => _loop?.Failure;
@@ -201,6 +201,12 @@ internal abstract partial class PollFd : IDisposable
     /// <summary>Has the loop run an operation, or wakes the thread that waits. Safe from any thread; the caller needs no lock.</summary>
     public void Schedule(PollWaiter waiter) => Loop.Schedule(waiter);
 
+    /// <summary>Counts the error of an operation, for the metrics. A dial counts its own, because it may try several addresses.</summary>
+    public void NoteError(Exception error)
+    {
+        if (error is NetOpException { IsClosed: false, Operation: not "dial" } e) Loop.Metrics.CountError(Loop, e);
+    }
+
     public void Report(string operation, Exception exception) => Loop.Report(operation, exception);
 
     /// <summary>
@@ -240,6 +246,11 @@ internal abstract partial class PollFd : IDisposable
             NoteActivity();
             return result.Value;
         }
+        catch (NetOpException e)
+        {
+            NoteError(e);
+            throw;
+        }
         finally
         {
             Unlock(direction);
@@ -253,6 +264,15 @@ internal abstract partial class PollFd : IDisposable
     {
         Desc.Notify(new PollEvent(Desc.Token, PollReadiness.Writable), out _, out PollWaiter? writer);
         Loop.Schedule(writer);
+    }
+
+    /// <summary>Whether <see cref="NoteBytes"/> counts anything.</summary>
+    protected bool CountsBytes => Loop.Metrics.CountsBytes;
+
+    /// <summary>Counts bytes that a read received or a write sent, for the metrics.</summary>
+    protected void NoteBytes(Direction direction, IoResult result)
+    {
+        if (result.IsSuccess && result.Value > 0) Loop.NoteBytes(direction, result.Value);
     }
 
     /// <summary>Takes a reference for an operation without a lock. False if the descriptor is closed.</summary>

@@ -354,8 +354,12 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
         {
             error = result == IoResult.Canceled ? new OperationCanceledException(token) : Fd.Failed(Name, result, Direction);
         }
-        if (error is not null) _outcome = error;
-        else Fd.NoteActivity();
+        if (error is null) Fd.NoteActivity();
+        else
+        {
+            _outcome = error;
+            Fd.NoteError(error);
+        }
         _result = result;
         Release();
         if (LockState == FdLock.Acquired) Fd.Unlock(Direction);

@@ -48,6 +48,7 @@ internal abstract partial class SocketFd
         }
         while (result == Errno.EINTR);
         if (_network.ShortReadDrains) _drained.AfterRead(result, asked);
+        NoteBytes(Direction.Read, result);
         return result;
     }
 
@@ -57,6 +58,7 @@ internal abstract partial class SocketFd
         while (isMessage || pieces.TryFind())
         {
             IoResult result = PinnedBuffers.Send(Api, Fd, pieces, isMessage);
+            NoteBytes(Direction.Write, result);
             if (result.IsSuccess) pieces.Advance(result.Value);
             if (result.IsSuccess ? isMessage : result != Errno.EINTR) return result;
         }

@@ -88,6 +88,7 @@ internal abstract partial class SocketFd
                 else
                 {
                     Result += result.Value;
+                    socket.NoteBytes(Direction.Write, result);
                     socket.NoteActivity(); // A slow disk can keep a whole file from a wait.
                     _progress?.Report(Result);
                 }

@@ -97,6 +97,7 @@ internal abstract partial class SocketFd
         if (result.IsSuccess && result.Value > 0)
         {
             pipe.Length = result.Value;
+            NoteBytes(Direction.Read, result);
             spliced = new Spliced { Pipe = pipe };
             return result;
         }
@@ -122,6 +123,7 @@ internal abstract partial class SocketFd
         {
             IoResult result = Api.Splice(pipe.ReadEnd, Fd, pipe.Length);
             if (result == 0) throw new InvalidOperationException($"splice moved none of the {pipe.Length} bytes of a pipe.");
+            NoteBytes(Direction.Write, result);
             if (result.IsSuccess) pipe.Length -= result.Value;
             else if (result != Errno.EINTR) return result;
         }

@@ -159,6 +159,7 @@ internal abstract partial class SocketFd : PollFd
         }
         while (result == Errno.EINTR);
         if (_network.ShortReadDrains) _drained.AfterRead(result, buffer.Length);
+        NoteBytes(Direction.Read, result);
         return result;
     }
 
@@ -191,6 +192,7 @@ internal abstract partial class SocketFd : PollFd
         while (done < buffer.Length)
         {
             IoResult result = Api.Send(Fd, buffer.Slice(done, Math.Min(buffer.Length - done, MaxChunk)));
+            NoteBytes(Direction.Write, result);
             if (result.IsSuccess) done += result.Value;
             else if (result != Errno.EINTR) return result;
         }
@@ -207,6 +209,7 @@ internal abstract partial class SocketFd : PollFd
         while (result == Errno.EINTR);
         if (result == Errno.EMSGSIZE) throw TooLong(NameOf(Kind.Write), message.Length);
         if (result.IsSuccess) done = result.Value;
+        NoteBytes(Direction.Write, result);
         return result;
     }
 

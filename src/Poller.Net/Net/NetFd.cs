@@ -283,6 +283,25 @@ internal partial class NetFd : SocketFd
         }
     }
 
+    /// <summary>Counts a connection that was accepted, for the metrics.</summary>
+    public void NoteAccept() => Loop.NoteAccept();
+
+    /// <summary>Whether it counts as a connection in the metrics.</summary>
+    protected virtual bool IsConnection => _network.HasConnections;
+
+    protected override PollDesc Enter(PollLoop loop)
+    {
+        PollDesc desc = base.Enter(loop);
+        if (IsConnection) loop.NoteConnection(1);
+        return desc;
+    }
+
+    protected override void Leave(PollLoop loop, PollDesc desc)
+    {
+        if (IsConnection) loop.NoteConnection(-1);
+        base.Leave(loop, desc);
+    }
+
     protected override void Destroy()
     {
         try

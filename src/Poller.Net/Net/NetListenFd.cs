@@ -62,6 +62,8 @@ internal sealed class NetListenFd : NetFd
     /// <summary>Whether the close removes the file of a Unix listener.</summary>
     public bool UnlinksOnClose { get => !Volatile.Read(ref _leavesFile); set => Volatile.Write(ref _leavesFile, !value); }
 
+    protected override bool IsConnection => false;
+
     protected override string ObjectName => _network.IsUnix ? nameof(UnixConnListener) : nameof(TcpConnListener);
 
     /// <summary>
@@ -259,6 +261,7 @@ internal sealed class NetListenFd : NetFd
             return IoResult.Closing; // The poller was disposed, so this listener's waits end as if it were closed.
         }
         _accepted.Idle?.Add(conn);
+        conn.NoteAccept();
         accepted = conn;
         return 0;
     }

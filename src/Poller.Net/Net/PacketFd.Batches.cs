@@ -51,6 +51,7 @@ internal partial class PacketFd
         while (result == Errno.EINTR);
         if (!result.IsSuccess) return result;
         batch.Count = result.Value;
+        NoteBytes(Direction.Read, batch, 0, batch.Count);
         for (int i = 0; joins && i < batch.Count; i++)
         {
             ref MessageSlot slot = ref batch.Slots[i];
@@ -65,7 +66,11 @@ internal partial class PacketFd
         while (batch.Sent < batch.Count)
         {
             IoResult result = Api.SendMessages(Fd, batch, batch.Sent);
-            if (result.IsSuccess) batch.Sent += result.Value;
+            if (result.IsSuccess)
+            {
+                NoteBytes(Direction.Write, batch, batch.Sent, result.Value);
+                batch.Sent += result.Value;
+            }
             else if (result == Errno.EAGAIN) return result;
             else if (result != Errno.EINTR) throw RefusedAt(batch, result.Errno);
         }
@@ -91,6 +96,12 @@ internal partial class PacketFd
             }
             slot.ControlLength = slot.SegmentSize == 0 ? 0 : SegmentControl(slot.SegmentSize, batch.ControlOf(i)).Length;
         }
+    }
+
+    private void NoteBytes(Direction direction, MessageBatch batch, int start, int count)
+    {
+        if (!CountsBytes) return;
+        foreach (ref readonly MessageSlot slot in batch.Slots.AsSpan(start, count)) NoteBytes(direction, slot.Length);
     }
 
     private NetOpException RefusedAt(MessageBatch batch, Errno error)

@@ -249,6 +249,7 @@ internal partial class PacketFd : NetFd
             result = Api.ReceiveFrom(Fd, buffer, sender, out length);
         }
         while (result == Errno.EINTR);
+        NoteBytes(Direction.Read, result);
         if (!result.IsSuccess) return result;
         SetAddress(address, length);
         return WithoutHeader(buffer, result.Value);
@@ -264,6 +265,7 @@ internal partial class PacketFd : NetFd
             result = Api.ReceiveFrom(Fd, buffer, sender, out length);
         }
         while (result == Errno.EINTR);
+        NoteBytes(Direction.Read, result);
         received = default;
         if (!result.IsSuccess) return result;
         result = WithoutHeader(buffer, result.Value);
@@ -286,6 +288,7 @@ internal partial class PacketFd : NetFd
             result = Api.ReceiveMessage(Fd, buffer, sender, room, out info);
         }
         while (result == Errno.EINTR);
+        NoteBytes(Direction.Read, result);
         received = default;
         if (!result.IsSuccess) return result;
         if (address is not null) SetAddress(address, info.AddressLength);
@@ -314,6 +317,7 @@ internal partial class PacketFd : NetFd
             result = with.IsEmpty ? Api.SendTo(Fd, buffer, to) : Api.SendMessage(Fd, buffer, to, with);
         }
         while (result == Errno.EINTR);
+        NoteBytes(Direction.Write, result);
         if (result.IsSuccess || result == Errno.EAGAIN) return result;
         throw RefusedTo(name, address, result.Errno, buffer.Length, segmentSize);
     }

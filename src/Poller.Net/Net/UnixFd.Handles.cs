@@ -148,6 +148,7 @@ internal sealed partial class UnixFd
             result = Api.SendMessage(Fd, buffer, default, control);
         }
         while (result == Errno.EINTR);
+        NoteBytes(Direction.Write, result);
         return result;
     }
 
@@ -163,6 +164,7 @@ internal sealed partial class UnixFd
             result = Api.ReceiveMessage(Fd, buffer, default, control, out info);
         }
         while (result == Errno.EINTR);
+        NoteBytes(Direction.Read, result);
         if (!result.IsSuccess) return result;
         int count = Adopt(control[..info.ControlLength], handles, out bool dropped);
         received = new ReceivedHandles

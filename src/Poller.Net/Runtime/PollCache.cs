@@ -19,6 +19,15 @@ internal sealed class PollCache
     private uint _used;
     private readonly Stack<PollDesc> _free = new();
 
+    /// <summary>The number of open descs.</summary>
+    public long OpenCount
+    {
+        get
+        {
+            using (_lock.Hold()) return _used - _free.Count;
+        }
+    }
+
     /// <summary>A desc for <paramref name="fd"/>: a recycled one if there is one, else a new one.</summary>
     public PollDesc Alloc(nint fd)
     {

@@ -63,6 +63,12 @@ public static class Interlocked
         [CallerArgumentExpression(nameof(location))] string what = "", [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
         => Add(ref location, 1, what, file, line);
 
+    public static long Add(
+        ref long location,
+        long value,
+        [CallerArgumentExpression(nameof(location))] string what = "", [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
+        => Add<long>(ref location, value, what, file, line);
+
     public static void MemoryBarrier([CallerFilePath] string file = "", [CallerLineNumber] int line = 0) =>
         ControlledThread.Step(new Site(nameof(MemoryBarrier), "", file, line))?.Fence();
 

@@ -11,6 +11,8 @@ internal sealed class Netpoller(TimeProvider clock, NetpollDispatch dispatch, in
 
     public int MaxBlockedHandlers => maxBlockedHandlers;
 
+    public PollerMetrics Metrics { get; } = new();
+
     public Sysmon? Sysmon { get; set; }
 
     /// <summary>The only warning is that all places are taken, which a scenario may lead to.</summary>

@@ -37,6 +37,9 @@ internal sealed class PollFd
     /// <summary>Nothing: no scenario has an idle time-out.</summary>
     public void NoteActivity() { }
 
+    /// <summary>Nothing: nobody listens.</summary>
+    public void NoteError(Exception error) { }
+
     public FdLock TryLock(Direction direction) => _mutex.TryLock(direction);
 
     public FdLock LockOrQueue(Direction direction, PollOp op) => _mutex.LockOrQueue(direction, op);

@@ -36,8 +36,9 @@ internal sealed class LoopTerms(PollLoop loop)
     private uint _helped;
     private uint _slow;
 
-    // Written by the monitor.
+    // Written by the monitor. The second is a time of Stopwatch, or 0.
     private bool _isShared;
+    private long _standsSince;
 
     /// <summary>The term, and in the low bit whether its leader polls.</summary>
     public uint Lead => Volatile.Read(ref _lead);
@@ -63,6 +64,18 @@ internal sealed class LoopTerms(PollLoop loop)
     /// echo.
     /// </summary>
     public bool IsShared { get => Volatile.Read(ref _isShared); set => Volatile.Write(ref _isShared, value); }
+
+    /// <summary>How long the leader has been in one handler, by the monitor's looks. The monitor sets the start; 0 means that it moves.</summary>
+    public TimeSpan Stall
+    {
+        get
+        {
+            long since = Volatile.Read(ref _standsSince);
+            return since == 0 || IsPolling(Lead) ? TimeSpan.Zero : Stopwatch.GetElapsedTime(since);
+        }
+    }
+
+    public void NoteStall(long since) => Volatile.Write(ref _standsSince, since);
 
     public static bool IsPolling(uint lead) => (lead & Polling) != 0;
 
@@ -109,11 +122,11 @@ internal sealed class LoopTerms(PollLoop loop)
         // the core from this thread.
         if (HasOneCore) Thread.Yield();
         bool hasSuccessor = false;
-        while (loop.Batch.TryClaim(out PollWaiter? waiter))
+        while (loop.TryClaim(out PollWaiter? waiter, out long readyAt))
         {
             // This thread may be caught in a handler as well.
             if (!hasSuccessor && IsShared) hasSuccessor = loop.Threads.TryWakeHelper();
-            Run(waiter);
+            Run(waiter, readyAt);
             Volatile.Write(ref _helped, _helped + 1);
         }
         uint lead = Lead;
@@ -126,7 +139,7 @@ internal sealed class LoopTerms(PollLoop loop)
     /// <summary>Runs the waiters that the leader could not run in place. A thread that has come back from its handler calls it.</summary>
     public void RunOverflow()
     {
-        while (loop.Overflow.TryTake(out PollWaiter? waiter)) Run(waiter);
+        while (loop.Overflow.TryTake(out PollWaiter? waiter, out long readyAt)) Run(waiter, readyAt);
     }
 
     /// <summary>
@@ -167,19 +180,20 @@ internal sealed class LoopTerms(PollLoop loop)
     // Returns false when the term has ended.
     private bool RunBatch(uint term)
     {
-        while (loop.Batch.TryClaim(out PollWaiter? waiter))
+        while (loop.TryClaim(out PollWaiter? waiter, out long readyAt))
         {
             // The leader runs in place only while another thread could succeed it. Otherwise, if it were caught, nobody would poll.
             if (loop.IsStopping) PollLoop.QueueToPool(waiter);
-            else if (loop.Threads.HasPlace || !loop.Threads.TryOverflow(waiter)) Run(waiter);
+            else if (loop.Threads.HasPlace || !loop.Threads.TryOverflow(waiter, readyAt)) Run(waiter, readyAt);
             if (TermOf(Volatile.Read(ref _lead)) != term) return false;
             Volatile.Write(ref _progress, _progress + 1);
         }
         return true;
     }
 
-    private void Run(PollWaiter waiter)
+    private void Run(PollWaiter waiter, long readyAt)
     {
+        loop.NoteRun(readyAt);
         // We do not measure on one core: there the helper itself makes a handler last, because it takes the core.
         bool isShared = IsShared;
         long start = isShared && !HasOneCore && loop.Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;

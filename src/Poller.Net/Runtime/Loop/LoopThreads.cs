@@ -149,13 +149,13 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     /// Puts a waiter that the leader cannot run in place into the overflow. False if there is a place again, and the leader must run the
     /// waiter.
     /// </summary>
-    public bool TryOverflow(PollWaiter waiter)
+    public bool TryOverflow(PollWaiter waiter, long readyAt)
     {
         // We hold the lock, so we see a place that is given back, or FlushOverflow sees the waiter.
         lock (_lock)
         {
             if (HasPlace) return false;
-            loop.Overflow.Add(waiter);
+            loop.Overflow.Add(waiter, readyAt);
             return true;
         }
     }
@@ -282,7 +282,7 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     // the thread that gives the place back. Then only the pool would take the waiter, and the pool may be starved.
     private void FlushOverflow()
     {
-        while (loop.Overflow.TryTake(out PollWaiter? waiter)) loop.Schedule(waiter);
+        while (loop.Overflow.TryTake(out PollWaiter? waiter, out _)) loop.Schedule(waiter);
     }
 
     // Assign the role first: an active thread without a role looks like one that waits in a handler.

@@ -14,7 +14,7 @@ internal sealed class OverflowQueue(PollLoop loop, int maxBlockedHandlers) : ITh
     // less than two minutes is reported once.
     private const long ReportInterval = 60_000;
 
-    private readonly ConcurrentQueue<PollWaiter> _waiters = new();
+    private readonly ConcurrentQueue<(PollWaiter Waiter, long ReadyAt)> _waiters = new();
 
     // Touched only by the leader, except that the statistics read the count.
     private long _count;
@@ -24,10 +24,10 @@ internal sealed class OverflowQueue(PollLoop loop, int maxBlockedHandlers) : ITh
     /// <summary>The number of waiters that have come here so far.</summary>
     public long Count => Volatile.Read(ref _count);
 
-    /// <summary>Takes a waiter in, and reports now and then how many have come.</summary>
-    public void Add(PollWaiter waiter)
+    /// <summary>Takes a waiter in, and reports now and then how many have come. <see cref="PollLoop.TryClaim"/> says its time.</summary>
+    public void Add(PollWaiter waiter, long readyAt)
     {
-        _waiters.Enqueue(waiter);
+        _waiters.Enqueue((waiter, readyAt));
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
         Volatile.Write(ref _count, _count + 1);
         long now = Environment.TickCount64;
@@ -40,11 +40,18 @@ internal sealed class OverflowQueue(PollLoop loop, int maxBlockedHandlers) : ITh
     }
 
     /// <summary>Gives out the waiter that came first. A thread of this loop that comes back from a handler calls it.</summary>
-    public bool TryTake([NotNullWhen(true)] out PollWaiter? waiter) => _waiters.TryDequeue(out waiter);
+    public bool TryTake([NotNullWhen(true)] out PollWaiter? waiter, out long readyAt)
+    {
+        bool found = _waiters.TryDequeue(out (PollWaiter Waiter, long ReadyAt) first);
+        (waiter, readyAt) = first;
+        return found;
+    }
 
     // The thread pool calls it once for each waiter that came. Another thread may already have taken that waiter.
     void IThreadPoolWorkItem.Execute()
     {
-        if (TryTake(out PollWaiter? waiter)) waiter.Execute();
+        if (!TryTake(out PollWaiter? waiter, out long readyAt)) return;
+        loop.NoteRun(readyAt);
+        waiter.Execute();
     }
 }

@@ -1,3 +1,5 @@
+using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using Poller.Abstractions;
 
 namespace Poller.Net;
@@ -35,10 +37,18 @@ internal sealed class PollLoop
     // reads whether there is work. Both have a full fence between, so the leader sees the work or a Break ends its sleep.
     private long _sleepUntil;
 
-    // For the statistics. Only the leader writes the first two; the last is atomic.
+    // For the statistics and the metrics. Only the leader writes the first two; the others are atomic.
     private long _polls;
     private long _eventCount;
     private long _breaks;
+    private long _connections;
+    private long _accepts;
+    private long _bytesReceived;
+    private long _bytesSent;
+
+    // When the poll came back whose waiters the batch holds, by Stopwatch; 0 while nobody asks. Only the leader writes it, before it
+    // publishes the batch.
+    private long _readyAt;
 
     // Touched only by the leader.
     private PollEvent[] _events = new PollEvent[InitialEvents];
@@ -49,6 +59,7 @@ internal sealed class PollLoop
         _poll = poll;
         Clock = new LoopClock(owner.TimeProvider);
         Terms = new LoopTerms(this);
+        BoxedIndex = index;
         Name = $"poller {poll.Name} {index}";
         Threads = new LoopThreads(this, Name, owner.MaxBlockedHandlers);
         Overflow = new OverflowQueue(this, owner.MaxBlockedHandlers);
@@ -63,6 +74,9 @@ internal sealed class PollLoop
 
     /// <summary>The loop's name in reports, and its threads' name.</summary>
     public string Name { get; }
+
+    /// <summary>Its number in its poller, from 0 up, for a tag.</summary>
+    public object BoxedIndex { get; }
 
     public PollCache Cache { get; } = new();
 
@@ -82,6 +96,20 @@ internal sealed class PollLoop
     public Sysmon? Sysmon => _owner.Sysmon;
 
     public NetpollDispatch Dispatch => _owner.Dispatch;
+
+    public PollerMetrics Metrics => _owner.Metrics;
+
+    /// <summary>The number of open connections.</summary>
+    public long Connections => Volatile.Read(ref _connections);
+
+    /// <summary>How many connections were accepted.</summary>
+    public long Accepts => Volatile.Read(ref _accepts);
+
+    /// <summary>The bytes that sockets received while someone listened to that number.</summary>
+    public long BytesReceived => Volatile.Read(ref _bytesReceived);
+
+    /// <summary>The bytes that sockets sent, as with <see cref="BytesReceived"/>.</summary>
+    public long BytesSent => Volatile.Read(ref _bytesSent);
 
     /// <summary>Whether the loop is ending or has ended, because it was stopped or its backend failed.</summary>
     public bool IsStopping => Volatile.Read(ref _stopping) != 0;
@@ -158,6 +186,18 @@ internal sealed class PollLoop
     {
         Cache.IfNumberIsUnique(desc, Unregister);
         Cache.Free(desc);
+    }
+
+    /// <summary>Notes that the loop has one open connection more, or one less.</summary>
+    public void NoteConnection(int change) => Interlocked.Add(ref _connections, change);
+
+    /// <summary>Notes that a listener has accepted a connection, which is on this loop.</summary>
+    public void NoteAccept() => Interlocked.Increment(ref _accepts);
+
+    /// <summary>Notes bytes that a socket received (<see cref="Direction.Read"/>) or sent. They count only while someone listens.</summary>
+    public void NoteBytes(Direction direction, long count)
+    {
+        if (Metrics.CountsBytes) Interlocked.Add(ref direction == Direction.Read ? ref _bytesReceived : ref _bytesSent, count);
     }
 
     /// <summary>Reports something that the operator should know.</summary>
@@ -282,6 +322,26 @@ internal sealed class PollLoop
         return Batch.Publish();
     }
 
+    /// <summary>
+    /// Claims the next waiter of the batch. <paramref name="readyAt"/> is when the poll came back that found it, by Stopwatch, or 0 if
+    /// nobody asks.
+    /// </summary>
+    public bool TryClaim([NotNullWhen(true)] out PollWaiter? waiter, out long readyAt)
+    {
+        // The leader may refill the batch while we claim. The batch that we claimed from is the one of the time we read only if the time is
+        // the same after the claim, whose exchange orders the two reads.
+        readyAt = _readyAt;
+        bool found = Batch.TryClaim(out waiter);
+        if (readyAt != _readyAt) readyAt = 0;
+        return found;
+    }
+
+    /// <summary>Records that a waiter runs which was ready at <paramref name="readyAt"/>: a time of Stopwatch, or 0 if nobody asks.</summary>
+    public void NoteRun(long readyAt)
+    {
+        if (readyAt != 0) Metrics.RecordDelay(this, readyAt);
+    }
+
     /// <summary>Frees the kernel objects. The leader of a stopped loop calls it as its last act.</summary>
     public void Free()
     {
@@ -332,6 +392,7 @@ internal sealed class PollLoop
         long now = 0;
         if (Timers.Next != PollTimers.Never) Clock.Look(now = Clock.Now);
         Volatile.Write(ref _sleepUntil, 0);
+        _readyAt = Metrics.MeasuresDelay ? Stopwatch.GetTimestamp() : 0;
 
         Volatile.Write(ref _polls, _polls + 1);
         Volatile.Write(ref _eventCount, _eventCount + count);
@@ -405,7 +466,9 @@ internal sealed class PollLoop
     private void Add(PollWaiter? waiter)
     {
         if (waiter is null || waiter.TryWakeThread()) return;
-        if (Dispatch == NetpollDispatch.ThreadPool || IsStopping || !Batch.TryAdd(waiter)) QueueToPool(waiter);
+        if (Dispatch != NetpollDispatch.ThreadPool && !IsStopping && Batch.TryAdd(waiter)) return;
+        if (_readyAt == 0 || IsStopping) QueueToPool(waiter);
+        else ThreadPool.UnsafeQueueUserWorkItem(new TimedWaiter(this, waiter, _readyAt), preferLocal: false);
     }
 
     private void AddAll(PollWaiter? waiters)
@@ -434,6 +497,16 @@ internal sealed class PollLoop
 #pragma warning restore CA1031
         {
             Fail(e);
+        }
+    }
+
+    /// <summary>A waiter on its way to the thread pool, while someone listens to how long that takes.</summary>
+    private sealed class TimedWaiter(PollLoop loop, PollWaiter waiter, long readyAt) : IThreadPoolWorkItem
+    {
+        public void Execute()
+        {
+            loop.NoteRun(readyAt);
+            waiter.Execute();
         }
     }
 }

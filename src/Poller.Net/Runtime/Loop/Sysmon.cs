@@ -134,6 +134,7 @@ internal sealed class Sysmon(PollLoop[] loops)
                 quiet = 0;
                 if (!moved)
                 {
+                    foreach (PollLoop loop in loops) loop.Terms.NoteStall(0);
                     SleepUntilNoticed();
                     tick = _tick;
                 }
@@ -155,6 +156,7 @@ internal sealed class Sysmon(PollLoop[] loops)
         };
         if (loop.Dispatch == NetpollDispatch.Adaptive) Share(loop, before, ref now);
         LookForStandStill(loop, before, ref now);
+        loop.Terms.NoteStall(now.StandsSince);
         return now;
     }
 

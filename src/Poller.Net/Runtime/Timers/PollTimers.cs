@@ -33,11 +33,15 @@ internal sealed class PollTimers
     private Timer[] _heap = [];
     private int _count;
 
-    // When the earliest timer fires. Written under the lock, read without it.
+    // When the earliest timer fires, and how many waits a deadline or a time-out has ended. Written under the lock, read without it.
     private long _next = Never;
+    private long _expired;
 
     /// <summary>When the earliest timer fires, or <see cref="Never"/>.</summary>
     public long Next => Volatile.Read(ref _next);
+
+    /// <summary>How many waits a deadline or a time-out has ended.</summary>
+    public long Expired => Volatile.Read(ref _expired);
 
     /// <summary>
     /// Sets the deadlines that <paramref name="mode"/> names: to a time ahead, to <see cref="PollDeadlines.None"/>, or to
@@ -92,6 +96,7 @@ internal sealed class PollTimers
                 }
                 if (passed && deadlines.Desc.Expire(direction) is { } waiter)
                 {
+                    Volatile.Write(ref _expired, _expired + 1);
                     waiter.Next = runnable;
                     runnable = waiter;
                 }
@@ -122,7 +127,12 @@ internal sealed class PollTimers
     private PollWaiter? SetSide(PollDeadlines deadlines, Direction direction, long when)
     {
         deadlines.SetDeadline(direction, when);
-        if (when == PollDeadlines.Past) return deadlines.Desc.Expire(direction);
+        if (when == PollDeadlines.Past)
+        {
+            PollWaiter? waiter = deadlines.Desc.Expire(direction);
+            if (waiter is not null) Volatile.Write(ref _expired, _expired + 1);
+            return waiter;
+        }
         if (!deadlines.HasPassed(direction)) deadlines.Desc.Unexpire(direction);
         Arm(deadlines, direction, when);
         return null;
