@@ -1,7 +1,11 @@
+using System.Collections.Concurrent;
+
 namespace Poller.Net;
 
 // One timer serves all connections of a listener. On its way a read or a write meets one compare of a byte, and marks its connection as
 // active at most once between two looks. IdleState has the table.
+//
+// Accepts add, and closes remove, on a loop's thread; neither waits for a look, which may have to pass through very many connections.
 
 /// <summary>Ends those connections of a listener on which nothing has happened for a time. Safe from any thread.</summary>
 internal sealed class IdleSweep
@@ -12,18 +16,19 @@ internal sealed class IdleSweep
 
     private static readonly TimeSpan Never = System.Threading.Timeout.InfiniteTimeSpan;
 
-    private struct Entry
-    {
-        public NetFd Fd;
-        public int Quiet;
-    }
-
-    private readonly Lock _lock = new();
     private readonly TimeSpan _period;
     private readonly ITimer _timer;
 
-    // Guarded by the lock. The timer runs while there are entries. A closed connection stays until the next look.
-    private readonly List<Entry> _entries = [];
+    // The open connections, and the look that last found each active.
+    private readonly ConcurrentDictionary<NetFd, long> _activeAt = new();
+
+    // Written by a look. One runs at a time.
+    private readonly Lock _looking = new();
+    private long _look;
+
+    // Guarded by the lock. The timer runs while there are connections.
+    private readonly Lock _starting = new();
+    private bool _runs;
 
     public IdleSweep(TimeSpan timeout, TimeProvider clock)
     {
@@ -39,27 +44,41 @@ internal sealed class IdleSweep
     public void Add(NetFd fd)
     {
         fd.TrackIdle();
-        lock (_lock)
+        _activeAt[fd] = Volatile.Read(ref _look);
+        lock (_starting)
         {
-            _entries.Add(new Entry { Fd = fd });
-            if (_entries.Count == 1) _timer.Change(_period, _period);
+            if (_runs) return;
+            _runs = true;
+            _timer.Change(_period, _period);
         }
     }
 
+    /// <summary>Removes a connection that nobody uses any more, if it was added.</summary>
+    public void Remove(NetFd fd) => _activeAt.TryRemove(fd, out _);
+
     private void Look()
     {
-        lock (_lock)
+        if (!_looking.TryEnter()) return; // The look before this one takes longer than a period.
+        try
         {
-            int kept = 0;
-            for (int i = 0; i < _entries.Count; i++)
+            Volatile.Write(ref _look, _look + 1);
+            foreach ((NetFd fd, long activeAt) in _activeAt)
             {
-                Entry entry = _entries[i];
-                entry.Quiet = entry.Fd.TakeActivity() ? 0 : entry.Quiet + 1;
-                if (entry.Fd.IsClosed || (entry.Quiet >= Looks && entry.Fd.TryEndIdle())) continue;
-                _entries[kept++] = entry;
+                if (fd.TakeActivity()) _activeAt.TryUpdate(fd, _look, activeAt);
+                else if (_look - activeAt >= Looks && fd.TryEndIdle()) Remove(fd);
             }
-            _entries.RemoveRange(kept, _entries.Count - kept);
-            if (kept == 0) _timer.Change(Never, Never);
+        }
+        finally
+        {
+            _looking.Exit();
+        }
+
+        // Add adds before it looks whether the timer runs. So it starts the timer, or we see what it has added.
+        lock (_starting)
+        {
+            if (!_activeAt.IsEmpty) return;
+            _runs = false;
+            _timer.Change(Never, Never);
         }
     }
 }

@@ -311,6 +311,7 @@ internal partial class NetFd : SocketFd
         finally
         {
             _network.Limit?.Leave();
+            _network.Idle?.Remove(this);
         }
     }
 

@@ -70,6 +70,9 @@ internal static class Raw
     /// <summary>The poller's view of a socket of packets.</summary>
     public static PollDesc DescOf(IpPacketConn conn) => DescOf(NetFdOf(conn))!;
 
+    /// <summary>Dies when nobody holds a connection's descriptor any more.</summary>
+    public static WeakReference WeakFdOf(Conn conn) => new(NetFdOf(conn));
+
     [UnsafeAccessor(UnsafeAccessorKind.Field, Name = "_desc")]
     private static extern ref PollDesc? DescOf(PollFd fd);
 

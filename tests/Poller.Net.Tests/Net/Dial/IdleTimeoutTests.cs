@@ -132,6 +132,31 @@ public abstract class IdleTimeoutTests<TBackend> : NetTest<TBackend> where TBack
         foreach (TcpConn conn in (TcpConn[])[client, other, untouched]) await conn.WriteAsync(new byte[1]).AsTask().Within();
     }
 
+    [Fact]
+    public async Task A_connection_that_is_closed_is_not_kept_until_the_next_look()
+    {
+        const int Count = 50, OfOperations = 5; // What is kept of an operation may hold the last ones.
+        using Fixture fixture = new(clock: new FakeTimeProvider());
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort, Options);
+        (TcpConn client, TcpConn server) = await PairAsync(fixture);
+        using TcpConn held = client, ours = server;
+        List<WeakReference> closed = await CloseAsync();
+        GC.Collect();
+        Assert.InRange(closed.Count(static conn => conn.IsAlive), 0, OfOperations);
+
+        async Task<List<WeakReference>> CloseAsync()
+        {
+            List<WeakReference> weak = [];
+            for (int i = 0; i < Count; i++)
+            {
+                using TcpConn client = await fixture.Net.DialTcpAsync(listener.LocalEndPoint).Within();
+                using TcpConn server = await listener.AcceptTcpAsync().Within();
+                weak.Add(Raw.WeakFdOf(server));
+            }
+            return weak;
+        }
+    }
+
     [Theory]
     [InlineData(0)]
     [InlineData(-1)]
