@@ -200,14 +200,14 @@ internal partial class NetFd : SocketFd
 
     public void Shutdown(SocketShutdown how, string operation)
     {
-        if (!_network.HasConnections && !IsClosed)
-        {
-            (EndPoint? local, EndPoint? remote) = KnownEndPoints();
-            throw Refused(operation, Network, local, remote, Errno.EOPNOTSUPP, "packets have no end; a stream was expected");
-        }
         if (!Incref()) throw Failed(operation, IoResult.Disposed);
         try
         {
+            if (!_network.HasConnections)
+            {
+                (EndPoint? local, EndPoint? remote) = KnownEndPoints();
+                throw Refused(operation, Network, local, remote, Errno.EOPNOTSUPP, "packets have no end; a stream was expected");
+            }
             IoResult result = Api.Shutdown(Fd, how);
 
             // ENOTCONN: the socket was connected before, so both sides have ended since, or it was reset. Nothing is left to end.
@@ -449,7 +449,7 @@ internal partial class NetFd : SocketFd
         }
     }
 
-    // For an error: null if the system does not know the address.
+    // For an error: null if the system does not know the address. The caller holds a reference.
     private protected (EndPoint? Local, EndPoint? Remote) KnownEndPoints() =>
         (_local ??= TryReadName(remote: false), _remote ??= UnpackPeer() ?? TryReadName(remote: true));
 

@@ -53,6 +53,20 @@ internal sealed partial class UnixFd
         }
     }
 
+    // A send that pauses holds no reference.
+    private Exception TimedOutInPause(string name, TimeSpan timeout)
+    {
+        if (!Incref()) return Failed(name, IoResult.ClosedInQueue);
+        try
+        {
+            return TimedOut(name, timeout);
+        }
+        finally
+        {
+            Decref();
+        }
+    }
+
     /// <summary>The operands of a blocking send, and whether it is done.</summary>
     private ref struct Packet
     {
@@ -81,7 +95,7 @@ internal sealed partial class UnixFd
             {
                 TimeSpan whole = TimeSpan.FromMilliseconds(_timeout);
                 left = whole - fd.Clock.GetElapsedTime(_start);
-                if (left <= TimeSpan.Zero) throw fd.TimedOut(name, whole);
+                if (left <= TimeSpan.Zero) throw fd.TimedOutInPause(name, whole);
             }
             return _pauses.NextAsync(name, blocking, left, fd.Clock, token);
         }
