@@ -3,7 +3,8 @@ namespace Poller.Net;
 // Go has it outside of package net: LimitListener in golang.org/x/net/netutil.
 //
 // An accept that finds the limit reached waits in the write side of its listener, which has no other use. The connection that leaves a full
-// limit makes that side ready. Readiness stays until a waiter takes it, so it does not matter whether the accept has parked yet.
+// limit makes that side ready. Readiness stays until a waiter takes it, so it does not matter whether the accept has parked yet. An accept
+// that pauses in a shortage takes it first, because the connection which the poller has refused has made it.
 
 /// <summary>
 /// How many connections of a listener may be open. The listener and its connections share it through their <see cref="SocketNetwork"/>, so

@@ -222,6 +222,7 @@ internal sealed class NetListenFd : NetFd
             NoteShortage(result.Errno);
             _pause = _pause == TimeSpan.Zero ? MinPause : _pause * 2 < MaxPause ? _pause * 2 : MaxPause;
             SetTimeout(Direction.Write, _pause);
+            Consume(Direction.Write); // A connection that has left its limit, as a refused one does, is no reason to cut the pause short.
             Volatile.Write(ref _isPausing, true);
             return Errno.EAGAIN;
         }

@@ -329,6 +329,36 @@ public abstract class BadLuckTests<TBackend> : NetTest<TBackend> where TBackend 
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_poller_that_is_full_does_not_empty_the_backlog_of_a_listener_with_a_limit(NetpollDispatch dispatch, bool blocking)
+    {
+        const int Clients = 6;
+        FullPoll.Factory full = new(TBackend.Factory);
+        CapturingLogger log = new();
+        FakeTimeProvider clock = new();
+        using Netpoller poller = new(full, new NetpollerOptions { Dispatch = dispatch, LoggerFactory = log, TimeProvider = clock });
+        using TcpConnListener listener = new NetStack(poller).ListenTcp(Raw.AnyLoopbackPort, new ListenOptions { MaxConnections = 1 });
+        List<Socket> clients = [];
+        try
+        {
+            while (clients.Count < Clients) clients.Add(await Raw.ConnectAsync(listener.LocalEndPoint));
+            full.Refusals = Clients;
+            Operation<Conn> accepting = listener.StartAccept(blocking);
+            await log.NextAsync();
+            accepting.Waiting();
+            Assert.Equal(Clients - 1, Volatile.Read(ref full.Refusals)); // One is lost. The next try comes after the pause.
+
+            full.Refusals = 0;
+            clock.Advance(TimeSpan.FromMilliseconds(5));
+            using Conn server = await accepting.Within();
+            Assert.Equal(clients[1].LocalEndPoint, server.RemoteEndPoint);
+        }
+        finally
+        {
+            clients.ForEach(static client => client.Dispose());
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_listener_that_is_closed_in_a_shortage_ends_its_accept_as_any_close_does(NetpollDispatch dispatch, bool blocking)
     {
         using Rig rig = new(dispatch);
