@@ -4,7 +4,10 @@ namespace Poller.Net;
 /// How the system finds out that the peer of a silent TCP connection is gone: it sends probes (tcp(7)). The twin of Go's
 /// <c>net.KeepAliveConfig</c>, with its defaults.
 /// </summary>
-/// <remarks>Times are rounded up to whole seconds. OpenBSD has no times of a socket's own, and uses the system's.</remarks>
+/// <remarks>
+/// Times are rounded up to whole seconds. On OpenBSD, sockets have no times of their own: dials and listeners use the system's there, and a
+/// connection refuses to set them.
+/// </remarks>
 public sealed record KeepAliveConfig
 {
     // include/net/tcp.h of Linux: MAX_TCP_KEEPIDLE and MAX_TCP_KEEPINTVL, and MAX_TCP_KEEPCNT.

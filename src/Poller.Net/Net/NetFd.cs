@@ -100,12 +100,19 @@ internal partial class NetFd : SocketFd
         IoResult result = Set(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1);
         if (result.IsSuccess) result = Set(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, keepAlive.Enable ? 1 : 0);
         if (!keepAlive.Enable) return result;
-        if (result.IsSuccess) result = Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, keepAlive.IdleSeconds);
-        if (result.IsSuccess) result = Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, keepAlive.IntervalSeconds);
-        return result.IsSuccess ? Set(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, keepAlive.Count) : result;
+        if (result.IsSuccess) result = SetTime(SocketOptionName.TcpKeepAliveTime, keepAlive.IdleSeconds);
+        if (result.IsSuccess) result = SetTime(SocketOptionName.TcpKeepAliveInterval, keepAlive.IntervalSeconds);
+        return result.IsSuccess ? SetTime(SocketOptionName.TcpKeepAliveRetryCount, keepAlive.Count) : result;
 
-        IoResult Set(SocketOptionLevel level, SocketOptionName name, int? value) =>
-            value is { } number ? network.Api.SetOption(fd, level, name, number) : 0;
+        IoResult Set(SocketOptionLevel level, SocketOptionName name, int value) => network.Api.SetOption(fd, level, name, value);
+
+        // Where sockets have no times of their own, those of the system hold, as in Go (net/tcpsockopt_openbsd.go).
+        IoResult SetTime(SocketOptionName name, int? value)
+        {
+            if (value is not { } number) return 0;
+            IoResult result = Set(SocketOptionLevel.Tcp, name, number);
+            return result == Errno.ENOPROTOOPT ? 0 : result;
+        }
     }
 
     /// <summary>Shows a new socket to the caller's function, if there is one. The twin of the calls of ctrlCtxFn.</summary>

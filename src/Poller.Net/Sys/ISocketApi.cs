@@ -39,7 +39,8 @@ internal partial interface ISocketApi
     IoResult Shutdown(nint fd, SocketShutdown how);
 
     /// <summary>
-    /// setsockopt(2) of an int. Level and name are the BCL's numbers. The value of Linger is in seconds; -1 turns it off.
+    /// setsockopt(2) of an int. Level and name are the BCL's numbers. The value of Linger is in seconds; -1 turns it off. The error is
+    /// ENOPROTOOPT if the system has no such option.
     /// </summary>
     IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value);
 

@@ -86,9 +86,7 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
             return Result(setsockopt((int)fd, os.SOL_SOCKET, os.SO_LINGER, &linger, (uint)sizeof(Linger)));
         }
         (int systemLevel, int systemName) = NumbersOf(level, name);
-
-        // 0 means that the system has no such option. Keep-alive then uses the system's times, as in Go (net/tcpsockopt_openbsd.go).
-        return systemName == 0 ? 0 : Set((int)fd, systemLevel, systemName, value);
+        return systemName == 0 ? Errno.ENOPROTOOPT : Set((int)fd, systemLevel, systemName, value);
     }
 
     public IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value)

@@ -31,4 +31,43 @@ public sealed class KeepAliveTests : NetTest<EpollBackend>
         Assert.Throws<ObjectDisposedException>(() => client.KeepAlive = KeepAliveConfig.Off);
         Assert.Throws<ArgumentNullException>(() => server.KeepAlive = null!);
     }
+
+    [Fact]
+    public async Task An_option_that_the_system_lacks_is_refused_and_a_dial_does_without_its_times()
+    {
+        using Fixture fixture = new(api: new LacksOptions());
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        foreach (TcpConn conn in (TcpConn[])[client, server])
+        {
+            Assert.Equal(new KeepAliveConfig { Idle = null, Interval = null, Count = null }, conn.KeepAlive);
+            conn.KeepAlive = conn.KeepAlive with { Enable = false };
+            Refused(() => conn.KeepAlive = new KeepAliveConfig());
+            Refused(() => conn.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, 3));
+        }
+        using UdpConn packets = fixture.Net.ListenUdp(Raw.AnyLoopbackPort);
+        Refused(() => packets.ReceivesPacketInfo = true);
+        Refused(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort, new ListenOptions { ReusePort = true }));
+
+        static void Refused(Action set) =>
+            Assert.Equal(SocketError.ProtocolOption, Assert.Throws<NetOpException>(set).SocketErrorCode);
+    }
+
+    /// <summary>A system that has neither times of keep-alive, as OpenBSD, nor some other options.</summary>
+    private sealed class LacksOptions : ForwardingSocketApi
+    {
+        private readonly BsdSocketApi _none = new(SocketNumbers.Linux with
+        {
+            TCP_KEEPIDLE = 0,
+            TCP_KEEPINTVL = 0,
+            TCP_KEEPCNT = 0,
+            SO_REUSEPORT = 0,
+            IP_PKTINFO = 0,
+        });
+
+        public override IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) =>
+            _none.SetOption(fd, level, name, value);
+
+        public override IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value) =>
+            _none.GetOption(fd, level, name, out value);
+    }
 }
