@@ -27,7 +27,7 @@ public sealed partial class NetStack
     /// <summary>As <see cref="AdoptConn(SafeHandle)"/>, of a descriptor's number, which the connection then owns and closes.</summary>
     /// <inheritdoc cref="AdoptConn(SafeHandle)" path="/*[not(self::summary)][not(self::param)]"/>
     /// <param name="descriptor">The descriptor's number.</param>
-    public Conn AdoptConn(nint descriptor) => Owned(AdoptConnOf(descriptor, descriptor)).ToConn();
+    public Conn AdoptConn(nint descriptor) => Adopt(descriptor, AdoptConnOf).ToConn();
 
     /// <summary>Makes a listener of a listening socket that comes from elsewhere, such as one of <see cref="SocketActivation"/>.</summary>
     /// <remarks>
@@ -41,7 +41,7 @@ public sealed partial class NetStack
     /// <summary>As <see cref="AdoptListener(SafeHandle)"/>, of a descriptor's number, which the listener then owns and closes.</summary>
     /// <inheritdoc cref="AdoptListener(SafeHandle)" path="/*[not(self::summary)][not(self::param)]"/>
     /// <param name="descriptor">The descriptor's number.</param>
-    public ConnListener AdoptListener(nint descriptor) => ToListener(Owned(AdoptListenerOf(descriptor, descriptor)));
+    public ConnListener AdoptListener(nint descriptor) => ToListener(Adopt(descriptor, AdoptListenerOf));
 
     // SafeHandle has no way to give a descriptor up: a Socket closes the number even if its handle was made invalid, and the dispose of a
     // SafeSocketHandle resets the connection. So the descriptor moves to a number of our own, and a socket without a peer takes its place.
@@ -53,26 +53,16 @@ public sealed partial class NetStack
         bool held = false;
         nint ours = -1;
         nint substitute = -1;
-        T? adopted = null;
         try
         {
             handle.DangerousAddRef(ref held);
             nint fd = handle.DangerousGetHandle();
             NetworkOf(fd, out AddressFamily family, out _);
-            bool isNonBlocking = Made(UnixFileApi.IsNonBlocking(fd)) != 0;
             ours = Made(_api.Duplicate(fd));
             substitute = Made(_api.Socket(family, SocketType.Dgram, ProtocolType.Unspecified));
-            adopted = adopt(ours, fd);
-            IoResult replaced = _api.Replace(fd, substitute);
-            if (!replaced.IsSuccess) _api.SetNonBlocking(fd, isNonBlocking);
-            Made(replaced);
+            T adopted = Adopt(ours, fd, adopt, () => Made(_api.Replace(fd, substitute)));
             ours = -1;
-            return Owned(adopted);
-        }
-        catch
-        {
-            adopted?.Dispose();
-            throw;
+            return adopted;
         }
         finally
         {
@@ -82,10 +72,25 @@ public sealed partial class NetStack
         }
     }
 
-    private static T Owned<T>(T adopted) where T : NetFd
+    private T Adopt<T>(nint fd, Func<nint, nint, T> adopt) where T : NetFd => Adopt(fd, fd, adopt, static () => 0);
+
+    private T Adopt<T>(nint fd, nint known, Func<nint, nint, T> adopt, Func<nint> takeOver) where T : NetFd
     {
-        adopted.Own();
-        return adopted;
+        AdoptedState before = new(_api, fd);
+        T? adopted = null;
+        try
+        {
+            adopted = adopt(fd, known);
+            takeOver();
+            adopted.Own();
+            return adopted;
+        }
+        catch
+        {
+            adopted?.Dispose();
+            before.PutBack();
+            throw;
+        }
     }
 
     private static ConnListener ToListener(NetListenFd fd) => fd.IsUnix ? new UnixConnListener(fd) : new TcpConnListener(fd);

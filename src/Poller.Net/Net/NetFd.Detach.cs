@@ -28,8 +28,8 @@ internal partial class NetFd
     private static readonly ConditionalWeakTable<NetFd, TaskCompletionSource> LeftBy = [];
 
     /// <summary>
-    /// Puts a socket that comes from elsewhere into a poller. It is its user's until <see cref="Own"/>. If the adopt fails, the socket
-    /// blocks or not as before.
+    /// Puts a socket that comes from elsewhere into a poller. It is its user's until <see cref="Own"/>. <see cref="AdoptedState"/> has what
+    /// this changes.
     /// </summary>
     public static NetFd Adopt(Netpoller poller, SocketNetwork network, nint fd)
     {
@@ -54,7 +54,6 @@ internal partial class NetFd
                 throw NetOpException.Refused(Operation, made.Network, null, null, SocketErrors.ToException(e.Error), e.Message);
             }
 
-            // The last step makes it non-blocking, which whoever shares the socket would notice.
             IoResult result = SetDefaults(made._network, made.Fd, KeepAliveConfig.Default);
             if (result.IsSuccess) result = made.Api.SetUp(made.Fd);
             return result.IsSuccess ? made : throw made.Failed(Operation, result);

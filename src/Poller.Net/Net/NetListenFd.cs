@@ -138,8 +138,19 @@ internal sealed class NetListenFd : NetFd
     }
 
     /// <inheritdoc cref="NetFd.Adopt(Netpoller, SocketNetwork, nint)"/>
-    public static NetListenFd Adopt(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family) =>
-        Adopt(poller, new NetListenFd(poller, network, fd, family, file: null)).Warmed();
+    public static NetListenFd Adopt(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family)
+    {
+        NetListenFd made = Adopt(poller, new NetListenFd(poller, network, fd, family, file: null));
+        try
+        {
+            return made.Warmed();
+        }
+        catch
+        {
+            made.Dispose();
+            throw;
+        }
+    }
 
     /// <summary>
     /// Begins to accept the next connection. The caller makes its ValueTask from the operation that this returns. The twin of FD.Accept in

@@ -292,6 +292,8 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
         Fd listeningNumber = new((int)listening.Handle);
         Assert.Equal(0, UnixFileApi.SetNonBlocking(number, false).Value);
         Assert.Equal(0, UnixFileApi.SetNonBlocking(listeningNumber, false).Value);
+        client.NoDelay = false;
+        client.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, 77);
         using (number)
         {
             NetOpException e = Assert.Throws<NetOpException>(() => fixture.Net.AdoptConn(client.SafeHandle));
@@ -307,10 +309,44 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
             Assert.False(number.IsNonBlocking);
             Assert.False(listeningNumber.IsNonBlocking);
         }
+        foreach (Socket socket in (Socket[])[client, listening])
+        {
+            Assert.False(socket.NoDelay);
+            Assert.Equal(0, (int)socket.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive)!);
+        }
+        Assert.Equal(77, (int)client.GetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime)!);
         GC.Collect();
         GC.WaitForPendingFinalizers();
         client.Send([1]);
         using Socket other = await Raw.ConnectAsync((IPEndPoint)listening.LocalEndPoint!); // It listens on.
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    public async Task An_adopt_without_a_free_descriptor_leaks_none_and_can_be_tried_again(int free)
+    {
+        HasDescriptors api = new() { Free = int.MaxValue };
+        using Fixture fixture = new(api: api);
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
+        using TcpConn server = await listener.AcceptTcpAsync().Within();
+        using Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listening.Bind(Raw.AnyLoopbackPort);
+        listening.Listen();
+        foreach (Action adopt in (Action[])
+            [() => fixture.Net.AdoptConn(client.SafeHandle), () => fixture.Net.AdoptListener(listening.SafeHandle)])
+        {
+            api.Free = free;
+            NetOpException e = Assert.Throws<NetOpException>(adopt);
+            Assert.Equal(SocketError.TooManyOpenSockets, e.SocketErrorCode);
+            Assert.Equal(free, api.Free);
+        }
+        api.Free = int.MaxValue;
+        using Conn adopted = fixture.Net.AdoptConn(client.SafeHandle);
+        using ConnListener adoptedListener = fixture.Net.AdoptListener(listening.SafeHandle);
+        await adopted.WriteAsync(new byte[1]);
+        Assert.Equal(1, await server.ReadAsync(new byte[8]).Within());
     }
 
     [Fact]
@@ -336,6 +372,29 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
     }
 
     /// <summary>A system whose dup2(2) loses the race that its manual page warns of.</summary>
+    /// <summary>A process that may open so many more sockets.</summary>
+    private sealed class HasDescriptors : ForwardingSocketApi
+    {
+        public int Free { get; set; }
+
+        public override IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol) =>
+            Take(Free == 0 ? Errno.EMFILE : base.Socket(family, type, protocol));
+
+        public override IoResult Duplicate(nint fd) => Take(Free == 0 ? Errno.EMFILE : base.Duplicate(fd));
+
+        public override IoResult Close(nint fd)
+        {
+            Free++;
+            return base.Close(fd);
+        }
+
+        private IoResult Take(IoResult made)
+        {
+            if (made.IsSuccess) Free--;
+            return made;
+        }
+    }
+
     private sealed class NoReplacing : ForwardingSocketApi
     {
         public override IoResult Replace(nint fd, nint by) => new Errno(16); // EBUSY
