@@ -6,9 +6,13 @@ using Poller.Abstractions;
 namespace Poller.Net;
 
 /// <summary>
-/// A stream-oriented network connection: the twin of Go's <c>net.Conn</c>, and an ordinary <see cref="Stream"/>.
+/// A connection, or a socket of packets, as an ordinary <see cref="Stream"/>: the twin of Go's <c>net.Conn</c>.
 /// </summary>
 /// <remarks>
+/// <para>
+/// TCP, and Unix sockets of the network <c>unix</c>, carry bytes without borders, and what is said here of the peer's end holds for them.
+/// Packets have borders and no end; <see cref="IpPacketConn"/> and <see cref="UnixConn"/> say what differs.
+/// </para>
 /// <para>
 /// Threads: every member is safe from any thread. At most one read and one write run at a time; others queue behind them, so the bytes of
 /// two writes never mix. <see cref="Stream.Dispose()"/> ends the operations that wait, and does not wait for them. The descriptor is closed
@@ -238,7 +242,9 @@ public abstract class Conn : Stream
     /// peer has reset it, this does nothing.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
-    /// <exception cref="NetOpException">The system refused.</exception>
+    /// <exception cref="NetOpException">
+    /// The system refused, or it is a socket without connections, such as UDP's: <see cref="SocketError.OperationNotSupported"/>.
+    /// </exception>
     public void CloseRead() => _fd.Shutdown(SocketShutdown.Receive, "close read");
 
     /// <summary>
@@ -246,7 +252,9 @@ public abstract class Conn : Stream
     /// the connection is over, because both sides have ended or the peer has reset it, this does nothing.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
-    /// <exception cref="NetOpException">The system refused.</exception>
+    /// <exception cref="NetOpException">
+    /// The system refused, or it is a socket without connections, such as UDP's: <see cref="SocketError.OperationNotSupported"/>.
+    /// </exception>
     public void CloseWrite() => _fd.Shutdown(SocketShutdown.Send, "close write");
 
     /// <summary>
@@ -303,7 +311,7 @@ public abstract class Conn : Stream
 
     /// <summary>
     /// Reads the bytes that have arrived into several buffers, one after the other (recvmsg(2)). It fills a buffer before it begins the
-    /// next one, takes at most 1,024 that are not empty, and else is as
+    /// next one. It uses at most 1,024 buffers that are not empty. Otherwise it works as
     /// <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>. The list must not change until the read is done.
     /// </summary>
     public ValueTask<int> ReadAsync(IReadOnlyList<Memory<byte>> buffers, CancellationToken cancellationToken = default)

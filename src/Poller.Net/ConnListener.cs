@@ -6,7 +6,7 @@ using Poller.Abstractions;
 namespace Poller.Net;
 
 /// <summary>
-/// A listener for stream-oriented connections: the twin of Go's <c>net.Listener</c>. Safe from any thread; concurrent accepts queue.
+/// A listener for connections: the twin of Go's <c>net.Listener</c>. Safe from any thread; concurrent accepts queue.
 /// </summary>
 public abstract class ConnListener : IDisposable, IAsyncDisposable
 {

@@ -19,7 +19,7 @@ namespace Poller.Net;
 /// <see cref="Conn.RemoteEndPoint"/> and <c>Write</c> are refused.
 /// </para>
 /// <para>
-/// Addresses: an IPv4 peer of a dual-stack socket has its IPv4 address here. You may send from such a socket to IPv4 addresses.
+/// Addresses: on a dual-stack socket you see an IPv4 peer by its plain IPv4 address, and send to such addresses.
 /// </para>
 /// <para>Packets have no end, so <see cref="Conn.CloseRead"/> and <see cref="Conn.CloseWrite"/> are refused.</para>
 /// </remarks>

@@ -5,8 +5,9 @@ namespace Poller.Net;
 /// <c>net.KeepAliveConfig</c>, with its defaults.
 /// </summary>
 /// <remarks>
-/// Times are rounded up to whole seconds. On OpenBSD, sockets have no times of their own: dials and listeners use the system's there, and a
-/// connection refuses to set them.
+/// Times are rounded up to whole seconds. To set null leaves what the socket has, which is the system's on a new one. Null is read where the
+/// system has none for a socket, and for a time that is too long for this type. On OpenBSD, sockets have no times of their own: dials and
+/// listeners use the system's there, and a connection refuses to set them.
 /// </remarks>
 public sealed record KeepAliveConfig
 {
@@ -21,17 +22,17 @@ public sealed record KeepAliveConfig
     public bool Enable { get; init; } = true;
 
     /// <summary>
-    /// How long the connection is silent before the first probe, up to 32,767 s. The default is 15 s; null means the system's.
+    /// How long the connection is silent before the first probe, up to 32,767 s. The default is 15 s; null leaves it.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The time is not above zero, or is too long.</exception>
     public TimeSpan? Idle { get; init => field = Check(value, nameof(Idle)); } = TimeSpan.FromSeconds(15);
 
-    /// <summary>The time between two probes, up to 32,767 s. The default is 15 s; null means the system's.</summary>
+    /// <summary>The time between two probes, up to 32,767 s. The default is 15 s; null leaves it.</summary>
     /// <exception cref="ArgumentOutOfRangeException">The time is not above zero, or is too long.</exception>
     public TimeSpan? Interval { get; init => field = Check(value, nameof(Interval)); } = TimeSpan.FromSeconds(15);
 
     /// <summary>
-    /// After how many probes without an answer the connection ends, 1 to 127. The default is 9; null means the system's.
+    /// After how many probes without an answer the connection ends, 1 to 127. The default is 9; null leaves it.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The number is out of range.</exception>
     public int? Count

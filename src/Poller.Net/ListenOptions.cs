@@ -2,8 +2,7 @@ namespace Poller.Net;
 
 /// <summary>
 /// The options of a listener: the twin of Go's <c>net.ListenConfig</c>. The defaults are Go's, except that Multipath TCP is off. Those that
-/// a network does not have, such as
-/// <see cref="KeepAlive"/> outside of TCP, have no effect there.
+/// a network does not have, such as <see cref="KeepAlive"/> outside of TCP, have no effect there.
 /// </summary>
 public sealed record ListenOptions
 {

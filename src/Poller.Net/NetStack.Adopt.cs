@@ -8,9 +8,9 @@ namespace Poller.Net;
 public sealed partial class NetStack
 {
     /// <summary>
-    /// Makes a connection of a connected socket that comes from elsewhere: from a service manager, another process, a native library, or a
-    /// <see cref="Socket"/> (its <see cref="Socket.SafeHandle"/>). Of a UDP socket, which need not have a peer, it makes a
-    /// <see cref="UdpConn"/>, and of a Unix socket of any kind a <see cref="UnixConn"/>.
+    /// Turns a connected socket that comes from elsewhere into a connection: TCP into a <see cref="TcpConn"/>, UDP, with or without a peer,
+    /// into a <see cref="UdpConn"/>, and a Unix socket of any kind into a <see cref="UnixConn"/>. It may come from a service manager,
+    /// another process, a native library, or a <see cref="Socket"/> (its <see cref="Socket.SafeHandle"/>).
     /// </summary>
     /// <remarks>
     /// The connection takes the socket over. The handle, and a <see cref="Socket"/> that it belongs to, get a socket without a peer in its

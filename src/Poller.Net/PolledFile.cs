@@ -106,7 +106,7 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
         return _fd.CallAsync(Direction.Read, state, call, cancellationToken);
     }
 
-    /// <summary>As the read of the same form, for a call that writes, such as write(2) or sendmsg(2).</summary>
+    /// <summary>As <see cref="ReadAsync{TState, T}"/>, for a call that writes, such as write(2) or sendmsg(2).</summary>
     /// <inheritdoc cref="ReadAsync{TState, T}" path="/*[not(self::summary)]"/>
     public ValueTask<T> WriteAsync<TState, T>(
         TState state, Func<nint, TState, TryResult<T>> call, CancellationToken cancellationToken = default)

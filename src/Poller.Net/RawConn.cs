@@ -54,7 +54,7 @@ public readonly record struct RawConn
         return Fd.CallAsync(Direction.Read, state, call, cancellationToken);
     }
 
-    /// <summary>As <c>ReadAsync</c>, for a function that writes, such as sendmsg(2).</summary>
+    /// <summary>As <see cref="ReadAsync{TState, T}"/>, for a function that writes, such as sendmsg(2).</summary>
     /// <inheritdoc cref="ReadAsync{TState, T}" path="/*[not(self::summary)]"/>
     public ValueTask<T> WriteAsync<TState, T>(
         TState state, Func<nint, TState, TryResult<T>> call, CancellationToken cancellationToken = default)

@@ -21,8 +21,7 @@ public sealed class TcpConn : Conn
 
     /// <summary>
     /// The probes by which the system finds out that a silent peer is gone. By default one goes out after 15 s of silence and then every
-    /// 15 s, and after 9 without an answer the connection ends. A time or count of null leaves what there is; one that is read is null if
-    /// a socket of this system has none of its own.
+    /// 15 s, and after 9 without an answer the connection ends.
     /// </summary>
     /// <remarks>The getter returns what the system has now.</remarks>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
@@ -102,7 +101,8 @@ public sealed class TcpConn : Conn
         try
         {
             Errno error = UnixFileApi.KindOf(file.DangerousGetHandle(), out FileKind kind);
-            if (error == Errno.None && kind is FileKind.RegularFile or FileKind.BlockDevice) return;
+            if (error != Errno.None) throw new ArgumentException($"send file: {error.Message}; an open file was expected.", nameof(file));
+            if (kind is FileKind.RegularFile or FileKind.BlockDevice) return;
             const string Expected = "a regular file or a block device was expected; copy from a PolledFile's stream instead";
             throw new ArgumentException($"send file: the file is of the kind {kind}, and {Expected}.", nameof(file));
         }

@@ -80,12 +80,11 @@ public sealed class UnixConn : Conn, IPacketConn
     /// <summary>
     /// Receives bytes, as a read does, and the descriptors that came with them. Each becomes a
     /// <see cref="Microsoft.Win32.SafeHandles.SafeFileHandle"/> or, if it is a socket, a <see cref="SafeSocketHandle"/>, which is yours to
-    /// dispose. They are close-on-exec.
+    /// dispose. They are close-on-exec; macOS cannot do that in one step, so a process that starts meanwhile may get them.
     /// </summary>
     /// <remarks>
-    /// On a stream a receive stops behind the bytes of one <see cref="SendAsync"/> with descriptors, so you never get those of two. They
-    /// may come with bytes that were sent before them. Descriptors for which there is no room are closed. A read takes the bytes and closes
-    /// the descriptors.
+    /// On a stream, one receive returns the descriptors of one <see cref="SendAsync"/> at most. Bytes that were sent earlier may come before
+    /// them. Descriptors for which there is no room are closed. A read takes the bytes and closes the descriptors.
     /// </remarks>
     /// <param name="buffer">It receives the bytes. On a stream it needs room for at least one.</param>
     /// <param name="handles">It receives the handles, from its start on. What it held is overwritten.</param>
@@ -178,7 +177,9 @@ public sealed class UnixConn : Conn, IPacketConn
     }
 
     /// <inheritdoc cref="SendToAsync(ReadOnlyMemory{byte}, SocketAddress, CancellationToken)"/>
-    /// <exception cref="ArgumentException">The end point is none of a Unix socket that one can send to.</exception>
+    /// <exception cref="ArgumentException">
+    /// <paramref name="remote"/> is no <see cref="UnixDomainSocketEndPoint"/>, or it names no socket.
+    /// </exception>
     public ValueTask SendToAsync(ReadOnlyMemory<byte> buffer, EndPoint remote, CancellationToken cancellationToken = default) =>
         Fd.SendWithRoomAsync("send to", buffer, default, AddressOf(remote), cancellationToken);
 

@@ -2,7 +2,7 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// The twin of FD.Writev in Go's internal/poll/writev.go, and its mirror image for reads.
+// The twin of FD.Writev in Go's internal/poll/writev.go, and the same for reads.
 internal abstract partial class SocketFd
 {
     /// <summary>Sends all pieces, in as few calls as their number allows. A socket of messages sends them as one message.</summary>

@@ -2,8 +2,8 @@ using System.Collections.Concurrent;
 
 namespace Poller.Net;
 
-// One timer serves all connections of a listener. On its way a read or a write meets one compare of a byte, and marks its connection as
-// active at most once between two looks. IdleState has the table.
+// One timer serves all connections of a listener. Each read or write compares one byte, and marks its connection as active at most once
+// between two looks. IdleState has the table.
 //
 // Accepts add, and closes remove, on a loop's thread; neither waits for a look, which may have to pass through very many connections.
 
@@ -11,7 +11,7 @@ namespace Poller.Net;
 internal sealed class IdleSweep
 {
     // A connection ends when it was quiet at this many looks in a row after the one that found it active. So it ends after the time-out,
-    // and at most an eighth of it later. Half the number is twice as late; double looks twice as often at every connection.
+    // and at most an eighth of it later. With 4 looks it ends up to a quarter late; with 16 we look twice as often.
     private const int Looks = 8;
 
     private static readonly TimeSpan Never = System.Threading.Timeout.InfiniteTimeSpan;

@@ -14,7 +14,7 @@ internal partial interface ISocketApi
     /// <summary>Makes a close-on-exec duplicate of a descriptor (fcntl(2), F_DUPFD_CLOEXEC).</summary>
     IoResult Duplicate(nint fd);
 
-    /// <summary>Lets a number stand for what another number stands for, and closes what it stood for (dup2(2)).</summary>
+    /// <summary>dup2(2): makes <paramref name="fd"/> a duplicate of <paramref name="by"/>, and closes what it was.</summary>
     IoResult Replace(nint fd, nint by);
 
     /// <summary>What a socket is. The error is ENOTSOCK if it is none.</summary>

@@ -30,7 +30,7 @@ internal struct Pieces
         _position = sequence.Start;
     }
 
-    /// <summary>Whether anything is left. Empty pieces are nothing.</summary>
+    /// <summary>Whether anything is left. Empty pieces do not count.</summary>
     public bool TryFind()
     {
         while (_rest.IsEmpty)

@@ -188,6 +188,9 @@ public abstract class SendFileTests<TBackend> : NetTest<TBackend> where TBackend
         SafeFileHandle closed = File.OpenHandle(file.Path);
         closed.Dispose();
         Assert.Throws<ObjectDisposedException>(() => client.SendFile(closed));
+        using SafeFileHandle none = new(int.MaxValue, ownsHandle: false); // No process has so many descriptors.
+        ArgumentException other = Assert.Throws<ArgumentException>(() => client.SendFile(none));
+        Assert.Equal($"send file: {Errno.EBADF.Message}; an open file was expected. (Parameter 'file')", other.Message);
     }
 
     private static TransferApi Api(bool copies) => new() { SendingFile = copies ? static () => Errno.EINVAL : null };
