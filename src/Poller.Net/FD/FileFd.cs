@@ -354,8 +354,5 @@ internal sealed class FileFd : PollFd
         }
 
         public void Release() => _buffer = default;
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<IoAttempt, int>(direction, this, mayReuse);
     }
 }

@@ -17,43 +17,49 @@ internal interface IAttempt
     /// on from there. An exception is the operation's error.
     /// </summary>
     IoResult Try(PollFd fd);
-
-    /// <summary>
-    /// An operation that goes on with this attempt. Only a caller that holds the direction's lock may reuse the kept one.
-    /// </summary>
-    PollOp ToOp(PollFd fd, Direction direction, bool mayReuse);
 }
 
 internal abstract partial class PollFd
 {
-    /// <summary>The outcome of Begin: an operation that queues or waits, an error, or a value.</summary>
+    /// <summary>How an operation goes on after Begin.</summary>
+    protected enum Rest : byte
+    {
+        /// <summary>It is done, with a value or an error.</summary>
+        None,
+
+        /// <summary>It queues for its direction's lock.</summary>
+        Queue,
+
+        /// <summary>It holds the lock. The loop tries it, because the turn has used up its budget.</summary>
+        TryLater,
+
+        /// <summary>It holds the lock, and waits.</summary>
+        Wait,
+
+        /// <summary>It cannot begin. The loop ends it, because the turn has used up its budget.</summary>
+        FailLater,
+    }
+
+    /// <summary>The outcome of Begin.</summary>
     protected readonly struct Begun
     {
-        public PollOp? Op { get; init; }
+        public Rest Rest { get; init; }
 
         public Exception? Error { get; init; }
 
         public int Value { get; init; }
     }
 
-    /// <summary>Begins an async operation. If it completes at once, the attempt holds what it has done.</summary>
+    /// <summary>
+    /// Begins an async operation. If it is done at once, the attempt holds what it has done; else <see cref="GoOn"/> must follow.
+    /// </summary>
     protected Begun Begin<TAttempt>(Direction direction, ref TAttempt attempt, CancellationToken token) where TAttempt : struct, IAttempt
     {
-        if (token.IsCancellationRequested) return Refuse(direction, ref attempt, new OperationCanceledException(token));
+        if (token.IsCancellationRequested) return Refuse(new OperationCanceledException(token));
         FdLock found = TryLock(direction);
-        if (found == FdLock.Closed) return Refuse(direction, ref attempt, Failed(attempt.Name, IoResult.Disposed));
-        if (found == FdLock.Busy)
-        {
-            PollOp queued = attempt.ToOp(this, direction, mayReuse: false);
-            queued.Start(token);
-            return new Begun { Op = queued };
-        }
-        if (TurnBudget.IsSpent)
-        {
-            PollOp later = attempt.ToOp(this, direction, mayReuse: true);
-            later.StartLater(token);
-            return new Begun { Op = later };
-        }
+        if (found == FdLock.Closed) return Refuse(Failed(attempt.Name, IoResult.Disposed));
+        if (found == FdLock.Busy) return new Begun { Rest = Rest.Queue };
+        if (TurnBudget.IsSpent) return new Begun { Rest = Rest.TryLater };
 
         IoResult result = 0;
         Exception? error = null;
@@ -68,12 +74,7 @@ internal abstract partial class PollFd
         {
             error = e;
         }
-        if (result == Errno.EAGAIN)
-        {
-            PollOp op = attempt.ToOp(this, direction, mayReuse: true);
-            op.StartWaiting(token);
-            return new Begun { Op = op };
-        }
+        if (result == Errno.EAGAIN) return new Begun { Rest = Rest.Wait };
 
         // Under the lock: the exception names addresses, which a closed descriptor no longer has.
         if (!result.IsSuccess) error = Failed(attempt.Name, result, direction);
@@ -85,16 +86,38 @@ internal abstract partial class PollFd
     }
 
     // The error of an operation that cannot begin, and holds no lock.
-    private Begun Refuse<TAttempt>(Direction direction, ref TAttempt attempt, Exception error) where TAttempt : struct, IAttempt
+    private static Begun Refuse(Exception error)
     {
-        if (!TurnBudget.IsSpent)
+        if (TurnBudget.IsSpent) return new Begun { Rest = Rest.FailLater, Error = error };
+        TurnBudget.Spend();
+        return new Begun { Error = error };
+    }
+
+    /// <summary>
+    /// Takes the kept object for an operation that is not done, if it holds its lock and the object is of this type; an object of another
+    /// type stays. Null if there is none.
+    /// </summary>
+    protected TOp? TakeKept<TOp>(Direction direction, in Begun begun) where TOp : PollOp
+    {
+        // Nobody else takes it while the caller holds the lock. A late awaiter may return another one meanwhile; then one of the two is
+        // lost, which does no harm.
+        ref PollOp? kept = ref KeptOf(direction);
+        if (begun.Rest is not (Rest.TryLater or Rest.Wait) || Volatile.Read(ref kept) is not TOp op) return null;
+        Volatile.Write(ref kept, null);
+        return op;
+    }
+
+    /// <summary>Goes on with an operation that is not done.</summary>
+    protected static void GoOn(PollOp op, in Begun begun, CancellationToken token)
+    {
+        switch (begun.Rest)
         {
-            TurnBudget.Spend();
-            return new Begun { Error = error };
+            case Rest.Queue: op.Start(token); break;
+            case Rest.TryLater: op.StartLater(token); break;
+            case Rest.Wait: op.StartWaiting(token); break;
+            case Rest.FailLater: op.FailLater(begun.Error!); break;
+            default: throw new InvalidOperationException("the operation is done.");
         }
-        PollOp later = attempt.ToOp(this, direction, mayReuse: false);
-        later.FailLater(error);
-        return new Begun { Op = later };
     }
 
     /// <summary>Begins an async operation whose attempt has a result.</summary>
@@ -102,19 +125,22 @@ internal abstract partial class PollFd
         where TAttempt : struct, IAttempt<T>
     {
         Begun begun = Begin(direction, ref attempt, token);
-        return begun.Op is { } op ? new ValueTask<T>((AttemptOp<TAttempt, T>)op, op.Version)
-            : begun.Error is { } error ? FromError<T>(error, token)
-            : new ValueTask<T>(attempt.Result);
+        if (begun.Rest == Rest.None)
+        {
+            return begun.Error is { } error ? FromError<T>(error, token) : new ValueTask<T>(attempt.Result);
+        }
+        AttemptOp<TAttempt, T> op = GoOn<TAttempt, T>(direction, attempt, begun, token);
+        return new ValueTask<T>(op, op.Version);
     }
 
     /// <summary>Begins an async operation whose result nobody needs.</summary>
     protected ValueTask StartAsync<TAttempt>(Direction direction, ref TAttempt attempt, CancellationToken token)
-        where TAttempt : struct, IAttempt
+        where TAttempt : struct, IAttempt<int>
     {
         Begun begun = Begin(direction, ref attempt, token);
-        return begun.Op is { } op ? new ValueTask(op, op.Version)
-            : begun.Error is { } error ? FromError(error, token)
-            : ValueTask.CompletedTask;
+        if (begun.Rest == Rest.None) return begun.Error is { } error ? FromError(error, token) : ValueTask.CompletedTask;
+        AttemptOp<TAttempt, int> op = GoOn<TAttempt, int>(direction, attempt, begun, token);
+        return new ValueTask(op, op.Version);
     }
 
     /// <summary>The blocking form of <see cref="StartAsync{TAttempt, T}"/>.</summary>
@@ -124,23 +150,11 @@ internal abstract partial class PollFd
         return attempt.Result;
     }
 
-    /// <summary>The operation that goes on with an attempt; see <see cref="IAttempt.ToOp"/>.</summary>
-    public AttemptOp<TAttempt, T> ToOp<TAttempt, T>(Direction direction, in TAttempt attempt, bool mayReuse)
+    private AttemptOp<TAttempt, T> GoOn<TAttempt, T>(Direction direction, in TAttempt attempt, in Begun begun, CancellationToken token)
         where TAttempt : struct, IAttempt<T>
     {
-        AttemptOp<TAttempt, T>? op = mayReuse ? TakeKept<AttemptOp<TAttempt, T>>(direction) : null;
-        return (op ?? new AttemptOp<TAttempt, T>(this, direction)).With(attempt);
-    }
-
-    /// <summary>
-    /// Takes the kept operation, if it is of this type; one of another type stays. The caller holds the direction's lock, so nobody else
-    /// takes it. A late awaiter may return another one meanwhile; then one of the two is lost, which does no harm.
-    /// </summary>
-    public TOp? TakeKept<TOp>(Direction direction) where TOp : PollOp
-    {
-        ref PollOp? kept = ref KeptOf(direction);
-        if (Volatile.Read(ref kept) is not TOp op) return null;
-        Volatile.Write(ref kept, null);
+        AttemptOp<TAttempt, T> op = TakeKept<AttemptOp<TAttempt, T>>(direction, begun) ?? new AttemptOp<TAttempt, T>(this, direction);
+        GoOn(op.With(attempt), begun, token);
         return op;
     }
 

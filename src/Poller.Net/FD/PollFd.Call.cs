@@ -101,8 +101,5 @@ internal abstract partial class PollFd
             _state = default!;
             _call = null;
         }
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<CallAttempt<TState, T>, T>(direction, this, mayReuse);
     }
 }

@@ -9,10 +9,7 @@ internal abstract partial class SocketFd
     public ValueTask WriteAsync(Pieces pieces, CancellationToken token)
     {
         PiecesAttempt attempt = new(Kind.Write, pieces);
-        Begun begun = Begin(Direction.Write, ref attempt, token);
-        return begun.Op is { } op ? new ValueTask(op, op.Version)
-            : begun.Error is { } error ? FromError(error, token)
-            : ValueTask.CompletedTask;
+        return StartAsync(Direction.Write, ref attempt, token);
     }
 
     /// <summary>The blocking form of <see cref="WriteAsync(Pieces, CancellationToken)"/>.</summary>
@@ -83,8 +80,5 @@ internal abstract partial class SocketFd
         }
 
         public void Release() => _pieces = default;
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<PiecesAttempt, int>(direction, this, mayReuse);
     }
 }

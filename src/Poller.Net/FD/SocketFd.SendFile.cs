@@ -67,9 +67,6 @@ internal abstract partial class SocketFd
             _buffer = null;
         }
 
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<SendFileAttempt, long>(direction, this, mayReuse);
-
         private IoResult Send(SocketFd socket)
         {
             while (Result < (length ?? long.MaxValue))

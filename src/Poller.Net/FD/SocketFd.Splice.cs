@@ -156,9 +156,6 @@ internal abstract partial class SocketFd
         }
 
         public readonly void Release() { }
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<SpliceReadAttempt, Spliced>(direction, this, mayReuse);
     }
 
     private struct SpliceWriteAttempt(SplicePipe pipe) : IAttempt<int>
@@ -172,8 +169,5 @@ internal abstract partial class SocketFd
         public readonly IoResult Try(PollFd fd) => ((SocketFd)fd).SpliceFrom(_pipe!);
 
         public void Release() => _pipe = null;
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<SpliceWriteAttempt, int>(direction, this, mayReuse);
     }
 }

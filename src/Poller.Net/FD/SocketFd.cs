@@ -47,31 +47,17 @@ internal abstract partial class SocketFd : PollFd
         Write,
     }
 
-    public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token)
-    {
-        IoAttempt attempt = new(Kind.Read, buffer);
-        Begun begun = Begin(Direction.Read, ref attempt, token);
-        return begun.Op is { } op ? new ValueTask<int>((IoOp)op, op.Version)
-            : begun.Error is { } error ? FromError<int>(error, token)
-            : new ValueTask<int>(begun.Value);
-    }
+    public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token) => ReadAsync(Kind.Read, buffer, token);
+
+    public ValueTask<int> PeekAsync(Memory<byte> buffer, CancellationToken token) => ReadAsync(Kind.Peek, buffer, token);
 
     public ValueTask<bool> WaitToReadAsync(CancellationToken token)
     {
         IoAttempt attempt = new(Kind.WaitToRead, default);
         Begun begun = Begin(Direction.Read, ref attempt, token);
-        return begun.Op is { } op ? new ValueTask<bool>((IoOp)op, op.Version)
-            : begun.Error is { } error ? FromError<bool>(error, token)
-            : new ValueTask<bool>(begun.Value != 0);
-    }
-
-    public ValueTask<int> PeekAsync(Memory<byte> buffer, CancellationToken token)
-    {
-        IoAttempt attempt = new(Kind.Peek, buffer);
-        Begun begun = Begin(Direction.Read, ref attempt, token);
-        return begun.Op is { } op ? new ValueTask<int>((IoOp)op, op.Version)
-            : begun.Error is { } error ? FromError<int>(error, token)
-            : new ValueTask<int>(begun.Value);
+        if (begun.Rest == Rest.None) return begun.Error is { } error ? FromError<bool>(error, token) : new ValueTask<bool>(begun.Value != 0);
+        IoOp op = GoOn(Direction.Read, attempt, begun, token);
+        return new ValueTask<bool>(op, op.Version);
     }
 
     public ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token)
@@ -79,9 +65,9 @@ internal abstract partial class SocketFd : PollFd
         // The cast lets one attempt serve both directions. A write only reads from the buffer.
         IoAttempt attempt = new(Kind.Write, MemoryMarshal.AsMemory(buffer));
         Begun begun = Begin(Direction.Write, ref attempt, token);
-        return begun.Op is { } op ? new ValueTask(op, op.Version)
-            : begun.Error is { } error ? FromError(error, token)
-            : ValueTask.CompletedTask;
+        if (begun.Rest == Rest.None) return begun.Error is { } error ? FromError(error, token) : ValueTask.CompletedTask;
+        IoOp op = GoOn(Direction.Write, attempt, begun, token);
+        return new ValueTask(op, op.Version);
     }
 
     /// <summary>The blocking form of <see cref="ReadAsync(Memory{byte}, CancellationToken)"/>.</summary>
@@ -142,6 +128,23 @@ internal abstract partial class SocketFd : PollFd
 
     /// <summary>The error of a write whose message is too long.</summary>
     protected abstract Exception TooLong(string operation, int length);
+
+    private ValueTask<int> ReadAsync(Kind kind, Memory<byte> buffer, CancellationToken token)
+    {
+        IoAttempt attempt = new(kind, buffer);
+        Begun begun = Begin(Direction.Read, ref attempt, token);
+        if (begun.Rest == Rest.None) return begun.Error is { } error ? FromError<int>(error, token) : new ValueTask<int>(begun.Value);
+        IoOp op = GoOn(Direction.Read, attempt, begun, token);
+        return new ValueTask<int>(op, op.Version);
+    }
+
+    private IoOp GoOn(Direction direction, in IoAttempt attempt, in Begun begun, CancellationToken token)
+    {
+        IoOp op = TakeKept<IoOp>(direction, begun) ?? new IoOp(this, direction);
+        op.Set(attempt.Kind, attempt.Buffer);
+        GoOn(op, begun, token);
+        return op;
+    }
 
     // We ask the system, because several threads may set the option at once.
     private int LingerSeconds() =>
@@ -224,6 +227,8 @@ internal abstract partial class SocketFd : PollFd
     /// <summary>A read, a wait to read, a peek or a write. Of a write's buffer it keeps what is not sent yet.</summary>
     private struct IoAttempt(Kind kind, Memory<byte> buffer) : IAttempt
     {
+        public readonly Kind Kind => kind;
+
         public Memory<byte> Buffer { get; private set; } = buffer;
 
         public readonly string Name => NameOf(kind);
@@ -238,13 +243,6 @@ internal abstract partial class SocketFd : PollFd
             IoResult result = socket.Send(Buffer.Span, ref done);
             Buffer = Buffer[done..];
             return result;
-        }
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse)
-        {
-            IoOp op = (mayReuse ? fd.TakeKept<IoOp>(direction) : null) ?? new IoOp((SocketFd)fd, direction);
-            op.Set(kind, Buffer);
-            return op;
         }
     }
 

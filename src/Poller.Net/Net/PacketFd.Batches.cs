@@ -131,8 +131,5 @@ internal partial class PacketFd
         }
 
         public void Release() => _batch = null;
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<BatchAttempt, int>(direction, this, mayReuse);
     }
 }

@@ -416,9 +416,6 @@ internal partial class PacketFd : NetFd
             _buffer = default;
             _address = null;
         }
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<ReceiveFromAttempt, int>(direction, this, mayReuse);
     }
 
     private struct ReceiveEndPointAttempt(Memory<byte> buffer) : IAttempt<SocketReceiveFromResult>
@@ -433,9 +430,6 @@ internal partial class PacketFd : NetFd
         public IoResult Try(PollFd fd) => ((PacketFd)fd).TryReceiveFrom(_buffer.Span, out _result);
 
         public void Release() => _buffer = default;
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<ReceiveEndPointAttempt, SocketReceiveFromResult>(direction, this, mayReuse);
     }
 
     private struct ReceiveMessageAttempt(Memory<byte> buffer, Memory<byte> control, SocketAddress? address) : IAttempt<ReceivedMessage>
@@ -456,9 +450,6 @@ internal partial class PacketFd : NetFd
             _buffer = _control = default;
             _address = null;
         }
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<ReceiveMessageAttempt, ReceivedMessage>(direction, this, mayReuse);
     }
 
     /// <summary>A send of one packet, or of one buffer that the system splits.</summary>
@@ -485,8 +476,5 @@ internal partial class PacketFd : NetFd
             _buffer = _control = default;
             _address = null;
         }
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<SendAttempt, int>(direction, this, mayReuse);
     }
 }

@@ -268,9 +268,6 @@ internal sealed partial class UnixFd
             _buffer = _control = default;
             _handles = null;
         }
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<SendAttempt, int>(direction, this, mayReuse);
     }
 
     private struct ReceiveAttempt(Memory<byte> buffer, Memory<SafeHandle?> handles) : IAttempt<ReceivedHandles>
@@ -290,8 +287,5 @@ internal sealed partial class UnixFd
             _buffer = default;
             _handles = default;
         }
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<ReceiveAttempt, ReceivedHandles>(direction, this, mayReuse);
     }
 }

@@ -125,8 +125,5 @@ internal sealed partial class UnixFd
             _buffer = _control = default;
             _address = null;
         }
-
-        public readonly PollOp ToOp(PollFd fd, Direction direction, bool mayReuse) =>
-            fd.ToOp<RoomAttempt, bool>(direction, this, mayReuse);
     }
 }
