@@ -48,16 +48,9 @@ internal abstract partial class PollFd
     /// <summary>Runs the caller's function once, beside reads and writes. The descriptor stays open meanwhile.</summary>
     public T Control<TState, T>(TState state, Func<nint, TState, T> call)
     {
-        if (!Incref()) throw Failed("control", IoResult.Disposed);
-        try
-        {
-            BeforeControl();
-            return call(Fd, state);
-        }
-        finally
-        {
-            Decref();
-        }
+        using Reference held = Hold("control");
+        BeforeControl();
+        return call(Fd, state);
     }
 
     /// <inheritdoc cref="Control{TState, T}"/>

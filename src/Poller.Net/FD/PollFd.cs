@@ -275,12 +275,22 @@ internal abstract partial class PollFd : IDisposable
         if (result.IsSuccess && result.Value > 0) Loop.NoteBytes(direction, result.Value);
     }
 
+    /// <summary>Keeps the descriptor open for an operation without a lock, until what this returns is disposed.</summary>
+    /// <exception cref="ObjectDisposedException">The descriptor is closed.</exception>
+    protected Reference Hold(string operation) => Incref() ? new Reference(this) : throw Failed(operation, IoResult.Disposed);
+
     /// <summary>Takes a reference for an operation without a lock. False if the descriptor is closed.</summary>
     protected bool Incref() => _mutex.Incref();
 
     protected void Decref()
     {
         if (_mutex.Decref()) Destroy();
+    }
+
+    /// <summary>What <see cref="Hold"/> holds.</summary>
+    protected readonly ref struct Reference(PollFd fd)
+    {
+        public void Dispose() => fd.Decref();
     }
 
     /// <summary>Closes the descriptor. False if it was already closed.</summary>

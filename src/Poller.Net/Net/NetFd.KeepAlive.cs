@@ -37,16 +37,9 @@ internal partial class NetFd
     // Null on a system whose sockets have no times of their own.
     private int? GetTcpOption(SocketOptionName name, string operation)
     {
-        if (!Incref()) throw Failed(operation, IoResult.Disposed);
-        try
-        {
-            IoResult result = Api.GetOption(Fd, SocketOptionLevel.Tcp, name, out int value);
-            return result.IsSuccess ? value : result == Errno.ENOPROTOOPT ? null : throw Failed(operation, result);
-        }
-        finally
-        {
-            Decref();
-        }
+        using Reference held = Hold(operation);
+        IoResult result = Api.GetOption(Fd, SocketOptionLevel.Tcp, name, out int value);
+        return result.IsSuccess ? value : result == Errno.ENOPROTOOPT ? null : throw Failed(operation, result);
     }
 
     private void SetTcpOption(SocketOptionName name, int? value, string operation)

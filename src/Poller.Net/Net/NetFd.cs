@@ -207,87 +207,48 @@ internal partial class NetFd : SocketFd
 
     public void Shutdown(SocketShutdown how, string operation)
     {
-        if (!Incref()) throw Failed(operation, IoResult.Disposed);
-        try
-        {
-            if (!_network.HasConnections)
-            {
-                (EndPoint? local, EndPoint? remote) = KnownEndPoints();
-                throw Refused(operation, Network, local, remote, Errno.EOPNOTSUPP, "packets have no end; a stream was expected");
-            }
-            IoResult result = Api.Shutdown(Fd, how);
+        using Reference held = Hold(operation);
+        if (!_network.HasConnections) throw Refused(operation, Errno.EOPNOTSUPP, "packets have no end; a stream was expected");
+        IoResult result = Api.Shutdown(Fd, how);
 
-            // ENOTCONN: the socket was connected before, so both sides have ended since, or it was reset. Nothing is left to end.
-            if (!result.IsSuccess && result != Errno.ENOTCONN) throw Failed(operation, result);
+        // ENOTCONN: the socket was connected before, so both sides have ended since, or it was reset. Nothing is left to end.
+        if (!result.IsSuccess && result != Errno.ENOTCONN) throw Failed(operation, result);
 
-            // A write that waits has to end now. A TCP socket becomes writable for that; a Unix socket that is full does not.
-            if (_network.IsUnix && how != SocketShutdown.Receive) WakeWriter();
-        }
-        finally
-        {
-            Decref();
-        }
+        // A write that waits has to end now. A TCP socket becomes writable for that; a Unix socket that is full does not.
+        if (_network.IsUnix && how != SocketShutdown.Receive) WakeWriter();
     }
 
     public int GetOption(SocketOptionLevel level, SocketOptionName name, string operation)
     {
-        if (!Incref()) throw Failed(operation, IoResult.Disposed);
-        try
-        {
-            IoResult result = Api.GetOption(Fd, level, name, out int value);
-            return result.IsSuccess ? value : throw Failed(operation, result);
-        }
-        finally
-        {
-            Decref();
-        }
+        using Reference held = Hold(operation);
+        IoResult result = Api.GetOption(Fd, level, name, out int value);
+        return result.IsSuccess ? value : throw Failed(operation, result);
     }
 
     public void SetOption(SocketOptionLevel level, SocketOptionName name, int value, string operation)
     {
-        if (!Incref()) throw Failed(operation, IoResult.Disposed);
-        try
-        {
-            IoResult result = Api.SetOption(Fd, level, name, value);
-            if (!result.IsSuccess) throw Failed(operation, result);
-        }
-        finally
-        {
-            Decref();
-        }
+        using Reference held = Hold(operation);
+        IoResult result = Api.SetOption(Fd, level, name, value);
+        if (!result.IsSuccess) throw Failed(operation, result);
     }
 
     /// <summary>An option by the system's numbers. Returns the length of the value.</summary>
     public int GetRawOption(int level, int name, Span<byte> value)
     {
         string operation = $"get option {name} of level {level}";
-        if (!Incref()) throw Failed(operation, IoResult.Disposed);
-        try
-        {
-            IoResult result = Api.GetRawOption(Fd, level, name, value);
-            return result.IsSuccess ? result.Value : throw Failed(operation, result);
-        }
-        finally
-        {
-            Decref();
-        }
+        using Reference held = Hold(operation);
+        IoResult result = Api.GetRawOption(Fd, level, name, value);
+        return result.IsSuccess ? result.Value : throw Failed(operation, result);
     }
 
     /// <summary>Sets an option by the system's numbers.</summary>
     public void SetRawOption(int level, int name, ReadOnlySpan<byte> value)
     {
         string operation = $"set option {name} of level {level}";
-        if (!Incref()) throw Failed(operation, IoResult.Disposed);
-        try
-        {
-            if (IsTcp) MayLinger = true; // It may be SO_LINGER.
-            IoResult result = Api.SetRawOption(Fd, level, name, value);
-            if (!result.IsSuccess) throw Failed(operation, result);
-        }
-        finally
-        {
-            Decref();
-        }
+        using Reference held = Hold(operation);
+        if (IsTcp) MayLinger = true; // It may be SO_LINGER.
+        IoResult result = Api.SetRawOption(Fd, level, name, value);
+        if (!result.IsSuccess) throw Failed(operation, result);
     }
 
     /// <summary>Counts a connection that was accepted, for the metrics.</summary>
@@ -340,10 +301,19 @@ internal partial class NetFd : SocketFd
         if (result == IoResult.PollerFailed) return NetOpException.PollerFailed(operation, Network, local, remote, PollerFailure!);
         if (result == IoResult.NotPollable)
         {
-            const string Hint = "the descriptor reports an error and cannot be polled";
-            return NetOpException.Refused(operation, Network, local, remote, SocketErrors.ToException(Errno.EOPNOTSUPP), Hint);
+            return Refused(operation, Errno.EOPNOTSUPP, "the descriptor reports an error and cannot be polled");
         }
-        return Refused(operation, Network, local, remote, result, HintFor(operation, result));
+        return Refused(operation, result.Errno, HintFor(operation, result));
+    }
+
+    /// <summary>
+    /// The error of a call that the system refused, and what was expected of it. A send names the address that it went to; else null. The
+    /// caller holds a reference.
+    /// </summary>
+    protected NetOpException Refused(string operation, Errno error, string? hint, EndPoint? to = null)
+    {
+        (EndPoint? local, EndPoint? remote) = KnownEndPoints();
+        return NetOpException.Refused(operation, Network, local, to ?? remote, SocketErrors.ToException(error), hint);
     }
 
     /// <summary>What was expected of an operation that the system refused; null if its error says enough.</summary>
@@ -360,11 +330,7 @@ internal partial class NetFd : SocketFd
             : NetOpException.Timeout(operation, Network, local, remote, timeout);
     }
 
-    protected override Exception TooLong(string operation, int length)
-    {
-        (EndPoint? local, EndPoint? remote) = KnownEndPoints();
-        return Refused(operation, Network, local, remote, Errno.EMSGSIZE, HintForLength(length));
-    }
+    protected override Exception TooLong(string operation, int length) => Refused(operation, Errno.EMSGSIZE, HintForLength(length));
 
     /// <summary>What the error of a message says that the system found too long.</summary>
     protected virtual string HintForLength(int length) => $"one message of {length} bytes is too long";
@@ -444,16 +410,9 @@ internal partial class NetFd : SocketFd
 
     private EndPoint GetName(string operation, bool remote)
     {
-        if (!Incref()) throw Failed(operation, IoResult.Disposed);
-        try
-        {
-            IoResult result = ReadName(remote, out EndPoint? name);
-            return name ?? throw Failed(operation, result);
-        }
-        finally
-        {
-            Decref();
-        }
+        using Reference held = Hold(operation);
+        IoResult result = ReadName(remote, out EndPoint? name);
+        return name ?? throw Failed(operation, result);
     }
 
     // For an error: null if the system does not know the address. The caller holds a reference.

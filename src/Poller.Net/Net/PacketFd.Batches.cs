@@ -108,11 +108,9 @@ internal partial class PacketFd
     {
         ref readonly MessageSlot slot = ref batch.Slots[batch.Sent];
         EndPoint? to = SocketAddressBytes.ToEndPoint(_network, batch.AddressOf(batch.Sent)[..slot.AddressLength]);
-        (EndPoint? local, EndPoint? peer) = KnownEndPoints();
         string where = $"datagram {batch.Sent} of {batch.Count}";
         string? hint = HintForSend(error, to, slot.Length, slot.SegmentSize);
-        return NetOpException.Refused(
-            SendBatchName, Network, local, to ?? peer, SocketErrors.ToException(error), hint is null ? where : $"{where}: {hint}");
+        return Refused(SendBatchName, error, hint is null ? where : $"{where}: {hint}", to);
     }
 
     private struct BatchAttempt(MessageBatch batch, bool sends) : IAttempt<int>

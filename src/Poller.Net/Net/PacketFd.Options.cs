@@ -1,6 +1,5 @@
 using System.Net;
 using System.Net.Sockets;
-using Poller.Abstractions;
 
 namespace Poller.Net;
 
@@ -9,8 +8,6 @@ namespace Poller.Net;
 
 internal partial class PacketFd
 {
-    private delegate IoResult Call<TState>(PacketFd fd, TState state);
-
     public int GetIpOption(SocketOptionName ipv4, SocketOptionName ipv6, string operation) =>
         _family == AddressFamily.InterNetwork
             ? GetOption(SocketOptionLevel.IP, ipv4, operation)
@@ -25,14 +22,14 @@ internal partial class PacketFd
     public void SetMulticastInterface(int interfaceIndex, string operation)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(interfaceIndex);
-        if (_family == AddressFamily.InterNetworkV6) Set(AddressFamily.InterNetworkV6);
-        if (_family == AddressFamily.InterNetwork || _isDualStack) Set(AddressFamily.InterNetwork);
-
-        void Set(AddressFamily family) => Use(
-            operation,
-            (family, interfaceIndex),
-            static (fd, option) => fd.Api.SetMulticastInterface(fd.Fd, option.family, option.interfaceIndex),
-            HintForInterface(interfaceIndex));
+        using Reference held = Hold(operation);
+        IoResult result = 0;
+        if (_family == AddressFamily.InterNetworkV6) result = Api.SetMulticastInterface(Fd, AddressFamily.InterNetworkV6, interfaceIndex);
+        if (result.IsSuccess && (_family == AddressFamily.InterNetwork || _isDualStack))
+        {
+            result = Api.SetMulticastInterface(Fd, AddressFamily.InterNetwork, interfaceIndex);
+        }
+        if (!result.IsSuccess) throw Refused(operation, result.Errno, HintForInterface(interfaceIndex));
     }
 
     public void SetMembership(IPAddress group, int interfaceIndex, bool joins, string operation)
@@ -46,34 +43,11 @@ internal partial class PacketFd
             string expected = _family == AddressFamily.InterNetwork ? "an IPv4" : "an IPv6";
             throw new ArgumentException($"{group}: {expected} group was expected for this socket.", nameof(group));
         }
-        Use(
-            operation,
-            (group: group.GetAddressBytes(), interfaceIndex, joins),
-            static (fd, option) => fd.Api.SetMembership(fd.Fd, option.group, option.interfaceIndex, option.joins),
-            HintForInterface(interfaceIndex));
+        using Reference held = Hold(operation);
+        IoResult result = Api.SetMembership(Fd, group.GetAddressBytes(), interfaceIndex, joins);
+        if (!result.IsSuccess) throw Refused(operation, result.Errno, HintForInterface(interfaceIndex));
     }
 
     private static string? HintForInterface(int interfaceIndex) =>
         interfaceIndex == 0 ? null : $"{interfaceIndex} was given, and the index of an interface with multicast was expected";
-
-    // Makes a call that needs no lock.
-    private void Use<TState>(string operation, TState state, Call<TState> call, string? hint = null)
-    {
-        if (!Incref()) throw Failed(operation, IoResult.Disposed);
-        try
-        {
-            IoResult result = call(this, state);
-            if (!result.IsSuccess) throw Failed(operation, result.Errno, hint);
-        }
-        finally
-        {
-            Decref();
-        }
-    }
-
-    private NetOpException Failed(string operation, Errno error, string? hint)
-    {
-        (EndPoint? local, EndPoint? remote) = KnownEndPoints();
-        return NetOpException.Refused(operation, Network, local, remote, SocketErrors.ToException(error), hint);
-    }
 }

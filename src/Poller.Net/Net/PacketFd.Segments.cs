@@ -28,16 +28,16 @@ internal partial class PacketFd
         set
         {
             const string Name = "set ReceivesSegments";
+            using Reference held = Hold(Name);
             if (value) Volatile.Write(ref _receivesSegments, true); // Before the first joined message.
-            Use(Name, value, static (fd, value) =>
-            {
-                Span<byte> one = stackalloc byte[sizeof(int)];
-                MemoryMarshal.Write(one, value ? 1 : 0);
-                IoResult result = Errno.EOPNOTSUPP;
-                if (fd.Api.UdpOffload is { } offload) result = fd.Api.SetRawOption(fd.Fd, offload.Level, offload.Gro, one);
-                Volatile.Write(ref fd._receivesSegments, value && result.IsSuccess);
-                return result == Errno.ENOPROTOOPT ? Errno.EOPNOTSUPP : result;
-            }, "joining datagrams, UDP_GRO, needs Linux 5.0");
+            Span<byte> one = stackalloc byte[sizeof(int)];
+            MemoryMarshal.Write(one, value ? 1 : 0);
+            IoResult result = Errno.EOPNOTSUPP;
+            if (Api.UdpOffload is { } offload) result = Api.SetRawOption(Fd, offload.Level, offload.Gro, one);
+            Volatile.Write(ref _receivesSegments, value && result.IsSuccess);
+            if (result.IsSuccess) return;
+            Errno error = result == Errno.ENOPROTOOPT ? Errno.EOPNOTSUPP : result.Errno;
+            throw Refused(Name, error, "joining datagrams, UDP_GRO, needs Linux 5.0");
         }
     }
 
@@ -70,7 +70,7 @@ internal partial class PacketFd
         if (Api.UdpOffload is { } offload) result = Api.GetRawOption(Fd, offload.Level, offload.Segment, size);
         if (!result.IsSuccess)
         {
-            throw Failed(SendSegmentsName, Errno.EOPNOTSUPP, "splitting a buffer into datagrams, UDP_SEGMENT, needs Linux 4.18");
+            throw Refused(SendSegmentsName, Errno.EOPNOTSUPP, "splitting a buffer into datagrams, UDP_SEGMENT, needs Linux 4.18");
         }
         _canSplit = true;
     }

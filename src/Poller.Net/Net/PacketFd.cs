@@ -359,9 +359,7 @@ internal partial class PacketFd : NetFd
     private NetOpException RefusedTo(string name, SocketAddress? address, Errno error, int length, int segmentSize = 0)
     {
         EndPoint? to = address is null ? null : SocketAddressBytes.ToEndPoint(_network, address.Buffer.Span[..address.Size]);
-        (EndPoint? local, EndPoint? peer) = KnownEndPoints();
-        return NetOpException.Refused(
-            name, Network, local, to ?? peer, SocketErrors.ToException(error), HintForSend(error, to, length, segmentSize) ?? HintFor(name, error));
+        return Refused(name, error, HintForSend(error, to, length, segmentSize) ?? HintFor(name, error), to);
     }
 
     private string? HintForSend(Errno error, EndPoint? to, int length, int segmentSize) =>

@@ -13,8 +13,6 @@ namespace Poller.Net;
 /// <summary>The descriptor of a <see cref="UnixConn"/>.</summary>
 internal sealed partial class UnixFd : PacketFd
 {
-    private const string PeerCredentialsName = "get PeerCredentials";
-
     // Constant once the socket is its user's. The file that bind(2) made; null for a name, and for a socket that was not bound.
     private BoundPath? _file;
 
@@ -32,16 +30,12 @@ internal sealed partial class UnixFd : PacketFd
 
     public PeerCredentials GetPeerCredentials()
     {
-        if (!Incref()) throw Failed(PeerCredentialsName, IoResult.Disposed);
-        try
-        {
-            IoResult result = Api.PeerCredentials(Fd, out PeerCredentials credentials);
-            return result.IsSuccess ? credentials : throw Failed(PeerCredentialsName, result);
-        }
-        finally
-        {
-            Decref();
-        }
+        const string Operation = "get PeerCredentials";
+        using Reference held = Hold(Operation);
+        IoResult result = Api.PeerCredentials(Fd, out PeerCredentials credentials);
+        if (result.IsSuccess) return credentials;
+        string? hint = result == Errno.ENOTCONN ? "a connection was expected; only unix and unixpacket have them" : null;
+        throw Refused(Operation, result.Errno, hint);
     }
 
     protected override string ObjectName => nameof(UnixConn);
@@ -50,9 +44,7 @@ internal sealed partial class UnixFd : PacketFd
 
     protected override string? HintFor(string operation, IoResult result) =>
         result == Errno.ENOTCONN
-            ? operation == PeerCredentialsName ? "a connection was expected; only unix and unixpacket have them"
-                : operation is "write" or SendName or SendMessageName ? "the socket has no peer; an address was expected"
-                : null
+            ? operation is "write" or SendName or SendMessageName ? "the socket has no peer; an address was expected" : null
         : operation is SendName or SendMessageName && result == Errno.ETOOMANYREFS
             ? "fewer descriptors were expected in messages that nobody has received yet: as many as the process may have open"
         : operation is "dial" or SendToName or SendMessageName ? HintForReaching(result)
