@@ -11,26 +11,6 @@ namespace Poller.Net;
 /// </summary>
 public sealed class NetOpException : IOException
 {
-    private NetOpException(string operation, string network, EndPoint? local, EndPoint? remote, string reason, Exception? inner)
-        : base(Describe(operation, network, local, remote, reason), inner)
-    {
-        Operation = operation;
-        Network = network;
-        LocalEndPoint = Copy(local);
-        RemoteEndPoint = Copy(remote);
-    }
-
-    private NetOpException(string message, NetOpException error) : base(message, error.InnerException)
-    {
-        Operation = error.Operation;
-        Network = error.Network;
-        LocalEndPoint = error.LocalEndPoint;
-        RemoteEndPoint = error.RemoteEndPoint;
-        SocketErrorCode = error.SocketErrorCode;
-        IsTimeout = error.IsTimeout;
-        IsClosed = error.IsClosed;
-    }
-
     /// <summary>
     /// Creates an error like those that the library throws, so that you can test the code that handles it. For a deadline that passed, also
     /// set <see cref="IsTimeout"/>; for a close on this side, also set <see cref="IsClosed"/>.
@@ -49,15 +29,25 @@ public sealed class NetOpException : IOException
         string operation, string network, EndPoint? local, EndPoint? remote, SocketException error, Exception? inner)
         : this(operation, network, local, remote, error.Message, inner ?? error) => SocketErrorCode = error.SocketErrorCode;
 
-    private NetOpException(NetOpException primary, NetOpException fallback)
-        : base($"{primary.Message}; and of the other family: {fallback.Message}", primary.InnerException)
+    private NetOpException(string operation, string network, EndPoint? local, EndPoint? remote, string reason, Exception? inner)
+        : base(Describe(operation, network, local, remote, reason), inner)
     {
-        Operation = primary.Operation;
-        Network = primary.Network;
-        LocalEndPoint = primary.LocalEndPoint;
-        RemoteEndPoint = primary.RemoteEndPoint;
-        SocketErrorCode = primary.SocketErrorCode;
-        IsTimeout = primary.IsTimeout;
+        Operation = operation;
+        Network = network;
+        LocalEndPoint = Copy(local);
+        RemoteEndPoint = Copy(remote);
+    }
+
+    // The same error, with another message.
+    private NetOpException(string message, NetOpException error, NetOpException? fallback) : base(message, error.InnerException)
+    {
+        Operation = error.Operation;
+        Network = error.Network;
+        LocalEndPoint = error.LocalEndPoint;
+        RemoteEndPoint = error.RemoteEndPoint;
+        SocketErrorCode = error.SocketErrorCode;
+        IsTimeout = error.IsTimeout;
+        IsClosed = error.IsClosed;
         FallbackError = fallback;
     }
 
@@ -118,15 +108,6 @@ public sealed class NetOpException : IOException
         string operation, string network, EndPoint? local, EndPoint? remote, TimeSpan timeout) =>
         TimedOut(operation, network, local, remote, $"idle time-out of {Milliseconds(timeout)} ms");
 
-    private static long Milliseconds(TimeSpan span) => (long)Math.Ceiling(span.TotalMilliseconds);
-
-    private static NetOpException TimedOut(string operation, string network, EndPoint? local, EndPoint? remote, string what) =>
-        new(operation, network, local, remote, $"the {what} passed", new TimeoutException($"The {what} passed."))
-        {
-            SocketErrorCode = SocketError.TimedOut,
-            IsTimeout = true,
-        };
-
     /// <summary>The caller's function, which saw a new socket, threw.</summary>
     internal static NetOpException ControlFailed(
         string operation, string network, EndPoint? local, EndPoint? remote, Exception inner) =>
@@ -137,7 +118,7 @@ public sealed class NetOpException : IOException
 
     /// <summary>The error of a dial whose primary addresses and fallback addresses have failed.</summary>
     internal static NetOpException WithFallback(NetOpException primary, NetOpException fallback) =>
-        new(primary, fallback);
+        new($"{primary.Message}; and of the other family: {fallback.Message}", primary, fallback);
 
     internal static NetOpException Closed(string operation, string network, EndPoint? local, EndPoint? remote) =>
         Closed(operation, network, local, remote, "closed on this side during the operation");
@@ -153,7 +134,16 @@ public sealed class NetOpException : IOException
         };
 
     /// <summary>The same error, whose message says more.</summary>
-    internal NetOpException With(string note) => new($"{Message}; {note}", this);
+    internal NetOpException With(string note) => new($"{Message}; {note}", this, FallbackError);
+
+    private static long Milliseconds(TimeSpan span) => (long)Math.Ceiling(span.TotalMilliseconds);
+
+    private static NetOpException TimedOut(string operation, string network, EndPoint? local, EndPoint? remote, string what) =>
+        new(operation, network, local, remote, $"the {what} passed", new TimeoutException($"The {what} passed."))
+        {
+            SocketErrorCode = SocketError.TimedOut,
+            IsTimeout = true,
+        };
 
     private static NetOpException Closed(string operation, string network, EndPoint? local, EndPoint? remote, string reason) =>
         new(operation, network, local, remote, reason, null)

@@ -245,13 +245,7 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     /// <exception cref="InvalidOperationException">
     /// This thread runs a handler of the file's loop with inline dispatch: the call would wait for its own thread.
     /// </exception>
-    public SafeHandle Detach()
-    {
-        _fd.BeforeBlocking("detach");
-        Task<SafeHandle> detached = DetachAsync();
-        if (!detached.IsCompleted) LoopThreads.LoopOfThisThread?.HandOff();
-        return detached.GetAwaiter().GetResult();
-    }
+    public SafeHandle Detach() => _fd.Detach();
 
     /// <inheritdoc cref="Detach" path="/*[not(self::exception)]"/>
     /// <exception cref="ObjectDisposedException">The file was disposed or detached before.</exception>

@@ -143,6 +143,9 @@ internal sealed class FileFd : PollFd
         RunBlocking(direction, attempt.Name, ref attempt, static (fd, ref attempt) => attempt.Try(fd));
     }
 
+    /// <summary>The blocking form of <see cref="DetachAsync"/>.</summary>
+    public SafeHandle Detach() => WaitFor("detach", DetachAsync);
+
     /// <summary>Ends the descriptor, and gives the handle back when the last operation has left.</summary>
     public async Task<SafeHandle> DetachAsync()
     {

@@ -257,6 +257,15 @@ internal abstract partial class PollFd : IDisposable
         }
     }
 
+    /// <summary>Starts what has an async form alone, and blocks until it is done.</summary>
+    protected T WaitFor<T>(string operation, Func<Task<T>> start)
+    {
+        BeforeBlocking(operation);
+        Task<T> task = start();
+        if (!task.IsCompleted) LoopThreads.LoopOfThisThread?.HandOff();
+        return task.GetAwaiter().GetResult();
+    }
+
     /// <summary>
     /// Has a write that waits try again, where the system has news for it and raises no event. The caller holds a reference.
     /// </summary>

@@ -37,7 +37,7 @@ internal sealed class LingeringClose : PollWaiter
     private readonly long _end;
 
     // Touched only by the thread that runs it.
-    private TimeSpan _pause = MinPause;
+    private Backoff _backoff = new(MinPause, MaxPause);
     private bool _peerHasEnded;
     private bool _isDead;
 
@@ -107,13 +107,12 @@ internal sealed class LingeringClose : PollWaiter
                 End(linger: -1);
                 return;
             }
-            long next = _loop.Clock.After(_pause);
+            long next = _loop.Clock.After(_backoff.Next());
             if (_loop.Clock.Now >= _end)
             {
                 End(linger: 0);
                 return;
             }
-            _pause = _pause * 2 < MaxPause ? _pause * 2 : MaxPause;
             _loop.SetDeadline(_desc, PollMode.Read, Math.Min(next, _end));
             try
             {

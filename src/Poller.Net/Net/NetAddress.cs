@@ -16,9 +16,6 @@ internal readonly struct NetAddress
     // RFC 1035. Dns.GetHostAddresses throws for more than 254.
     private const int MaxName = 253;
 
-    // The longest time that a wait for a task may have: 24 days.
-    private static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(int.MaxValue);
-
     private NetAddress(SocketNetwork network, string host, IPAddress? literal, int port)
     {
         Network = network;
@@ -258,7 +255,7 @@ internal readonly struct NetAddress
         Task<IPAddress[]> lookup = names.LookupAsync(Host, mode.Token);
         try
         {
-            TimeSpan left = mode.Left is { } time && time < MaxWait ? time : Timeout.InfiniteTimeSpan;
+            TimeSpan left = mode.Left is { } time && time < DialMode.MaxWait ? time : Timeout.InfiniteTimeSpan;
             return await lookup.WaitAsync(left, mode.Clock, mode.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is TimeoutException or OperationCanceledException)
@@ -272,7 +269,7 @@ internal readonly struct NetAddress
     private IPAddress[] Lookup(INameLookup names, DialMode mode)
     {
         string host = Host;
-        if (mode.Left is not { } left || left > MaxWait) return names.Lookup(host);
+        if (mode.Left is not { } left || left > DialMode.MaxWait) return names.Lookup(host);
         Task<IPAddress[]> lookup = Task.Factory.StartNew(
             () => names.Lookup(host), CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         if (Task.WaitAny([lookup], left) == 0) return lookup.GetAwaiter().GetResult();

@@ -68,13 +68,7 @@ internal partial class NetFd
     /// <summary>Takes an adopted socket over. Nobody else has it yet.</summary>
     public void Own() => _socketEnd = SocketEnd.Open;
 
-    public SafeSocketHandle Detach()
-    {
-        BeforeBlocking("detach");
-        Task<SafeSocketHandle> detached = DetachAsync();
-        if (!detached.IsCompleted) LoopThreads.LoopOfThisThread?.HandOff();
-        return detached.GetAwaiter().GetResult();
-    }
+    public SafeSocketHandle Detach() => WaitFor("detach", DetachAsync);
 
     public async Task<SafeSocketHandle> DetachAsync()
     {

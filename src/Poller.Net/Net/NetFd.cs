@@ -367,7 +367,7 @@ internal partial class NetFd : SocketFd
     {
         TimeProvider clock = mode.Clock;
         long start = clock.GetTimestamp();
-        Pauses pauses = default;
+        Backoff backoff = Backoff.ForRoom;
         while (true)
         {
             mode.Token.ThrowIfCancellationRequested();
@@ -376,7 +376,9 @@ internal partial class NetFd : SocketFd
             TimeSpan? left = timeout - clock.GetElapsedTime(start);
             if (left <= TimeSpan.Zero) throw NetOpException.Timeout("dial", Network, null, remote, timeout);
             if (poller.IsDisposed) throw NetOpException.PollerDisposed("dial", Network, null, remote);
-            await pauses.NextAsync("dial", mode.Blocking, left, clock, mode.Token).ConfigureAwait(false);
+            TimeSpan pause = backoff.Next();
+            if (left < pause) pause = left.Value;
+            await Blocking.PauseAsync("dial", mode.Blocking, pause, clock, mode.Token).ConfigureAwait(false);
         }
     }
 

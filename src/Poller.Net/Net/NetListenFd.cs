@@ -34,8 +34,8 @@ internal sealed class NetListenFd : NetFd
     private bool _isNearReserve;
     private bool _inShortage;
 
-    // Guarded by the read lock: the length of the last pause in a shortage.
-    private TimeSpan _pause;
+    // Guarded by the read lock: the pauses in a shortage.
+    private Backoff _backoff = new(MinPause, MaxPause);
 
     // Atomic: whether an accept is in a pause. Written under the read lock, and read by a cancellation without it.
     private bool _isPausing;
@@ -225,14 +225,13 @@ internal sealed class NetListenFd : NetFd
             if (result == Errno.EAGAIN) _inShortage = false;
             if (!IsShortage(result))
             {
-                _pause = TimeSpan.Zero;
+                _backoff.Reset();
                 return result;
             }
 
             // No event says that descriptors are free again, and queued connections raise no new edge, so try again after a pause.
             NoteShortage(result.Errno);
-            _pause = _pause == TimeSpan.Zero ? MinPause : _pause * 2 < MaxPause ? _pause * 2 : MaxPause;
-            SetTimeout(Direction.Write, _pause);
+            SetTimeout(Direction.Write, _backoff.Next());
             Consume(Direction.Write); // A connection that has left its limit, as a refused one does, is no reason to cut the pause short.
             Volatile.Write(ref _isPausing, true);
             return Errno.EAGAIN;

@@ -1,5 +1,4 @@
 using System.Net;
-using System.Net.Sockets;
 using Poller.Abstractions;
 
 namespace Poller.Net;
@@ -62,7 +61,7 @@ internal partial class PacketFd
 
     private IoResult TrySendBatch(MessageBatch batch)
     {
-        Address(batch);
+        Prepare(batch);
         while (batch.Sent < batch.Count)
         {
             IoResult result = Api.SendMessages(Fd, batch, batch.Sent);
@@ -78,22 +77,14 @@ internal partial class PacketFd
     }
 
     // Gives each message the address and the control data that this socket's family and system have. Doing it again changes nothing.
-    private void Address(MessageBatch batch)
+    private void Prepare(MessageBatch batch)
     {
         for (int i = batch.Sent; i < batch.Count; i++)
         {
             ref MessageSlot slot = ref batch.Slots[i];
             if (_hasPeer) slot.AddressLength = 0;
             Span<byte> address = batch.AddressOf(i);
-            ReadOnlySpan<byte> given = address[..slot.AddressLength];
-            if (_family == AddressFamily.InterNetworkV6 && SocketAddressBytes.IsIPv4(given))
-            {
-                slot.AddressLength = SocketAddressBytes.Map(address);
-            }
-            else if (_family == AddressFamily.InterNetwork && SocketAddressBytes.IsMapped(given))
-            {
-                slot.AddressLength = SocketAddressBytes.Unmap(address);
-            }
+            slot.AddressLength = SocketAddressBytes.ForFamily(_family, address[..slot.AddressLength], address).Length;
             slot.ControlLength = slot.SegmentSize == 0 ? 0 : SegmentControl(slot.SegmentSize, batch.ControlOf(i)).Length;
         }
     }

@@ -10,9 +10,6 @@ namespace Poller.Net;
 
 internal partial class PacketFd
 {
-    // One item of control data with an int, on any system.
-    private const int SegmentSizeRoom = 32;
-
     private const string SendSegmentsName = "send segments";
 
     // Atomic.

@@ -241,43 +241,38 @@ internal partial class PacketFd : NetFd
 
     private IoResult TryReceiveFrom(Span<byte> buffer, SocketAddress address)
     {
-        IoResult result;
-        int length;
-        Span<byte> sender = address.Buffer.Span;
-        do
-        {
-            result = Api.ReceiveFrom(Fd, buffer, sender, out length);
-        }
-        while (result == Errno.EINTR);
-        NoteBytes(Direction.Read, result);
-        if (!result.IsSuccess) return result;
-        SetAddress(address, length);
-        return WithoutHeader(buffer, result.Value);
+        IoResult result = TryReceiveFrom(buffer, address.Buffer.Span, out int length);
+        if (result.IsSuccess) SetAddress(address, length);
+        return result;
     }
 
     private IoResult TryReceiveFrom(Span<byte> buffer, out SocketReceiveFromResult received)
     {
-        IoResult result;
-        int length;
         Span<byte> sender = stackalloc byte[SocketAddressBytes.MaxLength];
-        do
-        {
-            result = Api.ReceiveFrom(Fd, buffer, sender, out length);
-        }
-        while (result == Errno.EINTR);
-        NoteBytes(Direction.Read, result);
+        IoResult result = TryReceiveFrom(buffer, sender, out int length);
         received = default;
         if (!result.IsSuccess) return result;
-        result = WithoutHeader(buffer, result.Value);
         received.ReceivedBytes = result.Value;
         received.RemoteEndPoint = SocketAddressBytes.ToEndPoint(_network, sender[..length])!;
         return result;
     }
 
+    private IoResult TryReceiveFrom(Span<byte> buffer, Span<byte> sender, out int length)
+    {
+        IoResult result;
+        do
+        {
+            result = Api.ReceiveFrom(Fd, buffer, sender, out length);
+        }
+        while (result == Errno.EINTR);
+        NoteBytes(Direction.Read, result);
+        return result.IsSuccess ? WithoutHeader(buffer, result.Value) : result;
+    }
+
     private IoResult TryReceiveMessage(Span<byte> buffer, Span<byte> control, SocketAddress? address, out ReceivedMessage received)
     {
         // The segment size comes as control data, also if the user wants none.
-        Span<byte> ours = stackalloc byte[SegmentSizeRoom];
+        Span<byte> ours = stackalloc byte[MessageBatch.ControlRoom];
         bool usesOurs = control.IsEmpty && ReceivesSegments;
         scoped Span<byte> room = usesOurs ? ours : control;
         IoResult result;
@@ -308,8 +303,9 @@ internal partial class PacketFd : NetFd
     {
         if (address is not null && _hasPeer) throw RefusedTo(name, address, Errno.EISCONN, buffer.Length);
         Span<byte> turned = stackalloc byte[SocketAddressBytes.MaxLength];
-        ReadOnlySpan<byte> to = address is null ? default : ToSystem(address.Buffer.Span[..address.Size], turned);
-        Span<byte> segments = stackalloc byte[SegmentSizeRoom];
+        ReadOnlySpan<byte> to =
+            address is null ? default : SocketAddressBytes.ForFamily(_family, address.Buffer.Span[..address.Size], turned);
+        Span<byte> segments = stackalloc byte[MessageBatch.ControlRoom];
         scoped ReadOnlySpan<byte> with = segmentSize != 0 ? SegmentControl(segmentSize, segments) : control;
         IoResult result;
         do
@@ -320,16 +316,6 @@ internal partial class PacketFd : NetFd
         NoteBytes(Direction.Write, result);
         if (result.IsSuccess || result == Errno.EAGAIN) return result;
         throw RefusedTo(name, address, result.Errno, buffer.Length, segmentSize);
-    }
-
-    // The address as this socket's family has it.
-    private ReadOnlySpan<byte> ToSystem(ReadOnlySpan<byte> address, Span<byte> turned)
-    {
-        bool maps = _family == AddressFamily.InterNetworkV6 && SocketAddressBytes.IsIPv4(address);
-        bool unmaps = _family == AddressFamily.InterNetwork && SocketAddressBytes.IsMapped(address);
-        if (!maps && !unmaps) return address;
-        address.CopyTo(turned);
-        return turned[..(maps ? SocketAddressBytes.Map(turned) : SocketAddressBytes.Unmap(turned))];
     }
 
     private void SetAddress(SocketAddress address, int length)

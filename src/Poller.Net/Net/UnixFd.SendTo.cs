@@ -81,7 +81,7 @@ internal sealed partial class UnixFd
     private struct Tries(UnixFd fd, string name)
     {
         private readonly int _timeout = fd.WriteTimeout;
-        private Pauses _pauses;
+        private Backoff _backoff = Backoff.ForRoom;
         private long _start;
 
         public bool HasPaused { get; private set; }
@@ -90,14 +90,15 @@ internal sealed partial class UnixFd
         {
             if (!HasPaused) _start = fd.Clock.GetTimestamp();
             HasPaused = true;
-            TimeSpan? left = null;
+            TimeSpan pause = _backoff.Next();
             if (_timeout != Timeout.Infinite)
             {
                 TimeSpan whole = TimeSpan.FromMilliseconds(_timeout);
-                left = whole - fd.Clock.GetElapsedTime(_start);
+                TimeSpan left = whole - fd.Clock.GetElapsedTime(_start);
                 if (left <= TimeSpan.Zero) throw fd.TimedOutInPause(name, whole);
+                if (left < pause) pause = left;
             }
-            return _pauses.NextAsync(name, blocking, left, fd.Clock, token);
+            return Blocking.PauseAsync(name, blocking, pause, fd.Clock, token);
         }
     }
 

@@ -28,9 +28,11 @@ internal struct MessageSlot
 /// </summary>
 internal sealed class MessageBatch
 {
-    // The largest address of IP, and the room that one int takes as control data, on any system.
+    /// <summary>The room that one int takes as control data, on any system.</summary>
+    public const int ControlRoom = 32;
+
+    // The largest address of IP.
     private const int AddressRoom = 32;
-    private const int ControlRoom = 32;
 
     /// <summary>One message as sendmmsg(2) takes it: a struct mmsghdr of Linux.</summary>
     [StructLayout(LayoutKind.Sequential)]

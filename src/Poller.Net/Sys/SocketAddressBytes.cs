@@ -19,7 +19,6 @@ internal static class SocketAddressBytes
     private const int IPv4Length = 16;
     private const int IPv6Length = 28;
 
-
     // In both structs the port is in bytes 2 and 3. The address begins at byte 4 of a sockaddr_in, and at byte 8 of a sockaddr_in6.
     private const int PortOffset = 2;
     private const int IPv4Offset = 4;
@@ -63,6 +62,19 @@ internal static class SocketAddressBytes
         address[(IPv6Length - sizeof(uint))..IPv6Length].Clear();
         IPv6Start.CopyTo(address);
         return IPv6Length;
+    }
+
+    /// <summary>
+    /// An address as a socket of a family has it: an IPv4 address mapped for IPv6, or a mapped one as IPv4. If it must be turned round, it
+    /// is turned in <paramref name="room"/>, which may be its own memory.
+    /// </summary>
+    public static ReadOnlySpan<byte> ForFamily(AddressFamily family, ReadOnlySpan<byte> address, Span<byte> room)
+    {
+        bool maps = family == AddressFamily.InterNetworkV6 && IsIPv4(address);
+        bool unmaps = family == AddressFamily.InterNetwork && IsMapped(address);
+        if (!maps && !unmaps) return address;
+        address.CopyTo(room);
+        return room[..(maps ? Map(room) : Unmap(room))];
     }
 
     /// <summary>

@@ -6,6 +6,9 @@ namespace Poller.Net;
 /// </summary>
 internal readonly struct DialMode
 {
+    /// <summary>The longest time that a wait for a task may have: 24 days.</summary>
+    public static readonly TimeSpan MaxWait = TimeSpan.FromMilliseconds(int.MaxValue);
+
     // Go's saneMinimum. A try with less time is not worth it.
     private static readonly TimeSpan MinShare = TimeSpan.FromSeconds(2);
 

@@ -19,9 +19,6 @@ namespace Poller.Net;
 /// <summary>One dial of an IP network, by the options of its <see cref="Dialer"/>.</summary>
 internal readonly struct SysDialer(Dialer dialer, SocketNetwork network)
 {
-    // The longest time that a wait for a task may have: 24 days.
-    private static readonly TimeSpan MaxDelay = TimeSpan.FromMilliseconds(int.MaxValue);
-
     /// <summary>Dials the addresses that the host has.</summary>
     public async ValueTask<NetFd> DialAsync(NetAddress address, DialMode mode)
     {
@@ -49,12 +46,7 @@ internal readonly struct SysDialer(Dialer dialer, SocketNetwork network)
     // The blocking form: the race runs on the loop, and this thread waits for it.
     private NetFd DialParallel(List<IPEndPoint> primaries, List<IPEndPoint> fallbacks, DialMode mode)
     {
-        if (LoopThreads.LoopOfThisThread is { } loop)
-        {
-            bool isOurs = dialer.Stack.Poller.Loops.Contains(loop);
-            if (isOurs && loop.Dispatch == NetpollDispatch.Inline) throw PollFd.WouldWaitForItself("dial");
-            loop.HandOff();
-        }
+        Blocking.Enter("dial", dialer.Stack.Poller);
         using CancellationTokenSource interruption = new();
         Task<NetFd> race = DialParallelAsync(primaries, fallbacks, mode.Async(interruption.Token)).AsTask();
         try
@@ -79,7 +71,7 @@ internal readonly struct SysDialer(Dialer dialer, SocketNetwork network)
         Task<NetFd> primary = DialSerialAsync(primaries, racing).AsTask();
         if (!primary.IsCompleted)
         {
-            TimeSpan delay = dialer.FallbackDelay < MaxDelay ? dialer.FallbackDelay : MaxDelay;
+            TimeSpan delay = dialer.FallbackDelay < DialMode.MaxWait ? dialer.FallbackDelay : DialMode.MaxWait;
             Task headStart = primary.WaitAsync(delay, mode.Clock, CancellationToken.None);
             await headStart.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
