@@ -31,17 +31,26 @@ public sealed partial class NetStack
 
     /// <summary>Makes a listener of a listening socket that comes from elsewhere, such as one of <see cref="SocketActivation"/>.</summary>
     /// <remarks>
-    /// As <see cref="AdoptConn(SafeHandle)"/> says. Accepted connections inherit TCP_NODELAY and keep-alive.
+    /// As <see cref="AdoptConn(SafeHandle)"/> says. Accepted connections inherit TCP_NODELAY and keep-alive. Others may listen on the
+    /// socket too, such as the service manager that opened it; when you close the listener, they go on. The socket is bound and listens
+    /// already, so of the options only <see cref="ListenOptions.KeepAlive"/>, <see cref="ListenOptions.MaxConnections"/> and
+    /// <see cref="ListenOptions.IdleTimeout"/> count.
     /// </remarks>
     /// <param name="handle">The socket's handle.</param>
+    /// <param name="options">The options; null means the defaults.</param>
     /// <exception cref="ArgumentException">It is no socket, or does not listen. The message says what it is.</exception>
     /// <inheritdoc cref="AdoptConn(SafeHandle)" path="/exception[not(@cref='T:System.ArgumentException')]"/>
-    public ConnListener AdoptListener(SafeHandle handle) => ToListener(Adopt(handle, AdoptListenerOf));
+    public ConnListener AdoptListener(SafeHandle handle, ListenOptions? options = null) =>
+        ToListener(Adopt(handle, (fd, known) => AdoptListenerOf(fd, known, options)));
 
-    /// <summary>As <see cref="AdoptListener(SafeHandle)"/>, of a descriptor's number, which the listener then owns and closes.</summary>
-    /// <inheritdoc cref="AdoptListener(SafeHandle)" path="/*[not(self::summary)][not(self::param)]"/>
+    /// <summary>
+    /// As <see cref="AdoptListener(SafeHandle, ListenOptions?)"/>, of a descriptor's number, which the listener then owns and closes.
+    /// </summary>
+    /// <inheritdoc cref="AdoptListener(SafeHandle, ListenOptions?)" path="/*[not(self::summary)][not(self::param)]"/>
     /// <param name="descriptor">The descriptor's number.</param>
-    public ConnListener AdoptListener(nint descriptor) => ToListener(Adopt(descriptor, AdoptListenerOf));
+    /// <param name="options">The options; null means the defaults.</param>
+    public ConnListener AdoptListener(nint descriptor, ListenOptions? options = null) =>
+        ToListener(Adopt(descriptor, (fd, known) => AdoptListenerOf(fd, known, options)));
 
     // SafeHandle has no way to give a descriptor up: a Socket closes the number even if its handle was made invalid, and the dispose of a
     // SafeSocketHandle resets the connection. So the descriptor moves to a number of our own, and a socket without a peer takes its place.
@@ -112,11 +121,11 @@ public sealed partial class NetStack
         return network.IsIpPacket ? PacketFd.Adopt(Poller, network, fd, family) : NetFd.Adopt(Poller, network, fd);
     }
 
-    private NetListenFd AdoptListenerOf(nint fd, nint known)
+    private NetListenFd AdoptListenerOf(nint fd, nint known, ListenOptions? options)
     {
         SocketNetwork network = NetworkOf(known, out AddressFamily family, out bool listens);
         if (!listens) throw NotAdoptable(known, network.Name, "does not listen", "a listening socket was expected");
-        return NetListenFd.Adopt(Poller, network, fd, family);
+        return NetListenFd.Adopt(Poller, network, fd, family, options ?? ListenOptions.Default);
     }
 
     // The network of a socket, by its general name.

@@ -26,7 +26,7 @@ public static class SocketActivation
     /// call finds none. The list is empty if there are none, or if they are for another process.
     /// </summary>
     /// <remarks>
-    /// You own the handles. Give one to <see cref="NetStack.AdoptListener(SafeHandle)"/>, <see cref="NetStack.AdoptConn(SafeHandle)"/> or
+    /// You own the handles. Give one to <see cref="NetStack.AdoptListener(SafeHandle, ListenOptions?)"/>, <see cref="NetStack.AdoptConn(SafeHandle)"/> or
     /// to a <see cref="PolledFile"/>. .NET keeps an environment of its own, so native code in this process still sees the variables.
     /// </remarks>
     /// <exception cref="FormatException">

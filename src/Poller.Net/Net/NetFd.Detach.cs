@@ -38,7 +38,7 @@ internal partial class NetFd
         return Adopt(poller, Create(network, fd, hasPeer ? SocketAddressBytes.ToEndPoint(network, peer[..length]) : null));
     }
 
-    protected static T Adopt<T>(Netpoller poller, T made) where T : NetFd
+    protected static T Adopt<T>(Netpoller poller, T made, KeepAliveConfig? keepAlive = null) where T : NetFd
     {
         made._socketEnd = SocketEnd.Detached;
         made.BeforeControl(); // Its user may have set SO_LINGER.
@@ -54,7 +54,7 @@ internal partial class NetFd
                 throw NetOpException.Refused(Operation, made.Network, null, null, SocketErrors.ToException(e.Error), e.Message);
             }
 
-            IoResult result = SetDefaults(made._network, made.Fd, KeepAliveConfig.Default);
+            IoResult result = SetDefaults(made._network, made.Fd, keepAlive ?? KeepAliveConfig.Default);
             if (result.IsSuccess) result = made.Api.SetUp(made.Fd);
             return result.IsSuccess ? made : throw made.Failed(Operation, result);
         }

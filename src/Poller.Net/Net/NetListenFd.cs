@@ -20,8 +20,13 @@ internal sealed class NetListenFd : NetFd
     private readonly AddressFamily _family;
     private readonly BoundPath? _file;
 
-    // Constant after Listen: the network of the connections, which knows their limits, and the one loop that they stay on; null for any.
-    private SocketNetwork _accepted;
+    // Constant: whether somebody else may listen on the socket too, such as the service manager that handed it over.
+    private readonly bool _isShared;
+
+    // Constant: the network of the connections, which knows their limits.
+    private readonly SocketNetwork _accepted;
+
+    // Constant after Listen: the one loop that the connections stay on; null for any.
     private PollLoop? _loopOfAccepted;
 
     // Atomic. The second says whether the caller's function may have set SO_LINGER.
@@ -46,13 +51,17 @@ internal sealed class NetListenFd : NetFd
     // Its continuations run on the pool, and never on the stack of the operation that leaves the descriptor last.
     private readonly TaskCompletionSource _destroyed = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    private NetListenFd(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family, BoundPath? file)
+    private NetListenFd(
+        Netpoller poller, SocketNetwork network, nint fd, AddressFamily family, BoundPath? file, bool isShared, ListenOptions options)
         : base(network, fd)
     {
         _poller = poller;
         _family = family;
         _file = file;
+        _isShared = isShared;
         _accepted = network;
+        if (options.MaxConnections is { } max) _accepted = _accepted with { Limit = new ConnLimit(this, max) };
+        if (options.IdleTimeout is { } idle) _accepted = _accepted with { Idle = new IdleSweep(idle, poller.TimeProvider) };
         _isNearReserve = DescriptorReserve.IsNear(network.Api, fd);
     }
 
@@ -90,12 +99,7 @@ internal sealed class NetListenFd : NetFd
             Check(api.Bind(fd, SocketAddressBytes.Of(local)));
             if (local is UnixDomainSocketEndPoint unix) file = BoundPath.Of(unix, poller);
             Check(api.Listen(fd, Math.Min(options.Backlog ?? int.MaxValue, api.MaxBacklog)));
-            listener = new NetListenFd(poller, network, fd, local.AddressFamily, file);
-            if (options.MaxConnections is { } max) listener._accepted = network with { Limit = new ConnLimit(listener, max) };
-            if (options.IdleTimeout is { } idle)
-            {
-                listener._accepted = listener._accepted with { Idle = new IdleSweep(idle, poller.TimeProvider) };
-            }
+            listener = new NetListenFd(poller, network, fd, local.AddressFamily, file, isShared: false, options);
             listener._loopOfAccepted = loop;
             if (options.Control is not null) listener.BeforeControl();
             listener.Init(poller, loop);
@@ -138,9 +142,10 @@ internal sealed class NetListenFd : NetFd
     }
 
     /// <inheritdoc cref="NetFd.Adopt(Netpoller, SocketNetwork, nint)"/>
-    public static NetListenFd Adopt(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family)
+    public static NetListenFd Adopt(Netpoller poller, SocketNetwork network, nint fd, AddressFamily family, ListenOptions options)
     {
-        NetListenFd made = Adopt(poller, new NetListenFd(poller, network, fd, family, file: null));
+        NetListenFd made = new(poller, network, fd, family, file: null, isShared: true, options);
+        Adopt(poller, made, options.KeepAlive);
         try
         {
             return made.Warmed();
@@ -195,7 +200,8 @@ internal sealed class NetListenFd : NetFd
 
             // close(2) frees the port only when it closes the last copy of the descriptor, and a child process has a copy from its fork(2)
             // to its exec(2). On Linux a shutdown ends the listening at once. Where the system refuses it, the port is free after exec(2).
-            if (closes) Api.Shutdown(Fd, SocketShutdown.Both);
+            // It would end the listening of others too, so a socket that others may have is closed alone.
+            if (closes && !_isShared) Api.Shutdown(Fd, SocketShutdown.Both);
             base.Destroy();
         }
         finally

@@ -40,6 +40,51 @@ public sealed class SocketActivationTests : NetTest<EpollBackend>
         }
     }
 
+    [Fact]
+    public async Task The_close_of_an_adopted_listener_leaves_the_managers_socket_listening()
+    {
+        using Fixture fixture = new();
+        using Socket managers = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        managers.Bind(Raw.AnyLoopbackPort);
+        managers.Listen();
+        await using (ConnListener listener = fixture.Net.AdoptListener(Duplicate(managers)))
+        {
+            ValueTask<Conn> accepting = listener.AcceptAsync();
+            listener.Dispose();
+            await Assert.ThrowsAsync<NetOpException>(() => accepting.Within());
+        }
+        using Socket waits = await Raw.ConnectAsync(managers.LocalEndPoint!);
+        await using ConnListener next = fixture.Net.AdoptListener(Duplicate(managers));
+        using Conn conn = await next.AcceptAsync().Within();
+        Assert.Equal(waits.LocalEndPoint, conn.RemoteEndPoint);
+    }
+
+    [Fact]
+    public async Task An_adopted_listener_has_the_limits_of_its_options()
+    {
+        using Fixture fixture = new();
+        using Socket managers = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        managers.Bind(Raw.AnyLoopbackPort);
+        managers.Listen();
+        ListenOptions options = new()
+        {
+            MaxConnections = 1,
+            IdleTimeout = TimeSpan.FromMilliseconds(40),
+            KeepAlive = new KeepAliveConfig { Idle = TimeSpan.FromSeconds(77) },
+        };
+        await using ConnListener listener = fixture.Net.AdoptListener(Duplicate(managers), options);
+        using Socket first = await Raw.ConnectAsync(managers.LocalEndPoint!);
+        using Socket second = await Raw.ConnectAsync(managers.LocalEndPoint!);
+        Conn conn = await listener.AcceptAsync().Within();
+        Assert.Equal(77, conn.GetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime));
+        Operation<Conn> accepting = listener.StartAccept(blocking: false).Waiting();
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => conn.ReadAsync(new byte[1]).Within());
+        Assert.True(e.IsTimeout, e.Message);
+        conn.Dispose();
+        using Conn next = await accepting.Within();
+        Assert.Equal(second.LocalEndPoint, next.RemoteEndPoint);
+    }
+
     [Theory]
     [InlineData(null, null, null)]
     [InlineData(null, "1", null)]
@@ -78,6 +123,9 @@ public sealed class SocketActivationTests : NetTest<EpollBackend>
         Assert.Empty(SocketActivation.Take());
         Assert.All(["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"], static name => Assert.Null(Environment.GetEnvironmentVariable(name)));
     }
+
+    // As a service manager hands a socket over: another number of the same open socket.
+    private static nint Duplicate(Socket socket) => new Fd((int)socket.Handle).Duplicate();
 
     // Two duplicates whose numbers follow each other, as those from 3 up do. Returns the first number.
     private static int Consecutive(Fd one, Fd other)
