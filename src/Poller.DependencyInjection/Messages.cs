@@ -26,5 +26,12 @@ internal static class Messages
 
     public static string NoPoller(string setting) => $"{setting}: no poller has this key; AddKeyedPoller with it was expected";
 
+    public static string OptionOf(string option, string listener) => $"{option} of listener \"{listener}\"";
+
+    public static string Network(string setting, string? value, string[] networks) =>
+        $"{setting} \"{value}\": {OneOf(networks)} was expected.";
+
+    public static string Listener(string listener, string failure) => $"listener \"{listener}\": {failure}";
+
     public static string OneOf(string[] names) => $"{string.Join(", ", names[..^1])} or {names[^1]}";
 }
