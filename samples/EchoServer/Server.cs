@@ -1,6 +1,6 @@
-using System.Collections.Concurrent;
 using System.Runtime.InteropServices;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
 using Microsoft.Extensions.Options;
@@ -9,18 +9,26 @@ using Poller.Net;
 
 namespace EchoServer;
 
-/// <summary>The echo server: listens, accepts, and hands each connection to a handler.</summary>
-internal sealed class Server(ServerOptions options, Counters? counters) : IDisposable
+/// <summary>The echo server: a host with one listener.</summary>
+internal sealed class Server : IDisposable
 {
-    private const int BufferSize = 16 * 1024;
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(5);
 
-    private readonly ConcurrentDictionary<Conn, Task> _running = new();
-    private readonly CancellationTokenSource _stop = new();
-    private readonly TaskCompletionSource _hurry = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly ServerOptions _options;
+    private readonly IHost _host;
+    private readonly IHostApplicationLifetime _lifetime;
+    private readonly CancellationTokenSource _hurry = new();
 
-    // Set before _stop is cancelled, and read afterwards.
+    // Atomic.
+    private int _signals;
     private bool _outputFailed;
+
+    private Server(ServerOptions options, IHost host)
+    {
+        _options = options;
+        _host = host;
+        _lifetime = host.Services.GetRequiredService<IHostApplicationLifetime>();
+    }
 
     /// <summary>
     /// Serves until SIGINT or SIGTERM, or until its output cannot be written. Returns the exit code: 0 after a signal, 1 if the system
@@ -28,24 +36,17 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
     /// </summary>
     public static async Task<int> RunAsync(ServerOptions options)
     {
-        await using ServiceProvider services = Services(options);
         try
         {
-            Netpoller poller = services.GetRequiredService<Netpoller>();
-            using ConnListener listener = services.GetRequiredService<NetStack>().Listen(options.Listen.Network, options.Listen.Address);
-            Counters? counters = options.StatsEvery is null ? null : new Counters();
-            using Server server = new(options, counters);
-            await server.ServeAsync(poller, listener);
+            using IHost host = Build(options);
+            using Server server = new(options, host);
+            await server.ServeAsync();
             return server._outputFailed ? 1 : 0;
         }
         catch (OptionsValidationException e)
         {
-            foreach (string failure in e.Failures) Terminal.Complain(failure);
-            return 2;
-        }
-        catch (FormatException e)
-        {
-            Terminal.Complain($"--listen \"{options.Listen}\": {e.Message}");
+            string start = e.OptionsType == typeof(NetListenerOptions) ? $"--listen \"{options.Listen}\": " : "";
+            foreach (string failure in e.Failures) Terminal.Complain(start + failure);
             return 2;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or PlatformNotSupportedException)
@@ -55,215 +56,98 @@ internal sealed class Server(ServerOptions options, Counters? counters) : IDispo
         }
     }
 
-    public void Dispose() => _stop.Dispose();
+    public void Dispose() => _hurry.Dispose();
 
-    private static ServiceProvider Services(ServerOptions options)
+    private static IHost Build(ServerOptions options)
     {
-        ServiceCollection services = new();
-        services.AddLogging(static log => log
+        HostApplicationBuilder builder = Host.CreateEmptyApplicationBuilder(null);
+        builder.Logging
             .SetMinimumLevel(LogLevel.Warning) // The server itself prints which backend it uses.
-            .AddSimpleConsole(static o => o.SingleLine = true)
-            .Services.Configure<ConsoleLoggerOptions>(static o => o.LogToStandardErrorThreshold = LogLevel.Trace));
-        services.AddPoller(poller =>
+            .AddFilter("Microsoft.Extensions.Hosting", LogLevel.None) // It prints why it did not start, too.
+            .AddSimpleConsole(static console => console.SingleLine = true)
+            .Services.Configure<ConsoleLoggerOptions>(static console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Services.AddSystemd(); // It tells systemd when the server is ready and when it stops. Elsewhere it does nothing.
+        builder.Services.Configure<HostOptions>(static host => host.ShutdownTimeout = Grace);
+        builder.Services.AddPoller(poller =>
         {
             poller.Dispatch = options.Dispatch;
             poller.Loops = options.Loops;
         });
 
         // Configure after AddPoller does, because the command line overrides the environment.
-        if (options.Backend is not null) services.PostConfigure<PollerOptions>(poller => poller.Backend = options.Backend);
-        return services.BuildServiceProvider();
+        if (options.Backend is not null) builder.Services.PostConfigure<PollerOptions>(poller => poller.Backend = options.Backend);
+        if (options.StatsEvery is not null) builder.Services.AddSingleton<Counters>();
+        if (options.Blocking) builder.Services.AddNetListener<BlockingHandler>(options.Listen.Network, options.Listen.Address, Configure);
+        else builder.Services.AddNetListener<AsyncHandler>(options.Listen.Network, options.Listen.Address, Configure);
+        return builder.Build();
+
+        void Configure(NetListenerOptions listener)
+        {
+            listener.Name = "echo";
+            listener.Listen = new ListenOptions { IdleTimeout = options.IdleTimeout };
+        }
     }
 
-    private async Task ServeAsync(Netpoller poller, ConnListener listener)
+    private async Task ServeAsync()
     {
         using PosixSignalRegistration interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         using PosixSignalRegistration terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
-        using CancellationTokenRegistration closing = _stop.Token.Register(listener.Dispose);
-        Task printing = counters is null ? Task.CompletedTask : PrintAsync(counters, poller, options.StatsEvery!.Value);
+        await _host.StartAsync();
 
+        Netpoller poller = _host.Services.GetRequiredService<Netpoller>();
+        NetListenerService listener = _host.Services.GetRequiredService<NetListenerService>();
         string loops = poller.LoopCount == 1 ? "1 loop" : $"{poller.LoopCount} loops";
         string dispatch = poller.Dispatch.ToString().ToLowerInvariant();
-        Say($"listening on {options.Listen.Network} {listener.LocalEndPoint} ({poller.Backend}, {dispatch}, {loops})");
+        Say($"listening on {_options.Listen.Network} {listener.LocalEndPoints[0]} ({poller.Backend}, {dispatch}, {loops})");
 
-        await (options.Blocking ? StartThread(() => Accept(listener)) : AcceptAsync(listener));
-        await DrainAsync();
-        await printing;
+        if (_options.StatsEvery is { } every) await PrintAsync(poller, every);
+        else await StoppingAsync();
+        TellOfOpen(listener.OpenConnections);
+        await _host.StopAsync(_hurry.Token);
+        if (_options.StatsEvery is not null) Print(poller);
     }
 
-    private async Task AcceptAsync(ConnListener listener)
+    private async Task StoppingAsync()
     {
-        while (!_stop.IsCancellationRequested)
-        {
-            try
-            {
-                Conn conn = await listener.AcceptAsync();
-                Track(conn, HandleAsync(conn));
-            }
-            catch (Exception e) when (EndsListener(e))
-            {
-                return;
-            }
-        }
+        TaskCompletionSource stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        using CancellationTokenRegistration registration = _lifetime.ApplicationStopping.Register(stopping.SetResult);
+        await stopping.Task;
     }
 
-    private void Accept(ConnListener listener)
+    private static void TellOfOpen(int count)
     {
-        while (!_stop.IsCancellationRequested)
-        {
-            try
-            {
-                Conn conn = listener.Accept();
-                Track(conn, StartThread(() => Handle(conn)));
-            }
-            catch (Exception e) when (EndsListener(e))
-            {
-                return;
-            }
-        }
+        if (count == 0) return;
+        string open = count == 1 ? "1 open connection" : $"{count} open connections";
+        Terminal.Complain($"waiting up to {Grace.TotalSeconds} s for {open}; another signal ends the wait");
     }
 
-    // A thread needs free descriptors to start. While there are none, the connection waits like those that are not accepted yet.
-    private Task StartThread(Action run)
-    {
-        while (true)
-        {
-            TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
-            try
-            {
-                new Thread(() =>
-                {
-                    try
-                    {
-                        run();
-                        done.SetResult();
-                    }
-                    catch (Exception e)
-                    {
-                        done.SetException(e);
-                    }
-                }).Start();
-                return done.Task;
-            }
-            catch (OutOfMemoryException) when (!_stop.IsCancellationRequested)
-            {
-                _stop.Token.WaitHandle.WaitOne(TimeSpan.FromMilliseconds(50));
-            }
-        }
-    }
-
-    private async Task HandleAsync(Conn conn)
-    {
-        using (conn)
-        {
-            counters?.Opened();
-            try
-            {
-                byte[] buffer = new byte[BufferSize];
-                while (true)
-                {
-                    if (options.IdleTimeout is { } idle) conn.SetReadDeadline(DateTimeOffset.UtcNow + idle);
-                    int n = await conn.ReadAsync(buffer);
-                    if (n == 0) return;
-                    await conn.WriteAsync(buffer.AsMemory(0, n));
-                    counters?.Echoed(n);
-                }
-            }
-            catch (Exception e) when (EndsConnection(e))
-            {
-                // The connection was reset, was idle for too long, or was closed by the shutdown. This ends only this connection.
-            }
-            finally
-            {
-                counters?.Closed();
-            }
-        }
-    }
-
-    // The same in blocking style, on a thread of its own.
-    private void Handle(Conn conn)
-    {
-        using (conn)
-        {
-            counters?.Opened();
-            try
-            {
-                byte[] buffer = new byte[BufferSize];
-                while (true)
-                {
-                    if (options.IdleTimeout is { } idle) conn.SetReadDeadline(DateTimeOffset.UtcNow + idle);
-                    int n = conn.Read(buffer);
-                    if (n == 0) return;
-                    conn.Write(buffer.AsSpan(0, n));
-                    counters?.Echoed(n);
-                }
-            }
-            catch (Exception e) when (EndsConnection(e))
-            {
-                // The same cases as in HandleAsync.
-            }
-            finally
-            {
-                counters?.Closed();
-            }
-        }
-    }
-
-    private void Track(Conn conn, Task handler)
-    {
-        _running[conn] = handler;
-        handler.ContinueWith(
-            (_, key) => _running.TryRemove((Conn)key!, out Task? _),
-            conn,
-            CancellationToken.None,
-            TaskContinuationOptions.ExecuteSynchronously,
-            TaskScheduler.Default);
-    }
-
-    // Waits a while for the handlers to end by themselves. Then it ends their connections.
-    private async Task DrainAsync()
-    {
-        Task all = Task.WhenAll(_running.Values);
-        if (!all.IsCompleted)
-        {
-            int count = _running.Count;
-            string open = count == 1 ? "1 open connection" : $"{count} open connections";
-            Terminal.Complain($"waiting up to {Grace.TotalSeconds} s for {open}; another signal ends the wait");
-        }
-        if (await Task.WhenAny(all, Task.Delay(Grace), _hurry.Task) == all) return;
-        foreach (Conn conn in _running.Keys) conn.Dispose();
-        await Task.WhenAll(_running.Values);
-    }
-
-    private async Task PrintAsync(Counters counters, Netpoller poller, TimeSpan every)
+    // Prints the counters until the server stops.
+    private async Task PrintAsync(Netpoller poller, TimeSpan every)
     {
         using PeriodicTimer timer = new(every);
         try
         {
-            while (await timer.WaitForNextTickAsync(_stop.Token)) Say(counters.Line(poller.Statistics));
+            while (await timer.WaitForNextTickAsync(_lifetime.ApplicationStopping)) Print(poller);
         }
         catch (OperationCanceledException)
         {
-            Say(counters.Line(poller.Statistics));
+            // It stops.
         }
     }
+
+    private void Print(Netpoller poller) => Say(_host.Services.GetRequiredService<Counters>().Line(poller.Statistics));
 
     private void Say(string line)
     {
         if (_outputFailed || Terminal.Say(line)) return;
         _outputFailed = true;
-        _stop.Cancel();
+        _lifetime.StopApplication();
     }
 
     private void OnSignal(PosixSignalContext signal)
     {
         signal.Cancel = true; // The process ends after its connections.
-        if (_stop.IsCancellationRequested) _hurry.TrySetResult();
-        _stop.Cancel();
+        if (Interlocked.Increment(ref _signals) == 1) _lifetime.StopApplication();
+        else _hurry.Cancel();
     }
-
-    private bool EndsListener(Exception e) =>
-        _stop.IsCancellationRequested && e is NetOpException { IsClosed: true } or ObjectDisposedException;
-
-    private static bool EndsConnection(Exception e) => e is NetOpException or ObjectDisposedException;
 }
