@@ -1,0 +1,105 @@
+using System.IO.Pipelines;
+
+namespace Poller.AspNetCore.Tests;
+
+/// <summary>A side that reads nothing holds up the other, and what is buffered between them is bounded.</summary>
+public abstract class BackPressureTests<TTransport> where TTransport : ITestTransport
+{
+    private const long Length = 128 * 1024 * 1024;
+
+    // The kernel's buffers grow to a few megabytes at each end; the transport's own is one.
+    private const long Bound = 64 * 1024 * 1024;
+
+    [Fact]
+    public async Task A_client_that_sends_to_an_app_which_does_not_read_is_held_up_until_it_does()
+    {
+        await using BoundTransport transport = await BoundTransport.BindAsync<TTransport>();
+        (RawClient client, ConnectionContext connection) = await transport.PairAsync();
+        using (client)
+        {
+            long sent = 0;
+            Task sending = Task.Run(async () =>
+            {
+                while (sent < Length) sent += await client.Socket.SendAsync(Pattern.From(sent, Length - sent));
+                client.EndSending();
+            });
+            Assert.InRange(await Waiting.StandsStillAsync(() => sent), 1024 * 1024, Bound);
+            Assert.False(sending.IsCompleted);
+            Assert.Equal(Length, await Pattern.CheckAsync(connection.Transport.Input.AsStream()).Within());
+            await sending.Within();
+            await connection.DisposeAsync().Within();
+        }
+    }
+
+    [Fact]
+    public async Task An_app_that_writes_to_a_client_which_does_not_read_is_held_up_until_it_does()
+    {
+        await using BoundTransport transport = await BoundTransport.BindAsync<TTransport>();
+        (RawClient client, ConnectionContext connection) = await transport.PairAsync(receiveBuffer: 4096);
+        using (client)
+        {
+            long written = 0;
+            Task writing = Task.Run(async () =>
+            {
+                while (written < Length / 8)
+                {
+                    ReadOnlyMemory<byte> part = Pattern.From(written, Length / 8 - written);
+                    await connection.Transport.Output.WriteAsync(part);
+                    written += part.Length;
+                }
+                await connection.Transport.Output.CompleteAsync();
+            });
+            Assert.InRange(await Waiting.StandsStillAsync(() => written), 1, Length / 16);
+            Assert.False(writing.IsCompleted);
+            client.Socket.ReceiveBufferSize = 1024 * 1024; // Now that it reads, let it be fast.
+            Assert.Equal((End.Graceful, Length / 8), await client.ReadToEndAsync());
+            await writing.Within();
+            await connection.DisposeAsync().Within();
+        }
+    }
+
+    [Fact]
+    public async Task A_flush_waits_only_while_the_client_does_not_read()
+    {
+        await using BoundTransport transport = await BoundTransport.BindAsync<TTransport>();
+        (RawClient client, ConnectionContext connection) = await transport.PairAsync();
+        using (client)
+        {
+            for (int i = 0; i < 3; i++)
+            {
+                long written = 0;
+                Task<FlushResult> flushing;
+                do
+                {
+                    flushing = connection.Transport.Output.WriteAsync(Pattern.From(0)).AsTask();
+                    written += Pattern.From(0).Length;
+                }
+                while (flushing.IsCompleted);
+                await client.ReadTextAsync((int)written);
+                Assert.False((await flushing.Within()).IsCompleted);
+            }
+            await connection.DisposeAsync().Within();
+        }
+    }
+
+    [Fact]
+    public async Task The_pause_and_the_resume_are_logged()
+    {
+        await using BoundTransport transport = await BoundTransport.BindAsync<TTransport>();
+        (RawClient client, ConnectionContext connection) = await transport.PairAsync();
+        using (client)
+        {
+            Task sending = client.SendAsync(Pattern.Of(4 * 1024 * 1024));
+            await transport.Log.TransportLogged(4);
+            for (long left = 4 * 1024 * 1024; left > 0;)
+            {
+                ReadResult read = await connection.Transport.Input.ReadAsync().Within();
+                left -= read.Buffer.Length;
+                connection.Transport.Input.AdvanceTo(read.Buffer.End);
+            }
+            await sending.Within();
+            await transport.Log.TransportLogged(5);
+            await connection.DisposeAsync().Within();
+        }
+    }
+}

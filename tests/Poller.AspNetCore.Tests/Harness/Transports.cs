@@ -1,0 +1,58 @@
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
+using Poller.Abstractions;
+using Poller.Epoll;
+
+namespace Poller.AspNetCore.Tests;
+
+/// <summary>A transport that the tests run over. The same is expected of each.</summary>
+public interface ITestTransport
+{
+    /// <summary>Makes it the transport of an app's services.</summary>
+    static abstract void AddTo(IServiceCollection services);
+}
+
+/// <summary>The sockets transport of ASP.NET Core, which says what is right.</summary>
+public abstract class SocketsTransport : ITestTransport
+{
+    /// <inheritdoc/>
+    public static void AddTo(IServiceCollection services) =>
+        services.AddSingleton<IConnectionListenerFactory, SocketTransportFactory>();
+}
+
+/// <summary>Ours, over epoll, edge-triggered.</summary>
+public abstract class EpollTransport : ITestTransport
+{
+    /// <inheritdoc/>
+    public static void AddTo(IServiceCollection services) => services.AddPollerTransport().UseEpoll();
+}
+
+/// <summary>Ours, over epoll, level-triggered.</summary>
+public abstract class EpollLevelTransport : ITestTransport
+{
+    /// <inheritdoc/>
+    public static void AddTo(IServiceCollection services) =>
+        services.AddPollerTransport().UseEpoll(new EpollNetpollOptions { Trigger = PollTrigger.Level });
+}
+
+/// <summary>Ours, over poll(2).</summary>
+public abstract class PosixTransport : ITestTransport
+{
+    /// <inheritdoc/>
+    public static void AddTo(IServiceCollection services) => services.AddPollerTransport().UsePosix();
+}
+
+/// <summary>Ours, over kqueue on an emulated kernel.</summary>
+public abstract class KqueueTransport : ITestTransport
+{
+    /// <inheritdoc/>
+    public static void AddTo(IServiceCollection services)
+    {
+        services.AddPollerTransport();
+        services.AddPoller(static options =>
+        {
+            EmulatedKqueueFactory factory = new();
+            options.Factories.Add(factory);
+            options.Backend = factory.Name;
+        });
+    }
+}

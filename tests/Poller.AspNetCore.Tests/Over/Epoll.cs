@@ -1,0 +1,20 @@
+namespace Poller.AspNetCore.Tests.OverEpoll;
+
+public sealed class AbortTests(SharedServer<EpollTransport> shared) : AbortTests<EpollTransport>(shared);
+public sealed class AppTests : AppTests<EpollTransport>;
+public sealed class BackPressureTests : BackPressureTests<EpollTransport>;
+public sealed class BodyTests(SharedServer<EpollTransport> shared) : BodyTests<EpollTransport>(shared);
+public sealed class ConnectionTests(ConnectionTests<EpollTransport>.Shared shared) : ConnectionTests<EpollTransport>(shared);
+public sealed class CrowdTests(SharedServer<EpollTransport> shared) : CrowdTests<EpollTransport>(shared);
+public sealed class EndPointTests : EndPointTests<EpollTransport>;
+public sealed class GrpcTests(GrpcTests<EpollTransport>.GrpcServer shared) : GrpcTests<EpollTransport>(shared);
+public sealed class Http2Tests(Http2Tests<EpollTransport>.Http2Server shared) : Http2Tests<EpollTransport>(shared);
+public sealed class ListenerTests : ListenerTests<EpollTransport>;
+public sealed class LogTests : LogTests<EpollTransport>;
+public sealed class MiddlewareTests : MiddlewareTests<EpollTransport>;
+public sealed class PipeliningTests(SharedServer<EpollTransport> shared) : PipeliningTests<EpollTransport>(shared);
+public sealed class ProgramTests : ProgramTests<EpollTransport>;
+public sealed class ShutdownTests : ShutdownTests<EpollTransport>;
+public sealed class TimeoutTests(TimeoutTests<EpollTransport>.SlowClients shared) : TimeoutTests<EpollTransport>(shared);
+public sealed class TlsTests(TlsTests<EpollTransport>.TlsServer shared) : TlsTests<EpollTransport>(shared);
+public sealed class UpgradeTests(SharedServer<EpollTransport> shared) : UpgradeTests<EpollTransport>(shared);

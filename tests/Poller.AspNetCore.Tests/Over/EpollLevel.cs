@@ -1,0 +1,20 @@
+namespace Poller.AspNetCore.Tests.OverEpollLevel;
+
+public sealed class AbortTests(SharedServer<EpollLevelTransport> shared) : AbortTests<EpollLevelTransport>(shared);
+public sealed class AppTests : AppTests<EpollLevelTransport>;
+public sealed class BackPressureTests : BackPressureTests<EpollLevelTransport>;
+public sealed class BodyTests(SharedServer<EpollLevelTransport> shared) : BodyTests<EpollLevelTransport>(shared);
+public sealed class ConnectionTests(ConnectionTests<EpollLevelTransport>.Shared shared) : ConnectionTests<EpollLevelTransport>(shared);
+public sealed class CrowdTests(SharedServer<EpollLevelTransport> shared) : CrowdTests<EpollLevelTransport>(shared);
+public sealed class EndPointTests : EndPointTests<EpollLevelTransport>;
+public sealed class GrpcTests(GrpcTests<EpollLevelTransport>.GrpcServer shared) : GrpcTests<EpollLevelTransport>(shared);
+public sealed class Http2Tests(Http2Tests<EpollLevelTransport>.Http2Server shared) : Http2Tests<EpollLevelTransport>(shared);
+public sealed class ListenerTests : ListenerTests<EpollLevelTransport>;
+public sealed class LogTests : LogTests<EpollLevelTransport>;
+public sealed class MiddlewareTests : MiddlewareTests<EpollLevelTransport>;
+public sealed class PipeliningTests(SharedServer<EpollLevelTransport> shared) : PipeliningTests<EpollLevelTransport>(shared);
+public sealed class ProgramTests : ProgramTests<EpollLevelTransport>;
+public sealed class ShutdownTests : ShutdownTests<EpollLevelTransport>;
+public sealed class TimeoutTests(TimeoutTests<EpollLevelTransport>.SlowClients shared) : TimeoutTests<EpollLevelTransport>(shared);
+public sealed class TlsTests(TlsTests<EpollLevelTransport>.TlsServer shared) : TlsTests<EpollLevelTransport>(shared);
+public sealed class UpgradeTests(SharedServer<EpollLevelTransport> shared) : UpgradeTests<EpollLevelTransport>(shared);

@@ -1,0 +1,20 @@
+namespace Poller.AspNetCore.Tests.OverKqueue;
+
+public sealed class AbortTests(SharedServer<KqueueTransport> shared) : AbortTests<KqueueTransport>(shared);
+public sealed class AppTests : AppTests<KqueueTransport>;
+public sealed class BackPressureTests : BackPressureTests<KqueueTransport>;
+public sealed class BodyTests(SharedServer<KqueueTransport> shared) : BodyTests<KqueueTransport>(shared);
+public sealed class ConnectionTests(ConnectionTests<KqueueTransport>.Shared shared) : ConnectionTests<KqueueTransport>(shared);
+public sealed class CrowdTests(SharedServer<KqueueTransport> shared) : CrowdTests<KqueueTransport>(shared);
+public sealed class EndPointTests : EndPointTests<KqueueTransport>;
+public sealed class GrpcTests(GrpcTests<KqueueTransport>.GrpcServer shared) : GrpcTests<KqueueTransport>(shared);
+public sealed class Http2Tests(Http2Tests<KqueueTransport>.Http2Server shared) : Http2Tests<KqueueTransport>(shared);
+public sealed class ListenerTests : ListenerTests<KqueueTransport>;
+public sealed class LogTests : LogTests<KqueueTransport>;
+public sealed class MiddlewareTests : MiddlewareTests<KqueueTransport>;
+public sealed class PipeliningTests(SharedServer<KqueueTransport> shared) : PipeliningTests<KqueueTransport>(shared);
+public sealed class ProgramTests : ProgramTests<KqueueTransport>;
+public sealed class ShutdownTests : ShutdownTests<KqueueTransport>;
+public sealed class TimeoutTests(TimeoutTests<KqueueTransport>.SlowClients shared) : TimeoutTests<KqueueTransport>(shared);
+public sealed class TlsTests(TlsTests<KqueueTransport>.TlsServer shared) : TlsTests<KqueueTransport>(shared);
+public sealed class UpgradeTests(SharedServer<KqueueTransport> shared) : UpgradeTests<KqueueTransport>(shared);

@@ -1,0 +1,20 @@
+namespace Poller.AspNetCore.Tests.OverPosix;
+
+public sealed class AbortTests(SharedServer<PosixTransport> shared) : AbortTests<PosixTransport>(shared);
+public sealed class AppTests : AppTests<PosixTransport>;
+public sealed class BackPressureTests : BackPressureTests<PosixTransport>;
+public sealed class BodyTests(SharedServer<PosixTransport> shared) : BodyTests<PosixTransport>(shared);
+public sealed class ConnectionTests(ConnectionTests<PosixTransport>.Shared shared) : ConnectionTests<PosixTransport>(shared);
+public sealed class CrowdTests(SharedServer<PosixTransport> shared) : CrowdTests<PosixTransport>(shared);
+public sealed class EndPointTests : EndPointTests<PosixTransport>;
+public sealed class GrpcTests(GrpcTests<PosixTransport>.GrpcServer shared) : GrpcTests<PosixTransport>(shared);
+public sealed class Http2Tests(Http2Tests<PosixTransport>.Http2Server shared) : Http2Tests<PosixTransport>(shared);
+public sealed class ListenerTests : ListenerTests<PosixTransport>;
+public sealed class LogTests : LogTests<PosixTransport>;
+public sealed class MiddlewareTests : MiddlewareTests<PosixTransport>;
+public sealed class PipeliningTests(SharedServer<PosixTransport> shared) : PipeliningTests<PosixTransport>(shared);
+public sealed class ProgramTests : ProgramTests<PosixTransport>;
+public sealed class ShutdownTests : ShutdownTests<PosixTransport>;
+public sealed class TimeoutTests(TimeoutTests<PosixTransport>.SlowClients shared) : TimeoutTests<PosixTransport>(shared);
+public sealed class TlsTests(TlsTests<PosixTransport>.TlsServer shared) : TlsTests<PosixTransport>(shared);
+public sealed class UpgradeTests(SharedServer<PosixTransport> shared) : UpgradeTests<PosixTransport>(shared);

@@ -1,0 +1,20 @@
+namespace Poller.AspNetCore.Tests.OverSockets;
+
+public sealed class AbortTests(SharedServer<SocketsTransport> shared) : AbortTests<SocketsTransport>(shared);
+public sealed class AppTests : AppTests<SocketsTransport>;
+public sealed class BackPressureTests : BackPressureTests<SocketsTransport>;
+public sealed class BodyTests(SharedServer<SocketsTransport> shared) : BodyTests<SocketsTransport>(shared);
+public sealed class ConnectionTests(ConnectionTests<SocketsTransport>.Shared shared) : ConnectionTests<SocketsTransport>(shared);
+public sealed class CrowdTests(SharedServer<SocketsTransport> shared) : CrowdTests<SocketsTransport>(shared);
+public sealed class EndPointTests : EndPointTests<SocketsTransport>;
+public sealed class GrpcTests(GrpcTests<SocketsTransport>.GrpcServer shared) : GrpcTests<SocketsTransport>(shared);
+public sealed class Http2Tests(Http2Tests<SocketsTransport>.Http2Server shared) : Http2Tests<SocketsTransport>(shared);
+public sealed class ListenerTests : ListenerTests<SocketsTransport>;
+public sealed class LogTests : LogTests<SocketsTransport>;
+public sealed class MiddlewareTests : MiddlewareTests<SocketsTransport>;
+public sealed class PipeliningTests(SharedServer<SocketsTransport> shared) : PipeliningTests<SocketsTransport>(shared);
+public sealed class ProgramTests : ProgramTests<SocketsTransport>;
+public sealed class ShutdownTests : ShutdownTests<SocketsTransport>;
+public sealed class TimeoutTests(TimeoutTests<SocketsTransport>.SlowClients shared) : TimeoutTests<SocketsTransport>(shared);
+public sealed class TlsTests(TlsTests<SocketsTransport>.TlsServer shared) : TlsTests<SocketsTransport>(shared);
+public sealed class UpgradeTests(SharedServer<SocketsTransport> shared) : UpgradeTests<SocketsTransport>(shared);
