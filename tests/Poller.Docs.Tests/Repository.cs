@@ -5,11 +5,12 @@ internal static class Repository
 {
     public static string Root { get; } = FindRoot();
 
-    /// <summary>README.md and what stands in docs.</summary>
+    /// <summary>README.md, what stands in docs, and the packages' READMEs.</summary>
     public static IReadOnlyList<Document> Documents { get; } =
     [
         .. Directory.EnumerateFiles(Path.Combine(Root, "docs"), "*.md", SearchOption.AllDirectories)
             .Prepend(Path.Combine(Root, "README.md"))
+            .Concat(Directory.EnumerateDirectories(Path.Combine(Root, "src")).Select(static folder => Path.Combine(folder, "README.md")))
             .Select(static file => new Document(Path.GetRelativePath(Root, file), File.ReadAllText(file))),
     ];
 
