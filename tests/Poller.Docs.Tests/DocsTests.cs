@@ -1,3 +1,5 @@
+using System.Text.Json;
+
 namespace Poller.Docs.Tests;
 
 /// <summary>That README.md and docs say what is.</summary>
@@ -53,6 +55,25 @@ public sealed class DocsTests
     [Fact]
     public void The_targets_of_the_performance_page_are_those_of_the_full_run() =>
         Assert.Equal(TargetsOf("docs/benchmarks/results.md"), TargetsOf("docs/performance.md"));
+
+    [Fact]
+    public void The_site_has_the_API_of_each_published_assembly()
+    {
+        using JsonDocument site = JsonDocument.Parse(File.ReadAllText(Repository.PathTo("docfx.json")));
+        IEnumerable<string> assemblies = site.RootElement.GetProperty("metadata")[0].GetProperty("src")[0].GetProperty("files").EnumerateArray()
+            .Select(static file => Path.GetFileNameWithoutExtension(file.GetString()!));
+        IEnumerable<string> published = Directory.GetFiles(Repository.PathTo("src"), "PublicAPI.Shipped.txt", SearchOption.AllDirectories)
+            .Select(static file => Path.GetFileName(Path.GetDirectoryName(file)!));
+        Assert.Equal(published.Order(StringComparer.Ordinal), assemblies);
+    }
+
+    [Fact]
+    public void The_sites_table_of_contents_names_each_page()
+    {
+        string contents = File.ReadAllText(Repository.PathTo("docs/toc.yml"));
+        IEnumerable<string> pages = Directory.GetFiles(Repository.PathTo("docs"), "*.md").Select(static file => Path.GetFileName(file));
+        Assert.All(pages, page => Assert.Contains($" href: {page}\n", contents, StringComparison.Ordinal));
+    }
 
     private static TheoryData<string> PlacesOf(bool needsPostgresql) =>
         [.. Programs.Where(program => program.NeedsPostgresql == needsPostgresql).Select(static program => program.Place)];
