@@ -52,7 +52,7 @@ public sealed record Dialer
     /// restricts a dial to the addresses of its family.
     /// </summary>
     /// <remarks>It is copied when it is set and when it is read.</remarks>
-    public EndPoint? LocalEndPoint { get => Copy(_local); init => _local = Copy(value); }
+    public EndPoint? LocalEndPoint { get => EndPoints.Copy(_local); init => _local = EndPoints.Copy(value); }
 
     /// <summary>The keep-alive of the connections, for TCP.</summary>
     /// <exception cref="ArgumentNullException">The value is null.</exception>
@@ -119,6 +119,4 @@ public sealed record Dialer
         blocking, Timeout == System.Threading.Timeout.InfiniteTimeSpan ? null : Timeout, Stack.Poller.TimeProvider, token);
 
     private static async ValueTask<TConn> As<TConn>(ValueTask<Conn> dial) where TConn : Conn => (TConn)await dial.ConfigureAwait(false);
-
-    private static EndPoint? Copy(EndPoint? endPoint) => endPoint is null ? null : NetAddress.Copy(endPoint);
 }

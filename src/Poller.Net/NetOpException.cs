@@ -34,8 +34,8 @@ public sealed class NetOpException : IOException
     {
         Operation = operation;
         Network = network;
-        LocalEndPoint = Copy(local);
-        RemoteEndPoint = Copy(remote);
+        LocalEndPoint = EndPoints.Copy(local); // Whoever holds an IPEndPoint can change it.
+        RemoteEndPoint = EndPoints.Copy(remote);
     }
 
     // The same error, with another message.
@@ -152,23 +152,11 @@ public sealed class NetOpException : IOException
             IsClosed = true,
         };
 
-    // Whoever holds an IPEndPoint can change it, so the exception keeps a copy.
-    private static EndPoint? Copy(EndPoint? address) => address is IPEndPoint ip ? NetAddress.Copy(ip) : address;
-
-    // DnsEndPoint.ToString would also show the address family. A Unix socket without a name shows as one that is not known.
-    private static string? Show(EndPoint? address) => address switch
-    {
-        DnsEndPoint name => $"{name.Host}:{name.Port}",
-        UnixDomainSocketEndPoint unix when unix.ToString() is { Length: > 0 } name => NetAddress.Show(name),
-        UnixDomainSocketEndPoint => null,
-        _ => address?.ToString(),
-    };
-
     private static string Describe(string operation, string network, EndPoint? local, EndPoint? remote, string reason)
     {
         StringBuilder text = new StringBuilder(operation).Append(' ').Append(network);
-        if (Show(local) is { } here) text.Append(' ').Append(here);
-        if (Show(remote) is { } there) text.Append(Show(local) is null ? " " : "->").Append(there);
+        if (EndPoints.Show(local) is { } here) text.Append(' ').Append(here);
+        if (EndPoints.Show(remote) is { } there) text.Append(EndPoints.Show(local) is null ? " " : "->").Append(there);
         return text.Append(": ").Append(reason).ToString();
     }
 }

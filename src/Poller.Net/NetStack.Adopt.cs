@@ -132,7 +132,7 @@ public sealed partial class NetStack
     private SocketNetwork NetworkOf(nint fd, out AddressFamily family, out bool listens)
     {
         (family, SocketType type, listens) = (AddressFamily.Unknown, SocketType.Unknown, false);
-        IoResult result = fd == (int)fd ? _api.KindOf(fd, out family, out type, out listens) : Errno.EBADF;
+        IoResult result = fd == (int)fd ? _api.Describe(fd, out family, out type, out listens) : Errno.EBADF;
         if (!result.IsSuccess) throw new ArgumentException($"adopt fd {fd}: {result.Errno.Message}; an open socket was expected.", nameof(fd));
         string? name = (family, type) switch
         {

@@ -19,7 +19,7 @@ public sealed partial class NetStack
     {
         ArgumentNullException.ThrowIfNull(local);
         SocketNetwork udp = _networks["udp"];
-        return new UdpConn(PacketFd.Listen(Poller, udp, NetAddress.Copy(local), Checked(options, udp)));
+        return new UdpConn(PacketFd.Listen(Poller, udp, EndPoints.Copy(local), Checked(options, udp)));
     }
 
     /// <summary>

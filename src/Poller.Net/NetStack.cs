@@ -89,7 +89,7 @@ public sealed partial class NetStack
         {
             foreach (PollLoop loop in Poller.Loops)
             {
-                listeners.Add(new TcpConnListener(NetListenFd.Listen(Poller, found, NetAddress.Copy(local), shared, loop)));
+                listeners.Add(new TcpConnListener(NetListenFd.Listen(Poller, found, EndPoints.Copy(local), shared, loop)));
                 local.Port = listeners[0].LocalEndPoint.Port;
             }
             return listeners;
@@ -112,7 +112,7 @@ public sealed partial class NetStack
     public TcpConnListener ListenTcp(IPEndPoint local, ListenOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(local);
-        return ListenTcp(_networks["tcp"], NetAddress.Copy(local), options);
+        return ListenTcp(_networks["tcp"], EndPoints.Copy(local), options);
     }
 
     /// <summary>
@@ -184,7 +184,7 @@ public sealed partial class NetStack
         if ((_networks.GetValueOrDefault(network) ?? SocketNetwork.OfRaw(network, _api)) is { } found) return found;
         const string Raw = "or ip, ip4 or ip6 with a protocol over IP, like ip4:icmp or ip6:58,";
         string known = string.Join(", ", SocketNetwork.Names);
-        throw new ArgumentException($"unknown network \"{NetAddress.Show(network)}\"; {known}, {Raw} was expected.", nameof(network));
+        throw new ArgumentException($"unknown network \"{EndPoints.Show(network)}\"; {known}, {Raw} was expected.", nameof(network));
     }
 
     /// <summary>The network of a kind of addresses, such as <c>tcp</c>, for one family; Unspecified means both.</summary>

@@ -14,7 +14,7 @@ public sealed class TcpConnListener : ConnListener
     /// The address it listens on, with the port that the system chose if port 0 was asked for. It stays known after the close. Each call
     /// returns a copy, which the caller may change.
     /// </summary>
-    public override IPEndPoint LocalEndPoint => NetAddress.Copy(_local);
+    public override IPEndPoint LocalEndPoint => EndPoints.Copy(_local);
 
     /// <summary>As <see cref="ConnListener.AcceptAsync"/>, with the connection's own type.</summary>
     public ValueTask<TcpConn> AcceptTcpAsync(CancellationToken cancellationToken = default)

@@ -74,17 +74,10 @@ internal abstract partial class PollFd
 
     private void SetDeadline(PollMode mode, long when, string operation)
     {
-        if (!Incref()) throw Failed(operation, IoResult.Disposed);
-        try
-        {
-            Loop.SetDeadline(Desc, mode, when);
-            ExpireIfIdleEnded();
-            _deadlines = Desc.Deadlines;
-        }
-        finally
-        {
-            Decref();
-        }
+        using Reference held = Hold(operation);
+        Loop.SetDeadline(Desc, mode, when);
+        ExpireIfIdleEnded();
+        _deadlines = Desc.Deadlines;
     }
 
     // Starts the time-out of an operation, or clears one that an earlier operation left. The caller holds the direction's lock.

@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 
@@ -51,14 +50,14 @@ internal readonly struct NetAddress
             string expected = network.IsRaw
                 ? "a host without a port was expected, like 127.0.0.1, ::1 or localhost."
                 : "host:port was expected, like 127.0.0.1:8888, [::1]:8888, localhost:http or :8888.";
-            throw new FormatException($"address \"{Show(address)}\": {e.Message}; {expected}");
+            throw new FormatException($"address \"{EndPoints.Show(address)}\": {e.Message}; {expected}");
         }
     }
 
     /// <summary>The address of an end point, copied.</summary>
     public static NetAddress Of(SocketNetwork network, IPEndPoint endPoint)
     {
-        IPEndPoint copy = Copy(endPoint);
+        IPEndPoint copy = EndPoints.Copy(endPoint);
         return new NetAddress(network, copy.Address.ToString(), copy.Address, copy.Port);
     }
 
@@ -74,24 +73,9 @@ internal readonly struct NetAddress
         catch (FormatException e)
         {
             const string Expected = "a name or an address, without brackets and port, was expected, like localhost, 127.0.0.1 or ::1.";
-            throw new FormatException($"host \"{Show(host)}\": {e.Message}; {Expected}");
+            throw new FormatException($"host \"{EndPoints.Show(host)}\": {e.Message}; {Expected}");
         }
     }
-
-    /// <summary>
-    /// A copy, so that a change of one does not change the other. The copy of an IPv4-mapped address is the IPv4 address, as in Go.
-    /// </summary>
-    public static IPEndPoint Copy(IPEndPoint endPoint)
-    {
-        IPAddress address = endPoint.Address;
-        IPAddress copy = address.IsIPv4MappedToIPv6 ? address.MapToIPv4()
-            : address.AddressFamily == AddressFamily.InterNetworkV6 ? new IPAddress(address.GetAddressBytes(), address.ScopeId)
-            : new IPAddress(address.GetAddressBytes());
-        return new IPEndPoint(copy, endPoint.Port);
-    }
-
-    /// <inheritdoc cref="Copy(IPEndPoint)"/>
-    public static EndPoint Copy(EndPoint endPoint) => endPoint is IPEndPoint ip ? Copy(ip) : endPoint;
 
     /// <summary>
     /// The address to listen on. If a name has several addresses, an IPv4 one is preferred, as in Go.
@@ -176,7 +160,7 @@ internal readonly struct NetAddress
         string protocol = network.IsTcp ? "tcp" : "udp";
         if (!text.All(char.IsAsciiDigit) && NumberNames.TryFindService(protocol, text, out port)) return port;
         throw new FormatException(
-            $"port \"{Show(text)}\" is not a number from 0 to {IPEndPoint.MaxPort}, nor the name of a {protocol} service that this machine "
+            $"port \"{EndPoints.Show(text)}\" is not a number from 0 to {IPEndPoint.MaxPort}, nor the name of a {protocol} service that this machine "
             + "knows");
     }
 
@@ -199,17 +183,17 @@ internal readonly struct NetAddress
         if (!digits.Contains(':') || !digits.All(static c => char.IsAsciiHexDigit(c) || c is ':' or '.')
             || !IPAddress.TryParse(digits, out IPAddress? address) || (quad.Contains('.') && DecodeIPv4(quad) is null))
         {
-            throw new FormatException($"\"{Show(host)}\" is not an IPv6 address");
+            throw new FormatException($"\"{EndPoints.Show(host)}\" is not an IPv6 address");
         }
         if (percent >= 0)
         {
             // One reader would ignore a zone on either of these, and another would not.
-            if (address.IsIPv4MappedToIPv6) throw new FormatException($"\"{Show(host)}\" is an IPv4 address, which has no zone");
-            if (address.Equals(IPAddress.IPv6Any)) throw new FormatException($"\"{Show(host)}\" is every address, which has no zone");
+            if (address.IsIPv4MappedToIPv6) throw new FormatException($"\"{EndPoints.Show(host)}\" is an IPv4 address, which has no zone");
+            if (address.Equals(IPAddress.IPv6Any)) throw new FormatException($"\"{EndPoints.Show(host)}\" is every address, which has no zone");
             bool printable = host.All(static c => c is > ' ' and <= '~');
             if (!printable || !IPAddress.TryParse(host, out address) || address.ScopeId == 0)
             {
-                throw new FormatException($"\"{Show(host)}\" names a zone that this machine does not have");
+                throw new FormatException($"\"{EndPoints.Show(host)}\" names a zone that this machine does not have");
             }
         }
         return address.IsIPv4MappedToIPv6 ? address.MapToIPv4() : address;
@@ -222,7 +206,7 @@ internal readonly struct NetAddress
         if (!host.All(static c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'))
         {
             throw new FormatException(
-                $"\"{Show(host)}\" is not a name: ASCII letters, digits, '-', '_' and '.' were expected; "
+                $"\"{EndPoints.Show(host)}\" is not a name: ASCII letters, digits, '-', '_' and '.' were expected; "
                 + "IdnMapping converts other letters");
         }
         string name = host.EndsWith('.') ? host[..^1] : host;
@@ -242,12 +226,6 @@ internal readonly struct NetAddress
         bool isIPv4 = IPAddress.TryParse(text, out IPAddress? address) && address.AddressFamily == AddressFamily.InterNetwork;
         return isIPv4 && address!.ToString() == text ? address : null;
     }
-
-    /// <summary>Shows characters by their number if they could overwrite the rest of a message, or hide a part of it.</summary>
-    public static string Show(string text) => string.Concat(text.Select(static c => char.GetUnicodeCategory(c) is UnicodeCategory.Control
-        or UnicodeCategory.Format or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator or UnicodeCategory.Surrogate
-            ? $"\\u{(int)c:x4}"
-            : c.ToString()));
 
     // Nothing can end getaddrinfo(3), so we abandon a look-up that takes too long.
     private async ValueTask<IPAddress[]> LookupAsync(INameLookup names, DialMode mode)
@@ -285,7 +263,7 @@ internal readonly struct NetAddress
     {
         AddressFamily family = Network.Family;
         int port = Port;
-        List<IPEndPoint> found = [.. addresses.Select(a => Copy(new IPEndPoint(a, port)))
+        List<IPEndPoint> found = [.. addresses.Select(a => EndPoints.Copy(new IPEndPoint(a, port)))
             .Where(e => family == AddressFamily.Unspecified || e.AddressFamily == family)];
         if (found.Count > 0) return found;
         string kind = family == AddressFamily.InterNetwork ? "an IPv4" : "an IPv6";

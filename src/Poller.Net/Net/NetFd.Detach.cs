@@ -35,7 +35,7 @@ internal partial class NetFd
     {
         Span<byte> peer = stackalloc byte[SocketAddressBytes.MaxLength];
         bool hasPeer = network.Api.PeerName(fd, peer, out int length).IsSuccess;
-        return Adopt(poller, Create(network, fd, hasPeer ? SocketAddressBytes.ToEndPoint(network, peer[..length]) : null));
+        return Adopt(poller, Create(network, fd, hasPeer ? SocketAddressBytes.ToEndPoint(network.Family, peer[..length]) : null));
     }
 
     protected static T Adopt<T>(Netpoller poller, T made, KeepAliveConfig? keepAlive = null) where T : NetFd

@@ -25,7 +25,7 @@ internal partial class NetFd : SocketFd
     public NetFd(SocketNetwork network, nint fd, ReadOnlySpan<byte> peer)
         : this(network, fd)
     {
-        if (!SocketAddressBytes.TryPack(peer, out _peer)) _remote = SocketAddressBytes.ToEndPoint(network, peer);
+        if (!SocketAddressBytes.TryPack(peer, out _peer)) _remote = SocketAddressBytes.ToEndPoint(network.Family, peer);
     }
 
     /// <summary>A descriptor of the kind that the network's connections have. It takes ownership of the number.</summary>
@@ -42,10 +42,10 @@ internal partial class NetFd : SocketFd
 
     /// <exception cref="ObjectDisposedException">The descriptor was closed before anyone had read the address.</exception>
     /// <exception cref="NetOpException">The system no longer knows the address.</exception>
-    public EndPoint LocalEndPoint => NetAddress.Copy(_local ??= GetName("get LocalEndPoint", remote: false));
+    public EndPoint LocalEndPoint => EndPoints.Copy(_local ??= GetName("get LocalEndPoint", remote: false));
 
     /// <inheritdoc cref="LocalEndPoint"/>
-    public EndPoint RemoteEndPoint => NetAddress.Copy(_remote ??= UnpackPeer() ?? GetName("get RemoteEndPoint", remote: true));
+    public EndPoint RemoteEndPoint => EndPoints.Copy(_remote ??= UnpackPeer() ?? GetName("get RemoteEndPoint", remote: true));
 
     /// <summary>
     /// Creates a socket with Go's defaults, and with <paramref name="keepAlive"/> if it is TCP's; null means the default one. Its
@@ -123,7 +123,7 @@ internal partial class NetFd : SocketFd
         EndPoint address = remote ?? local!;
         try
         {
-            control(fd, network.NameFor(address.AddressFamily), NetAddress.Copy(address));
+            control(fd, network.NameFor(address.AddressFamily), EndPoints.Copy(address));
         }
 #pragma warning disable CA1031 // If the caller's function throws, this socket fails with that exception.
         catch (Exception e)
@@ -435,7 +435,7 @@ internal partial class NetFd : SocketFd
         Span<byte> address = stackalloc byte[SocketAddressBytes.MaxLength];
         IoResult result = remote ? Api.PeerName(Fd, address, out int length) : Api.LocalName(Fd, address, out length);
         if (!result.IsSuccess) return result;
-        name = SocketAddressBytes.ToEndPoint(_network, address[..length]);
+        name = SocketAddressBytes.ToEndPoint(_network.Family, address[..length]);
         if (name is IPEndPoint ip)
         {
             if (_network.IsRaw) ip.Port = 0; // The system says the protocol's number there.

@@ -98,7 +98,7 @@ internal partial class PacketFd
     private NetOpException RefusedAt(MessageBatch batch, Errno error)
     {
         ref readonly MessageSlot slot = ref batch.Slots[batch.Sent];
-        EndPoint? to = SocketAddressBytes.ToEndPoint(_network, batch.AddressOf(batch.Sent)[..slot.AddressLength]);
+        EndPoint? to = SocketAddressBytes.ToEndPoint(_network.Family, batch.AddressOf(batch.Sent)[..slot.AddressLength]);
         string where = $"datagram {batch.Sent} of {batch.Count}";
         string? hint = HintForSend(error, to, slot.Length, slot.SegmentSize);
         return Refused(SendBatchName, error, hint is null ? where : $"{where}: {hint}", to);

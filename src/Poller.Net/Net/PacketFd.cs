@@ -57,7 +57,7 @@ internal partial class PacketFd : NetFd
     {
         Span<byte> peer = stackalloc byte[SocketAddressBytes.MaxLength];
         IoResult named = network.Api.PeerName(fd, peer, out int length);
-        EndPoint? remote = named.IsSuccess ? SocketAddressBytes.ToEndPoint(network, peer[..length]) : null;
+        EndPoint? remote = named.IsSuccess ? SocketAddressBytes.ToEndPoint(network.Family, peer[..length]) : null;
         bool isDualStack = family == AddressFamily.InterNetworkV6
             && network.Api.GetOption(fd, SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, out int only).IsSuccess && only == 0;
         return Adopt(poller, new PacketFd(network, fd, family, isDualStack, remote));
@@ -253,7 +253,7 @@ internal partial class PacketFd : NetFd
         received = default;
         if (!result.IsSuccess) return result;
         received.ReceivedBytes = result.Value;
-        received.RemoteEndPoint = SocketAddressBytes.ToEndPoint(_network, sender[..length])!;
+        received.RemoteEndPoint = SocketAddressBytes.ToEndPoint(_network.Family, sender[..length])!;
         return result;
     }
 
@@ -344,7 +344,7 @@ internal partial class PacketFd : NetFd
     // The error of a send names the address that it went to.
     private NetOpException RefusedTo(string name, SocketAddress? address, Errno error, int length, int segmentSize = 0)
     {
-        EndPoint? to = address is null ? null : SocketAddressBytes.ToEndPoint(_network, address.Buffer.Span[..address.Size]);
+        EndPoint? to = address is null ? null : SocketAddressBytes.ToEndPoint(_network.Family, address.Buffer.Span[..address.Size]);
         return Refused(name, error, HintForSend(error, to, length, segmentSize) ?? HintFor(name, error), to);
     }
 

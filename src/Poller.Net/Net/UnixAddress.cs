@@ -48,7 +48,7 @@ internal static class UnixAddress
             : !isAbstract && name.Contains((byte)0) ? "it has a NUL; a path has none"
             : null;
         if (problem is null) return endPoint;
-        throw new ArgumentException($"address \"{NetAddress.Show(endPoint.ToString())}\": {problem}.", parameter);
+        throw new ArgumentException($"address \"{EndPoints.Show(endPoint.ToString())}\": {problem}.", parameter);
     }
 
     private static UnixDomainSocketEndPoint Parse(string address)
@@ -79,5 +79,5 @@ internal static class UnixAddress
     }
 
     private static FormatException Malformed(string address, string problem) =>
-        new($"address \"{NetAddress.Show(address)}\": {problem}.");
+        new($"address \"{EndPoints.Show(address)}\": {problem}.");
 }

@@ -18,5 +18,5 @@ internal partial interface ISocketApi
     IoResult Replace(nint fd, nint by);
 
     /// <summary>What a socket is. The error is ENOTSOCK if it is none.</summary>
-    IoResult KindOf(nint fd, out AddressFamily family, out SocketType type, out bool listens);
+    IoResult Describe(nint fd, out AddressFamily family, out SocketType type, out bool listens);
 }

@@ -1,28 +1,5 @@
 namespace Poller.Net;
 
-/// <summary>One buffer of a gathered or scattered call: a struct iovec. Its memory is pinned while a call uses it.</summary>
-internal struct IoVector
-{
-    public nint Base;
-    public nint Length;
-}
-
-/// <summary>What recvmsg(2) says of a message beside its bytes.</summary>
-internal struct MessageInfo
-{
-    /// <summary>The length of the sender's address, in bytes; 0 if there is none.</summary>
-    public int AddressLength;
-
-    /// <summary>The length of the control data, in bytes.</summary>
-    public int ControlLength;
-
-    /// <summary>Whether the message was longer than the buffers. The rest is lost (MSG_TRUNC).</summary>
-    public bool IsTruncated;
-
-    /// <summary>Whether there was more control data than its buffer takes. The rest is lost (MSG_CTRUNC).</summary>
-    public bool IsControlTruncated;
-}
-
 // The calls that move messages: with addresses, with control data, and of several buffers.
 internal partial interface ISocketApi
 {
@@ -41,12 +18,9 @@ internal partial interface ISocketApi
     /// <summary>sendmsg(2). An empty address means the peer. It raises no SIGPIPE.</summary>
     IoResult SendMessage(nint fd, ReadOnlySpan<IoVector> buffers, ReadOnlySpan<byte> address, ReadOnlySpan<byte> control);
 
-    /// <summary>setsockopt(2). Level and name are the system's numbers.</summary>
-    IoResult SetRawOption(nint fd, int level, int name, ReadOnlySpan<byte> value);
-
-    /// <summary>getsockopt(2). Level and name are the system's numbers. Returns the length of the value, in bytes.</summary>
-    IoResult GetRawOption(nint fd, int level, int name, Span<byte> value);
-
     /// <summary>How this system lays out control data.</summary>
     ControlLayout ControlLayout { get; }
+
+    /// <summary>SOL_SOCKET: the level of control data that belongs to no protocol.</summary>
+    int SocketLevel { get; }
 }

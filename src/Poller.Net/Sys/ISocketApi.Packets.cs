@@ -2,10 +2,7 @@ using System.Net.Sockets;
 
 namespace Poller.Net;
 
-/// <summary>The numbers of the options, and of the control data, by which UDP splits and joins datagrams.</summary>
-internal readonly record struct UdpOffload(int Level, int Segment, int Gro);
-
-// The calls for sockets of packets: one message of one buffer, many messages at once, and multicast.
+// The calls for sockets of packets: one message of one buffer, and multicast.
 internal partial interface ISocketApi
 {
     /// <summary>recvmsg(2) into one buffer.</summary>

@@ -47,6 +47,12 @@ internal partial interface ISocketApi
     /// <summary>getsockopt(2) of an option that <see cref="SetOption"/> sets.</summary>
     IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value);
 
+    /// <summary>setsockopt(2). Level and name are the system's numbers.</summary>
+    IoResult SetRawOption(nint fd, int level, int name, ReadOnlySpan<byte> value);
+
+    /// <summary>getsockopt(2). Level and name are the system's numbers. Returns the length of the value, in bytes.</summary>
+    IoResult GetRawOption(nint fd, int level, int name, Span<byte> value);
+
     /// <summary>Reads and clears the socket's pending error (SO_ERROR): 0, or that error.</summary>
     IoResult TakeError(nint fd);
 

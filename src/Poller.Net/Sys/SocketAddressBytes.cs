@@ -97,9 +97,11 @@ internal static class SocketAddressBytes
         return name is [not 0, ..] ? name.TrimEnd((byte)0) : name;
     }
 
-    /// <summary>The end point for an address of a network; null for an address that is none of its family.</summary>
-    public static EndPoint? ToEndPoint(SocketNetwork network, ReadOnlySpan<byte> bytes) =>
-        network.IsUnix ? ToUnixEndPoint(bytes) : ToEndPoint(bytes);
+    /// <summary>
+    /// The end point for an address of a Unix socket, or of IP for any other family; null for an address that is none of those.
+    /// </summary>
+    public static EndPoint? ToEndPoint(AddressFamily family, ReadOnlySpan<byte> bytes) =>
+        family == AddressFamily.Unix ? ToUnixEndPoint(bytes) : ToEndPoint(bytes);
 
     /// <summary>The end point of a Unix socket without a name. Its text is empty.</summary>
     public static UnixDomainSocketEndPoint Unnamed { get; } =

@@ -27,7 +27,7 @@ internal abstract unsafe partial class UnixSocketApi
         return result.IsSuccess ? Result(Ioctl((int)fd, os.FIOCLEX, null)) : result;
     }
 
-    public IoResult KindOf(nint fd, out AddressFamily family, out SocketType type, out bool listens)
+    public IoResult Describe(nint fd, out AddressFamily family, out SocketType type, out bool listens)
     {
         (family, type, listens) = (AddressFamily.Unknown, SocketType.Unknown, false);
         IoResult result = Get((int)fd, os.SOL_SOCKET, os.SO_TYPE, out int kind);

@@ -36,6 +36,8 @@ internal abstract unsafe partial class UnixSocketApi
 
     public ControlLayout ControlLayout => os.ControlLayout;
 
+    public int SocketLevel => os.SOL_SOCKET;
+
     public IoResult ReceiveFrom(nint fd, Span<byte> buffer, Span<byte> address, out int addressLength)
     {
         uint length = (uint)address.Length;
@@ -115,21 +117,6 @@ internal abstract unsafe partial class UnixSocketApi
             }
             BsdMessage bsd = new() { Start = start, ControlLength = (uint)control.Length };
             return Transferred(sendmsg((int)fd, &bsd, os.MSG_NOSIGNAL));
-        }
-    }
-
-    public IoResult SetRawOption(nint fd, int level, int name, ReadOnlySpan<byte> value)
-    {
-        fixed (byte* v = value) return Result(setsockopt((int)fd, level, name, v, (uint)value.Length));
-    }
-
-    public IoResult GetRawOption(nint fd, int level, int name, Span<byte> value)
-    {
-        uint length = (uint)value.Length;
-        fixed (byte* v = value)
-        {
-            IoResult result = Result(getsockopt((int)fd, level, name, v, &length));
-            return result.IsSuccess ? (int)length : result;
         }
     }
 

@@ -104,6 +104,21 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
         return systemName == 0 ? Errno.ENOPROTOOPT : Get((int)fd, systemLevel, systemName, out value);
     }
 
+    public IoResult SetRawOption(nint fd, int level, int name, ReadOnlySpan<byte> value)
+    {
+        fixed (byte* v = value) return Result(setsockopt((int)fd, level, name, v, (uint)value.Length));
+    }
+
+    public IoResult GetRawOption(nint fd, int level, int name, Span<byte> value)
+    {
+        uint length = (uint)value.Length;
+        fixed (byte* v = value)
+        {
+            IoResult result = Result(getsockopt((int)fd, level, name, v, &length));
+            return result.IsSuccess ? (int)length : result;
+        }
+    }
+
     public IoResult TakeError(nint fd)
     {
         IoResult result = Get((int)fd, os.SOL_SOCKET, os.SO_ERROR, out int error);

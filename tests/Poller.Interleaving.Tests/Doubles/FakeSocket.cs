@@ -94,6 +94,10 @@ internal sealed class FakeSocket(FakeNetpoll poll) : ISocketApi
 
     public IoResult GetOption(nint fd, SocketOptionLevel level, SocketOptionName name, out int value) => throw Unexpected();
 
+    public IoResult GetRawOption(nint fd, int level, int name, Span<byte> value) => throw Unexpected();
+
+    public IoResult SetRawOption(nint fd, int level, int name, ReadOnlySpan<byte> value) => throw Unexpected();
+
     public IoResult LocalName(nint fd, Span<byte> address, out int addressLength) => throw Unexpected();
 
     public IoResult TakeError(nint fd) => throw Unexpected();

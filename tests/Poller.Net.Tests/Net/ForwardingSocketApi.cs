@@ -100,8 +100,8 @@ internal abstract class ForwardingSocketApi : ISocketApi
 
     public virtual IoResult Replace(nint fd, nint by) => _inner.Replace(fd, by);
 
-    public virtual IoResult KindOf(nint fd, out AddressFamily family, out SocketType type, out bool listens) =>
-        _inner.KindOf(fd, out family, out type, out listens);
+    public virtual IoResult Describe(nint fd, out AddressFamily family, out SocketType type, out bool listens) =>
+        _inner.Describe(fd, out family, out type, out listens);
 
     public virtual IoResult Close(nint fd) => _inner.Close(fd);
 }

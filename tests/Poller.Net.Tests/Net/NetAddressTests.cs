@@ -83,7 +83,7 @@ public sealed class NetAddressTests
         IPAddress six = new(address);
         if (!six.IsIPv4MappedToIPv6 && !six.Equals(IPAddress.IPv6Any)) six.ScopeId = zone;
         IPEndPoint[] all = [new(six, port), new(new IPAddress(address.AsSpan(12)), port)];
-        return all.All(static e => Read(e.ToString()).Equals(NetAddress.Copy(e))).ToProperty();
+        return all.All(static e => Read(e.ToString()).Equals(EndPoints.Copy(e))).ToProperty();
 
         static IPEndPoint Read(string text)
         {

@@ -13,8 +13,6 @@ internal abstract unsafe partial class UnixSocketApi
         public uint GroupId;
     }
 
-    public int SocketLevel => os.SOL_SOCKET;
-
     // A socket that was never connected to another has no peer: Linux gives the user -1, and the others give ENOTCONN.
     public IoResult PeerCredentials(nint fd, out PeerCredentials credentials)
     {

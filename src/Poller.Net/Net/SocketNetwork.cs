@@ -3,7 +3,10 @@ using System.Net.Sockets;
 
 namespace Poller.Net;
 
-/// <summary>What all sockets of one network share: its name, such as <c>tcp</c>, their kind, and the system calls.</summary>
+/// <summary>
+/// What all sockets of one network share: its name, such as <c>tcp</c>, their kind and the system calls, the pipes of their copies, and for
+/// the connections of one listener their limits.
+/// </summary>
 /// <param name="Name">The name that the user gave, and that errors show.</param>
 /// <param name="Family">The one address family that it allows. For an IP network, Unspecified means IPv4 and IPv6.</param>
 /// <param name="Type">The kind of socket.</param>

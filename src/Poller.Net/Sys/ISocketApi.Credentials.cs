@@ -1,6 +1,6 @@
 namespace Poller.Net;
 
-// The calls of Unix sockets.
+// Who is at the other end of a Unix socket.
 internal partial interface ISocketApi
 {
     /// <summary>
@@ -8,7 +8,4 @@ internal partial interface ISocketApi
     /// tell the process.
     /// </summary>
     IoResult PeerCredentials(nint fd, out PeerCredentials credentials);
-
-    /// <summary>SOL_SOCKET: the level of control data that belongs to no protocol.</summary>
-    int SocketLevel { get; }
 }
