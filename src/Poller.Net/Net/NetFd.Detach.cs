@@ -54,7 +54,7 @@ internal partial class NetFd
                 throw NetOpException.Refused(Operation, made.Network, null, null, SocketErrors.ToException(e.Error), e.Message);
             }
 
-            IoResult result = SetDefaults(made._network, made.Fd, keepAlive ?? KeepAliveConfig.Default);
+            IoResult result = NewSocket.SetDefaults(made._network, made.Fd, keepAlive ?? KeepAliveConfig.Default);
             if (result.IsSuccess) result = made.Api.SetUp(made.Fd);
             return result.IsSuccess ? made : throw made.Failed(Operation, result);
         }

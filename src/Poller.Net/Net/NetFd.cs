@@ -47,74 +47,6 @@ internal partial class NetFd : SocketFd
     /// <inheritdoc cref="LocalEndPoint"/>
     public EndPoint RemoteEndPoint => EndPoints.Copy(_remote ??= UnpackPeer() ?? GetName("get RemoteEndPoint", remote: true));
 
-    /// <summary>
-    /// Creates a socket with Go's defaults, and with <paramref name="keepAlive"/> if it is TCP's; null means the default one. Its
-    /// descriptor does not come from the reserve.
-    /// </summary>
-    public static nint NewSocket(
-        SocketNetwork network,
-        string operation,
-        AddressFamily family,
-        EndPoint? local,
-        EndPoint? remote,
-        KeepAliveConfig? keepAlive = null,
-        bool multipath = false)
-    {
-        ISocketApi api = network.Api;
-        keepAlive ??= KeepAliveConfig.Default;
-        if (multipath && TryNewMultipath(network, family, keepAlive, out nint many)) return many;
-        IoResult made = DescriptorReserve.Socket(network, family);
-        if (!made.IsSuccess)
-        {
-            string? expected = made == Errno.EMFILE ? DescriptorReserve.Expected
-                : network.IsRaw && (made == Errno.EPERM || made == Errno.EACCES) ? "the right to open raw sockets was expected: CAP_NET_RAW"
-                : null;
-            throw NetOpException.Refused(operation, network.Name, local, remote, SocketErrors.ToException(made.Errno), expected);
-        }
-        int fd = made.Value;
-        IoResult result = SetDefaults(network, fd, keepAlive);
-        if (result.IsSuccess) return fd;
-        api.Close(fd);
-        throw Refused(operation, network.Name, local, remote, result);
-    }
-
-    // Multipath TCP (RFC 8684), if the system has it and its sockets take our options. The twin of dialMPTCP in Go's
-    // net/mptcpsock_linux.go.
-    private static bool TryNewMultipath(SocketNetwork network, AddressFamily family, KeepAliveConfig keepAlive, out nint fd)
-    {
-        const ProtocolType Multipath = (ProtocolType)262; // IPPROTO_MPTCP of Linux. Elsewhere no protocol has such a number.
-        fd = -1;
-        if (!network.IsTcp) return false;
-        IoResult made = DescriptorReserve.Socket(network with { Protocol = Multipath }, family);
-        if (!made.IsSuccess) return false;
-        fd = made.Value;
-        if (SetDefaults(network, fd, keepAlive).IsSuccess) return true;
-        network.Api.Close(fd);
-        return false;
-    }
-
-    /// <summary>Sets Go's defaults of a network's sockets, and a keep-alive.</summary>
-    protected static IoResult SetDefaults(SocketNetwork network, nint fd, KeepAliveConfig keepAlive)
-    {
-        if (!network.IsTcp) return 0;
-        IoResult result = Set(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1);
-        if (result.IsSuccess) result = Set(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, keepAlive.Enable ? 1 : 0);
-        if (!keepAlive.Enable) return result;
-        if (result.IsSuccess) result = SetTime(SocketOptionName.TcpKeepAliveTime, keepAlive.IdleSeconds);
-        if (result.IsSuccess) result = SetTime(SocketOptionName.TcpKeepAliveInterval, keepAlive.IntervalSeconds);
-        return result.IsSuccess ? SetTime(SocketOptionName.TcpKeepAliveRetryCount, keepAlive.Count) : result;
-
-        IoResult Set(SocketOptionLevel level, SocketOptionName name, int value) => network.Api.SetOption(fd, level, name, value);
-
-        // Where sockets have no times of their own, those of the system hold, as in Go (net/tcpsockopt_openbsd.go).
-        IoResult SetTime(SocketOptionName name, int? value)
-        {
-            if (value is not { } number) return 0;
-            IoResult result = Set(SocketOptionLevel.Tcp, name, number);
-            return result == Errno.ENOPROTOOPT ? 0 : result;
-        }
-    }
-
     /// <summary>Shows a new socket to the caller's function, if there is one. The twin of the calls of ctrlCtxFn.</summary>
     public static void RunControl(
         SocketControl? control, nint fd, SocketNetwork network, string operation, EndPoint? local, EndPoint? remote)
@@ -140,7 +72,7 @@ internal partial class NetFd : SocketFd
     public static async ValueTask<NetFd> ConnectAsync(
         Dialer dialer, SocketNetwork network, EndPoint? local, EndPoint remote, DialMode mode, TimeSpan? timeout)
     {
-        nint socket = NewSocket(network, "dial", remote.AddressFamily, local, remote, dialer.KeepAlive, dialer.MultipathTcp);
+        nint socket = NewSocket.Open(network, "dial", remote.AddressFamily, local, remote, dialer.KeepAlive, dialer.MultipathTcp);
         NetFd fd = Create(network, socket, remote);
         try
         {
@@ -149,7 +81,7 @@ internal partial class NetFd : SocketFd
             if (local is not null)
             {
                 IoResult bound = network.Api.Bind(fd.Fd, SocketAddressBytes.Of(local));
-                if (!bound.IsSuccess) throw Refused("dial", network.Name, local, remote, bound, HintForBind(network, bound));
+                if (!bound.IsSuccess) throw Refused("dial", network.Name, local, remote, bound, NewSocket.HintForBind(network, bound));
                 (fd as UnixFd)?.NoteBound(local, dialer.Stack.Poller);
             }
 
@@ -159,18 +91,7 @@ internal partial class NetFd : SocketFd
                 : network.Api.Connect(fd.Fd, SocketAddressBytes.Of(remote));
             bool pending = IsPending(result);
             if (!result.IsSuccess && !pending) throw fd.Failed("dial", result);
-            try
-            {
-                fd.Init(dialer.Stack.Poller);
-            }
-            catch (NetpollException e)
-            {
-                throw NetOpException.Refused("dial", network.Name, local, remote, SocketErrors.ToException(e.Error), e.Message);
-            }
-            catch (ObjectDisposedException e)
-            {
-                throw PollerDisposed("dial", network, remote, e);
-            }
+            NewSocket.Init(fd, dialer.Stack.Poller, "dial", local, remote);
             if (pending)
             {
                 // Nobody else has the descriptor yet, so this needs no lock.
@@ -341,25 +262,6 @@ internal partial class NetFd : SocketFd
     private static NetOpException Refused(
         string operation, string network, EndPoint? local, EndPoint? remote, IoResult result, string? hint = null) =>
         NetOpException.Refused(operation, network, local, remote, SocketErrors.ToException(result.Errno), hint);
-
-    /// <summary>The error of a dial or a listener that begins after its poller was disposed.</summary>
-    protected static ObjectDisposedException PollerDisposed(
-        string operation, SocketNetwork network, EndPoint address, ObjectDisposedException inner) =>
-        new($"{operation} {network.Name} {address}: its poller was disposed before the operation.", inner);
-
-    /// <summary>What was expected of an address that the system did not let us bind; null if its error says enough.</summary>
-    protected static string? HintForBind(SocketNetwork network, IoResult result) => network.IsUnix ? UnixHintForBind(result)
-        : result == Errno.EADDRINUSE ? "a port that nobody uses was expected, or 0"
-        : result == Errno.EADDRNOTAVAIL ? "an address of this machine was expected"
-        : result == Errno.EACCES ? "a port that this user may take was expected, from 1024 up"
-        : null;
-
-    private static string? UnixHintForBind(IoResult result) =>
-        result == Errno.EADDRINUSE
-            ? "a path or a name that is free was expected; if no socket listens on the path any more, remove its file before"
-        : result == Errno.ENOENT ? "a path in a directory that exists was expected"
-        : result == Errno.EACCES ? "the right to write in the path's directory was expected"
-        : null;
 
     // A Unix listener with a full queue gives EAGAIN where one of TCP would let the dial wait, and no event says when there is room
     // (connect(2)). So the dial tries again until there is, as a blocking connect(2) would wait.

@@ -82,63 +82,21 @@ internal sealed class NetListenFd : NetFd
     public static NetListenFd Listen(
         Netpoller poller, SocketNetwork network, EndPoint local, ListenOptions options, PollLoop? loop = null)
     {
-        ISocketApi api = network.Api;
-        nint fd = NewSocket(network, "listen", local.AddressFamily, local, null, options.KeepAlive, options.MultipathTcp);
-        NetListenFd? listener = null;
-        BoundPath? file = null;
-        try
+        using NewSocket socket = new("listen", poller, network, local, remote: null, options.KeepAlive, options.MultipathTcp);
+        if (local.AddressFamily == AddressFamily.InterNetworkV6)
         {
-            if (local.AddressFamily == AddressFamily.InterNetworkV6)
-            {
-                bool isDualStack = options.DualStack ?? network.IsDualStackAt(local);
-                Check(api.SetOption(fd, SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, isDualStack ? 0 : 1));
-            }
-            Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, 1));
-            if (options.ReusePort) Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptions.ReusePort, 1));
-            RunControl(options.Control, fd, network, "listen", local, null);
-            Check(api.Bind(fd, SocketAddressBytes.Of(local)));
-            if (local is UnixDomainSocketEndPoint unix) file = BoundPath.Of(unix, poller);
-            Check(api.Listen(fd, Math.Min(options.Backlog ?? int.MaxValue, api.MaxBacklog)));
-            listener = new NetListenFd(poller, network, fd, local.AddressFamily, file, isShared: false, options);
-            listener._loopOfAccepted = loop;
-            if (options.Control is not null) listener.BeforeControl();
-            listener.Init(poller, loop);
-
-            return listener.Warmed();
+            bool isDualStack = options.DualStack ?? network.IsDualStackAt(local);
+            socket.Set(SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, !isDualStack);
         }
-        catch (NetpollException e)
-        {
-            Abandon();
-            throw NetOpException.Refused("listen", network.Name, local, null, SocketErrors.ToException(e.Error), e.Message);
-        }
-        catch (ObjectDisposedException e)
-        {
-            Abandon();
-            throw PollerDisposed("listen", network, local, e);
-        }
-        catch
-        {
-            Abandon();
-            throw;
-        }
-
-        void Abandon()
-        {
-            if (listener is not null)
-            {
-                listener.Dispose();
-                return;
-            }
-            file?.Unlink();
-            api.Close(fd);
-        }
-
-        void Check(IoResult result)
-        {
-            if (result.IsSuccess) return;
-            string? hint = HintForBind(network, result);
-            throw NetOpException.Refused("listen", network.Name, local, null, SocketErrors.ToException(result.Errno), hint);
-        }
+        socket.Set(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+        if (options.ReusePort) socket.Set(SocketOptionLevel.Socket, SocketOptions.ReusePort, true);
+        socket.Bind(options.Control);
+        socket.Check(network.Api.Listen(socket.Fd, Math.Min(options.Backlog ?? int.MaxValue, network.Api.MaxBacklog)));
+        NetListenFd listener =
+            socket.Take(new NetListenFd(poller, network, socket.Fd, local.AddressFamily, socket.File, isShared: false, options));
+        listener._loopOfAccepted = loop;
+        if (options.Control is not null) listener.BeforeControl();
+        return socket.Init(listener.Warmed(), loop);
     }
 
     /// <inheritdoc cref="NetFd.Adopt(Netpoller, SocketNetwork, nint)"/>

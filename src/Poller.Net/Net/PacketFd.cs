@@ -74,64 +74,20 @@ internal partial class PacketFd : NetFd
         bool isShared)
     {
         bool dualStack = remote is null && (options.DualStack ?? network.IsDualStackAt(local!));
-        ISocketApi api = network.Api;
         AddressFamily family = (remote ?? local!).AddressFamily;
-        nint fd = NewSocket(network, operation, family, local, remote);
-        PacketFd? packets = null;
-        BoundPath? file = null;
-        try
+        using NewSocket socket = new(operation, poller, network, local, remote);
+        if (!network.IsUnix) socket.Set(SocketOptionLevel.Socket, SocketOptionName.Broadcast, true);
+        if (family == AddressFamily.InterNetworkV6 && remote is null)
         {
-            if (!network.IsUnix) Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.Broadcast, 1));
-            if (family == AddressFamily.InterNetworkV6 && remote is null)
-            {
-                Check(api.SetOption(fd, SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, dualStack ? 0 : 1));
-            }
-            if (isShared) Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, 1));
-            if (options.ReusePort) Check(api.SetOption(fd, SocketOptionLevel.Socket, SocketOptions.ReusePort, 1));
-            RunControl(control, fd, network, operation, local, remote);
-            if (local is not null) Check(api.Bind(fd, SocketAddressBytes.Of(local)));
-            if (local is UnixDomainSocketEndPoint unix) file = BoundPath.Of(unix, poller);
-            if (remote is not null) Check(api.Connect(fd, SocketAddressBytes.Of(remote)));
-            packets = network.IsUnix
-                ? new UnixFd(network, fd, remote, file)
-                : new PacketFd(network, fd, family, dualStack, remote);
-            packets.Init(poller);
-            return packets;
+            socket.Set(SocketOptionLevel.IPv6, SocketOptionName.IPv6Only, !dualStack);
         }
-        catch (NetpollException e)
-        {
-            Abandon();
-            throw NetOpException.Refused(operation, network.Name, local, remote, SocketErrors.ToException(e.Error), e.Message);
-        }
-        catch (ObjectDisposedException e)
-        {
-            Abandon();
-            throw PollerDisposed(operation, network, (remote ?? local)!, e);
-        }
-        catch
-        {
-            Abandon();
-            throw;
-        }
-
-        void Abandon()
-        {
-            if (packets is not null)
-            {
-                packets.Dispose();
-                return;
-            }
-            file?.Unlink();
-            api.Close(fd);
-        }
-
-        void Check(IoResult result)
-        {
-            if (result.IsSuccess) return;
-            string? hint = network.IsUnix ? HintForBind(network, result) : HintForOpen(result);
-            throw NetOpException.Refused(
-                operation, network.Name, local, remote, SocketErrors.ToException(result.Errno), hint);
-        }
+        if (isShared) socket.Set(SocketOptionLevel.Socket, SocketOptionName.ReuseAddress, true);
+        if (options.ReusePort) socket.Set(SocketOptionLevel.Socket, SocketOptions.ReusePort, true);
+        socket.Bind(control);
+        if (remote is not null) socket.Check(network.Api.Connect(socket.Fd, SocketAddressBytes.Of(remote)));
+        return socket.Init(socket.Take(network.IsUnix
+            ? new UnixFd(network, socket.Fd, remote, socket.File)
+            : new PacketFd(network, socket.Fd, family, dualStack, remote)));
     }
 
     public ValueTask<int> ReceiveFromAsync(Memory<byte> buffer, SocketAddress address, CancellationToken token)
@@ -215,12 +171,6 @@ internal partial class PacketFd : NetFd
         address.AddressFamily == AddressFamily.InterNetworkV6
             ? address.IsIPv6Multicast
             : address.GetAddressBytes()[0] is >= 224 and <= 239;
-
-    private static string? HintForOpen(IoResult result) =>
-        result == Errno.EADDRINUSE ? "a port that no other socket has was expected, or 0"
-        : result == Errno.EADDRNOTAVAIL ? "an address of this machine was expected"
-        : result == Errno.EACCES ? "a port that this user may take was expected, from 1024 up"
-        : null;
 
     private void Send(string name, ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> control, SocketAddress? address, int segmentSize)
     {
