@@ -103,8 +103,8 @@ public sealed record Dialer
         (UdpConn)Blocking.Result(Stack.DialAsync(this, "udp", remote, Mode(blocking: true, CancellationToken.None)));
 
     /// <summary>
-    /// Connects as <see cref="NetStack.DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/> does, with these options. The close removes
-    /// the file of a <see cref="LocalEndPoint"/>, unless you clear <see cref="UnixConn.UnlinkOnClose"/>.
+    /// Connects as <see cref="NetStack.DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/> does, with these options. The close
+    /// removes the file of a <see cref="LocalEndPoint"/>, unless you clear <see cref="UnixConn.UnlinkOnClose"/>.
     /// </summary>
     /// <inheritdoc cref="NetStack.DialUnixAsync(UnixDomainSocketEndPoint, CancellationToken)"/>
     public ValueTask<UnixConn> DialUnixAsync(UnixDomainSocketEndPoint remote, CancellationToken cancellationToken = default) =>

@@ -133,7 +133,10 @@ public sealed partial class NetStack
     {
         (family, SocketType type, listens) = (AddressFamily.Unknown, SocketType.Unknown, false);
         IoResult result = fd == (int)fd ? _api.Describe(fd, out family, out type, out listens) : Errno.EBADF;
-        if (!result.IsSuccess) throw new ArgumentException($"adopt fd {fd}: {result.Errno.Message}; an open socket was expected.", nameof(fd));
+        if (!result.IsSuccess)
+        {
+            throw new ArgumentException($"adopt fd {fd}: {result.Errno.Message}; an open socket was expected.", nameof(fd));
+        }
         string? name = (family, type) switch
         {
             (AddressFamily.InterNetwork or AddressFamily.InterNetworkV6, SocketType.Stream) => "tcp",

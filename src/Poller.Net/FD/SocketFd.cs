@@ -55,7 +55,10 @@ internal abstract partial class SocketFd : PollFd
     {
         IoAttempt attempt = new(Kind.WaitToRead, default);
         Begun begun = Begin(Direction.Read, ref attempt, token);
-        if (begun.Rest == Rest.None) return begun.Error is { } error ? FromError<bool>(error, token) : new ValueTask<bool>(begun.Value != 0);
+        if (begun.Rest == Rest.None)
+        {
+            return begun.Error is { } error ? FromError<bool>(error, token) : new ValueTask<bool>(begun.Value != 0);
+        }
         IoOp op = GoOn(Direction.Read, attempt, begun, token);
         return new ValueTask<bool>(op, op.Version);
     }

@@ -160,8 +160,8 @@ internal readonly struct NetAddress
         string protocol = network.IsTcp ? "tcp" : "udp";
         if (!text.All(char.IsAsciiDigit) && NumberNames.TryFindService(protocol, text, out port)) return port;
         throw new FormatException(
-            $"port \"{EndPoints.Show(text)}\" is not a number from 0 to {IPEndPoint.MaxPort}, nor the name of a {protocol} service that this machine "
-            + "knows");
+            $"port \"{EndPoints.Show(text)}\" is not a number from 0 to {IPEndPoint.MaxPort}, nor the name of a {protocol} service that "
+            + "this machine knows");
     }
 
     // Null for a name, and for the empty string.
@@ -189,7 +189,10 @@ internal readonly struct NetAddress
         {
             // One reader would ignore a zone on either of these, and another would not.
             if (address.IsIPv4MappedToIPv6) throw new FormatException($"\"{EndPoints.Show(host)}\" is an IPv4 address, which has no zone");
-            if (address.Equals(IPAddress.IPv6Any)) throw new FormatException($"\"{EndPoints.Show(host)}\" is every address, which has no zone");
+            if (address.Equals(IPAddress.IPv6Any))
+            {
+                throw new FormatException($"\"{EndPoints.Show(host)}\" is every address, which has no zone");
+            }
             bool printable = host.All(static c => c is > ' ' and <= '~');
             if (!printable || !IPAddress.TryParse(host, out address) || address.ScopeId == 0)
             {
