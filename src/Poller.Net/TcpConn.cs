@@ -37,17 +37,11 @@ public sealed class TcpConn : Conn
     }
 
     /// <summary>What the system knows of the connection now (TCP_INFO, tcp(7)). Only Linux tells it.</summary>
-    /// <exception cref="PlatformNotSupportedException">The system is not Linux.</exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
-    /// <exception cref="NetOpException">The system refused.</exception>
-    public TcpInfo GetTcpInfo()
-    {
-        const int IPPROTO_TCP = 6;
-        const int TCP_INFO = 11;
-        if (!OperatingSystem.IsLinux()) throw new PlatformNotSupportedException("get TcpInfo: Linux was expected.");
-        Span<byte> info = stackalloc byte[TcpInfo.Size];
-        return new TcpInfo(info[.._fd.GetRawOption(IPPROTO_TCP, TCP_INFO, info)]);
-    }
+    /// <exception cref="NetOpException">
+    /// The system refused, or is not Linux: <see cref="System.Net.Sockets.SocketError.ProtocolOption"/>.
+    /// </exception>
+    public TcpInfo GetTcpInfo() => _fd.GetTcpInfo();
 
     /// <summary>
     /// Sends bytes of a file, as one write. The kernel moves them from the file to the socket (sendfile(2)). If it cannot, which depends on

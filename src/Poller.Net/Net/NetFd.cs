@@ -153,6 +153,16 @@ internal partial class NetFd : SocketFd
         if (!result.IsSuccess) throw Failed(operation, result);
     }
 
+    public TcpInfo GetTcpInfo()
+    {
+        const string Operation = "get TcpInfo";
+        using Reference held = Hold(Operation);
+        Span<byte> info = stackalloc byte[TcpInfo.Size];
+        IoResult result = Api.TcpInfo(Fd, info);
+        if (result.IsSuccess) return new TcpInfo(info[..result.Value]);
+        throw Refused(Operation, result.Errno, result == Errno.ENOPROTOOPT ? "only Linux tells it" : null);
+    }
+
     /// <summary>An option by the system's numbers. Returns the length of the value.</summary>
     public int GetRawOption(int level, int name, Span<byte> value)
     {

@@ -20,6 +20,7 @@ internal sealed record SocketNumbers
         TCP_KEEPIDLE = 4,
         TCP_KEEPINTVL = 5,
         TCP_KEEPCNT = 6,
+        TCP_INFO = 11,
         IPV6_V6ONLY = 26,
         RLIMIT_NOFILE = 7,
         FIOCLEX = 0x5451,
@@ -229,6 +230,9 @@ internal sealed record SocketNumbers
 
     /// <inheritdoc cref="TCP_KEEPIDLE"/>
     public int TCP_KEEPCNT { get; init; }
+
+    /// <summary>TCP_INFO; 0 on a system that has none, or another layout than Linux.</summary>
+    public int TCP_INFO { get; init; }
 
     public int IPPROTO_IPV6 { get; init; } = 41;
 

@@ -83,6 +83,8 @@ internal abstract class ForwardingSocketApi : ISocketApi
 
     public virtual IoResult PeerCredentials(nint fd, out PeerCredentials credentials) => _inner.PeerCredentials(fd, out credentials);
 
+    public virtual IoResult TcpInfo(nint fd, Span<byte> info) => _inner.TcpInfo(fd, info);
+
     public virtual IoResult TakeError(nint fd) => _inner.TakeError(fd);
 
     public virtual IoResult Unsent(nint fd) => _inner.Unsent(fd);

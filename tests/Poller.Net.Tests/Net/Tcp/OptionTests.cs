@@ -122,10 +122,26 @@ public sealed class OptionTests : NetTest<EpollBackend>
         Assert.Null(info.SendWindow);
     }
 
+    [Fact]
+    public async Task A_system_other_than_Linux_refuses_to_tell_of_a_connection()
+    {
+        using Fixture fixture = new(api: new MacOS());
+        (TcpConn client, TcpConn _) = await fixture.PairAsync();
+        NetOpException e = Assert.Throws<NetOpException>(() => client.GetTcpInfo());
+        Assert.Equal(("get TcpInfo", SocketError.ProtocolOption), (e.Operation, e.SocketErrorCode));
+        Assert.EndsWith("only Linux tells it", e.Message, StringComparison.Ordinal);
+    }
+
     private sealed class OldKernel : ForwardingSocketApi
     {
         // The struct of Linux 2.6: it ends behind tcpi_total_retrans.
-        public override IoResult GetRawOption(nint fd, int level, int name, Span<byte> value) =>
-            base.GetRawOption(fd, level, name, value[..Math.Min(value.Length, 104)]);
+        public override IoResult TcpInfo(nint fd, Span<byte> info) => base.TcpInfo(fd, info[..104]);
+    }
+
+    private sealed class MacOS : ForwardingSocketApi
+    {
+        private readonly BsdSocketApi _mac = new(SocketNumbers.MacOS);
+
+        public override IoResult TcpInfo(nint fd, Span<byte> info) => _mac.TcpInfo(fd, info);
     }
 }

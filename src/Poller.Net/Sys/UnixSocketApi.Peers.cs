@@ -37,6 +37,9 @@ internal abstract unsafe partial class UnixSocketApi
         return 0;
     }
 
+    public IoResult TcpInfo(nint fd, Span<byte> info) =>
+        os.TCP_INFO == 0 ? Errno.ENOPROTOOPT : GetRawOption(fd, os.IPPROTO_TCP, os.TCP_INFO, info);
+
     [LibraryImport(Library, SetLastError = true)]
     private static partial int getpeereid(int fd, uint* user, uint* group);
 }

@@ -1,6 +1,6 @@
 namespace Poller.Net;
 
-// Who is at the other end of a Unix socket.
+// What the system knows of a connection beside its addresses.
 internal partial interface ISocketApi
 {
     /// <summary>
@@ -8,4 +8,9 @@ internal partial interface ISocketApi
     /// tell the process.
     /// </summary>
     IoResult PeerCredentials(nint fd, out PeerCredentials credentials);
+
+    /// <summary>
+    /// TCP_INFO (tcp(7)) as Linux lays it out. Returns the length of what it wrote, in bytes. The error is ENOPROTOOPT on other systems.
+    /// </summary>
+    IoResult TcpInfo(nint fd, Span<byte> info);
 }
