@@ -14,7 +14,7 @@ namespace Microsoft.Extensions.DependencyInjection;
 public static class NetListenerServiceCollectionExtensions
 {
     /// <summary>Adds a listener whose connections a function serves; see <see cref="IConnHandler.HandleAsync"/>.</summary>
-    /// <inheritdoc cref="AddNetListener{THandler}"/>
+    /// <inheritdoc cref="AddNetListener{THandler}" path="/*[self::remarks or self::returns]"/>
     /// <param name="services">The app's services.</param>
     /// <param name="network">The network: <c>tcp</c>, <c>tcp4</c>, <c>tcp6</c>, <c>unix</c> or <c>unixpacket</c>.</param>
     /// <param name="address">The address, as <see cref="NetStack.Listen"/> takes it, such as <c>:8888</c>.</param>
