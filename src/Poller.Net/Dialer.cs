@@ -9,7 +9,7 @@ namespace Poller.Net;
 /// </summary>
 /// <remarks>
 /// <para>
-/// A name may have addresses of both families. A dial of <c>tcp</c> then tries them as RFC 8305 (Happy Eyeballs) says and as Go does: first
+/// A name may have addresses of both families. A dial of <c>tcp</c> then tries them as Go does (Happy Eyeballs, RFC 6555): first
 /// those of the family that the name's first address has. After <see cref="FallbackDelay"/>, or at once when those have failed, it tries
 /// the others beside them. The first connection wins; when the dial returns, the other attempt has ended and its socket is closed. If all
 /// fail, the error is that of the first address, and <see cref="NetOpException.FallbackError"/> and its message hold that of the other

@@ -7,7 +7,7 @@ namespace Poller.Net;
 
 // The twin of sysDialer in Go's net/dial.go, and of doDialTCPProto in net/tcpsock_posix.go.
 //
-// A dial of addresses of both families is a race (RFC 8305, section 5): the primaries, which are the addresses of the first one's family,
+// A dial of addresses of both families is a race (RFC 6555, as in Go): the primaries, which are the addresses of the first one's family,
 // and the fallbacks. Each racer dials its addresses in turn.
 //
 //   the primaries run               the dial begins

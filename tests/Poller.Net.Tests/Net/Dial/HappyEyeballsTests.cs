@@ -5,7 +5,7 @@ using Microsoft.Extensions.Time.Testing;
 namespace Poller.Net.Tests;
 
 /// <summary>
-/// Dials of a name with addresses of both families: RFC 8305, and the cases of Go's dial_test (TestDialParallel, TestDialerFallbackDelay).
+/// Dials of a name with addresses of both families: RFC 6555, and the cases of Go's dial_test (TestDialParallel, TestDialerFallbackDelay).
 /// </summary>
 public abstract class HappyEyeballsTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
