@@ -15,7 +15,7 @@ internal sealed class Watcher(Output output)
     private readonly Dictionary<Source, string> _sources = [];
 
     /// <summary>
-    /// Watches. Returns the exit code: 0 after SIGINT, SIGTERM or the end of all sources, and also if the reader of the standard output has
+    /// Watches. Returns the exit code: 0 after SIGINT, SIGTERM, SIGHUP or the end of all sources, and also if the reader of the standard output has
     /// gone; 1 if no source could be opened, or if the standard output refuses a line; 2 if there is no such backend.
     /// </summary>
     public static async Task<int> RunAsync(string backend, IEnumerable<string> sources)
@@ -27,7 +27,8 @@ internal sealed class Watcher(Output output)
         }
         catch (Exception e) when (e is ArgumentException or PlatformNotSupportedException)
         {
-            Complain($"--backend: {e.Message}");
+            string parameter = $" (Parameter '{(e as ArgumentException)?.ParamName}')";
+            Complain($"--backend: {e.Message.Replace(parameter, "", StringComparison.Ordinal)}");
             return 2;
         }
         if (!OperatingSystem.IsLinux())
@@ -50,6 +51,7 @@ internal sealed class Watcher(Output output)
     {
         TaskCompletionSource signalled = new(TaskCreationOptions.RunContinuationsAsynchronously);
         using PosixSignalRegistration interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
+        using PosixSignalRegistration hungUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnSignal);
         using PosixSignalRegistration terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         Output.ThrowIfClosed();
         await using Netpoller poller = new(factory); // It has one loop, which everything below shares.
@@ -84,7 +86,9 @@ internal sealed class Watcher(Output output)
             }
             catch (SourceException e)
             {
-                Complain($"{text}: {e.Message}");
+                // After a name without a value the colon is there already.
+                string name = text.Split(':') is [var kind, ""] ? kind : text;
+                Complain($"{name}: {e.Message}");
             }
         }
     }

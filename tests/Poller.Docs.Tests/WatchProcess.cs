@@ -24,11 +24,13 @@ internal sealed class WatchProcess : IDisposable
 
     /// <param name="readsOutput">Whether anybody reads its standard output.</param>
     /// <param name="arguments">Its command line.</param>
-    public WatchProcess(bool readsOutput, string[] arguments)
+    /// <param name="starter">A program, with arguments of its own, that gets the command line and becomes it.</param>
+    public WatchProcess(bool readsOutput, string[] arguments, string[]? starter = null)
     {
         // A shell that starts a program in the background may ignore SIGINT there, and .NET leaves a signal ignored that is so at its start.
-        string[] line = ["--default-signal=INT", Environment.ProcessPath!, "exec", Path.Combine(AppContext.BaseDirectory, "Watch.dll")];
-        _process = Process.Start(new ProcessStartInfo("env", [.. line, .. arguments])
+        string[] program = [Environment.ProcessPath!, "exec", Path.Combine(AppContext.BaseDirectory, "Watch.dll")];
+        string[] line = ["--default-signal=INT,HUP", .. starter ?? [], .. program, .. arguments];
+        _process = Process.Start(new ProcessStartInfo("env", line)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

@@ -113,22 +113,51 @@ public sealed class WatchTests : IDisposable
     [InlineData(2, "Required argument missing")]
     [InlineData(2, "Unrecognized option '--nosuch'.", "--nosuch", "timer:1ms")]
     [InlineData(2, "--backend: backend \"nosuch\": ", "--backend", "nosuch", "timer:1ms")]
+    [InlineData(1, "pipe: the path of a pipe or of a FIFO was expected after \"pipe\"", "pipe:")]
+    [InlineData(1, "pipe:/etc/passwd: open: it cannot be polled; the path of a pipe or of a FIFO was expected", "pipe:/etc/passwd")]
     public async Task Without_a_source_it_ends_with_an_error(int code, string error, params string[] arguments)
     {
         using WatchProcess watch = new(arguments);
         (int exit, string said) = await watch.ExitAsync();
         Assert.Equal(code, exit);
-        Assert.StartsWith(error, Assert.Single(said.TrimEnd('\n').Split('\n')), StringComparison.Ordinal);
+        string line = Assert.Single(said.TrimEnd('\n').Split('\n'));
+        Assert.StartsWith(error, line, StringComparison.Ordinal);
+        Assert.DoesNotContain("(Parameter", line, StringComparison.Ordinal); // It speaks to who typed the line.
     }
 
     [Theory]
     [InlineData("<&-", "stdin: the standard input is closed; an open one was expected")]
     [InlineData(">&-", "standard output: it is closed; an open one was expected")]
-    public async Task A_standard_stream_that_is_closed_is_told(string redirection, string error)
+    public Task A_standard_stream_that_is_closed_is_told(string redirection, string error) =>
+        FailsAsync($"exec \"$0\" exec \"$1\" stdin {redirection}", error);
+
+    [Theory, InlineData(40), InlineData(80), InlineData(127)]
+    public Task A_limit_of_too_few_descriptors_is_told(int limit) =>
+        FailsAsync($"ulimit -n {limit}; exec \"$0\" exec \"$1\" timer:1s", $"{limit} descriptors are allowed (ulimit -n); at least 128");
+
+    [Fact]
+    public async Task A_source_for_which_too_few_descriptors_are_left_is_one_line_and_the_others_go_on()
+    {
+        string[] sources = [.. Enumerable.Range(1, 80).Select(static i => $"timer:{i}ms")];
+        using WatchProcess watch = new(readsOutput: true, sources, ["sh", "-c", "ulimit -n 128; exec \"$@\"", "sh"]);
+        await watch.LineAsync("timer:1ms: 1 expiration, ");
+        watch.Signal("HUP");
+        (int code, string error) = await watch.ExitAsync();
+        Assert.Equal(0, code);
+        string[] lines = error.TrimEnd('\n').Split('\n');
+        Assert.StartsWith("timer:80ms: ", lines[^1], StringComparison.Ordinal);
+        const string Few = " descriptors are free (ulimit -n); at least 32 were expected";
+        Assert.All(lines, static line => Assert.EndsWith(Few, line, StringComparison.Ordinal));
+    }
+
+    private static async Task FailsAsync(string script, string error)
     {
         string watch = Path.Combine(AppContext.BaseDirectory, "Watch.dll");
-        string[] line = ["-c", $"exec \"$0\" exec \"$1\" stdin {redirection}", Environment.ProcessPath!, watch];
-        using Process process = Process.Start(new ProcessStartInfo("sh", line) { RedirectStandardInput = true, RedirectStandardError = true })!;
+        using Process process = Process.Start(new ProcessStartInfo("sh", ["-c", script, Environment.ProcessPath!, watch])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardError = true,
+        })!;
         using CancellationTokenSource bound = new(TimeSpan.FromSeconds(60));
         try
         {

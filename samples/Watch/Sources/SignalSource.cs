@@ -16,7 +16,6 @@ internal sealed class SignalSource(PolledFile file, PosixSignalRegistration regi
     // Those that neither the runtime nor this program needs for itself.
     private static readonly Dictionary<string, int> Numbers = new()
     {
-        ["HUP"] = 1,
         ["QUIT"] = 3,
         ["USR1"] = 10,
         ["USR2"] = 12,

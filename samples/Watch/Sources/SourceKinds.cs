@@ -1,5 +1,7 @@
 using System.ComponentModel;
 using System.Net.Sockets;
+using Microsoft.Win32.SafeHandles;
+using Poller.Abstractions;
 using Poller.Net;
 
 namespace Watch.Sources;
@@ -36,7 +38,12 @@ internal static class SourceKinds
         if (kind.Value is null ? colon >= 0 : value.Length == 0) throw new SourceException($"{kind.Expected} was expected after \"{name}\"");
         try
         {
+            using (SafeFileHandle probe = LibC.OpenCounter()) DescriptorLimit.ThrowIfLow((int)probe.DangerousGetHandle());
             return kind.Open(poller, value);
+        }
+        catch (NetOpException e) when (e.InnerException is NetpollException { Error: var error } && error == Errno.EPERM)
+        {
+            throw new SourceException($"{e.Operation}: it cannot be polled; {kind.Expected} was expected");
         }
         catch (FormatException e)
         {
