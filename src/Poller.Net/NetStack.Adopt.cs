@@ -14,9 +14,10 @@ public sealed partial class NetStack
     /// </summary>
     /// <remarks>
     /// The connection takes the socket over. The handle, and a <see cref="Socket"/> that it belongs to, get a socket without a peer in its
-    /// place; dispose them when you like. No operation of the <see cref="Socket"/> may be under way. The adopted socket becomes
-    /// non-blocking and close-on-exec. If it is TCP, it gets TCP_NODELAY and keep-alive, as one that was dialed. If the call throws, the
-    /// handle is as it was.
+    /// place; dispose them when you like. No operation of the <see cref="Socket"/> may be under way. If it has made an async call before,
+    /// .NET's own epoll is woken by the connection's events too, until the connection is closed; this costs time and changes no result.
+    /// The adopted socket becomes non-blocking and close-on-exec. If it is TCP, it gets TCP_NODELAY and keep-alive, as one that was dialed.
+    /// If the call throws, the handle is as it was.
     /// </remarks>
     /// <param name="handle">The socket's handle.</param>
     /// <exception cref="ArgumentException">It is no socket, or no connected one. The message says what it is.</exception>
