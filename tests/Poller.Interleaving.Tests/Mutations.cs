@@ -609,6 +609,74 @@ internal static class Mutations
             "_noticed.WaitOne();",
             "leader runs ‖ monitor falls asleep"),
 
+        // The net layer.
+        new(
+            "a connection wakes the accept before it has left",
+            "ConnLimit.cs",
+            "if (Interlocked.Decrement(ref _open) == max - 1) listener.MakeReady(Direction.Write);",
+            """
+            if (Volatile.Read(ref _open) == max) listener.MakeReady(Direction.Write);
+                    Interlocked.Decrement(ref _open);
+            """,
+            "accept waits for a place ‖ connection leaves"),
+        new(
+            "only the last connection that leaves wakes the accept",
+            "ConnLimit.cs",
+            "if (Interlocked.Decrement(ref _open) == max - 1)",
+            "if (Interlocked.Decrement(ref _open) == 0)",
+            "accept waits for a place ‖ connection leaves"),
+        new(
+            "the idle time-out expires a connection before it publishes the end",
+            "PollFd.Idle.cs",
+            """
+                    if (Interlocked.CompareExchange(ref _idle, IdleState.Ended, IdleState.Quiet) != IdleState.Quiet) return false;
+                    if (!Incref()) return true;
+                    try
+                    {
+                        ExpireIfIdleEnded();
+                    }
+            """,
+            """
+                    if (_idle != IdleState.Quiet) return false;
+                    if (!Incref()) return true;
+                    try
+                    {
+                        Loop.SetDeadline(Desc, PollMode.ReadWrite, PollDeadlines.Past);
+                        Interlocked.Exchange(ref _idle, IdleState.Ended);
+                    }
+            """,
+            "idle time-out ‖ set deadline"),
+        new(
+            "an activity is noted by an exchange, not a compare-and-swap",
+            "PollFd.Idle.cs",
+            "if (_idle == IdleState.Quiet) Interlocked.CompareExchange(ref _idle, IdleState.Active, IdleState.Quiet);",
+            "if (_idle == IdleState.Quiet) Interlocked.Exchange(ref _idle, IdleState.Active);",
+            "idle time-out ‖ activity"),
+        new(
+            "the idle time-out ends a connection by an exchange, not a compare-and-swap",
+            "PollFd.Idle.cs",
+            "if (Interlocked.CompareExchange(ref _idle, IdleState.Ended, IdleState.Quiet) != IdleState.Quiet) return false;",
+            "if (Interlocked.Exchange(ref _idle, IdleState.Ended) == IdleState.Ended) return false;",
+            "idle time-out ‖ activity"),
+        new(
+            "whoever leaves last looks, and then stores",
+            "SocketEnd.cs",
+            "Interlocked.CompareExchange(ref _state, State.Closed, State.Open) != State.Detached;",
+            "Volatile.Read(ref _state) != State.Detached && Interlocked.Exchange(ref _state, State.Closed) != State.Detached;",
+            "detach ‖ close"),
+        new(
+            "whoever leaves last may not ask again",
+            "SocketEnd.cs",
+            "Interlocked.CompareExchange(ref _state, State.Closed, State.Open) != State.Detached;",
+            "Interlocked.CompareExchange(ref _state, State.Closed, State.Open) == State.Open;",
+            "detach ‖ close"),
+        new(
+            "a detach does not look whether the descriptor was closed",
+            "SocketEnd.cs",
+            "Interlocked.CompareExchange(ref _state, State.Detached, State.Open) == State.Open;",
+            "Interlocked.Exchange(ref _state, State.Detached) != State.Detached;",
+            "detach ‖ close"),
+
         // LoopTerms.
         new(
             "a leader that was deposed polls",

@@ -4,22 +4,8 @@ using Poller.Abstractions;
 
 namespace Poller.Net;
 
-// Detaching: the descriptor leaves the poller, and goes to the user instead of being closed. Adopting is the reverse. Who ends the
-// descriptor, in one word; the first wins:
-//
-//   Detached -> Open   the end of an adopt (Own); until then a close leaves the descriptor to its user
-//   Open -> Detached   a detach, which then ends the descriptor's operations, as Dispose does
-//   Open -> Closed     whoever leaves last
-//
-// So a detach that comes when an operation still holds a closed descriptor gets it, and one that comes later is refused.
-
-/// <summary>How a socket ends.</summary>
-internal enum SocketEnd : byte
-{
-    Open,
-    Closed,
-    Detached,
-}
+// Detaching: the descriptor leaves the poller, and goes to the user instead of being closed. Adopting is the reverse. SocketEnd says who
+// ends the descriptor.
 
 internal partial class NetFd
 {
@@ -40,7 +26,7 @@ internal partial class NetFd
 
     protected static T Adopt<T>(Netpoller poller, T made, KeepAliveConfig? keepAlive = null) where T : NetFd
     {
-        made._socketEnd = SocketEnd.Detached;
+        made._socketEnd = SocketEnd.OfAdopted;
         made.BeforeControl(); // Its user may have set SO_LINGER.
         try
         {
@@ -66,18 +52,14 @@ internal partial class NetFd
     }
 
     /// <summary>Takes an adopted socket over. Nobody else has it yet.</summary>
-    public void Own() => _socketEnd = SocketEnd.Open;
+    public void Own() => _socketEnd.Own();
 
     public SafeSocketHandle Detach() => WaitFor("detach", DetachAsync);
 
     public async Task<SafeSocketHandle> DetachAsync()
     {
         TaskCompletionSource left = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        if (IsClosed || !LeftBy.TryAdd(this, left)) throw Failed("detach", IoResult.Disposed);
-        if (Interlocked.CompareExchange(ref _socketEnd, SocketEnd.Detached, SocketEnd.Open) != SocketEnd.Open)
-        {
-            throw Failed("detach", IoResult.Disposed);
-        }
+        if (IsClosed || !LeftBy.TryAdd(this, left) || !_socketEnd.TryDetach()) throw Failed("detach", IoResult.Disposed);
         Dispose();
         await left.Task.ConfigureAwait(false);
         SafeSocketHandle handle = new(Fd, ownsHandle: true);
@@ -88,8 +70,7 @@ internal partial class NetFd
     }
 
     /// <summary>For whoever leaves last: whether the descriptor is to be closed, and not detached. The answer never changes.</summary>
-    protected bool TryEnd() =>
-        Interlocked.CompareExchange(ref _socketEnd, SocketEnd.Closed, SocketEnd.Open) != SocketEnd.Detached;
+    protected bool TryEnd() => _socketEnd.TryClose();
 
     protected override void CloseDescriptor(PollLoop? loop)
     {

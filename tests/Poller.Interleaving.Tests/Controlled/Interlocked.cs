@@ -58,6 +58,11 @@ public static class Interlocked
         [CallerArgumentExpression(nameof(location))] string what = "", [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
         => Add(ref location, 1, what, file, line);
 
+    public static int Decrement(
+        ref int location,
+        [CallerArgumentExpression(nameof(location))] string what = "", [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)
+        => Add(ref location, -1, what, file, line);
+
     public static long Increment(
         ref long location,
         [CallerArgumentExpression(nameof(location))] string what = "", [CallerFilePath] string file = "", [CallerLineNumber] int line = 0)

@@ -4,13 +4,14 @@ using Poller.Interleaving.Tests;
 namespace Poller.Net;
 
 /// <summary>A descriptor. Its loop is one thread, which runs the scheduled waiters.</summary>
-internal sealed class PollFd
+internal abstract partial class PollFd
 {
     private readonly Queue<PollWaiter> _scheduled = new();
     private FdMutex _mutex;
     private bool _isPausing;
+    private volatile IdleState _idle;
 
-    public PollFd() => Desc.Open(3);
+    protected PollFd() => Desc.Open(3);
 
     public PollDesc Desc { get; } = new(0);
 
@@ -25,6 +26,8 @@ internal sealed class PollFd
     /// <summary>Whether the calling thread is the loop's.</summary>
     public static bool IsOnLoop => ControlledThread.Current?.Name == "loop";
 
+    private Deadlines Loop => new(this);
+
     public void RunLoop()
     {
         while (true)
@@ -33,9 +36,6 @@ internal sealed class PollFd
             _scheduled.Dequeue().Execute();
         }
     }
-
-    /// <summary>Nothing: no scenario has an idle time-out.</summary>
-    public void NoteActivity() { }
 
     /// <summary>Nothing: nobody listens.</summary>
     public void NoteError(Exception error) { }
@@ -95,12 +95,19 @@ internal sealed class PollFd
     }
 
     /// <summary>Has the deadline of both sides pass.</summary>
-    public void SetDeadlinePast()
+    public void SetDeadlinePast() => Loop.SetDeadline(Desc, PollMode.ReadWrite, PollDeadlines.Past);
+
+    /// <summary>A user's deadline for both sides, in PollFd's steps.</summary>
+    public void SetDeadline(long when)
     {
-        Timers.SetDeadline(Desc, PollMode.ReadWrite, PollDeadlines.Past, out PollWaiter? reader, out PollWaiter? writer);
-        if (reader is not null) Schedule(reader);
-        if (writer is not null) Schedule(writer);
+        Loop.SetDeadline(Desc, PollMode.ReadWrite, when);
+        ExpireIfIdleEnded();
     }
+
+    /// <summary>The descriptor stays open.</summary>
+    private static bool Incref() => true;
+
+    private static void Decref() { }
 
     public PollPark Park(Direction side, PollOp op) => Desc.Park(side, op);
 
@@ -117,4 +124,22 @@ internal sealed class PollFd
     public void Report(string operation, Exception exception) => throw new InvariantException($"{operation}: {exception}");
 
     public Exception Failed(string operation, IoResult result, Direction direction) => new IOException($"{operation}: {result}");
+
+    /// <summary>What PollFd needs of its loop.</summary>
+    private readonly struct Deadlines(PollFd fd)
+    {
+        public void SetDeadline(PollDesc desc, PollMode mode, long when)
+        {
+            fd.Timers.SetDeadline(desc, mode, when, out PollWaiter? reader, out PollWaiter? writer);
+            if (reader is not null) fd.Schedule(reader);
+            if (writer is not null) fd.Schedule(writer);
+        }
+    }
+}
+
+/// <summary>A descriptor of no kind.</summary>
+internal sealed class AnyFd : PollFd
+{
+    /// <summary>Whether the idle time-out has ended it.</summary>
+    public bool IsEnded => IsIdleEnded;
 }

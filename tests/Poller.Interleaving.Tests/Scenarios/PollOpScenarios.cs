@@ -90,7 +90,7 @@ internal static class PollOpScenarios
     // The operation completes before the awaiter asks, between its question and its attaching, or after both.
     public static void CompleteAndAwait(Run run)
     {
-        PollFd fd = new();
+        AnyFd fd = new();
         Reading reading = new(fd);
         run.Service("loop", fd.RunLoop);
         run.Thread("awaiter", () =>
@@ -112,7 +112,7 @@ internal static class PollOpScenarios
     // An awaiter that asks and finds the operation done uses it again at once. So the thread that completed it must no longer touch it.
     public static void CompleteAndBeginAnew(Run run)
     {
-        PollFd fd = new();
+        AnyFd fd = new();
         Reading reading = new(fd);
         bool begunAnew = false;
         int sum = 0;
@@ -150,7 +150,7 @@ internal static class PollOpScenarios
     // must end, and its awaiter must continue.
     public static void QueueAndUnlockAndClose(Run run)
     {
-        PollFd fd = new();
+        AnyFd fd = new();
         Reading reading = new(fd);
         Invariant.Holds(fd.TryLock(Direction.Read) == FdLock.Acquired, "the lock was not free.");
         run.Service("loop", fd.RunLoop);
@@ -168,7 +168,7 @@ internal static class PollOpScenarios
     // An accept begins a pause, which is a wait in the other side. Meanwhile its token is cancelled. Here the pause does not end by itself.
     public static void PauseAndCancel(Run run)
     {
-        Reading accept = PauseOnce(run, new PollFd());
+        Reading accept = PauseOnce(run, new AnyFd());
         run.Thread("canceler", accept.Cancel);
         run.Finally(() => Invariant.Holds(accept.Error is OperationCanceledException, $"the accept ended with {accept.Error}."));
     }
@@ -176,7 +176,7 @@ internal static class PollOpScenarios
     // The same with a close of the descriptor.
     public static void PauseAndClose(Run run)
     {
-        PollFd fd = new();
+        AnyFd fd = new();
         Reading accept = PauseOnce(run, fd);
         run.Thread("closer", fd.Close);
         run.Finally(() => Invariant.Holds(
@@ -186,7 +186,7 @@ internal static class PollOpScenarios
     // The same with a deadline of both sides that passes.
     public static void PauseAndDeadline(Run run)
     {
-        PollFd fd = new();
+        AnyFd fd = new();
         Reading accept = PauseOnce(run, fd);
         run.Thread("setter", fd.SetDeadlinePast);
         run.Finally(() => Invariant.Holds(accept.Error is IOException, $"the accept ended with {accept.Error}."));
@@ -195,7 +195,7 @@ internal static class PollOpScenarios
     // The pause ends while the accept begins to wait. The accept must try again.
     public static void PauseAndEndOfPause(Run run)
     {
-        PollFd fd = new();
+        AnyFd fd = new();
         Reading accept = PauseOnce(run, fd);
         run.Thread("timer", () =>
         {

@@ -70,7 +70,7 @@ internal static class WaitOnlyScenarios
     // another one must not take the old readiness for news, and no edge may be lost while a wait begins.
     public static void WaitAndLibraryLeavesARecord(Run run)
     {
-        PollFd fd = new();
+        AnyFd fd = new();
         Records records = new();
         Wait wait = new(fd, records);
         run.Service("loop", fd.RunLoop);
