@@ -2,6 +2,9 @@ namespace Poller.Net;
 
 // Go has it outside of package net: LimitListener in golang.org/x/net/netutil.
 //
+//   open -> open + 1   an accept that has found open < max (Enter)
+//   open -> open - 1   a connection that nobody uses any more (Leave); max -> max - 1 then wakes the accept
+//
 // An accept that finds the limit reached waits in the write side of its listener, which has no other use. The connection that leaves a full
 // limit makes that side ready. Readiness stays until a waiter takes it, so it does not matter whether the accept has parked yet. An accept
 // that pauses in a shortage takes it first, because the connection which the poller has refused has made it.
