@@ -152,11 +152,15 @@ public sealed class NetOpException : IOException
             IsClosed = true,
         };
 
-    private static string Describe(string operation, string network, EndPoint? local, EndPoint? remote, string reason)
+    /// <summary>A network and two addresses, of which either may be unknown.</summary>
+    internal static string Describe(string network, EndPoint? local, EndPoint? remote)
     {
-        StringBuilder text = new StringBuilder(operation).Append(' ').Append(network);
+        StringBuilder text = new(network);
         if (EndPoints.Show(local) is { } here) text.Append(' ').Append(here);
         if (EndPoints.Show(remote) is { } there) text.Append(EndPoints.Show(local) is null ? " " : "->").Append(there);
-        return text.Append(": ").Append(reason).ToString();
+        return text.ToString();
     }
+
+    private static string Describe(string operation, string network, EndPoint? local, EndPoint? remote, string reason) =>
+        $"{operation} {Describe(network, local, remote)}: {reason}";
 }

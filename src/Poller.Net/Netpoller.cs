@@ -26,6 +26,7 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     // Constant.
     private readonly INetpollFactory _factory;
     private readonly Reports _reports;
+    private readonly StalledHandlers _stalled = new();
     private readonly IMeterFactory? _meterFactory;
 
     private readonly Lock _lock = new();
@@ -178,6 +179,19 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
 
     /// <summary>Reports something that the operator should know. Never throws, and never waits.</summary>
     internal void Warn(string message) => _reports.Warn(message);
+
+    /// <summary>Counts a handler that held its thread for long, and reports some of those. Never throws, and never waits.</summary>
+    internal void NoteStall(PollLoop loop, in HandlerTrace trace, TimeSpan stall, bool isOver)
+    {
+        string handler = HandlerNames.Of(trace);
+        if (isOver) Metrics.RecordStall(loop, handler, stall);
+        string connection = trace.Fd?.Description ?? loop.Name;
+        if (_stalled.Note(handler, connection, stall, isOver, Environment.TickCount64) is { } shown) _reports.Stalled(shown);
+    }
+
+    /// <summary>A handler and its connection, for a report.</summary>
+    internal static string Describe(in HandlerTrace trace) =>
+        trace.Fd is null ? "one handler" : $"handler {HandlerNames.Of(trace)} on {trace.Fd.Description}";
 
     private PollLoop[] Init()
     {

@@ -677,6 +677,20 @@ internal static class Mutations
             "Interlocked.Exchange(ref _state, State.Detached) != State.Detached;",
             "detach ‖ close"),
 
+        // RunWatch.
+        new(
+            "the monitor notes a run before its time",
+            "RunWatch.cs",
+            """
+                        Volatile.Write(ref _since, now);
+                        Volatile.Write(ref _seen, run);
+            """,
+            """
+                        Volatile.Write(ref _seen, run);
+                        Volatile.Write(ref _since, now);
+            """,
+            "thread runs ‖ monitor looks"),
+
         // LoopTerms.
         new(
             "a leader that was deposed polls",

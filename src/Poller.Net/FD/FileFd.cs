@@ -74,7 +74,7 @@ internal sealed class FileFd : PollFd
     }
 
     /// <summary>What the descriptor is, and its number: <c>pipe fd 7</c>.</summary>
-    public string Description => $"{_kind} fd {Fd}";
+    public override string Description => $"{_kind} fd {Fd}";
 
     /// <summary>Completes when the descriptor is closed or detached, and nobody uses it any more.</summary>
     public Task Left => _left.Task;

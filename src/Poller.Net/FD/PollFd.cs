@@ -49,6 +49,9 @@ internal abstract partial class PollFd : IDisposable
 
     public bool IsClosed => _mutex.IsClosed;
 
+    /// <summary>What it is, for a report: <c>pipe fd 7</c>, or a network and the addresses that are known. Needs no system call.</summary>
+    public abstract string Description { get; }
+
     /// <summary>
     /// Whether the end, an error or urgent data was reported. If so, a short read no longer means that the socket is drained.
     /// </summary>

@@ -395,7 +395,10 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     private static void RunContinuation(object? op)
     {
         PollOp self = (PollOp)op!;
-        self._continuation!(self._continuationState);
+        Action<object?> continuation = self._continuation!;
+        object? state = self._continuationState;
+        LoopThread.Current?.NoteHandler(self.Fd, continuation, state);
+        continuation(state);
     }
 
     // Captures what ManualResetValueTaskSourceCore would.

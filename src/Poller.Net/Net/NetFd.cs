@@ -34,6 +34,8 @@ internal partial class NetFd : SocketFd
 
     public string Network => _network.Name;
 
+    public override string Description => NetOpException.Describe(Network, _local, _remote ?? UnpackPeer());
+
     public bool IsTcp => _network.IsTcp;
 
     public bool IsUnix => _network.IsUnix;

@@ -27,6 +27,7 @@ internal sealed class PollerMetrics : IDisposable
     private readonly Instrument _io;
     private readonly Counter<long> _errors;
     private readonly Histogram<double> _dispatchDelay;
+    private readonly Histogram<double> _stall;
 
     // Atomic. Empty before the loops run, and after the end: the meter of a factory outlives the poller.
     private PollLoop[] _loops = [];
@@ -50,9 +51,11 @@ internal sealed class PollerMetrics : IDisposable
         _io = _meter.CreateObservableCounter("poller.network.io", ObserveBytes, "By", "Bytes that sockets received and sent.");
         _meter.CreateObservableGauge("poller.loop.stall", ObserveStalls, "s", "How long a loop has stood still in one handler.");
         _errors = _meter.CreateCounter<long>("poller.errors", "{error}", "Operations and dials that failed.");
+        InstrumentAdvice<double> advice = new() { HistogramBucketBoundaries = Buckets };
         _dispatchDelay = _meter.CreateHistogram(
-            "poller.dispatch.delay", "s", "From the poll that found a handler ready to its run.",
-            advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = Buckets });
+            "poller.dispatch.delay", "s", "From the poll that found a handler ready to its run.", advice: advice);
+        _stall = _meter.CreateHistogram(
+            "poller.handler.stall", "s", "How long handlers held their threads that did so for 10 ms or more.", advice: advice);
     }
 
     /// <summary>Whether the loops must count bytes.</summary>
@@ -67,6 +70,10 @@ internal sealed class PollerMetrics : IDisposable
     /// <summary>Records that a handler runs now which was ready at <paramref name="readyAt"/>, a time of Stopwatch.</summary>
     public void RecordDelay(PollLoop loop, long readyAt) =>
         _dispatchDelay.Record(Stopwatch.GetElapsedTime(readyAt).TotalSeconds, _name, TagOf(loop));
+
+    /// <summary>Records that a handler held its thread for long.</summary>
+    public void RecordStall(PollLoop loop, string handler, TimeSpan stall) =>
+        _stall.Record(stall.TotalSeconds, _name, TagOf(loop), new("code.function.name", handler));
 
     /// <summary>Counts an operation that failed on a descriptor of a loop, or a dial, which has no loop.</summary>
     public void CountError(PollLoop? loop, NetOpException error)

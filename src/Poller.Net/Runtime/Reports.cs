@@ -20,8 +20,8 @@ internal sealed partial class Reports
     /// <summary>How long the end of the process, or of the poller, waits for reports that are not written yet.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
-    // Text is the operation that failed. Without an exception it is a warning.
-    private readonly record struct Entry(string Text, Exception? Exception);
+    // Text is the operation that failed. Without an exception it is a warning. A stall has no text.
+    private readonly record struct Entry(string Text, Exception? Exception, StalledHandler? Stall = null);
 
     // Constant.
     private readonly ILogger? _logger;
@@ -66,6 +66,12 @@ internal sealed partial class Reports
 
     /// <summary>Reports something that the operator should know.</summary>
     public void Warn(string text) => Add(new Entry(text, null));
+
+    /// <summary>Reports a handler that holds its thread for long, or has done so. Without a logger, only one that has not come back.</summary>
+    public void Stalled(StalledHandler stall)
+    {
+        if (_logger is not null || !stall.IsOver) Add(new Entry("", null, stall));
+    }
 
     /// <summary>Ends the thread once all earlier reports are written.</summary>
     public void Stop()
@@ -146,7 +152,8 @@ internal sealed partial class Reports
         try
         {
             if (lost is not null) LogWarning(_logger, lost);
-            if (entry.Exception is null) LogWarning(_logger, entry.Text);
+            if (entry.Stall is { } stall) Log(_logger, stall);
+            else if (entry.Exception is null) LogWarning(_logger, entry.Text);
             else LogError(_logger, entry.Text, entry.Exception);
             return true;
         }
@@ -164,7 +171,9 @@ internal sealed partial class Reports
         {
             if (failure is not null) Console.Error.WriteLine($"poller: {failure}");
             if (lost is not null) Console.Error.WriteLine($"poller: {lost}");
-            string text = entry.Exception is null ? entry.Text : $"{entry.Text}: {Describe(entry.Exception)}";
+            string text = entry.Stall is { } stall ? Describe(stall)
+                : entry.Exception is null ? entry.Text
+                : $"{entry.Text}: {Describe(entry.Exception)}";
             Console.Error.WriteLine($"poller: {text}");
             return true;
         }
@@ -173,6 +182,16 @@ internal sealed partial class Reports
             return false;
         }
     }
+
+    private static void Log(ILogger logger, StalledHandler stall)
+    {
+        if (stall.IsOver) LogStall(logger, stall.Handler, stall.Connection, stall.Milliseconds, stall.More);
+        else LogLongStall(logger, stall.Handler, stall.Connection, stall.Milliseconds, stall.More);
+    }
+
+    private static string Describe(StalledHandler stall) =>
+        $"handler {stall.Handler} on {stall.Connection} {(stall.IsOver ? "blocked" : "has blocked")} its thread for "
+        + $"{stall.Milliseconds} ms{(stall.IsOver ? "" : " so far")}{stall.More}.";
 
     // The stack trace reads symbols, for which there may be no free descriptor.
     private static string Describe(Exception exception)
@@ -219,6 +238,16 @@ internal sealed partial class Reports
 
     [LoggerMessage(EventId = 1, Level = LogLevel.Error, Message = "{Operation}: an error that reaches no caller.")]
     private static partial void LogError(ILogger logger, string operation, Exception exception);
+
+    [LoggerMessage(
+        EventId = 3, Level = LogLevel.Information,
+        Message = "Handler {Handler} on {Connection} blocked its thread for {Milliseconds} ms{Hidden}.")]
+    private static partial void LogStall(ILogger logger, string handler, string connection, long milliseconds, string hidden);
+
+    [LoggerMessage(
+        EventId = 4, Level = LogLevel.Warning,
+        Message = "Handler {Handler} on {Connection} has blocked its thread for {Milliseconds} ms so far{Hidden}.")]
+    private static partial void LogLongStall(ILogger logger, string handler, string connection, long milliseconds, string hidden);
 
     [LoggerMessage(EventId = 2, Level = LogLevel.Warning, Message = "{Text}")]
     private static partial void LogWarning(ILogger logger, string text);

@@ -57,6 +57,7 @@ public static class AllScenarios
         ["helper leads ‖ stop"] = LoopScenarios.HelpAndStop,
         ["leader hands off ‖ leader promoted"] = LoopScenarios.HandOffAndPromote,
         ["leader runs ‖ monitor falls asleep"] = LoopScenarios.RunAndMonitorSleeps,
+        ["thread runs ‖ monitor looks"] = RunWatchScenarios.RunAndLook,
         ["schedule ‖ stop"] = LoopScenarios.ScheduleAndStop,
         ["operation begins ‖ backend fails"] = LoopScenarios.BeginAndFail,
         ["schedule ‖ backend fails"] = LoopScenarios.ScheduleAndFail,

@@ -27,6 +27,7 @@ public sealed class MetricsTests
                 "poller.dispatch.delay s Histogram",
                 "poller.errors {error} Counter",
                 "poller.events {event} ObservableCounter",
+                "poller.handler.stall s Histogram",
                 "poller.handlers.blocked {handler} ObservableUpDownCounter",
                 "poller.loop.stall s ObservableGauge",
                 "poller.network.io By ObservableCounter",

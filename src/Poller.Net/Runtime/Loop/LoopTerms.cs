@@ -79,16 +79,16 @@ internal sealed class LoopTerms(PollLoop loop)
 
     public static bool IsPolling(uint lead) => (lead & Polling) != 0;
 
-    private static uint TermOf(uint lead) => lead >> 1;
+    public static uint TermOf(uint lead) => lead >> 1;
 
-    /// <summary>Leads while the caller has the term.</summary>
-    public void LeadTerm(uint term)
+    /// <summary>Leads while the caller, which is <paramref name="self"/>, has the term.</summary>
+    public void LeadTerm(LoopThread self, uint term)
     {
         uint running = term << 1;
         while (true)
         {
             if (IsShared && loop.Batch.Remaining > 0) loop.Threads.TryWakeHelper();
-            if (!RunBatch(term)) return;
+            if (!RunBatch(self, term)) return;
 
             // A leader that was deposed while it ran the last waiter finds the word changed.
             if (Interlocked.CompareExchange(ref _lead, running | Polling, running) != running) return;
@@ -116,7 +116,7 @@ internal sealed class LoopTerms(PollLoop loop)
     /// Runs what is left of the batch, as a helper of the leader. True if the leader is then still in a waiter that it claimed: the caller
     /// must lead <paramref name="term"/> in its place.
     /// </summary>
-    public bool Help(out uint term)
+    public bool Help(LoopThread self, out uint term)
     {
         // If leader and helper share a core, the leader goes first. Otherwise the waiter that it runs would wait until the scheduler takes
         // the core from this thread.
@@ -126,7 +126,7 @@ internal sealed class LoopTerms(PollLoop loop)
         {
             // This thread may be caught in a handler as well.
             if (!hasSuccessor && IsShared) hasSuccessor = loop.Threads.TryWakeHelper();
-            Run(waiter, readyAt);
+            Run(self, waiter, readyAt);
             Volatile.Write(ref _helped, _helped + 1);
         }
         uint lead = Lead;
@@ -137,9 +137,9 @@ internal sealed class LoopTerms(PollLoop loop)
     }
 
     /// <summary>Runs the waiters that the leader could not run in place. A thread that has come back from its handler calls it.</summary>
-    public void RunOverflow()
+    public void RunOverflow(LoopThread self)
     {
-        while (loop.Overflow.TryTake(out PollWaiter? waiter, out long readyAt)) Run(waiter, readyAt);
+        while (loop.Overflow.TryTake(out PollWaiter? waiter, out long readyAt)) Run(self, waiter, readyAt);
     }
 
     /// <summary>
@@ -178,29 +178,29 @@ internal sealed class LoopTerms(PollLoop loop)
     }
 
     // Returns false when the term has ended.
-    private bool RunBatch(uint term)
+    private bool RunBatch(LoopThread self, uint term)
     {
         while (loop.TryClaim(out PollWaiter? waiter, out long readyAt))
         {
             // The leader runs in place only while another thread could succeed it. Otherwise, if it were caught, nobody would poll.
             if (loop.IsStopping) PollLoop.QueueToPool(waiter);
-            else if (loop.Threads.HasPlace || !loop.Threads.TryOverflow(waiter, readyAt)) Run(waiter, readyAt);
+            else if (loop.Threads.HasPlace || !loop.Threads.TryOverflow(waiter, readyAt)) Run(self, waiter, readyAt);
             if (TermOf(Volatile.Read(ref _lead)) != term) return false;
             Volatile.Write(ref _progress, _progress + 1);
         }
         return true;
     }
 
-    private void Run(PollWaiter waiter, long readyAt)
+    private void Run(LoopThread self, PollWaiter waiter, long readyAt)
     {
-        loop.NoteRun(readyAt);
+        loop.NoteDelay(readyAt);
         // We do not measure on one core: there the helper itself makes a handler last, because it takes the core.
-        bool isShared = IsShared;
-        long start = isShared && !HasOneCore && loop.Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;
+        long start = IsShared && !HasOneCore && loop.Batch.Remaining > 0 ? Stopwatch.GetTimestamp() : 0;
+        self.BeginRun();
         TurnBudget.BeginTurn();
         waiter.Execute();
         loop.Threads.ResetThread();
-        if (isShared) LoopThread.Current?.NoteRun();
+        self.EndRun();
         if (start != 0 && Stopwatch.GetTimestamp() - start >= Slow) Volatile.Write(ref _slow, _slow + 1);
     }
 }

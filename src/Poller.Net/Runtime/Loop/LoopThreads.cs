@@ -77,6 +77,38 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     }
 
     /// <summary>
+    /// For the monitor: notes which threads are in one handler for long, and reports them. Returns when it must look again at the latest, by
+    /// Stopwatch. The leader of <paramref name="standing"/> is not reported, because the monitor reports that the loop stands still.
+    /// </summary>
+    public long LookForStalls(uint? standing)
+    {
+        long next = long.MaxValue;
+        lock (_lock)
+        {
+            foreach (LoopThread thread in _active)
+            {
+                bool reports = loop.Dispatch == NetpollDispatch.Adaptive && thread.Term != standing;
+                next = Math.Min(next, thread.LookForStall(reports));
+            }
+        }
+        return next;
+    }
+
+    /// <summary>For the monitor: the handler that the leader of a term runs. False if it runs none.</summary>
+    public bool TryFindHandler(uint term, out HandlerTrace trace)
+    {
+        lock (_lock)
+        {
+            foreach (LoopThread thread in _active)
+            {
+                if (thread.Term == term && thread.TryCopyTrace(out trace)) return true;
+            }
+        }
+        trace = default;
+        return false;
+    }
+
+    /// <summary>
     /// Has a new thread lead the first term. With <paramref name="withFollower"/> it also starts a follower now, because no thread can
     /// start while descriptors are short.
     /// </summary>

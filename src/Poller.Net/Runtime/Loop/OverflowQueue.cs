@@ -51,7 +51,7 @@ internal sealed class OverflowQueue(PollLoop loop, int maxBlockedHandlers) : ITh
     void IThreadPoolWorkItem.Execute()
     {
         if (!TryTake(out PollWaiter? waiter, out long readyAt)) return;
-        loop.NoteRun(readyAt);
+        loop.NoteDelay(readyAt);
         waiter.Execute();
     }
 }

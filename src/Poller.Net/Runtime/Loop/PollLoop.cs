@@ -203,6 +203,12 @@ internal sealed class PollLoop
     /// <summary>Reports something that the operator should know.</summary>
     public void Warn(string message) => _owner.Warn(message);
 
+    /// <summary>Reports a handler that holds its thread for long, or has done so.</summary>
+    public void NoteStall(in HandlerTrace trace, TimeSpan stall, bool isOver) => _owner.NoteStall(this, trace, stall, isOver);
+
+    /// <summary>A handler and its connection, for a report.</summary>
+    public static string Describe(in HandlerTrace trace) => Netpoller.Describe(trace);
+
     /// <summary>Reports an error that reaches no caller.</summary>
     public void Report(string operation, Exception exception) => _owner.Report(operation, exception);
 
@@ -337,7 +343,7 @@ internal sealed class PollLoop
     }
 
     /// <summary>Records that a waiter runs which was ready at <paramref name="readyAt"/>: a time of Stopwatch, or 0 if nobody asks.</summary>
-    public void NoteRun(long readyAt)
+    public void NoteDelay(long readyAt)
     {
         if (readyAt != 0) Metrics.RecordDelay(this, readyAt);
     }
@@ -505,7 +511,7 @@ internal sealed class PollLoop
     {
         public void Execute()
         {
-            loop.NoteRun(readyAt);
+            loop.NoteDelay(readyAt);
             waiter.Execute();
         }
     }

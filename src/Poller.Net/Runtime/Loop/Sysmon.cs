@@ -65,6 +65,9 @@ internal sealed class Sysmon(PollLoop[] loops)
         // Since when the leader has been in one handler, and when to report that next. Times of Stopwatch; 0 means never.
         public long StandsSince;
         public long ReportAt;
+
+        // When to look at the latest for a handler that is stuck: a time of Stopwatch, or long.MaxValue.
+        public long NextLook;
     }
 
     private readonly AutoResetEvent _noticed = new(initialState: false);
@@ -98,11 +101,11 @@ internal sealed class Sysmon(PollLoop[] loops)
         _noticed.Set();
     }
 
-    /// <summary>Sleeps while all leaders poll.</summary>
-    internal void SleepUntilNoticed()
+    /// <summary>Sleeps while all leaders poll, for at most so long.</summary>
+    internal void SleepUntilNoticed(int milliseconds = Timeout.Infinite)
     {
         Interlocked.Exchange(ref _asleep, 1);
-        if (Array.TrueForAll(loops, static loop => LoopTerms.IsPolling(loop.Terms.Lead))) _noticed.WaitOne();
+        if (Array.TrueForAll(loops, static loop => LoopTerms.IsPolling(loop.Terms.Lead))) _noticed.WaitOne(milliseconds);
         Volatile.Write(ref _asleep, 0);
     }
 
@@ -115,11 +118,13 @@ internal sealed class Sysmon(PollLoop[] loops)
         {
             bool needed = false;
             bool moved = false;
+            long next = long.MaxValue;
             for (int i = 0; i < loops.Length; i++)
             {
                 Snapshot before = looks[i];
                 Snapshot now = Examine(loops[i], before);
                 looks[i] = now;
+                next = Math.Min(next, now.NextLook);
                 needed |= loops[i].Terms.IsShared && !LoopTerms.IsPolling(now.Lead);
                 needed |= IsSameBatch(now, before) && (now.Progress == before.Progress || !LoopTerms.HasOneCore);
                 moved |= now.Progress != before.Progress;
@@ -135,7 +140,7 @@ internal sealed class Sysmon(PollLoop[] loops)
                 if (!moved)
                 {
                     foreach (PollLoop loop in loops) loop.Terms.NoteStall(0);
-                    SleepUntilNoticed();
+                    SleepUntilNoticed(MillisecondsUntil(next));
                     tick = _tick;
                 }
                 else if (tick < MaxTickMilliseconds) tick *= 2;
@@ -157,6 +162,8 @@ internal sealed class Sysmon(PollLoop[] loops)
         if (loop.Dispatch == NetpollDispatch.Adaptive) Share(loop, before, ref now);
         LookForStandStill(loop, before, ref now);
         loop.Terms.NoteStall(now.StandsSince);
+        uint? standing = now.StandsSince != 0 ? LoopTerms.TermOf(now.Lead) : null;
+        now.NextLook = loop.Threads.LookForStalls(standing);
         return now;
     }
 
@@ -184,8 +191,11 @@ internal sealed class Sysmon(PollLoop[] loops)
         now.ReportAt = before.ReportAt != 0 ? before.ReportAt : now.StandsSince + Ticks(LongStandStill);
         if (time < now.ReportAt) return;
         TimeSpan stands = Stopwatch.GetElapsedTime(now.StandsSince, time);
+        string handler = loop.Threads.TryFindHandler(LoopTerms.TermOf(now.Lead), out HandlerTrace trace)
+            ? PollLoop.Describe(trace)
+            : "one handler";
         loop.Warn(
-            $"{loop.Name} has stood still for {stands.TotalSeconds:F0} s in one handler, and all its other connections wait for it. "
+            $"{loop.Name} has stood still for {stands.TotalSeconds:F0} s in {handler}, and all its other connections wait for it. "
             + (loop.Dispatch == NetpollDispatch.Inline
                 ? "With inline dispatch a handler must not block or compute for long: await, or use NetpollDispatch.Adaptive or ThreadPool."
                 : "No thread could be started to take over; free descriptors and memory were expected."));
@@ -220,6 +230,10 @@ internal sealed class Sysmon(PollLoop[] loops)
     }
 
     private static bool IsSameBatch(Snapshot now, Snapshot before) => !LoopTerms.IsPolling(now.Lead) && now.Epoch == before.Epoch;
+
+    private static int MillisecondsUntil(long time) => time == long.MaxValue
+        ? Timeout.Infinite
+        : (int)Math.Ceiling(Math.Max(0, Stopwatch.GetElapsedTime(Stopwatch.GetTimestamp(), time).TotalMilliseconds)) + 1;
 
     private bool Pause(int milliseconds)
     {
