@@ -111,6 +111,39 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Sends a probe through each loop and waits for it, for at most <paramref name="patience"/>. A loop that sleeps wakes for it. With
+    /// thread-pool dispatch the probe also waits for a thread of the pool. Safe from any thread; a handler must await it, and not block.
+    /// </summary>
+    /// <param name="patience">How long to wait, by the system's clock.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    /// <returns>What it found about each loop. A poller that was not used yet has none.</returns>
+    /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    public async Task<IReadOnlyList<LoopProbe>> ProbeAsync(TimeSpan patience, CancellationToken cancellationToken = default)
+    {
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        PollLoop[] loops = Volatile.Read(ref _loops) ?? [];
+        ProbeWaiter?[] probes = [.. loops.Select(static loop => loop.Failure is null ? loop.Probe() : null)];
+        Task all = Task.WhenAll(probes.OfType<ProbeWaiter>().Select(static probe => probe.Ran));
+        try
+        {
+            await all.WaitAsync(patience, cancellationToken).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            // The results say which loops have not come round.
+        }
+        ObjectDisposedException.ThrowIf(IsDisposed, this);
+        return [.. loops.Select((loop, i) => new LoopProbe
+        {
+            Loop = i,
+            Failure = loop.Failure,
+            CameRound = loop.Failure is null && probes[i]!.Ran.IsCompleted,
+            Elapsed = probes[i]?.Elapsed ?? TimeSpan.Zero,
+        })];
+    }
+
     internal PollLoop[] Loops => Volatile.Read(ref _loops) ?? Init();
 
     /// <summary>What the poller measures. It exists before the loops do.</summary>
@@ -173,6 +206,9 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
         }
         throw PollLoop.FailureOf($"every loop of the poller ({Backend})", failure!);
     }
+
+    /// <summary>Counts a dial that failed. Before first use there are no metrics.</summary>
+    internal void CountError(NetOpException error) => _metrics?.CountError(null, error);
 
     /// <summary>Reports an error that reaches no caller. Never throws, and never waits.</summary>
     internal void Report(string operation, Exception exception) => _reports.Error(operation, exception);

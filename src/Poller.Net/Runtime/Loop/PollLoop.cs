@@ -28,6 +28,7 @@ internal sealed class PollLoop
     // Atomic.
     private InjectedQueue _injected;
     private int _stopping;
+    private ProbeWaiter? _probe;
 
     // Atomic. Set before _stopping, so that whoever sees that the loop ends can say why.
     private Exception? _failure;
@@ -272,6 +273,23 @@ internal sealed class PollLoop
             QueueToPool(waiter);
             return;
         }
+        Inject(waiter);
+    }
+
+    /// <summary>Sends a probe round the loop, unless one is under way. Returns the one that is.</summary>
+    public ProbeWaiter Probe()
+    {
+        ProbeWaiter probe = new(this);
+        if (Interlocked.CompareExchange(ref _probe, probe, null) is { } before) return before;
+        Inject(probe);
+        return probe;
+    }
+
+    /// <summary>Notes that the probe has come round.</summary>
+    public void NoteProbed() => Volatile.Write(ref _probe, null);
+
+    private void Inject(PollWaiter waiter)
+    {
         _injected.Push(waiter);
         if (Volatile.Read(ref _sleepUntil) != 0) Break();
 

@@ -1,0 +1,19 @@
+namespace Poller.Net;
+
+/// <summary>What a probe has found out about one loop: <see cref="Netpoller.ProbeAsync"/>.</summary>
+public readonly record struct LoopProbe
+{
+    /// <summary>The loop's number, from 0 up, as in the metrics' tag <c>poller.loop</c>.</summary>
+    public int Loop { get; init; }
+
+    /// <summary>Whether the loop has come round and run the probe. False also if it has ended.</summary>
+    public bool CameRound { get; init; }
+
+    /// <summary>
+    /// How long the loop took to come round. If it has not, for how long it has not: the time may have begun with an earlier probe.
+    /// </summary>
+    public TimeSpan Elapsed { get; init; }
+
+    /// <summary>The exception of its backend that ended the loop; null if none did.</summary>
+    public Exception? Failure { get; init; }
+}

@@ -1,0 +1,100 @@
+using System.Net;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Poller.Net;
+
+namespace Poller.DependencyInjection.Tests;
+
+/// <summary>The health of pollers that are services.</summary>
+public sealed class HealthCheckTests
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Short = TimeSpan.FromMilliseconds(20);
+
+    [Theory]
+    [InlineData(NetpollDispatch.Adaptive)]
+    [InlineData(NetpollDispatch.Inline)]
+    [InlineData(NetpollDispatch.ThreadPool)]
+    public async Task A_poller_whose_loops_sleep_is_healthy(NetpollDispatch dispatch)
+    {
+        await using ServiceProvider services = Build(dispatch, Patience);
+        Assert.Equal(HealthStatus.Healthy, (await CheckAsync(services)).Status);
+        using TcpConnListener listener = services.GetRequiredService<NetStack>().ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        HealthReportEntry entry = await CheckAsync(services);
+        Assert.Equal(HealthStatus.Healthy, entry.Status);
+        Assert.EndsWith(" ms", (string)entry.Data["loop 0"], StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_poller_whose_loop_does_not_come_round_is_degraded()
+    {
+        await using ServiceProvider services = Build(NetpollDispatch.Inline, Short);
+        using ManualResetEventSlim release = new();
+        using TcpConnListener listener = services.GetRequiredService<NetStack>().ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        TaskCompletionSource entered = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task handler = BlockAsync();
+        using System.Net.Sockets.TcpClient client = new();
+        await client.ConnectAsync((IPEndPoint)listener.LocalEndPoint);
+        await entered.Task.WaitAsync(Patience);
+        HealthReportEntry entry = await CheckAsync(services);
+        Assert.Equal(HealthStatus.Degraded, entry.Status);
+        Assert.Contains("has not come round: loop 0 for ", entry.Description, StringComparison.Ordinal);
+        release.Set();
+        await handler.WaitAsync(Patience);
+
+        async Task BlockAsync()
+        {
+            using TcpConn conn = await listener.AcceptTcpAsync().ConfigureAwait(false);
+            entered.SetResult();
+            release.Wait();
+        }
+    }
+
+    [Fact]
+    public async Task A_poller_that_is_disposed_is_unhealthy()
+    {
+        await using ServiceProvider services = Build(NetpollDispatch.Adaptive, Patience);
+        services.GetRequiredService<Netpoller>().Dispose();
+        HealthReportEntry entry = await CheckAsync(services);
+        Assert.Equal(HealthStatus.Unhealthy, entry.Status);
+        Assert.Contains("is disposed", entry.Description, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_keyed_poller_has_a_check_of_its_own()
+    {
+        ServiceCollection services = new();
+        services.AddLogging();
+        services.AddPoller();
+        services.AddKeyedPoller("second");
+        services.AddHealthChecks().AddPollerHealthCheck().AddPollerHealthCheck("second poller", key: "second", tags: ["live"]);
+        await using ServiceProvider provider = services.BuildServiceProvider();
+        provider.GetRequiredKeyedService<Netpoller>("second").Dispose();
+        HealthReport report = await provider.GetRequiredService<HealthCheckService>().CheckHealthAsync();
+        Assert.Equal(HealthStatus.Healthy, report.Entries["poller"].Status);
+        Assert.Equal(HealthStatus.Unhealthy, report.Entries["second poller"].Status);
+        Assert.Equal(["live"], report.Entries["second poller"].Tags);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    public void A_patience_that_is_not_above_zero_is_refused(int milliseconds)
+    {
+        IHealthChecksBuilder builder = new ServiceCollection().AddHealthChecks();
+        Assert.Throws<ArgumentOutOfRangeException>(
+            "patience", () => builder.AddPollerHealthCheck(patience: TimeSpan.FromMilliseconds(milliseconds)));
+    }
+
+    private static ServiceProvider Build(NetpollDispatch dispatch, TimeSpan patience)
+    {
+        ServiceCollection services = new();
+        services.AddLogging();
+        services.AddPoller(options => options.Dispatch = dispatch);
+        services.AddHealthChecks().AddPollerHealthCheck(patience: patience);
+        return services.BuildServiceProvider();
+    }
+
+    private static async Task<HealthReportEntry> CheckAsync(ServiceProvider services) =>
+        (await services.GetRequiredService<HealthCheckService>().CheckHealthAsync()).Entries["poller"];
+}
