@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 
@@ -63,7 +64,17 @@ public sealed partial class NetStack
             UnixDomainSocketEndPoint unix => UnixAddress.Check(unix, isRemote: false, nameof(Dialer.LocalEndPoint)),
             var other => throw SysDialer.WrongLocal(nameof(UnixDomainSocketEndPoint), network, other),
         };
-        NetFd fd = await NetFd.ConnectAsync(dialer, network, local, remote, mode, mode.Left).ConfigureAwait(false);
-        return (UnixConn)fd.ToConn();
+        using Activity? activity = PollerActivities.Dial(network, remote.ToString(), null);
+        try
+        {
+            NetFd fd = await NetFd.ConnectAsync(dialer, network, local, remote, mode, mode.Left).ConfigureAwait(false);
+            if (activity is not null) fd.Tag(activity);
+            return (UnixConn)fd.ToConn();
+        }
+        catch (Exception e)
+        {
+            NoteFailure(dialer, activity, e);
+            throw;
+        }
     }
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 
@@ -207,7 +208,24 @@ public sealed partial class NetStack
 
     private static async ValueTask<Conn> DialAsync(Dialer dialer, NetAddress address, DialMode mode)
     {
-        NetFd fd = await new SysDialer(dialer, address.Network).DialAsync(address, mode).ConfigureAwait(false);
-        return fd.ToConn();
+        using Activity? activity = PollerActivities.Dial(address.Network, address.Host, address.Network.IsRaw ? null : address.Port);
+        try
+        {
+            NetFd fd = await new SysDialer(dialer, address.Network).DialAsync(address, mode).ConfigureAwait(false);
+            if (activity is not null) fd.Tag(activity);
+            return fd.ToConn();
+        }
+        catch (Exception e)
+        {
+            NoteFailure(dialer, activity, e);
+            throw;
+        }
+    }
+
+    // The dial of a poller that has not begun may fail in the name look-up. The poller then has no metrics yet.
+    private static void NoteFailure(Dialer dialer, Activity? activity, Exception error)
+    {
+        PollerActivities.Fail(activity, error);
+        if (error is NetOpException { IsClosed: false } failed) dialer.Stack.Poller.CountError(failed);
     }
 }

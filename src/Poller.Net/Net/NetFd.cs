@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Poller.Abstractions;
@@ -186,6 +187,13 @@ internal partial class NetFd : SocketFd
 
     /// <summary>Counts a connection that was accepted, for the metrics.</summary>
     public void NoteAccept() => Loop.NoteAccept();
+
+    /// <summary>Notes the network and the addresses on an activity.</summary>
+    public void Tag(Activity activity)
+    {
+        (EndPoint? local, EndPoint? remote) = KnownEndPoints();
+        PollerActivities.Tag(activity, _network, local, remote);
+    }
 
     /// <summary>Whether it counts as a connection in the metrics.</summary>
     protected virtual bool IsConnection => _network.HasConnections;

@@ -215,6 +215,7 @@ internal sealed class NetListenFd : NetFd
     private IoResult Accept(out object? accepted)
     {
         accepted = null;
+        DateTimeOffset start = PollerActivities.HasListeners ? DateTimeOffset.UtcNow : default;
         Span<byte> peer = stackalloc byte[SocketAddressBytes.MaxLength];
         IoResult result = Api.Accept(Fd, peer, out int length);
         if (!result.IsSuccess) return result;
@@ -237,6 +238,7 @@ internal sealed class NetListenFd : NetFd
         }
         _accepted.Idle?.Add(conn);
         conn.NoteAccept();
+        if (start != default) PollerActivities.Accepted(this, conn, start);
         accepted = conn;
         return 0;
     }

@@ -1,0 +1,72 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Poller.Net;
+
+// The names and tags are those of OpenTelemetry's conventions for sockets: network.transport, network.peer.address, server.address,
+// error.type. While nobody listens, no activity is created.
+
+/// <summary>The activities of dials and accepts.</summary>
+internal static class PollerActivities
+{
+    private static readonly ActivitySource Source = new(PollerMetrics.MeterName);
+
+    /// <summary>Whether someone listens.</summary>
+    public static bool HasListeners => Source.HasListeners();
+
+    /// <summary>Begins the activity of a dial; null if nobody wants it. A null port means that the network has none.</summary>
+    public static Activity? Dial(SocketNetwork network, string host, int? port)
+    {
+        if (!HasListeners || Source.StartActivity("Poller.Net.Dial", ActivityKind.Client) is not { } activity) return null;
+        activity.DisplayName = port is null ? $"dial {network.Name} {host}" : $"dial {network.Name} {host}:{port}";
+        SetTransport(activity, network);
+        activity.SetTag("server.address", host);
+        if (port is not null) activity.SetTag("server.port", port);
+        return activity;
+    }
+
+    /// <summary>Records an accept that began at <paramref name="start"/> and has taken a connection from the queue.</summary>
+    public static void Accepted(NetFd listener, NetFd conn, DateTimeOffset start)
+    {
+        using Activity? activity = Source.StartActivity(ActivityKind.Server, startTime: start, name: "Poller.Net.Accept");
+        if (activity is null) return;
+        activity.DisplayName = $"accept {listener.Network}";
+        conn.Tag(activity);
+    }
+
+    /// <summary>Notes why an activity failed.</summary>
+    public static void Fail(Activity? activity, Exception error)
+    {
+        activity?.SetTag("error.type", PollerMetrics.TypeOf(error));
+        activity?.SetStatus(ActivityStatusCode.Error, error.Message);
+    }
+
+    /// <summary>Notes the network and the addresses of a connection, as far as they are known.</summary>
+    public static void Tag(Activity activity, SocketNetwork network, EndPoint? local, EndPoint? peer)
+    {
+        SetTransport(activity, network);
+        SetAddress(activity, "network.local", local);
+        SetAddress(activity, "network.peer", peer);
+        if (peer is IPEndPoint ip)
+        {
+            activity.SetTag("network.type", ip.AddressFamily == AddressFamily.InterNetworkV6 ? "ipv6" : "ipv4");
+        }
+    }
+
+    private static void SetTransport(Activity activity, SocketNetwork network)
+    {
+        string? transport = network.IsUnix ? "unix" : network.IsTcp ? "tcp" : network.Protocol == ProtocolType.Udp ? "udp" : null;
+        activity.SetTag("network.transport", transport);
+    }
+
+    private static void SetAddress(Activity activity, string prefix, EndPoint? address)
+    {
+        if (address is IPEndPoint ip)
+        {
+            activity.SetTag($"{prefix}.address", ip.Address.ToString());
+            activity.SetTag($"{prefix}.port", ip.Port);
+        }
+        else if (address?.ToString() is { Length: > 0 } name) activity.SetTag($"{prefix}.address", name);
+    }
+}

@@ -1,0 +1,108 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Poller.Net.Tests;
+
+/// <summary>The activities of dials and accepts.</summary>
+public sealed class ActivityTests : NetTest<EpollBackend>
+{
+    [Fact]
+    public async Task A_dial_and_its_accept_are_activities_with_the_tags_of_OpenTelemetry()
+    {
+        using Recorder recorder = new();
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        int port = ((IPEndPoint)listener.LocalEndPoint).Port;
+        ValueTask<TcpConn> accepting = listener.AcceptTcpAsync();
+        using Conn client = await fixture.Net.DialAsync("tcp", $"localhost:{port}");
+        using TcpConn server = await accepting;
+
+        Activity dial = recorder.One("Poller.Net.Dial", "server.port", port);
+        Assert.Equal(ActivityKind.Client, dial.Kind);
+        Assert.Equal($"dial tcp localhost:{port}", dial.DisplayName);
+        Assert.Equal(ActivityStatusCode.Unset, dial.Status);
+        Assert.Equal("localhost", dial.GetTagItem("server.address"));
+        Assert.Equal("tcp", dial.GetTagItem("network.transport"));
+        Assert.Equal("ipv4", dial.GetTagItem("network.type"));
+        Assert.Equal("127.0.0.1", dial.GetTagItem("network.peer.address"));
+        Assert.Equal(port, dial.GetTagItem("network.peer.port"));
+
+        Activity accept = recorder.One("Poller.Net.Accept", "network.local.port", port);
+        Assert.Equal(ActivityKind.Server, accept.Kind);
+        Assert.Equal("accept tcp", accept.DisplayName);
+        Assert.Equal(((IPEndPoint)client.LocalEndPoint).Port, accept.GetTagItem("network.peer.port"));
+        Assert.Equal("127.0.0.1", accept.GetTagItem("network.peer.address"));
+    }
+
+    [Fact]
+    public async Task A_dial_that_fails_says_why()
+    {
+        using Recorder recorder = new();
+        using Gauges gauges = new();
+        using Netpoller poller = new(EpollBackend.Factory, new NetpollerOptions { MeterFactory = gauges });
+        NetStack net = new(poller);
+        int port;
+        using (TcpConnListener listener = net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0)))
+        {
+            port = ((IPEndPoint)listener.LocalEndPoint).Port;
+        }
+        await Assert.ThrowsAsync<NetOpException>(() => net.DialAsync("tcp", $"127.0.0.1:{port}").AsTask());
+        Activity dial = recorder.One("Poller.Net.Dial", "server.port", port);
+        Assert.Equal(ActivityStatusCode.Error, dial.Status);
+        Assert.Equal("connection_refused", dial.GetTagItem("error.type"));
+        Assert.Equal(1, gauges["poller.errors error.type=connection_refused poller.operation=dial"]);
+    }
+
+    [Fact]
+    public async Task A_dial_of_a_Unix_socket_has_its_path()
+    {
+        using Recorder recorder = new();
+        using Fixture fixture = new();
+        string path = Path.Combine(Path.GetTempPath(), $"{Guid.NewGuid():N}.sock");
+        using UnixConnListener listener = fixture.Net.ListenUnix(new UnixDomainSocketEndPoint(path));
+        using UnixConn client = await fixture.Net.DialUnixAsync(new UnixDomainSocketEndPoint(path));
+        Activity dial = recorder.One("Poller.Net.Dial", "server.address", path);
+        Assert.Equal("unix", dial.GetTagItem("network.transport"));
+        Assert.Equal(path, dial.GetTagItem("network.peer.address"));
+        Assert.Null(dial.GetTagItem("server.port"));
+    }
+
+    [Fact]
+    public async Task A_dial_is_the_child_of_the_callers_activity_and_does_not_stay_current()
+    {
+        using Recorder recorder = new();
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        using Activity caller = new Activity("caller").Start();
+        using TcpConn client = await fixture.Net.DialTcpAsync(listener.LocalEndPoint);
+        Assert.Same(caller, Activity.Current);
+        Activity dial = recorder.One("Poller.Net.Dial", "server.port", ((IPEndPoint)listener.LocalEndPoint).Port);
+        Assert.Equal(caller.SpanId, dial.ParentSpanId);
+        await Task.Yield();
+    }
+
+    /// <summary>Listens to the library's activities, also those of other tests.</summary>
+    private sealed class Recorder : IDisposable
+    {
+        private readonly ConcurrentQueue<Activity> _stopped = [];
+        private readonly ActivityListener _listener;
+
+        public Recorder()
+        {
+            _listener = new ActivityListener
+            {
+                ShouldListenTo = static source => source.Name == "Poller.Net",
+                Sample = static (ref _) => ActivitySamplingResult.AllData,
+                ActivityStopped = _stopped.Enqueue,
+            };
+            ActivitySource.AddActivityListener(_listener);
+        }
+
+        public Activity One(string name, string tag, object value) =>
+            Assert.Single(_stopped, activity => activity.OperationName == name && Equals(activity.GetTagItem(tag), value));
+
+        public void Dispose() => _listener.Dispose();
+    }
+}
