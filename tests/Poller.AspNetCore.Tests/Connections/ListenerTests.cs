@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
@@ -108,6 +109,16 @@ public abstract class ListenerTests<TTransport> where TTransport : ITestTranspor
         }
         Assert.Equal(200, ids.Count);
         foreach (RawClient client in clients) client.Dispose();
+    }
+
+    [ProgramFact("ss")]
+    public async Task The_queue_has_the_length_of_the_sockets_transports()
+    {
+        await using BoundTransport transport = await BoundTransport.BindAsync<TTransport>();
+        string port = $"sport = :{((IPEndPoint)transport.Listener.EndPoint).Port}";
+        string[] columns = (await Programs.RunAsync("ss", "-ltnH", port)).Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        string limit = await File.ReadAllTextAsync("/proc/sys/net/core/somaxconn");
+        Assert.Equal(Math.Min(512, int.Parse(limit, CultureInfo.InvariantCulture)), int.Parse(columns[2], CultureInfo.InvariantCulture));
     }
 
     [Fact]

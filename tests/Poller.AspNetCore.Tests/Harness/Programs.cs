@@ -30,8 +30,15 @@ internal static class Programs
     {
         string path = Environment.GetEnvironmentVariable("PATH") ?? "";
         bool isThere = path.Split(':').Any(folder => File.Exists(Path.Combine(folder, name)));
-        return isThere ? null : $"{name} is not installed; apt-get install {(name == "h2load" ? "nghttp2-client" : name)}";
+        return isThere ? null : $"{name} is not installed; apt-get install {PackageOf(name)}";
     }
+
+    private static string PackageOf(string name) => name switch
+    {
+        "h2load" => "nghttp2-client",
+        "ss" => "iproute2",
+        _ => name,
+    };
 }
 
 /// <summary>A test that needs a program.</summary>

@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Poller.Abstractions;
 using Poller.Epoll;
+using Poller.Net;
 
 namespace Poller.AspNetCore.Tests;
 
@@ -24,6 +25,28 @@ public abstract class EpollTransport : ITestTransport
 {
     /// <inheritdoc/>
     public static void AddTo(IServiceCollection services) => services.AddPollerTransport().UseEpoll();
+}
+
+/// <summary>Ours, over epoll, with every handler on the loop's thread.</summary>
+public abstract class InlineTransport : ITestTransport
+{
+    /// <inheritdoc/>
+    public static void AddTo(IServiceCollection services)
+    {
+        services.AddPollerTransport().UseEpoll();
+        services.AddPoller(static options => options.Dispatch = NetpollDispatch.Inline);
+    }
+}
+
+/// <summary>Ours, over epoll, with every handler on the thread pool.</summary>
+public abstract class ThreadPoolTransport : ITestTransport
+{
+    /// <inheritdoc/>
+    public static void AddTo(IServiceCollection services)
+    {
+        services.AddPollerTransport().UseEpoll();
+        services.AddPoller(static options => options.Dispatch = NetpollDispatch.ThreadPool);
+    }
 }
 
 /// <summary>Ours, over epoll, level-triggered.</summary>

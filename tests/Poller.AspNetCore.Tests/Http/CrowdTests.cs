@@ -91,38 +91,40 @@ public abstract class CrowdTests<TTransport>(SharedServer<TTransport> shared) : 
     }
 
     [Fact]
-    public async Task A_host_that_is_disposed_with_connections_open_leaves_no_descriptor()
+    public async Task What_is_buffered_for_apps_that_do_not_read_is_bounded()
     {
-        await UseAndDisposeAsync(2); // Now all is there that is made on first use.
-        int before = OpenDescriptors();
-        await UseAndDisposeAsync(20);
-        Assert.Equal(before, OpenDescriptors());
-
-        static async Task UseAndDisposeAsync(int count)
+        const int Clients = 10, Length = 16 * 1024 * 1024;
+        TaskCompletionSource go = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        string path = _server.Map(async context =>
         {
-            List<RawClient> clients = [];
-            await using (Server server = await Server.StartAsync<TTransport>())
+            await go.Task;
+            await context.Response.WriteAsync($"{await Pattern.CheckAsync(context.Request.Body)}");
+        });
+        long before = GC.GetTotalMemory(true);
+        RawClient[] clients = await Task.WhenAll(Enumerable.Range(0, Clients).Select(_ => _server.ConnectAsync()));
+        long sent = 0;
+        Task[] sending = [.. clients.Select(client => Task.Run(async () =>
+        {
+            await client.SendAsync($"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {Length}\r\n\r\n");
+            for (int done = 0; done < Length;)
             {
-                string hangs = server.Map(static context => context.RequestAborted.Fired());
-                for (int i = 0; i < count; i++)
-                {
-                    RawClient silent = await server.ConnectAsync();
-                    RawClient waiting = await server.ConnectAsync();
-                    await waiting.SendAsync($"GET {hangs} HTTP/1.1\r\nHost: x\r\n\r\n");
-                    await server.Of(silent).Began;
-                    await server.Of(waiting).Began;
-                    clients.AddRange([silent, waiting]);
-                }
+                int count = await client.Socket.SendAsync(Pattern.From(done, Length - done));
+                done += count;
+                Interlocked.Add(ref sent, count);
             }
-            foreach (RawClient client in clients)
-            {
-                await client.ReadToEndAsync();
-                client.Dispose();
-            }
-        }
-    }
+        }))];
+        await Waiting.StandsStillAsync(() => Interlocked.Read(ref sent));
 
-    private static int OpenDescriptors() => new DirectoryInfo("/proc/self/fd").GetFiles().Length;
+        // A mebibyte each in the transport; Kestrel and the tests have something too.
+        Assert.InRange(GC.GetTotalMemory(true) - before, 0, Clients * 2L * 1024 * 1024);
+        go.SetResult();
+        foreach (RawClient client in clients)
+        {
+            Assert.Equal($"{Length}", (await client.ReadResponseAsync()).Body);
+            client.Dispose();
+        }
+        await Task.WhenAll(sending);
+    }
 
     private async Task AssertServesAsync()
     {
@@ -132,7 +134,3 @@ public abstract class CrowdTests<TTransport>(SharedServer<TTransport> shared) : 
         Assert.Equal("served", (await client.ReadResponseAsync()).Body);
     }
 }
-
-/// <inheritdoc cref="ProcessWide"/>
-[CollectionDefinition(ProcessWide.Name, DisableParallelization = true)]
-public sealed class ProcessWideTests;

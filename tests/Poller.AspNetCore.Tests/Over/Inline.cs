@@ -1,0 +1,13 @@
+namespace Poller.AspNetCore.Tests.OverInline;
+
+public sealed class AbortTests(SharedServer<InlineTransport> shared) : AbortTests<InlineTransport>(shared);
+public sealed class BackPressureTests : BackPressureTests<InlineTransport>;
+public sealed class BodyTests(SharedServer<InlineTransport> shared) : BodyTests<InlineTransport>(shared);
+public sealed class ConnectionTests(ConnectionTests<InlineTransport>.Shared shared) : ConnectionTests<InlineTransport>(shared);
+public sealed class Http2Tests(Http2Tests<InlineTransport>.Http2Server shared) : Http2Tests<InlineTransport>(shared);
+public sealed class ListenerTests : ListenerTests<InlineTransport>;
+public sealed class PipeTests(ConnectionTests<InlineTransport>.Shared shared) : PipeTests<InlineTransport>(shared);
+public sealed class PipeliningTests(SharedServer<InlineTransport> shared) : PipeliningTests<InlineTransport>(shared);
+public sealed class RandomTests(ConnectionTests<InlineTransport>.Shared shared) : RandomTests<InlineTransport>(shared);
+public sealed class ShutdownTests : ShutdownTests<InlineTransport>;
+public sealed class UpgradeTests(SharedServer<InlineTransport> shared) : UpgradeTests<InlineTransport>(shared);
