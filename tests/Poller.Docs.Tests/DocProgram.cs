@@ -27,16 +27,16 @@ internal sealed record DocFile(string Document, int Line, string Code);
 /// <param name="Parts">The blocks that it is compiled with.</param>
 /// <param name="Proof">How it shows that it is right.</param>
 /// <param name="Expected">The text that it prints, or the port that it echoes on.</param>
-/// <param name="NeedsPostgresql">Whether it needs a PostgreSQL server, which its environment names.</param>
+/// <param name="Needs">The server that it needs, and that its environment names: <c>postgresql</c>, <c>redis</c>, or none.</param>
 internal sealed partial record DocProgram(
-    DocFile Main, IReadOnlyList<DocFile> Parts, Proof Proof, string Expected, bool NeedsPostgresql)
+    DocFile Main, IReadOnlyList<DocFile> Parts, Proof Proof, string Expected, string Needs)
 {
     // A comment above a block says what it is for: <!-- prints: TEXT -->, <!-- prints what follows --> (in the next text block),
     // <!-- echoes on PORT --> or <!-- passes as tests -->. Blocks of one document that are parts of one program say <!-- part of NAME -->,
-    // and each that runs adds its proof after a semicolon. One that needs a PostgreSQL server says <!-- needs postgresql; PROOF -->. A block
+    // and each that runs adds its proof after a semicolon. One that needs a server says <!-- needs postgresql; PROOF -->, or redis. A block
     // without a comment is a program that prints nothing.
     [GeneratedRegex(
-        @"^(?!$)(?<postgresql>needs postgresql;\s*(?!$))?(part of (?<part>\S+?)(;\s*|$))?" +
+        @"^(?!$)(needs (?<needs>postgresql|redis);\s*(?!$))?(part of (?<part>\S+?)(;\s*|$))?" +
         @"(prints:\s*(?<text>.*)|(?<below>prints what follows)|echoes on (?<port>\d+)|(?<tests>passes as tests))?$",
         RegexOptions.Singleline)]
     private static partial Regex Grammar();
@@ -49,7 +49,7 @@ internal sealed partial record DocProgram(
     /// <summary>The programs of a document; every csharp block is of one, or is a fault.</summary>
     public static List<DocProgram> Of(Document document, List<string> faults)
     {
-        List<(DocFile File, string Part, Proof Proof, string Expected, bool NeedsPostgresql)> mains = [];
+        List<(DocFile File, string Part, Proof Proof, string Expected, string Needs)> mains = [];
         List<(DocFile File, string Part)> parts = [];
         foreach (FencedCodeBlock block in document.Blocks)
         {
@@ -63,27 +63,27 @@ internal sealed partial record DocProgram(
             string comment = Document.CommentAbove(block) ?? "prints:";
             Match match = Grammar().Match(comment);
             string part = match.Groups["part"].Value;
-            bool needsPostgresql = match.Groups["postgresql"].Success;
+            string needs = match.Groups["needs"].Value;
             if (!match.Success)
             {
                 faults.Add($"{at}: \"{comment}\" stands above the block; what it prints, echoes on, passes as or is part of was expected.");
             }
-            else if (match.Groups["port"] is { Success: true } port) mains.Add((file, part, Proof.Echoes, port.Value, needsPostgresql));
-            else if (match.Groups["tests"].Success) mains.Add((file, part, Proof.Tests, "", needsPostgresql));
+            else if (match.Groups["port"] is { Success: true } port) mains.Add((file, part, Proof.Echoes, port.Value, needs));
+            else if (match.Groups["tests"].Success) mains.Add((file, part, Proof.Tests, "", needs));
             else if (match.Groups["below"].Success)
             {
                 FencedCodeBlock? below = document.Blocks.FirstOrDefault(other => other.Line > block.Line);
-                if (below?.Info == "text") mains.Add((file, part, Proof.Prints, below.Lines.ToString(), needsPostgresql));
+                if (below?.Info == "text") mains.Add((file, part, Proof.Prints, below.Lines.ToString(), needs));
                 else faults.Add($"{at}: a text block was expected below, with what this one prints.");
             }
-            else if (match.Groups["text"] is { Success: true } text) mains.Add((file, part, Proof.Prints, text.Value.Trim(), needsPostgresql));
+            else if (match.Groups["text"] is { Success: true } text) mains.Add((file, part, Proof.Prints, text.Value.Trim(), needs));
             else parts.Add((file, part));
         }
         foreach ((DocFile file, string part) in parts.Where(part => !mains.Exists(main => main.Part == part.Part)))
         {
             faults.Add($"{file.Document}:{file.Line}: the block is part of {part}, and no block runs that; one with a proof was expected.");
         }
-        return [.. mains.Select(main => new DocProgram(main.File, PartsOf(main.Part), main.Proof, main.Expected, main.NeedsPostgresql))];
+        return [.. mains.Select(main => new DocProgram(main.File, PartsOf(main.Part), main.Proof, main.Expected, main.Needs))];
 
         List<DocFile> PartsOf(string name) => [.. parts.Where(part => part.Part == name).Select(static part => part.File)];
     }

@@ -8,10 +8,13 @@ public sealed class DocsTests
     private static readonly DocProgram[] Programs = [.. Repository.Documents.SelectMany(static document => DocProgram.Of(document, []))];
 
     /// <summary>Where each program begins that needs nothing.</summary>
-    public static TheoryData<string> Places => PlacesOf(needsPostgresql: false);
+    public static TheoryData<string> Places => PlacesOf(needs: "");
 
     /// <summary>Where each program begins that needs a PostgreSQL server.</summary>
-    public static TheoryData<string> PostgresqlPlaces => PlacesOf(needsPostgresql: true);
+    public static TheoryData<string> PostgresqlPlaces => PlacesOf(needs: "postgresql");
+
+    /// <summary>Where each program begins that needs a Redis server.</summary>
+    public static TheoryData<string> RedisPlaces => PlacesOf(needs: "redis");
 
     [Theory]
     [MemberData(nameof(Places))]
@@ -23,6 +26,14 @@ public sealed class DocsTests
     public async Task A_program_that_needs_PostgreSQL_does_what_the_docs_say(string place)
     {
         using PostgresqlServer server = await PostgresqlServer.StartAsync();
+        AssertNone(await DocRun.RunAsync(ProgramAt(place), environment: server.Environment));
+    }
+
+    [RedisTheory]
+    [MemberData(nameof(RedisPlaces))]
+    public async Task A_program_that_needs_Redis_does_what_the_docs_say(string place)
+    {
+        using RedisServer server = await RedisServer.StartAsync();
         AssertNone(await DocRun.RunAsync(ProgramAt(place), environment: server.Environment));
     }
 
@@ -75,8 +86,8 @@ public sealed class DocsTests
         Assert.All(pages, page => Assert.Contains($" href: {page}\n", contents, StringComparison.Ordinal));
     }
 
-    private static TheoryData<string> PlacesOf(bool needsPostgresql) =>
-        [.. Programs.Where(program => program.NeedsPostgresql == needsPostgresql).Select(static program => program.Place)];
+    private static TheoryData<string> PlacesOf(string needs) =>
+        [.. Programs.Where(program => program.Needs == needs).Select(static program => program.Place)];
 
     private static DocProgram ProgramAt(string place) => Programs.Single(program => program.Place == place);
 
