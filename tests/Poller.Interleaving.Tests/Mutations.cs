@@ -515,12 +515,12 @@ internal static class Mutations
                     lock (_lock)
                     {
                         if (HasPlace) return false;
-                        loop.Overflow.Add(waiter);
+                        loop.Overflow.Add(waiter, readyAt);
             """,
             """
                     {
                         if (HasPlace) return false;
-                        loop.Overflow.Add(waiter);
+                        loop.Overflow.Add(waiter, readyAt);
             """,
             "leader promoted ‖ old leader claims"),
         new(
