@@ -164,8 +164,8 @@ public sealed class UnixConn : Conn, IPacketConn
 
     /// <summary>
     /// Sends one datagram to an address. If the receiver's queue is full, the send tries again until there is room, or until a deadline, a
-    /// time-out, a token or a close ends it. No event reports the room. So the send may notice room, a deadline, a token or a close up to
-    /// 32 ms late.
+    /// time-out, a token or a close ends it. No event reports the room, so the send may notice it up to 32 ms late. Sends that come
+    /// meanwhile queue behind it, whomever they go to.
     /// </summary>
     /// <exception cref="NetOpException">
     /// Nobody has the address, the socket has a peer, the system refused, a deadline passed, or the socket was closed meanwhile.

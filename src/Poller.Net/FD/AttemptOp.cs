@@ -19,6 +19,8 @@ internal sealed class AttemptOp<TAttempt, T>(PollFd fd, Direction direction) : P
     // Set for each operation.
     private TAttempt _attempt;
 
+    public override bool Arms => TAttempt.Arms;
+
     protected override string Name => _attempt.Name;
 
     public AttemptOp<TAttempt, T> With(in TAttempt attempt)

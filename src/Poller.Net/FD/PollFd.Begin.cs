@@ -13,6 +13,11 @@ internal interface IAttempt
     string Name { get; }
 
     /// <summary>
+    /// Whether its wait is for what the backend reports. If not, the attempt sees to it that <see cref="PollFd.MakeReady"/> ends the wait.
+    /// </summary>
+    static virtual bool Arms => true;
+
+    /// <summary>
     /// Tries once, under the direction's lock. EAGAIN means that it must wait. The attempt keeps what was done, so that the next try goes
     /// on from there. An exception is the operation's error.
     /// </summary>
@@ -146,7 +151,7 @@ internal abstract partial class PollFd
     /// <summary>The blocking form of <see cref="StartAsync{TAttempt, T}"/>.</summary>
     protected T Run<TAttempt, T>(Direction direction, ref TAttempt attempt) where TAttempt : struct, IAttempt<T>
     {
-        RunBlocking(direction, attempt.Name, ref attempt, static (fd, ref attempt) => attempt.Try(fd));
+        RunBlocking(direction, attempt.Name, ref attempt, static (fd, ref attempt) => attempt.Try(fd), arms: TAttempt.Arms);
         return attempt.Result;
     }
 

@@ -159,7 +159,7 @@ internal abstract partial class PollFd : IDisposable
     /// <summary>Parks the operation in a side, which has no other waiter.</summary>
     public PollPark Park(Direction side, PollOp op)
     {
-        PollPark park = Loop.Park(Desc, side, op);
+        PollPark park = Loop.Park(Desc, side, op, op.Arms);
         if (park == PollPark.Ready) Waited(side);
         return park;
     }
@@ -226,10 +226,11 @@ internal abstract partial class PollFd : IDisposable
 
     /// <summary>
     /// Runs a blocking operation: tries it until the result is not EAGAIN, and waits before each further try. With
-    /// <paramref name="waitFirst"/> the caller has already tried it, so it waits before the first try too. Returns the value.
+    /// <paramref name="waitFirst"/> the caller has already tried it, so it waits before the first try too. <paramref name="arms"/> is
+    /// <see cref="IAttempt.Arms"/>. Returns the value.
     /// </summary>
     protected int RunBlocking<TState>(
-        Direction direction, string operation, ref TState state, Attempt<TState> attempt, bool waitFirst = false)
+        Direction direction, string operation, ref TState state, Attempt<TState> attempt, bool waitFirst = false, bool arms = true)
         where TState : allows ref struct
     {
         BeforeBlocking(operation);
@@ -240,7 +241,7 @@ internal abstract partial class PollFd : IDisposable
             if (result.IsSuccess) result = waitFirst ? Errno.EAGAIN : attempt(this, ref state);
             while (result == Errno.EAGAIN)
             {
-                result = WaitReady(direction);
+                result = WaitReady(direction, arms);
                 if (!result.IsSuccess) break;
                 NoteActivity();
                 result = attempt(this, ref state);
@@ -382,13 +383,13 @@ internal abstract partial class PollFd : IDisposable
 
     // Returns 0, or why the operation must not continue. It also returns 0 if the reason has gone meanwhile, such as a deadline that was
     // moved.
-    private IoResult WaitReady(Direction direction)
+    private IoResult WaitReady(Direction direction, bool arms)
     {
         Direction side = SideToWaitIn(direction);
         Waited(side); // Note it before the wait, because a thread that is interrupted may take an edge with it.
         try
         {
-            return ThreadWaiter.Wait(Loop, Desc, side) ? 0 : Check(direction);
+            return ThreadWaiter.Wait(Loop, Desc, side, arms) ? 0 : Check(direction);
         }
         catch (NetpollException e)
         {

@@ -83,6 +83,9 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
 
     public short Version => _version;
 
+    /// <summary>Whether it waits for what the backend reports; if not, something else ends its wait.</summary>
+    public virtual bool Arms => true;
+
     protected PollFd Fd { get; } = fd;
 
     /// <summary>The operation's name in an error, such as <c>read</c>.</summary>

@@ -11,6 +11,9 @@ internal struct Backoff(TimeSpan first, TimeSpan longest)
     /// </summary>
     public static Backoff ForRoom => new(TimeSpan.FromMilliseconds(1), TimeSpan.FromMilliseconds(32));
 
+    /// <summary>Whether there was a pause.</summary>
+    public readonly bool HasBegun => _last != TimeSpan.Zero;
+
     /// <summary>The next pause.</summary>
     public TimeSpan Next()
     {

@@ -4,122 +4,96 @@ using Poller.Abstractions;
 namespace Poller.Net;
 
 // A send to a receiver whose queue is full gives EAGAIN. For a socket with a peer the system says when there is room. For one without, the
-// room is another socket's, and no event tells of it: poll(2) calls the sender writable all the time. So the send tries again after pauses,
-// without its lock, and each try sees a deadline, a token and a close.
+// room is another socket's, and no event tells of it: poll(2) calls the sender writable all the time. So the send tries again after pauses.
+//
+// A pause is a wait in the write side, which the backend is not asked to report: a timer makes the side ready. The send holds its lock
+// meanwhile, as every operation that waits does. So sends keep their order, and a deadline, a token and a close end a pause at once.
+//
+// An edge may come all the same: that of an arriving packet, and one of each try, because the system frees the bytes that it could not
+// place. It must not end the pause, or the tries would never rest. So the send waits again as long as _pauses is set. The timer clears it
+// and then looks at the side; the send consumes the side's readiness and then looks at _pauses. A full fence lies between the two in both.
+// So the send finds the pause over, or the timer makes the side ready.
 
 internal sealed partial class UnixFd
 {
-    public async ValueTask SendWithRoomAsync(
+    // Guarded by the write lock, and created when first needed: ends the pause between two tries.
+    private ITimer? _pause;
+
+    // Atomic. Set under the write lock, before the timer is; the timer clears it. One that fires late may cut the pause of a later send.
+    private bool _pauses;
+
+    public ValueTask SendWithRoomAsync(
         string name, ReadOnlyMemory<byte> buffer, ReadOnlyMemory<byte> control, SocketAddress address, CancellationToken token)
     {
-        Tries tries = new(this, name);
-        while (true)
-        {
-            RoomAttempt attempt = new(name, buffer, control, address);
-            try
-            {
-                if (await StartAsync<RoomAttempt, bool>(Direction.Write, ref attempt, token).ConfigureAwait(false)) return;
-            }
-            catch (ObjectDisposedException) when (tries.HasPaused)
-            {
-                throw Failed(name, IoResult.ClosedInQueue);
-            }
-            await tries.PauseAsync(blocking: false, token).ConfigureAwait(false);
-        }
+        RoomAttempt attempt = new(name, buffer, control, address);
+        return StartAsync(Direction.Write, ref attempt, token);
     }
 
     /// <summary>The blocking form of <see cref="SendWithRoomAsync"/>.</summary>
     public void SendWithRoom(string name, ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> control, SocketAddress address)
     {
-        Tries tries = new(this, name);
-        while (true)
-        {
-            Packet packet = new() { Name = name, Buffer = buffer, Control = control, Address = address };
-            try
-            {
-                RunBlocking(Direction.Write, name, ref packet, static (fd, ref packet) =>
-                {
-                    IoResult result = ((UnixFd)fd).TrySend(packet.Name, packet.Buffer, packet.Control, packet.Address, segmentSize: 0);
-                    packet.IsSent = result.IsSuccess;
-                    return result == Errno.EAGAIN ? 0 : result;
-                });
-            }
-            catch (ObjectDisposedException) when (tries.HasPaused)
-            {
-                throw Failed(name, IoResult.ClosedInQueue);
-            }
-            if (packet.IsSent) return;
-            Blocking.End(tries.PauseAsync(blocking: true, CancellationToken.None));
-        }
+        Packet packet = new() { Name = name, Buffer = buffer, Control = control, Address = address, Backoff = Backoff.ForRoom };
+        RunBlocking(
+            Direction.Write,
+            name,
+            ref packet,
+            static (fd, ref packet) =>
+                ((UnixFd)fd).TrySendWithRoom(packet.Name, packet.Buffer, packet.Control, packet.Address, ref packet.Backoff),
+            arms: RoomAttempt.Arms);
     }
 
-    // A send that pauses holds no reference.
-    private Exception TimedOutInPause(string name, TimeSpan timeout)
+    private IoResult TrySendWithRoom(
+        string name, ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> control, SocketAddress address, ref Backoff backoff)
     {
-        if (!Incref()) return Failed(name, IoResult.ClosedInQueue);
-        try
+        if (backoff.HasBegun && Volatile.Read(ref _pauses)) return Errno.EAGAIN;
+        IoResult result = TrySend(name, buffer, control, address, segmentSize: 0);
+        if (result == Errno.EAGAIN)
         {
-            return TimedOut(name, timeout);
+            _pause ??= NewPause();
+            Volatile.Write(ref _pauses, true);
+            _pause.Change(backoff.Next(), Timeout.InfiniteTimeSpan);
         }
-        finally
-        {
-            Decref();
-        }
+        return result;
     }
 
-    /// <summary>The operands of a blocking send, and whether it is done.</summary>
+    private ITimer NewPause()
+    {
+        using AsyncFlowControl? flow = ExecutionContext.IsFlowSuppressed() ? null : ExecutionContext.SuppressFlow();
+        return Clock.CreateTimer(static fd => ((UnixFd)fd!).EndPause(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    private void EndPause()
+    {
+        Interlocked.Exchange(ref _pauses, false);
+        MakeReady(Direction.Write);
+    }
+
+    /// <summary>The operands of a blocking send.</summary>
     private ref struct Packet
     {
         public string Name;
         public ReadOnlySpan<byte> Buffer;
         public ReadOnlySpan<byte> Control;
         public SocketAddress Address;
-        public bool IsSent;
+        public Backoff Backoff;
     }
 
-    /// <summary>The pauses of one send, within the socket's WriteTimeout.</summary>
-    private struct Tries(UnixFd fd, string name)
-    {
-        private readonly int _timeout = fd.WriteTimeout;
-        private Backoff _backoff = Backoff.ForRoom;
-        private long _start;
-
-        public bool HasPaused { get; private set; }
-
-        public ValueTask PauseAsync(bool blocking, CancellationToken token)
-        {
-            if (!HasPaused) _start = fd.Clock.GetTimestamp();
-            HasPaused = true;
-            TimeSpan pause = _backoff.Next();
-            if (_timeout != Timeout.Infinite)
-            {
-                TimeSpan whole = TimeSpan.FromMilliseconds(_timeout);
-                TimeSpan left = whole - fd.Clock.GetElapsedTime(_start);
-                if (left <= TimeSpan.Zero) throw fd.TimedOutInPause(name, whole);
-                if (left < pause) pause = left;
-            }
-            return Blocking.PauseAsync(name, blocking, pause, fd.Clock, token);
-        }
-    }
-
-    /// <summary>A send of one packet that does not wait. Its result is whether there was room.</summary>
+    /// <summary>A send of one packet that waits for room.</summary>
     private struct RoomAttempt(string name, ReadOnlyMemory<byte> buffer, ReadOnlyMemory<byte> control, SocketAddress address)
-        : IAttempt<bool>
+        : IAttempt<int>
     {
         private ReadOnlyMemory<byte> _buffer = buffer;
         private ReadOnlyMemory<byte> _control = control;
         private SocketAddress? _address = address;
+        private Backoff _backoff = Backoff.ForRoom;
 
-        public bool Result { get; private set; }
+        public static bool Arms => false;
+
+        public readonly int Result => 0;
 
         public readonly string Name => name;
 
-        public IoResult Try(PollFd fd)
-        {
-            IoResult result = ((UnixFd)fd).TrySend(name, _buffer.Span, _control.Span, _address, segmentSize: 0);
-            Result = result.IsSuccess;
-            return result == Errno.EAGAIN ? 0 : result;
-        }
+        public IoResult Try(PollFd fd) => ((UnixFd)fd).TrySendWithRoom(name, _buffer.Span, _control.Span, _address!, ref _backoff);
 
         public void Release()
         {

@@ -23,11 +23,11 @@ internal sealed class ThreadWaiter : PollWaiter
     /// Parks this thread until the side is ready. False if it must not wait, or not any longer: <see cref="PollDesc.Check"/> says why.
     /// </summary>
     /// <exception cref="ThreadInterruptedException">The thread was interrupted. Nobody waits in the side any more.</exception>
-    public static bool Wait(PollLoop loop, PollDesc desc, Direction direction)
+    public static bool Wait(PollLoop loop, PollDesc desc, Direction direction, bool arms)
     {
         ThreadWaiter waiter = OfThisThread;
         LoopThreads.LoopOfThisThread?.HandOff();
-        PollPark park = loop.Park(desc, direction, waiter);
+        PollPark park = loop.Park(desc, direction, waiter, arms);
         if (park != PollPark.Parked) return park == PollPark.Ready;
 
         // A thread that is interrupted leaves the side. If another thread has already taken the waiter out, it is about to wake this

@@ -234,14 +234,17 @@ internal sealed class PollLoop
         WakeForTimer();
     }
 
-    /// <summary>Parks a waiter: <see cref="PollDesc.Park"/>.</summary>
+    /// <summary>
+    /// Parks a waiter: <see cref="PollDesc.Park"/>. Without <paramref name="arms"/> a backend that is level-triggered does not report the
+    /// side; something else makes it ready.
+    /// </summary>
     /// <exception cref="NetpollException">
     /// The backend refused to arm the descriptor, for example because it was closed elsewhere.
     /// </exception>
     /// <exception cref="IOException">The backend threw another exception, which is the inner exception.</exception>
-    public PollPark Park(PollDesc desc, Direction direction, PollWaiter waiter)
+    public PollPark Park(PollDesc desc, Direction direction, PollWaiter waiter, bool arms = true)
     {
-        if (_poll.Trigger == PollTrigger.Level)
+        if (arms && _poll.Trigger == PollTrigger.Level)
         {
             // Arm before the waiter announces itself: if the backend reports in between, the waiter finds the side Ready. If a wait ends
             // without readiness, its direction stays armed. The report then finds a later waiter, or nobody: a spurious wake-up, never a

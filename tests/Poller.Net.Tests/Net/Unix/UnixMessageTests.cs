@@ -157,6 +157,79 @@ public abstract class UnixMessageTests<TBackend> : NetTest<TBackend> where TBack
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task Sends_to_a_full_receiver_keep_their_order(NetpollDispatch dispatch, bool blocking)
+    {
+        using SocketDirectory directory = new();
+        using Fixture fixture = new(dispatch);
+        using UnixConn server = fixture.Net.ListenUnixgram(directory.NewEndPoint());
+        using UnixConn client = fixture.Net.ListenUnixgram(directory.NewEndPoint());
+        List<Operation<bool>> sends = [];
+        while (!Send().Waits()) { }
+        int full = sends.Count;
+        for (int i = 0; i < 8; i++) Send().Waiting();
+
+        // Each send that begins when there is room would overtake those that wait.
+        int received = 0;
+        byte[] buffer = new byte[sizeof(int)];
+        for (; received < 4; received++)
+        {
+            await ReceiveAsync();
+            Send().Waits();
+        }
+        for (; received < full + 12; received++) await ReceiveAsync();
+        foreach (Operation<bool> send in sends) await send.Within();
+
+        Operation<bool> Send()
+        {
+            sends.Add(client.StartSendTo(blocking, BitConverter.GetBytes(sends.Count), server.LocalEndPoint));
+            return sends[^1];
+        }
+
+        async Task ReceiveAsync()
+        {
+            Assert.Equal(sizeof(int), await server.ReadAsync(blocking, buffer).WaitAsync(Fixture.Patience));
+            Assert.Equal(received, BitConverter.ToInt32(buffer));
+        }
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_send_to_a_full_receiver_tries_by_its_clock_alone(NetpollDispatch dispatch, bool blocking)
+    {
+        using SocketDirectory directory = new();
+        SteppedClock clock = new();
+        CountingApi api = new();
+        using Fixture fixture = new(dispatch, clock: clock, api: api);
+        using UnixConn server = fixture.Net.ListenUnixgram(directory.NewEndPoint());
+        using UnixConn others = fixture.Net.ListenUnixgram(directory.NewEndPoint());
+        using UnixConn client = fixture.Net.ListenUnixgram(directory.NewEndPoint());
+        using CancellationTokenSource cancel = new();
+        Task filling;
+        do filling = others.SendToAsync(new byte[1], server.LocalEndPoint, cancel.Token).AsTask();
+        while (filling.IsCompleted);
+        await cancel.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(filling.Within);
+
+        // The clock stands. poll(2) calls the socket writable in each of the loop's turns, and each try raises an edge.
+        int before = api.Sends;
+        Operation<bool> sending = client.StartSendTo(blocking, new byte[2], server.LocalEndPoint).Waiting();
+        (UnixConn near, UnixConn far) = await fixture.UnixPairAsync();
+        using (near)
+        using (far)
+        {
+            for (int i = 0; i < 20; i++)
+            {
+                Operation<int> turn = near.StartRead(blocking, new byte[1]).Waiting();
+                await far.WriteAsync(blocking, new byte[1]);
+                await turn.Within();
+            }
+        }
+        Assert.Equal(before + 1, api.Sends);
+
+        while (await server.ReadAsync(blocking, new byte[8]).WaitAsync(Fixture.Patience) == 1) clock.Advance(TimeSpan.FromMilliseconds(32));
+        await sending.Within();
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task A_close_ends_a_send_to_a_full_receiver(NetpollDispatch dispatch, bool blocking)
     {
         using SocketDirectory directory = new();
@@ -341,5 +414,18 @@ public abstract class UnixMessageTests<TBackend> : NetTest<TBackend> where TBack
             Assert.Equal(1, await ours.ReadAsync(buffer).Within());
         }
         Assert.True(File.Exists(name.ToString()));
+    }
+
+    private sealed class CountingApi : ForwardingSocketApi
+    {
+        private int _sends;
+
+        public int Sends => Volatile.Read(ref _sends);
+
+        public override IoResult SendTo(nint fd, ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> address)
+        {
+            if (!address.IsEmpty) Interlocked.Increment(ref _sends);
+            return base.SendTo(fd, buffer, address);
+        }
     }
 }
