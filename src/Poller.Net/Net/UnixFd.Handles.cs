@@ -20,6 +20,10 @@ internal sealed partial class UnixFd
 
     private const int SCM_RIGHTS = 1; // On every system.
 
+    // What the options of a Unix socket add on Linux, most of it before the descriptors: credentials 32 bytes, a security label of up to
+    // 255, times 96, a pidfd 24, the unread bytes 24. Without room for them the system drops the descriptors.
+    private const int OtherControlRoom = 512;
+
     private const string SendName = "send";
     private const string ReceiveName = "receive";
 
@@ -155,7 +159,7 @@ internal sealed partial class UnixFd
     private IoResult TryReceive(Span<byte> buffer, Span<SafeHandle?> handles, out ReceivedHandles received)
     {
         int most = Math.Min(handles.Length, MaxHandles);
-        Span<byte> control = stackalloc byte[most == 0 ? 0 : Api.ControlLayout.SpaceFor(most * sizeof(int))];
+        Span<byte> control = stackalloc byte[OtherControlRoom + Api.ControlLayout.SpaceFor(most * sizeof(int))];
         received = default;
         IoResult result;
         MessageInfo info;
@@ -177,8 +181,8 @@ internal sealed partial class UnixFd
         return result;
     }
 
-    // Makes handles of the descriptors that came, and closes those for which there is no room: the padding of control data has room for
-    // one more than was asked for.
+    // Makes handles of the descriptors that came, and closes those for which there is no room: the control data has room for more than was
+    // asked for. The descriptor of the sender's process, if the user has SO_PASSPIDFD on, is closed too.
     private int Adopt(ReadOnlySpan<byte> control, Span<SafeHandle?> handles, out bool dropped)
     {
         dropped = false;
@@ -187,7 +191,13 @@ internal sealed partial class UnixFd
         ControlReader reader = new(Api.ControlLayout, control);
         while (reader.TryRead(out ControlItem item))
         {
-            if (item.Level != Api.SocketLevel || item.Type != SCM_RIGHTS) continue;
+            if (item.Level != Api.SocketLevel) continue;
+            if (item.Type == Api.PidFdType && item.Data.Length == sizeof(int))
+            {
+                // It is below 0 if the system could not make one.
+                if (MemoryMarshal.Read<int>(item.Data) is >= 0 and int pidFd) Api.Close(pidFd);
+            }
+            if (item.Type != SCM_RIGHTS) continue;
             foreach (int fd in MemoryMarshal.Cast<byte, int>(item.Data))
             {
                 if (error is not null || count == handles.Length)

@@ -23,4 +23,7 @@ internal partial interface ISocketApi
 
     /// <summary>SOL_SOCKET: the level of control data that belongs to no protocol.</summary>
     int SocketLevel { get; }
+
+    /// <summary>The type of control data that has a descriptor of the sender's process (SCM_PIDFD); 0 if the system has none.</summary>
+    int PidFdType { get; }
 }

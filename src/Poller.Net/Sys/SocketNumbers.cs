@@ -30,6 +30,7 @@ internal sealed record SocketNumbers
         MSG_TRUNC = 0x20,
         MSG_CTRUNC = 8,
         MSG_CMSG_CLOEXEC = 0x40000000,
+        SCM_PIDFD = 4, // include/linux/socket.h.
         SO_BROADCAST = 6,
         SO_PEERCRED = RuntimeInformation.ProcessArchitecture == Architecture.Ppc64le ? 21 : 17,
         SO_SNDBUF = 7,
@@ -134,6 +135,9 @@ internal sealed record SocketNumbers
 
     /// <summary>MSG_CMSG_CLOEXEC: received descriptors are close-on-exec; 0 if the system cannot do it in one step.</summary>
     public int MSG_CMSG_CLOEXEC { get; init; }
+
+    /// <summary>SCM_PIDFD; 0 on a system that has none.</summary>
+    public int SCM_PIDFD { get; init; }
 
     /// <summary>Whether struct msghdr counts by size_t, as on Linux.</summary>
     public bool CountsMessageBySize { get; init; }

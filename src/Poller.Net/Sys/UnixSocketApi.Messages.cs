@@ -38,6 +38,8 @@ internal abstract unsafe partial class UnixSocketApi
 
     public int SocketLevel => os.SOL_SOCKET;
 
+    public int PidFdType => os.SCM_PIDFD;
+
     public IoResult ReceiveFrom(nint fd, Span<byte> buffer, Span<byte> address, out int addressLength)
     {
         uint length = (uint)address.Length;

@@ -13,6 +13,8 @@ internal abstract class ForwardingSocketApi : ISocketApi
 
     public int SocketLevel => _inner.SocketLevel;
 
+    public int PidFdType => _inner.PidFdType;
+
     public ControlLayout ControlLayout => _inner.ControlLayout;
 
     public virtual IoResult Socket(AddressFamily family, SocketType type, ProtocolType protocol) => _inner.Socket(family, type, protocol);

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -67,6 +68,45 @@ public abstract class UnixHandleTests<TBackend> : NetTest<TBackend> where TBacke
                 Assert.All(handles.Take(expected), static handle => handle!.Dispose());
             }
             Assert.Equal(1, OpenWith(path));
+        }
+    }
+
+    [Theory, MemberData(nameof(Unix.AllWithConnections), MemberType = typeof(Unix))]
+    public async Task Descriptors_arrive_beside_what_the_sockets_options_add(NetpollDispatch dispatch, bool blocking, string network)
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        using SocketDirectory directory = new();
+        PidFdApi api = new();
+        using Fixture fixture = new(dispatch, api: api);
+        (UnixConn client, UnixConn server) = await fixture.UnixPairAsync(network);
+        using (client)
+        using (server)
+        using (SafeFileHandle file = NewFile(directory, "content", out string path))
+        {
+            // SO_PASSCRED, SO_PASSSEC, SO_TIMESTAMPNS and, from Linux 6.5 on, SO_PASSPIDFD. The first three come before the descriptors.
+            foreach (int option in (int[])[16, 34, 35]) server.SetRawSocketOption(1, option, BitConverter.GetBytes(1));
+            bool hasPidFd = true;
+            try
+            {
+                server.SetRawSocketOption(1, 76, BitConverter.GetBytes(1));
+            }
+            catch (NetOpException e) when (e.SocketErrorCode == SocketError.ProtocolOption)
+            {
+                hasPidFd = false;
+            }
+            foreach ((int sent, int room) in ((int, int)[])[(3, 5), (3, 3), (1, 1), (0, 1), (0, 0), (3, 1), (253, 253)])
+            {
+                await client.StartSend(blocking, "x"u8.ToArray(), [.. Enumerable.Repeat(file, sent)]).Within();
+                SafeHandle?[] handles = new SafeHandle?[room];
+                ReceivedHandles received = await server.StartReceive(blocking, new byte[8], handles).Within();
+                int expected = Math.Min(sent, room);
+                Assert.Equal(new ReceivedHandles { Bytes = 1, Handles = expected, HandlesDropped = sent > room }, received);
+                Assert.Equal(1 + expected, OpenWith(path));
+                Assert.All(handles.Take(expected), static handle => handle!.Dispose());
+            }
+            Assert.Equal(1, OpenWith(path));
+            Assert.Equal(hasPidFd, api.Received > 0);
+            Assert.Empty(api.Open);
         }
     }
 
@@ -334,6 +374,49 @@ public abstract class UnixHandleTests<TBackend> : NetTest<TBackend> where TBacke
         IEnumerable<string> info = File.ReadLines($"/proc/self/fdinfo/{handle.DangerousGetHandle()}");
         string flags = info.First(static line => line.StartsWith("flags:", StringComparison.Ordinal));
         return (Convert.ToInt32(flags["flags:".Length..].Trim(), 8) & CloseOnExec) != 0;
+    }
+
+    /// <summary>Keeps the descriptors of processes that have come and that nobody has closed.</summary>
+    private sealed class PidFdApi : ForwardingSocketApi
+    {
+        private int _received;
+
+        public int Received => Volatile.Read(ref _received);
+
+        public ConcurrentDictionary<int, bool> Open { get; } = new();
+
+        public override IoResult ReceiveMessage(
+            nint fd, ReadOnlySpan<IoVector> buffers, Span<byte> address, Span<byte> control, out MessageInfo info)
+        {
+            IoResult result = base.ReceiveMessage(fd, buffers, address, control, out info);
+            Note(control[..info.ControlLength]);
+            return result;
+        }
+
+        public override IoResult ReceiveMessage(nint fd, Span<byte> buffer, Span<byte> address, Span<byte> control, out MessageInfo info)
+        {
+            IoResult result = base.ReceiveMessage(fd, buffer, address, control, out info);
+            Note(control[..info.ControlLength]);
+            return result;
+        }
+
+        public override IoResult Close(nint fd)
+        {
+            Open.TryRemove((int)fd, out _);
+            return base.Close(fd);
+        }
+
+        private void Note(ReadOnlySpan<byte> control)
+        {
+            const int ScmPidFd = 4;
+            ControlReader reader = new(control);
+            while (reader.TryRead(out ControlItem item))
+            {
+                if (item.Level != SocketLevel || item.Type != ScmPidFd) continue;
+                Interlocked.Increment(ref _received);
+                Open[MemoryMarshal.Read<int>(item.Data)] = true;
+            }
+        }
     }
 
     private sealed class ThrowingMemory : System.Buffers.MemoryManager<SafeHandle?>
