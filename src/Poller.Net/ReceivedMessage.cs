@@ -12,7 +12,9 @@ public readonly record struct ReceivedMessage
     /// <summary>Whether the message was longer than the buffer. The rest is lost (MSG_TRUNC).</summary>
     public bool IsTruncated { get; init; }
 
-    /// <summary>Whether there was more control data than its buffer takes. The rest is lost (MSG_CTRUNC).</summary>
+    /// <summary>
+    /// Whether there was more control data than its buffer takes. The rest is lost (MSG_CTRUNC), and <see cref="SegmentSize"/> may be.
+    /// </summary>
     public bool IsControlTruncated { get; init; }
 
     /// <summary>

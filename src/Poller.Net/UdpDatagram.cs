@@ -21,6 +21,12 @@ public readonly ref struct UdpDatagram
     public bool IsTruncated => Slot.IsTruncated;
 
     /// <summary>
+    /// Whether the system had more control data than the batch has room for, so that <see cref="SegmentSize"/> may be lost (MSG_CTRUNC).
+    /// There is room for what Linux 6.18 sends before the size.
+    /// </summary>
+    public bool IsControlTruncated => Slot.IsControlTruncated;
+
+    /// <summary>
     /// Above 0, if these are several datagrams: each has this many bytes, and the last one may have fewer. See
     /// <see cref="UdpConn.ReceivesSegments"/>.
     /// </summary>

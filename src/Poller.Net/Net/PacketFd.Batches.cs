@@ -51,10 +51,11 @@ internal partial class PacketFd
         if (!result.IsSuccess) return result;
         batch.Count = result.Value;
         NoteBytes(Direction.Read, batch, 0, batch.Count);
-        for (int i = 0; joins && i < batch.Count; i++)
+        for (int i = 0; i < batch.Count; i++)
         {
             ref MessageSlot slot = ref batch.Slots[i];
-            slot.SegmentSize = SegmentSizeIn(batch.ControlOf(i)[..slot.ControlLength]);
+            if (joins) slot.SegmentSize = SegmentSizeIn(batch.ControlOf(i)[..slot.ControlLength]);
+            slot.IsControlTruncated &= joins && slot.SegmentSize == 0; // Of the control data, a batch has the size alone.
         }
         return result;
     }

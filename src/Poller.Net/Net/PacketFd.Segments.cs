@@ -12,6 +12,9 @@ internal partial class PacketFd
 {
     private const string SendSegmentsName = "send segments";
 
+    // What one number takes as control data, on any system.
+    private const int SegmentSizeRoom = 32;
+
     // Atomic.
     private bool _receivesSegments;
 

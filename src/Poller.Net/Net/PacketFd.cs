@@ -222,9 +222,9 @@ internal partial class PacketFd : NetFd
     private IoResult TryReceiveMessage(Span<byte> buffer, Span<byte> control, SocketAddress? address, out ReceivedMessage received)
     {
         // The segment size comes as control data, also if the user wants none.
-        Span<byte> ours = stackalloc byte[MessageBatch.ControlRoom];
-        bool usesOurs = control.IsEmpty && ReceivesSegments;
-        scoped Span<byte> room = usesOurs ? ours : control;
+        bool joins = ReceivesSegments;
+        bool usesOurs = control.IsEmpty && joins;
+        scoped Span<byte> room = usesOurs ? stackalloc byte[MessageBatch.ControlRoom] : control;
         IoResult result;
         MessageInfo info;
         Span<byte> sender = address is null ? default : address.Buffer.Span;
@@ -237,13 +237,14 @@ internal partial class PacketFd : NetFd
         received = default;
         if (!result.IsSuccess) return result;
         if (address is not null) SetAddress(address, info.AddressLength);
+        int segmentSize = joins ? SegmentSizeIn(room[..info.ControlLength]) : 0;
         received = new ReceivedMessage
         {
             Bytes = result.Value,
             ControlBytes = usesOurs ? 0 : info.ControlLength,
             IsTruncated = info.IsTruncated,
-            IsControlTruncated = info.IsControlTruncated && !usesOurs,
-            SegmentSize = ReceivesSegments ? SegmentSizeIn(room[..info.ControlLength]) : 0,
+            IsControlTruncated = info.IsControlTruncated && !(usesOurs && segmentSize > 0), // The user wanted the size alone.
+            SegmentSize = segmentSize,
         };
         return result;
     }
@@ -255,7 +256,7 @@ internal partial class PacketFd : NetFd
         Span<byte> turned = stackalloc byte[SocketAddressBytes.MaxLength];
         ReadOnlySpan<byte> to =
             address is null ? default : SocketAddressBytes.ForFamily(_family, address.Buffer.Span[..address.Size], turned);
-        Span<byte> segments = stackalloc byte[MessageBatch.ControlRoom];
+        Span<byte> segments = stackalloc byte[SegmentSizeRoom];
         scoped ReadOnlySpan<byte> with = segmentSize != 0 ? SegmentControl(segmentSize, segments) : control;
         IoResult result;
         do

@@ -17,7 +17,7 @@ internal sealed unsafe partial class LinuxSocketApi
         {
             result = Transferred(recvmmsg((int)fd, headers, (uint)batch.Capacity, Numbers.MSG_CMSG_CLOEXEC, null));
         }
-        if (result.IsSuccess) batch.TakeReceived(result.Value, Numbers.MSG_TRUNC);
+        if (result.IsSuccess) batch.TakeReceived(result.Value, Numbers.MSG_TRUNC, Numbers.MSG_CTRUNC);
         return IsMissing(result) ? base.ReceiveMessages(fd, batch) : result;
     }
 

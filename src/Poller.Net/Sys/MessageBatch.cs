@@ -20,6 +20,9 @@ internal struct MessageSlot
 
     /// <summary>Whether the message was longer than its buffer.</summary>
     public bool IsTruncated;
+
+    /// <summary>Whether there was more control data than its room takes.</summary>
+    public bool IsControlTruncated;
 }
 
 /// <summary>
@@ -28,8 +31,11 @@ internal struct MessageSlot
 /// </summary>
 internal sealed class MessageBatch
 {
-    /// <summary>The room that one int takes as control data, on any system.</summary>
-    public const int ControlRoom = 32;
+    /// <summary>
+    /// The room for the segment size and for what Linux puts before it (sock_recv_cmsgs in net/socket.c, if the user has the options on):
+    /// times 32 + 64 + 32 bytes, the drops 24, the mark 24, the priority 24, and the size itself 24.
+    /// </summary>
+    public const int ControlRoom = 256;
 
     // The largest address of IP.
     private const int AddressRoom = 32;
@@ -124,7 +130,7 @@ internal sealed class MessageBatch
     }
 
     /// <summary>Takes what a receive of <paramref name="count"/> messages has written to the headers.</summary>
-    public void TakeReceived(int count, int truncated)
+    public void TakeReceived(int count, int truncated, int controlTruncated)
     {
         for (int i = 0; i < count; i++)
         {
@@ -135,6 +141,7 @@ internal sealed class MessageBatch
                 AddressLength = Math.Min((int)header.Message.NameLength, AddressRoom),
                 ControlLength = (int)header.Message.ControlLength,
                 IsTruncated = (header.Message.Flags & truncated) != 0,
+                IsControlTruncated = (header.Message.Flags & controlTruncated) != 0,
             };
         }
     }

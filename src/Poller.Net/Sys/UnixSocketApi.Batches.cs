@@ -18,6 +18,7 @@ internal abstract unsafe partial class UnixSocketApi
                 AddressLength = info.AddressLength,
                 ControlLength = info.ControlLength,
                 IsTruncated = info.IsTruncated,
+                IsControlTruncated = info.IsControlTruncated,
             };
         }
         return batch.Capacity;

@@ -61,6 +61,54 @@ public abstract class UdpSegmentTests<TBackend> : NetTest<TBackend> where TBacke
         Assert.Equal(1000, (await server.ReceiveMessageAsync(blocking, received)).Bytes);
     }
 
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task The_size_comes_beside_what_the_sockets_options_add(bool blocking)
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        using Fixture fixture = new();
+        using UdpConn server = fixture.Net.ListenUdp(Udp.Any);
+        using UdpConn client = fixture.Net.DialUdp(server.LocalEndPoint);
+        server.ReceivesSegments = true;
+        server.ReceivesPacketInfo = true;
+
+        // SO_TIMESTAMPNS, SO_TIMESTAMPING (of received packets, by software) and SO_RXQ_OVFL come before the size; IP_RECVTTL after it.
+        foreach ((int level, int name, int value) in ((int, int, int)[])[(1, 35, 1), (1, 37, 24), (1, 40, 1), (0, 12, 1)])
+        {
+            server.SetRawSocketOption(level, name, BitConverter.GetBytes(value));
+        }
+        byte[] received = new byte[65_536];
+        await client.SendSegmentsAsync(blocking, new byte[1050], 100);
+        ReceivedMessage message = await server.ReceiveMessageAsync(blocking, received);
+        Assert.Equal((1050, 100, false), (message.Bytes, message.SegmentSize, message.IsControlTruncated));
+
+        UdpBatch batch = new(capacity: 2, maxBytes: 65_536);
+        await client.SendSegmentsAsync(blocking, new byte[1050], 100);
+        Operation<int> receiving = blocking ? new(() => server.ReceiveBatch(batch)) : new(server.ReceiveBatchAsync(batch).AsTask());
+        Assert.Equal(1, await receiving.Within());
+        Assert.Equal((1050, 100), (batch[0].Bytes.Length, batch[0].SegmentSize));
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task A_size_that_the_system_cut_off_is_told(bool blocking)
+    {
+        using Fixture fixture = new(api: new CutControl());
+        using UdpConn server = fixture.Net.ListenUdp(Udp.Any);
+        using UdpConn client = fixture.Net.DialUdp(server.LocalEndPoint);
+        foreach (bool joins in (bool[])[true, false])
+        {
+            server.ReceivesSegments = joins;
+            await client.WriteAsync(blocking, new byte[10]);
+            ReceivedMessage message = await server.ReceiveMessageAsync(blocking, new byte[16]);
+            Assert.Equal((10, 0, true), (message.Bytes, message.SegmentSize, message.IsControlTruncated));
+
+            UdpBatch batch = new(capacity: 2, maxBytes: 16);
+            await client.WriteAsync(blocking, new byte[10]);
+            Operation<int> receiving = blocking ? new(() => server.ReceiveBatch(batch)) : new(server.ReceiveBatchAsync(batch).AsTask());
+            Assert.Equal(1, await receiving.Within());
+            Assert.Equal((0, joins), (batch[0].SegmentSize, batch[0].IsControlTruncated)); // Without segments it takes no control data.
+        }
+    }
+
     [Fact]
     public void What_the_system_cannot_split_is_refused_with_the_limits()
     {
@@ -94,6 +142,29 @@ public abstract class UdpSegmentTests<TBackend> : NetTest<TBackend> where TBacke
             Assert.False(server.ReceivesSegments);
             client.Write([1]);
             Assert.Equal(1, server.Read(new byte[4000]));
+        }
+    }
+
+    /// <summary>A system that has more control data than there is room for.</summary>
+    private sealed class CutControl : ForwardingSocketApi
+    {
+        public override IoResult ReceiveMessage(nint fd, Span<byte> buffer, Span<byte> address, Span<byte> control, out MessageInfo info)
+        {
+            IoResult result = base.ReceiveMessage(fd, buffer, address, control, out info);
+            info.ControlLength = 0;
+            info.IsControlTruncated = true;
+            return result;
+        }
+
+        public override IoResult ReceiveMessages(nint fd, MessageBatch batch)
+        {
+            IoResult result = base.ReceiveMessages(fd, batch);
+            for (int i = 0; i < result.Value; i++)
+            {
+                batch.Slots[i].ControlLength = 0;
+                batch.Slots[i].IsControlTruncated = true;
+            }
+            return result;
         }
     }
 
