@@ -5,7 +5,7 @@ namespace Poller.Net;
 
 /// <summary>
 /// Datagrams that one system call receives or sends (recvmmsg(2), sendmmsg(2)), with their addresses. Its memory is pinned once, so warm
-/// batches allocate nothing. A batch that was received may be sent back as it is.
+/// batches allocate nothing. A batch that was received may be sent as it is: back to its senders, or to the peer of a socket that has one.
 /// </summary>
 /// <remarks>
 /// It is not safe for several threads: while an operation uses it, touch nothing of it. Where the system has no such calls, the operations
@@ -70,7 +70,10 @@ public sealed class UdpBatch
 
     /// <summary>Adds a copy of a datagram, to be sent. False if the batch is full.</summary>
     /// <param name="bytes">The datagram; it may be empty.</param>
-    /// <param name="address">The receiver's address; null means the peer.</param>
+    /// <param name="address">
+    /// The receiver's address, for a socket without a peer; null means the peer. A socket with a peer refuses an address
+    /// (<see cref="SocketError.IsConnected"/>), as its <c>SendTo</c> does.
+    /// </param>
     /// <param name="segmentSize">Above 0, if the system is to split it; see <see cref="UdpConn.SendSegmentsAsync"/>.</param>
     /// <exception cref="ArgumentException">It is longer than <see cref="MaxBytes"/>, or the address is not one of IP.</exception>
     /// <exception cref="ArgumentOutOfRangeException">The segment size is not between 0 and 65,535.</exception>

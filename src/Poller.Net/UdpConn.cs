@@ -61,9 +61,13 @@ public sealed class UdpConn : IpPacketConn
     }
 
     /// <summary>
-    /// Sends all datagrams of a batch, by as few system calls as the system lets (sendmmsg(2)). With a peer they go to the peer, whatever
-    /// their addresses are. If it fails, <see cref="UdpBatch.Sent"/> says how many were sent.
+    /// Sends all datagrams of a batch, by as few system calls as the system lets (sendmmsg(2)). If it fails, <see cref="UdpBatch.Sent"/>
+    /// says how many were sent.
     /// </summary>
+    /// <remarks>
+    /// A socket with a peer sends all to it. Those that were received go to the peer too, whoever sent them. An address that was given to
+    /// <see cref="UdpBatch.TryAdd"/> is refused there, before anything is sent.
+    /// </remarks>
     /// <param name="batch">The datagrams. Touch nothing of it until the call is done.</param>
     /// <param name="cancellationToken">It ends the wait.</param>
     public ValueTask SendBatchAsync(UdpBatch batch, CancellationToken cancellationToken = default)

@@ -72,18 +72,23 @@ internal partial class PacketFd
                 batch.Sent += result.Value;
             }
             else if (result == Errno.EAGAIN) return result;
-            else if (result != Errno.EINTR) throw RefusedAt(batch, result.Errno);
+            else if (result != Errno.EINTR) throw RefusedAt(batch, batch.Sent, result.Errno);
         }
         return batch.Sent;
     }
 
-    // Gives each message the address and the control data that this socket's family and system have. Doing it again changes nothing.
+    // Gives each message the address and the control data that this socket's family and system have. Doing it again changes nothing. With a
+    // peer, the sender of a message that was received is dropped, and any other address is refused, as in a send of one.
     private void Prepare(MessageBatch batch)
     {
         for (int i = batch.Sent; i < batch.Count; i++)
         {
             ref MessageSlot slot = ref batch.Slots[i];
-            if (_hasPeer) slot.AddressLength = 0;
+            if (_hasPeer && slot.AddressLength > 0)
+            {
+                if (!slot.IsReceived) throw RefusedAt(batch, i, Errno.EISCONN);
+                slot.AddressLength = 0;
+            }
             Span<byte> address = batch.AddressOf(i);
             slot.AddressLength = SocketAddressBytes.ForFamily(_family, address[..slot.AddressLength], address).Length;
             slot.ControlLength = slot.SegmentSize == 0 ? 0 : SegmentControl(slot.SegmentSize, batch.ControlOf(i)).Length;
@@ -96,11 +101,11 @@ internal partial class PacketFd
         foreach (ref readonly MessageSlot slot in batch.Slots.AsSpan(start, count)) NoteBytes(direction, slot.Length);
     }
 
-    private NetOpException RefusedAt(MessageBatch batch, Errno error)
+    private NetOpException RefusedAt(MessageBatch batch, int index, Errno error)
     {
-        ref readonly MessageSlot slot = ref batch.Slots[batch.Sent];
-        EndPoint? to = SocketAddressBytes.ToEndPoint(_network.Family, batch.AddressOf(batch.Sent)[..slot.AddressLength]);
-        string where = $"datagram {batch.Sent} of {batch.Count}";
+        ref readonly MessageSlot slot = ref batch.Slots[index];
+        EndPoint? to = SocketAddressBytes.ToEndPoint(_network.Family, batch.AddressOf(index)[..slot.AddressLength]);
+        string where = $"datagram {index} of {batch.Count}";
         string? hint = HintForSend(error, to, slot.Length, slot.SegmentSize);
         return Refused(SendBatchName, error, hint is null ? where : $"{where}: {hint}", to);
     }

@@ -23,6 +23,9 @@ internal struct MessageSlot
 
     /// <summary>Whether there was more control data than its room takes.</summary>
     public bool IsControlTruncated;
+
+    /// <summary>Whether the message was received, so that its address is its sender's.</summary>
+    public bool IsReceived;
 }
 
 /// <summary>
@@ -142,6 +145,7 @@ internal sealed class MessageBatch
                 ControlLength = (int)header.Message.ControlLength,
                 IsTruncated = (header.Message.Flags & truncated) != 0,
                 IsControlTruncated = (header.Message.Flags & controlTruncated) != 0,
+                IsReceived = true,
             };
         }
     }

@@ -19,6 +19,7 @@ internal abstract unsafe partial class UnixSocketApi
                 ControlLength = info.ControlLength,
                 IsTruncated = info.IsTruncated,
                 IsControlTruncated = info.IsControlTruncated,
+                IsReceived = true,
             };
         }
         return batch.Capacity;

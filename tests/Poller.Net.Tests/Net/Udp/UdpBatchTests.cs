@@ -115,6 +115,29 @@ public abstract class UdpBatchTests<TBackend> : NetTest<TBackend> where TBackend
     }
 
     [Theory, InlineData(false), InlineData(true)]
+    public async Task A_socket_with_a_peer_refuses_an_address_and_sends_what_it_received_to_the_peer(bool blocking)
+    {
+        using Fixture fixture = new();
+        using UdpConn server = fixture.Net.ListenUdp(Udp.Any);
+        using UdpConn other = fixture.Net.ListenUdp(Udp.Any);
+        using UdpConn client = fixture.Net.DialUdp(server.LocalEndPoint);
+        UdpBatch batch = new();
+        batch.TryAdd([1]);
+        batch.TryAdd([2], other.LocalEndPoint.Serialize());
+        NetOpException error = await Assert.ThrowsAsync<NetOpException>(() => SendAsync(client, blocking, batch));
+        Assert.Equal((SocketError.IsConnected, 0), (error.SocketErrorCode, batch.Sent));
+        Assert.Equal(other.LocalEndPoint, error.RemoteEndPoint);
+        Assert.Contains("datagram 1 of 2: the socket has a peer", error.Message, StringComparison.Ordinal);
+
+        // What somebody else has sent goes on to the peer, as a proxy wants it.
+        other.SendTo([3], server.LocalEndPoint.Serialize());
+        Assert.Equal(1, await ReceiveAsync(server, blocking, batch));
+        await SendAsync(client, blocking, batch);
+        Assert.Equal(1, await ReceiveAsync(server, blocking, batch));
+        Assert.Equal((3, client.LocalEndPoint), (batch[0].Bytes[0], batch[0].RemoteEndPoint));
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
     public async Task A_batch_of_a_dual_stack_socket_has_both_families(bool blocking)
     {
         using Fixture fixture = new();
