@@ -5,7 +5,7 @@ namespace Poller.Net;
 /// <summary>Writes items of control data into a buffer, for a message that is sent.</summary>
 public ref struct ControlWriter
 {
-    private readonly ControlLayout _layout;
+    private readonly ControlLayout? _layout;
     private readonly Span<byte> _buffer;
 
     /// <summary>Begins at the start of <paramref name="buffer"/>.</summary>
@@ -22,30 +22,36 @@ public ref struct ControlWriter
     public int Length { get; private set; }
 
     /// <summary>The room that an item with so many bytes of data takes (CMSG_SPACE of cmsg(3)).</summary>
+    /// <exception cref="ArgumentOutOfRangeException">It is below 0, or more than a buffer takes with its header.</exception>
     public static int SpaceFor(int data)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(data);
-        return ControlLayout.Current.SpaceFor(data);
+        ControlLayout layout = ControlLayout.Current;
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(data, layout.MaxData);
+        return layout.SpaceFor(data);
     }
 
     /// <summary>Appends an item. Level and type are the system's numbers.</summary>
     /// <exception cref="ArgumentException">It does not fit.</exception>
+    /// <exception cref="InvalidOperationException">The writer is the default value, and has no buffer.</exception>
     public void Write(int level, int type, scoped ReadOnlySpan<byte> data)
     {
-        int space = _layout.SpaceFor(data.Length);
-        if (space > _buffer.Length - Length)
+        ControlLayout layout = _layout
+            ?? throw new InvalidOperationException("ControlWriter: a writer with a buffer was expected, not the default value.");
+        int left = _buffer.Length - Length;
+        int space = layout.SpaceFor(Math.Min(data.Length, layout.MaxData));
+        if (space > left || data.Length > layout.MaxData)
         {
-            throw new ArgumentException(
-                $"an item of {data.Length} bytes takes {space}; the buffer has {_buffer.Length - Length} left.", nameof(data));
+            throw new ArgumentException($"an item of {data.Length} bytes takes {space}; the buffer has {left} left.", nameof(data));
         }
         Span<byte> item = _buffer.Slice(Length, space);
         item.Clear();
-        int length = _layout.HeaderSize + data.Length;
-        if (_layout.LengthSize == sizeof(ulong)) MemoryMarshal.Write(item, (ulong)length);
+        int length = layout.HeaderSize + data.Length;
+        if (layout.LengthSize == sizeof(ulong)) MemoryMarshal.Write(item, (ulong)length);
         else MemoryMarshal.Write(item, (uint)length);
-        MemoryMarshal.Write(item[_layout.LengthSize..], level);
-        MemoryMarshal.Write(item[(_layout.LengthSize + sizeof(int))..], type);
-        data.CopyTo(item[_layout.HeaderSize..]);
+        MemoryMarshal.Write(item[layout.LengthSize..], level);
+        MemoryMarshal.Write(item[(layout.LengthSize + sizeof(int))..], type);
+        data.CopyTo(item[layout.HeaderSize..]);
         Length += space;
     }
 }

@@ -5,7 +5,7 @@ namespace Poller.Net;
 /// <summary>One datagram of a <see cref="UdpBatch"/>. It is a view: use it before the batch's next operation.</summary>
 public readonly ref struct UdpDatagram
 {
-    private readonly MessageBatch _batch;
+    private readonly MessageBatch? _batch;
     private readonly int _index;
 
     internal UdpDatagram(MessageBatch batch, int index)
@@ -15,7 +15,7 @@ public readonly ref struct UdpDatagram
     }
 
     /// <summary>Its bytes, in the batch's memory. If you change them, a send of the batch sends the changed bytes.</summary>
-    public Span<byte> Bytes => _batch.BufferOf(_index)[..Slot.Length];
+    public Span<byte> Bytes => Batch.BufferOf(_index)[..Slot.Length];
 
     /// <summary>Whether it was longer than <see cref="UdpBatch.MaxBytes"/>. The rest is lost.</summary>
     public bool IsTruncated => Slot.IsTruncated;
@@ -35,9 +35,12 @@ public readonly ref struct UdpDatagram
     /// <summary>A new end point with the address that it came from or goes to; null if it goes to the peer.</summary>
     public IPEndPoint? RemoteEndPoint => SocketAddressBytes.ToEndPoint(Address);
 
-    private ref readonly MessageSlot Slot => ref _batch.Slots[_index];
+    private MessageBatch Batch =>
+        _batch ?? throw new InvalidOperationException("UdpDatagram: one of a batch was expected, not the default value.");
 
-    private ReadOnlySpan<byte> Address => _batch.AddressOf(_index)[..Slot.AddressLength];
+    private ref readonly MessageSlot Slot => ref Batch.Slots[_index];
+
+    private ReadOnlySpan<byte> Address => Batch.AddressOf(_index)[..Slot.AddressLength];
 
     /// <summary>Writes the address that it came from or goes to into <paramref name="address"/>, which you may reuse.</summary>
     /// <exception cref="ArgumentException">The address has too little room.</exception>

@@ -14,6 +14,9 @@ internal sealed record ControlLayout(int LengthSize, int Alignment)
     /// <summary>The bytes from the start of a header to its data (CMSG_LEN(0)).</summary>
     public int HeaderSize { get; } = Align(LengthSize + 2 * sizeof(int), Alignment);
 
+    /// <summary>The most data of an item whose room an int counts, in bytes.</summary>
+    public int MaxData { get; } = int.MaxValue - Align(LengthSize + 2 * sizeof(int), Alignment) - Alignment;
+
     /// <summary>The room that an item with so many bytes of data takes (CMSG_SPACE).</summary>
     public int SpaceFor(int data) => HeaderSize + Align(data, Alignment);
 

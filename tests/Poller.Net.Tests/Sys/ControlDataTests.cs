@@ -40,6 +40,22 @@ public sealed class ControlDataTests
         Assert.Throws<ArgumentOutOfRangeException>(() => ControlWriter.SpaceFor(-1));
     }
 
+    [Fact]
+    public void A_size_that_no_buffer_has_is_refused()
+    {
+        Assert.Throws<ArgumentOutOfRangeException>(() => ControlWriter.SpaceFor(int.MaxValue));
+        Assert.Throws<ArgumentOutOfRangeException>(() => ControlWriter.SpaceFor(int.MaxValue - 16));
+        Assert.True(ControlWriter.SpaceFor(int.MaxValue - 64) > int.MaxValue - 64);
+    }
+
+    [Fact]
+    public void A_writer_without_a_buffer_says_what_was_expected()
+    {
+        InvalidOperationException e = Assert.Throws<InvalidOperationException>(() => default(ControlWriter).Write(1, 2, [3]));
+        Assert.Contains("a writer with a buffer was expected", e.Message, StringComparison.Ordinal);
+        Assert.Equal(0, default(ControlWriter).Length);
+    }
+
     [Theory, MemberData(nameof(All))]
     public void A_length_that_lies_ends_the_row(int layout)
     {

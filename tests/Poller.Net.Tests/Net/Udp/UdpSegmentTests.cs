@@ -110,6 +110,13 @@ public abstract class UdpSegmentTests<TBackend> : NetTest<TBackend> where TBacke
     }
 
     [Fact]
+    public void The_default_datagram_says_what_was_expected()
+    {
+        InvalidOperationException e = Assert.Throws<InvalidOperationException>(() => default(UdpDatagram).Bytes.Length);
+        Assert.Contains("one of a batch was expected", e.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_the_system_cannot_split_is_refused_with_the_limits()
     {
         using Fixture fixture = new();
