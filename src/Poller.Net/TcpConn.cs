@@ -51,8 +51,8 @@ public sealed class TcpConn : Conn
     /// <param name="offset">Where in the file the bytes begin.</param>
     /// <param name="length">How many bytes to send; null means up to the end of the file.</param>
     /// <param name="progress">
-    /// Gets the number of bytes that are sent so far, after each system call, on the thread that makes the call. It must not block. If it
-    /// throws, that is the operation's error.
+    /// Gets the number of bytes that are sent so far, after each system call, on the thread that makes the call. After an error, the last
+    /// number is how many were sent; none means 0. It must not block. If it throws, that is the operation's error.
     /// </param>
     /// <param name="cancellationToken">Ends the operation.</param>
     /// <returns>How many bytes were sent.</returns>
@@ -64,6 +64,9 @@ public sealed class TcpConn : Conn
     /// <exception cref="ArgumentOutOfRangeException">The offset or the length is below 0.</exception>
     /// <exception cref="EndOfStreamException">
     /// The file ended before <paramref name="length"/> bytes. The message says how many were sent.
+    /// </exception>
+    /// <exception cref="ObjectDisposedException">The connection is closed. Or the file was disposed, and the message says how many bytes
+    /// were sent.
     /// </exception>
     public ValueTask<long> SendFileAsync(
         SafeFileHandle file,

@@ -54,6 +54,10 @@ internal abstract partial class SocketFd
                 _file!.DangerousAddRef(ref held);
                 return Send((SocketFd)fd);
             }
+            catch (ObjectDisposedException e) when (_file!.IsClosed)
+            {
+                throw new ObjectDisposedException($"{Name}: the file was disposed after {Result} bytes were sent.", e);
+            }
             finally
             {
                 if (held) _file!.DangerousRelease();

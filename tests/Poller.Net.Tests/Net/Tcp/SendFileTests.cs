@@ -156,6 +156,33 @@ public abstract class SendFileTests<TBackend> : NetTest<TBackend> where TBackend
     }
 
     [Theory, MemberData(nameof(AllWays))]
+    public async Task A_send_that_fails_tells_how_much_was_sent(NetpollDispatch dispatch, bool blocking, bool copies)
+    {
+        using Fixture fixture = new(dispatch, api: Api(copies));
+        using TemporaryFile file = new(16 << 20, zeros: true);
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        SafeFileHandle handle = File.OpenHandle(file.Path);
+        Totals disposed = new(), late = new() { OnReport = _ => client.SetWriteDeadline(DateTimeOffset.UnixEpoch) };
+        Operation<long> sending = client.StartSendFile(blocking, handle, 0, null, disposed).Waiting();
+        handle.Dispose();
+        Task<long> reading = CountAsync();
+        ObjectDisposedException e = await Assert.ThrowsAsync<ObjectDisposedException>(sending.Within);
+        Assert.StartsWith($"send file: the file was disposed after {disposed.Seen[^1]} bytes", e.Message, StringComparison.Ordinal);
+
+        await Assert.ThrowsAsync<NetOpException>(client.StartSendFile(blocking, file.Handle, 0, null, late).Within);
+        client.CloseWrite();
+        Assert.Equal(disposed.Seen[^1] + late.Seen[^1], await reading.Within());
+
+        async Task<long> CountAsync()
+        {
+            byte[] buffer = new byte[1 << 16];
+            long count = 0;
+            while (await server.ReadAsync(buffer).ConfigureAwait(false) is > 0 and int n) count += n;
+            return count;
+        }
+    }
+
+    [Theory, MemberData(nameof(AllWays))]
     public async Task A_peer_that_resets_ends_it(NetpollDispatch dispatch, bool blocking, bool copies)
     {
         using Fixture fixture = new(dispatch, api: Api(copies));
