@@ -30,17 +30,17 @@ internal sealed unsafe partial class BsdSocketApi(SocketNumbers os) : UnixSocket
 
     public override IoResult Receive(nint fd, Span<byte> buffer)
     {
-        fixed (byte* b = buffer) return Result((int)recv((int)fd, b, buffer.Length, 0));
+        fixed (byte* b = buffer) return Result((int)recv((int)fd, b, buffer.Length, Numbers.MSG_DONTWAIT));
     }
 
     public override IoResult Peek(nint fd, Span<byte> buffer)
     {
-        fixed (byte* b = buffer) return Result((int)recv((int)fd, b, buffer.Length, Numbers.MSG_PEEK));
+        fixed (byte* b = buffer) return Result((int)recv((int)fd, b, buffer.Length, Numbers.MSG_DONTWAIT | Numbers.MSG_PEEK));
     }
 
     public override IoResult Send(nint fd, ReadOnlySpan<byte> buffer)
     {
-        fixed (byte* b = buffer) return Result((int)send((int)fd, b, buffer.Length, Numbers.MSG_NOSIGNAL));
+        fixed (byte* b = buffer) return Result((int)send((int)fd, b, buffer.Length, Numbers.MSG_DONTWAIT | Numbers.MSG_NOSIGNAL));
     }
 
     private protected override IoResult Create(int domain, int type, int protocol)

@@ -15,7 +15,7 @@ internal sealed unsafe partial class LinuxSocketApi
         IoResult result;
         fixed (MessageBatch.Header* headers = batch.Headers)
         {
-            result = Transferred(recvmmsg((int)fd, headers, (uint)batch.Capacity, Numbers.MSG_CMSG_CLOEXEC, null));
+            result = Transferred(recvmmsg((int)fd, headers, (uint)batch.Capacity, MSG_DONTWAIT | Numbers.MSG_CMSG_CLOEXEC, null));
         }
         if (result.IsSuccess) batch.TakeReceived(result.Value, Numbers.MSG_TRUNC, Numbers.MSG_CTRUNC);
         return IsMissing(result) ? base.ReceiveMessages(fd, batch) : result;
@@ -28,7 +28,7 @@ internal sealed unsafe partial class LinuxSocketApi
         IoResult result;
         fixed (MessageBatch.Header* headers = batch.Headers)
         {
-            result = Transferred(sendmmsg((int)fd, headers + first, (uint)(batch.Count - first), MSG_NOSIGNAL));
+            result = Transferred(sendmmsg((int)fd, headers + first, (uint)(batch.Count - first), MSG_DONTWAIT | MSG_NOSIGNAL));
         }
         return IsMissing(result) ? base.SendMessages(fd, batch, first) : result;
     }

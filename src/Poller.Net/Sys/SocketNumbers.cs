@@ -10,6 +10,7 @@ internal sealed record SocketNumbers
     {
         Name = "Linux",
         AF_INET6 = 10,
+        MSG_DONTWAIT = 0x40,
         MSG_NOSIGNAL = 0x4000,
         SOL_SOCKET = 1,
         SO_REUSEADDR = 2,
@@ -128,6 +129,8 @@ internal sealed record SocketNumbers
     public int SOCK_SEQPACKET { get; init; } = 5;
 
     public int MSG_PEEK { get; init; } = 2;
+
+    public int MSG_DONTWAIT { get; init; } = 0x80;
 
     public int MSG_TRUNC { get; init; } = 0x10;
 

@@ -5,6 +5,9 @@ namespace Poller.Net;
 
 // struct msghdr has two layouts. Linux counts buffers and control bytes by size_t. The BSDs and macOS count them by int and socklen_t. The
 // count of the buffers is the same bytes in both, because the machines are little-endian and the padding is zero.
+//
+// MSG_DONTWAIT is in every call here and in the derived classes. Others may share the socket and clear its O_NONBLOCK, and a call that
+// blocks would stall a loop.
 
 internal abstract unsafe partial class UnixSocketApi
 {
@@ -45,7 +48,7 @@ internal abstract unsafe partial class UnixSocketApi
         uint length = (uint)address.Length;
         fixed (byte* b = buffer, a = address)
         {
-            IoResult result = Transferred(recvfrom((int)fd, b, buffer.Length, 0, a, &length));
+            IoResult result = Transferred(recvfrom((int)fd, b, buffer.Length, os.MSG_DONTWAIT, a, &length));
             addressLength = Math.Min((int)length, address.Length);
             return result;
         }
@@ -55,7 +58,7 @@ internal abstract unsafe partial class UnixSocketApi
     {
         fixed (byte* b = buffer, a = address)
         {
-            return Transferred(sendto((int)fd, b, buffer.Length, os.MSG_NOSIGNAL, a, (uint)address.Length));
+            return Transferred(sendto((int)fd, b, buffer.Length, os.MSG_DONTWAIT | os.MSG_NOSIGNAL, a, (uint)address.Length));
         }
     }
 
@@ -79,13 +82,13 @@ internal abstract unsafe partial class UnixSocketApi
             if (os.CountsMessageBySize)
             {
                 LinuxMessage message = new() { Start = start, ControlLength = control.Length };
-                result = Transferred(recvmsg((int)fd, &message, os.MSG_CMSG_CLOEXEC));
+                result = Transferred(recvmsg((int)fd, &message, os.MSG_DONTWAIT | os.MSG_CMSG_CLOEXEC));
                 (start, controlLength, told) = (message.Start, (int)message.ControlLength, message.Flags);
             }
             else
             {
                 BsdMessage message = new() { Start = start, ControlLength = (uint)control.Length };
-                result = Transferred(recvmsg((int)fd, &message, os.MSG_CMSG_CLOEXEC));
+                result = Transferred(recvmsg((int)fd, &message, os.MSG_DONTWAIT | os.MSG_CMSG_CLOEXEC));
                 (start, controlLength, told) = (message.Start, (int)message.ControlLength, message.Flags);
             }
             info = !result.IsSuccess ? default : new MessageInfo
@@ -115,10 +118,10 @@ internal abstract unsafe partial class UnixSocketApi
             if (os.CountsMessageBySize)
             {
                 LinuxMessage message = new() { Start = start, ControlLength = control.Length };
-                return Transferred(sendmsg((int)fd, &message, os.MSG_NOSIGNAL));
+                return Transferred(sendmsg((int)fd, &message, os.MSG_DONTWAIT | os.MSG_NOSIGNAL));
             }
             BsdMessage bsd = new() { Start = start, ControlLength = (uint)control.Length };
-            return Transferred(sendmsg((int)fd, &bsd, os.MSG_NOSIGNAL));
+            return Transferred(sendmsg((int)fd, &bsd, os.MSG_DONTWAIT | os.MSG_NOSIGNAL));
         }
     }
 

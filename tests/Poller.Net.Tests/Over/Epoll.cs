@@ -51,6 +51,7 @@ public sealed class ReportTests : ReportTests<EpollBackend>;
 public sealed class ScatteredReadTests : ScatteredReadTests<EpollBackend>;
 public sealed class SendFileTests : SendFileTests<EpollBackend>;
 public sealed class SharingTests : SharingTests<EpollBackend>;
+public sealed class SharedSocketTests : SharedSocketTests<EpollBackend>;
 public sealed class ShortageTests : ShortageTests<EpollBackend>;
 public sealed class SpliceTests : SpliceTests<EpollBackend>;
 public sealed class StreamTests : StreamTests<EpollBackend>;

@@ -51,6 +51,7 @@ public sealed class ReportTests : ReportTests<EpollLevelBackend>;
 public sealed class ScatteredReadTests : ScatteredReadTests<EpollLevelBackend>;
 public sealed class SendFileTests : SendFileTests<EpollLevelBackend>;
 public sealed class SharingTests : SharingTests<EpollLevelBackend>;
+public sealed class SharedSocketTests : SharedSocketTests<EpollLevelBackend>;
 public sealed class ShortageTests : ShortageTests<EpollLevelBackend>;
 public sealed class SpliceTests : SpliceTests<EpollLevelBackend>;
 public sealed class StreamTests : StreamTests<EpollLevelBackend>;

@@ -51,6 +51,7 @@ public sealed class ReportTests : ReportTests<KqueueBackend>;
 public sealed class ScatteredReadTests : ScatteredReadTests<KqueueBackend>;
 public sealed class SendFileTests : SendFileTests<KqueueBackend>;
 public sealed class SharingTests : SharingTests<KqueueBackend>;
+public sealed class SharedSocketTests : SharedSocketTests<KqueueBackend>;
 public sealed class ShortageTests : ShortageTests<KqueueBackend>;
 public sealed class SpliceTests : SpliceTests<KqueueBackend>;
 public sealed class StreamTests : StreamTests<KqueueBackend>;

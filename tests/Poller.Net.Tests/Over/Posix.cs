@@ -51,6 +51,7 @@ public sealed class ReportTests : ReportTests<PosixBackend>;
 public sealed class ScatteredReadTests : ScatteredReadTests<PosixBackend>;
 public sealed class SendFileTests : SendFileTests<PosixBackend>;
 public sealed class SharingTests : SharingTests<PosixBackend>;
+public sealed class SharedSocketTests : SharedSocketTests<PosixBackend>;
 public sealed class ShortageTests : ShortageTests<PosixBackend>;
 public sealed class SpliceTests : SpliceTests<PosixBackend>;
 public sealed class StreamTests : StreamTests<PosixBackend>;

@@ -27,7 +27,7 @@ public sealed class SocketNumbersTests
     {
         Assert.All(All, os =>
         {
-            Assert.Equal((2, 1, 2), (os.AF_INET, os.SOCK_STREAM, os.MSG_PEEK));
+            Assert.Equal((2, 1, 2, 0x80), (os.AF_INET, os.SOCK_STREAM, os.MSG_PEEK, os.MSG_DONTWAIT));
             Assert.Equal((0xffff, 4, 8, 0x1007), (os.SOL_SOCKET, os.SO_REUSEADDR, os.SO_KEEPALIVE, os.SO_ERROR));
             Assert.Equal((6, 1, 41, 27), (os.IPPROTO_TCP, os.TCP_NODELAY, os.IPPROTO_IPV6, os.IPV6_V6ONLY));
             Assert.Equal((0x2000_6601u, 0x8004_667eu, 8), (os.FIOCLEX, os.FIONBIO, os.RLIMIT_NOFILE));
