@@ -33,7 +33,8 @@ namespace Poller.Net;
 /// </para>
 /// <para>
 /// While the file is open, nobody else may close the descriptor. With a <see cref="SafeHandle"/> nobody can. If a number is closed
-/// elsewhere, a later operation fails with EBADF. One that waits already may wait on: epoll(7) does not tell.
+/// elsewhere, a later operation fails with EBADF, also if another file has the number by then. On Linux one eventfd, timerfd or the like
+/// cannot be told from another. An operation that waits already may wait on: epoll(7) does not tell.
 /// </para>
 /// <para>Await each <see cref="ValueTask"/> that a member returns only once.</para>
 /// </remarks>
@@ -48,7 +49,7 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     /// <param name="options">The options; null for the defaults.</param>
     /// <exception cref="NetOpException">
     /// The descriptor cannot be polled; the message says what it is. Or the system refused, for example because the descriptor is in the
-    /// poller already.
+    /// poller already (only the loop which has it can tell).
     /// </exception>
     /// <exception cref="ObjectDisposedException">The handle or the poller was disposed.</exception>
     /// <exception cref="IOException">The poller's backend has failed.</exception>
@@ -58,7 +59,10 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     /// <summary>Puts a descriptor, by its number, into a poller.</summary>
     /// <param name="poller">The poller.</param>
     /// <param name="descriptor">The descriptor's number.</param>
-    /// <param name="ownsHandle">Whether <see cref="Dispose"/> closes the descriptor. If not, close it after the file, not before.</param>
+    /// <param name="ownsHandle">
+    /// Whether <see cref="Dispose"/> closes the descriptor. If not, close it after <see cref="DisposeAsync"/>, not before. Each operation
+    /// then looks by fstat(2) whether the number still means the same file; a <see cref="SafeHandle"/> saves that.
+    /// </param>
     /// <param name="options">The options; null for the defaults.</param>
     /// <inheritdoc cref="PolledFile(Netpoller, SafeHandle, bool, PolledFileOptions?)" path="/exception"/>
     public PolledFile(Netpoller poller, nint descriptor, bool ownsHandle, PolledFileOptions? options = null)
@@ -76,7 +80,7 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
                 const string Expected = "NonBlocking: IfOwned, Always or Never was expected.";
                 throw new ArgumentOutOfRangeException(nameof(options), options.NonBlocking, Expected);
             }
-            _fd = FileFd.Create(poller, handle, ownsHandle, options);
+            _fd = FileFd.Create(poller, handle, ownsHandle, options, isNumber: isFresh);
         }
         catch
         {

@@ -21,6 +21,11 @@ namespace Poller.Net;
 // O_NONBLOCK belongs to the open file description, which other processes may share. A descriptor that is left blocking is tried only after
 // poll(2) says "ready", and then once: one read, or one write of at most PIPE_BUF bytes.
 //
+// A number that the file does not own may be closed elsewhere, and belong to another descriptor then. That breaks the rule of PolledFile,
+// but the next owner must not pay for it. So each try first looks whether the number still refers to the same file, and O_NONBLOCK is put
+// back only if it does. One limit: all eventfds, timerfds and their like are one file. For the restore the backend's registration tells
+// more, but posix has only the number.
+//
 // A descriptor that cannot be polled (UnpollableIsReady) has a PollDesc, for its deadlines and its close, and is in no backend.
 //
 // Who ends it, in one word; the first wins:
@@ -45,9 +50,14 @@ internal sealed class FileFd : PollFd
     private readonly bool _ownsHandle;
     private readonly string _kind;
     private readonly bool _unpollableIsReady;
+    private readonly FileIdentity? _identity;
+    private bool _isBorrowedNumber;
     private bool _isPollable;
     private bool _isBlocking;
     private bool _restoresBlocking;
+
+    // Whoever leaves last sets it, and reads it.
+    private bool _isGone;
 
     // Atomic.
     private int _end = Setup;
@@ -63,12 +73,14 @@ internal sealed class FileFd : PollFd
         WaitToWrite,
     }
 
-    private FileFd(SafeHandle handle, bool ownsHandle, FileKind kind, string name, PolledFileOptions options)
+    private FileFd(
+        SafeHandle handle, bool ownsHandle, FileKind kind, FileIdentity? identity, string name, PolledFileOptions options)
         : base(handle.DangerousGetHandle())
     {
         _handle = handle;
         _ownsHandle = ownsHandle;
         _kind = name;
+        _identity = identity;
         _unpollableIsReady = options.UnpollableIsReady;
         _isPollable = !kind.IsUnpollable();
     }
@@ -79,8 +91,11 @@ internal sealed class FileFd : PollFd
     /// <summary>Completes when the descriptor is closed or detached, and nobody uses it any more.</summary>
     public Task Left => _left.Task;
 
-    /// <summary>Puts a descriptor into a poller. If that fails, the handle is as it was.</summary>
-    public static FileFd Create(Netpoller poller, SafeHandle handle, bool ownsHandle, PolledFileOptions options)
+    /// <summary>
+    /// Puts a descriptor into a poller. If that fails, the handle is as it was. With <paramref name="isNumber"/> the caller gave a number,
+    /// which the handle does not keep open unless it owns it.
+    /// </summary>
+    public static FileFd Create(Netpoller poller, SafeHandle handle, bool ownsHandle, PolledFileOptions options, bool isNumber)
     {
         bool held = false;
         handle.DangerousAddRef(ref held);
@@ -88,10 +103,11 @@ internal sealed class FileFd : PollFd
         try
         {
             nint fd = handle.DangerousGetHandle();
-            FileKind kind = FileKind.Unknown;
-            Errno error = fd == (int)fd ? UnixFileApi.KindOf(fd, out kind) : Errno.EBADF;
+            (FileKind kind, FileIdentity identity) = (FileKind.Unknown, default);
+            Errno error = fd == (int)fd ? UnixFileApi.KindOf(fd, out kind, out identity) : Errno.EBADF;
             if (error == Errno.EBADF) throw Refused("open", $"fd {fd}", error, "an open descriptor was expected");
-            file = new FileFd(handle, ownsHandle, kind, NameOf(kind, fd), options);
+            file = new FileFd(handle, ownsHandle, kind, error == Errno.None ? identity : null, NameOf(kind, fd), options);
+            file._isBorrowedNumber = isNumber && !ownsHandle;
             file.SetUp(poller, options.NonBlocking);
             return file;
         }
@@ -171,7 +187,7 @@ internal sealed class FileFd : PollFd
         {
             return Refused(operation, Description, Errno.EOPNOTSUPP, "the descriptor reports an error and cannot be polled");
         }
-        bool isGone = result == Errno.EBADF && UnixFileApi.IsNonBlocking(Fd) == Errno.EBADF;
+        bool isGone = result == Errno.EBADF && !RefersToOurs();
         return Refused(operation, Description, result.Errno, isGone ? "it was closed elsewhere" : null);
     }
 
@@ -201,7 +217,7 @@ internal sealed class FileFd : PollFd
     {
         if (!_isPollable) loop.Cache.Free(desc);
         else if (_ownsHandle) loop.Close(desc);
-        else loop.CloseBorrowed(desc);
+        else _isGone = !loop.CloseBorrowed(desc);
     }
 
     protected override bool Close()
@@ -215,7 +231,7 @@ internal sealed class FileFd : PollFd
         bool closes = _ownsHandle && Volatile.Read(ref _end) == Closing;
         try
         {
-            if (_restoresBlocking && !closes)
+            if (_restoresBlocking && !closes && !_isGone && RefersToOurs())
             {
                 IoResult result = UnixFileApi.SetNonBlocking(Fd, false);
                 if (!result.IsSuccess) loop?.Report("clear O_NONBLOCK", Refused("clear O_NONBLOCK", Description, result.Errno));
@@ -285,9 +301,27 @@ internal sealed class FileFd : PollFd
     }
 
     // 0 if a try will not block its thread, or why it may not be made now.
-    protected override IoResult BeforeCall(Direction direction) => _isBlocking ? Look(direction) : 0;
+    protected override IoResult BeforeCall(Direction direction) => _isBlocking ? Look(direction) : CheckNumber();
 
-    private IoResult Look(Direction direction) => _isPollable ? UnixFileApi.Look(Fd, direction) : 0;
+    private IoResult Look(Direction direction)
+    {
+        IoResult result = CheckNumber();
+        return result.IsSuccess && _isPollable ? UnixFileApi.Look(Fd, direction) : result;
+    }
+
+    // 0 if a try may use the number, or why not. After a dispose the number's owner may do with it as it likes, though a wait may end with
+    // readiness that was there before.
+    private IoResult CheckNumber() =>
+        !_isBorrowedNumber ? 0
+        : IsClosed ? IoResult.Closing
+        : RefersToOurs() ? 0
+        : Errno.EBADF;
+
+    private bool RefersToOurs()
+    {
+        Errno error = UnixFileApi.KindOf(Fd, out _, out FileIdentity found);
+        return error == Errno.None ? _identity is null || _identity == found : error != Errno.EBADF;
+    }
 
     protected override IoResult WouldBlock(string operation)
     {

@@ -60,17 +60,18 @@ internal sealed class PollCache
     }
 
     /// <summary>
-    /// Does something with a desc, unless another open desc has its descriptor's number. Meanwhile the cache gives out no desc.
+    /// Does something with a desc, unless another open desc has its descriptor's number; then it returns false. Meanwhile the cache gives
+    /// out no desc.
     /// </summary>
-    public void IfNumberIsUnique(PollDesc desc, Action<PollDesc> action)
+    public bool IfNumberIsUnique(PollDesc desc, Func<PollDesc, bool> action)
     {
         using (_lock.Hold())
         {
             for (uint slot = 0; slot < _used; slot++)
             {
-                if (slot != desc.Slot && _slots[slot]!.Fd == desc.Fd) return;
+                if (slot != desc.Slot && _slots[slot]!.Fd == desc.Fd) return false;
             }
-            action(desc);
+            return action(desc);
         }
     }
 

@@ -95,7 +95,11 @@ internal static unsafe partial class UnixFileApi
     public static IoResult SetCloseOnExec(nint fd) => Result(Fcntl((int)fd, F_SETFD, FD_CLOEXEC));
 
     /// <summary>What a descriptor is. <see cref="Errno.None"/>, or why the system does not tell.</summary>
-    public static Errno KindOf(nint fd, out FileKind kind)
+    public static Errno KindOf(nint fd, out FileKind kind) => KindOf(fd, out kind, out _);
+
+    /// <summary>As <see cref="KindOf(nint, out FileKind)"/>, with the file that it refers to.</summary>
+    /// <remarks>On Linux, all eventfds, timerfds and their like are one file.</remarks>
+    public static Errno KindOf(nint fd, out FileKind kind, out FileIdentity identity)
     {
         byte* stat = stackalloc byte[StatSize];
         int result = Os.StatSymbol switch
@@ -107,6 +111,7 @@ internal static unsafe partial class UnixFileApi
         };
         uint mode = Os.ModeSize == 2 ? *(ushort*)(stat + Os.ModeOffset) : *(uint*)(stat + Os.ModeOffset);
         kind = result == 0 ? FileKinds.Of(mode) : FileKind.Unknown;
+        identity = result == 0 ? IdentityIn(stat) : default;
         return result == 0 ? Errno.None : new Errno(Marshal.GetLastPInvokeError());
     }
 
@@ -123,9 +128,7 @@ internal static unsafe partial class UnixFileApi
             StatSymbol.FstatInode64 => lstatInode64(path, stat),
             _ => lstat50(path, stat),
         };
-        if (result != 0) return null;
-        ulong device = Os.DeviceSize == 4 ? *(uint*)(stat + Os.DeviceOffset) : *(ulong*)(stat + Os.DeviceOffset);
-        return new FileIdentity(device, *(ulong*)(stat + Os.InodeOffset));
+        return result == 0 ? IdentityIn(stat) : null;
     }
 
     /// <summary>
@@ -148,12 +151,20 @@ internal static unsafe partial class UnixFileApi
 
     private static IoResult Result(nint result) => result >= 0 ? (int)result : new Errno(Marshal.GetLastPInvokeError());
 
+    private static FileIdentity IdentityIn(byte* stat)
+    {
+        ulong device = Os.DeviceSize == 4 ? *(uint*)(stat + Os.DeviceOffset) : *(ulong*)(stat + Os.DeviceOffset);
+        return new FileIdentity(device, *(ulong*)(stat + Os.InodeOffset));
+    }
+
     private static int Statx(nint fd, byte* stat)
     {
         const nint AT_EMPTY_PATH = 0x1000;
         const nint STATX_TYPE = 1;
+        const nint STATX_INO = 0x100;
         byte nothing = 0;
-        return (int)syscall(FileNumbers.SYS_statx(RuntimeInformation.ProcessArchitecture), fd, &nothing, AT_EMPTY_PATH, STATX_TYPE, stat);
+        nint number = FileNumbers.SYS_statx(RuntimeInformation.ProcessArchitecture);
+        return (int)syscall(number, fd, &nothing, AT_EMPTY_PATH, STATX_TYPE | STATX_INO, stat);
     }
 
     private static int Statx(string path, byte* stat)

@@ -79,6 +79,164 @@ public abstract class FileReuseTests<TBackend> : NetTest<TBackend> where TBacken
         }
     }
 
+    [Theory]
+    [InlineData(false, 1, false)]
+    [InlineData(false, 2, true)]
+    [InlineData(true, 1, true)]
+    [InlineData(true, 2, false)]
+    public async Task The_end_of_a_file_leaves_the_next_owner_of_its_number_non_blocking(bool counters, int loops, bool detaches)
+    {
+        using CapturingLogger log = new();
+        using Fixture fixture = new(loops: loops, log: log);
+        if (counters && !fixture.Poller.Backend.StartsWith("epoll", StringComparison.Ordinal)) return; // Eventfds look the same.
+        PolledFileOptions always = new() { NonBlocking = NonBlockingMode.Always };
+        (Fd first, Fd other) = counters ? (Fd.EventFd(), Fd.EventFd()) : Fd.Pipe();
+        (Fd next, Fd nextOther) = counters ? (Fd.EventFd(), Fd.EventFd()) : Fd.Pipe();
+        using (first)
+        using (other)
+        using (next)
+        using (nextOther)
+        {
+            Fd closed = first.Duplicate(HighNumber);
+            Assert.Equal(0, UnixFileApi.SetNonBlocking(closed, false).Value);
+            PolledFile old = fixture.Polled(closed, always);
+            Assert.True(closed.IsNonBlocking);
+            closed.Dispose();
+            first.Dispose();
+            using Fd reused = next.Duplicate(HighNumber); // Its owner has made it non-blocking.
+            Assert.Equal(closed.Number, reused.Number);
+            if (detaches) using (await old.DetachAsync().Within()) { }
+            else await old.DisposeAsync().AsTask().Within();
+            Assert.True(reused.IsNonBlocking);
+        }
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task An_operation_on_a_number_that_is_another_files_now_is_refused(bool blocking)
+    {
+        using CapturingLogger log = new();
+        using Fixture fixture = new(log: log);
+        (Fd firstRead, Fd firstWrite) = Fd.Pipe();
+        (Fd near, Fd far) = Fd.SocketPair();
+        using (firstRead)
+        using (firstWrite)
+        using (near)
+        using (far)
+        {
+            Fd closed = firstRead.Duplicate(HighNumber);
+            using PolledFile file = fixture.Polled(closed);
+            closed.Dispose();
+            firstRead.Dispose();
+            using Fd reused = near.Duplicate(HighNumber);
+            Assert.Equal(closed.Number, reused.Number);
+            Assert.Equal(3, far.Write(3));
+            foreach ((string name, Func<Task> operation) in ((string, Func<Task>)[])
+            [
+                ("wait to read", () => file.StartWait(blocking).Within()),
+                ("wait to write", () => file.StartWait(blocking, PollMode.Write).Within()),
+                ("read", () => file.StartRead(blocking, new byte[1]).Within()),
+                ("read", () => file.StartCall(blocking, new byte[1]).Within()),
+                ("write", () => file.StartWrite(blocking, new byte[1]).Within()),
+            ])
+            {
+                NetOpException e = await Assert.ThrowsAsync<NetOpException>(operation);
+                Assert.Equal($"{name} pipe fd {closed.Number}: Bad file descriptor: it was closed elsewhere", e.Message);
+            }
+            Assert.Equal(3, reused.Read()); // Nothing was taken, and nothing written.
+            Assert.Equal(-Errno.EAGAIN.Number, far.Read());
+        }
+    }
+
+    [Fact]
+    public async Task A_read_that_waits_takes_nothing_from_the_next_owner_of_its_number()
+    {
+        using CapturingLogger log = new();
+        using Fixture fixture = new(log: log);
+        (Fd firstRead, Fd firstWrite) = Fd.Pipe();
+        (Fd nextRead, Fd nextWrite) = Fd.Pipe();
+        (Fd otherRead, Fd otherWrite) = Fd.Pipe();
+        using (firstRead)
+        using (firstWrite)
+        using (nextRead)
+        using (nextWrite)
+        using (otherRead)
+        using (otherWrite)
+        {
+            Fd closed = firstRead.Duplicate(HighNumber);
+            PolledFile old = fixture.Polled(closed);
+            Task<int> reading = old.ReadAsync(new byte[8]).AsTask();
+            Assert.False(reading.IsCompleted);
+            closed.Dispose();
+            firstRead.Dispose();
+            using Fd reused = nextRead.Duplicate(HighNumber);
+            Assert.Equal(closed.Number, reused.Number);
+            Assert.Equal(1, nextWrite.Write(1));
+
+            // The loop polls anew, and posix, which polls the numbers, finds the old file's number readable.
+            using PolledFile other = fixture.Polled(otherRead);
+            for (int i = 0; i < 3; i++)
+            {
+                ValueTask<int> passing = other.ReadAsync(new byte[8]);
+                otherWrite.Write(1);
+                Assert.Equal(1, await passing.Within());
+                await Task.Yield();
+            }
+            await old.DisposeAsync().AsTask().Within();
+            await Assert.ThrowsAsync<NetOpException>(() => reading.Within());
+            Assert.Equal(1, reused.Read());
+        }
+    }
+
+    [Fact]
+    public async Task A_read_that_was_ready_before_a_dispose_leaves_the_number_alone_after_it()
+    {
+        using Fixture fixture = new(NetpollDispatch.Inline);
+        (Fd firstRead, Fd firstWrite) = Fd.Pipe();
+        (Fd secondRead, Fd secondWrite) = Fd.Pipe();
+        (Fd thirdRead, Fd thirdWrite) = Fd.Pipe();
+        using (firstRead)
+        using (firstWrite)
+        using (secondRead)
+        using (secondWrite)
+        using (thirdRead)
+        using (thirdWrite)
+        {
+            PolledFile first = fixture.Polled(firstRead);
+            PolledFile second = fixture.Polled(secondRead);
+            using PolledFile third = fixture.Polled(thirdRead);
+            Task<bool> one = ReadAndDisposeAsync(first, second);
+            Task<bool> two = ReadAndDisposeAsync(second, first);
+            Task writing = WriteBothOnTheLoopAsync();
+            Assert.Equal(1, thirdWrite.Write(1));
+            await writing.Within();
+            bool[] read = await Task.WhenAll(one, two).Within();
+            Assert.Single(read, true); // Whichever the loop ran first has disposed the other.
+            Assert.Equal(1, (read[0] ? secondRead : firstRead).Read());
+
+            // The next poll finds both ready at once.
+            async Task WriteBothOnTheLoopAsync()
+            {
+                Assert.Equal(1, await third.ReadAsync(new byte[8]).ConfigureAwait(false));
+                Assert.Equal(1, firstWrite.Write(1));
+                Assert.Equal(1, secondWrite.Write(1));
+            }
+        }
+
+        static async Task<bool> ReadAndDisposeAsync(PolledFile file, PolledFile other)
+        {
+            try
+            {
+                Assert.Equal(1, await file.ReadAsync(new byte[8]).ConfigureAwait(false));
+                other.Dispose();
+                return true;
+            }
+            catch (NetOpException e) when (e.IsClosed)
+            {
+                return false;
+            }
+        }
+    }
+
     [Fact]
     public async Task Opens_and_closes_beside_readers_leak_nothing_and_wake_nobody_else()
     {

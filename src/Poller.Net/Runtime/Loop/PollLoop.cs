@@ -181,12 +181,13 @@ internal sealed class PollLoop
 
     /// <summary>
     /// As <see cref="Close"/>, for a descriptor that others may have closed before. If another descriptor of this loop has the number now,
-    /// its registration stays.
+    /// its registration stays. False if the backend shows that it was closed before.
     /// </summary>
-    public void CloseBorrowed(PollDesc desc)
+    public bool CloseBorrowed(PollDesc desc)
     {
-        Cache.IfNumberIsUnique(desc, Unregister);
+        bool wasOpen = Cache.IfNumberIsUnique(desc, Unregister);
         Cache.Free(desc);
+        return wasOpen;
     }
 
     /// <summary>Notes that the loop has one open connection more, or one less.</summary>
@@ -390,16 +391,16 @@ internal sealed class PollLoop
     public static void QueueToPool(PollWaiter waiter) => ThreadPool.UnsafeQueueUserWorkItem(waiter, preferLocal: false);
 
     // Never throws: the descriptor must be closed and its desc recycled, whatever the backend throws.
-    private void Unregister(PollDesc desc)
+    // False if the descriptor was closed elsewhere.
+    private bool Unregister(PollDesc desc)
     {
         try
         {
             Errno errno = Uninterrupted.Run((_poll, desc), static c => c._poll.Close(c.desc.Fd));
-            if (errno != Errno.None)
-            {
-                string operation = $"{_poll.Name} close fd {desc.Fd}";
-                Report(operation, new NetpollException(operation, errno, "it was closed elsewhere before it left the poller"));
-            }
+            if (errno == Errno.None) return true;
+            string operation = $"{_poll.Name} close fd {desc.Fd}";
+            Report(operation, new NetpollException(operation, errno, "it was closed elsewhere before it left the poller"));
+            return false;
         }
         catch (ObjectDisposedException) when (IsStopping)
         {
@@ -411,6 +412,7 @@ internal sealed class PollLoop
         {
             Report($"{_poll.Name} close fd {desc.Fd}", e);
         }
+        return true;
     }
 
     private void Poll()
