@@ -39,6 +39,10 @@ internal partial class NetFd
             {
                 throw NetOpException.Refused(Operation, made.Network, null, null, SocketErrors.ToException(e.Error), e.Message);
             }
+            catch (ObjectDisposedException e)
+            {
+                throw new ObjectDisposedException($"{Operation} {made.Network}: its poller was disposed before the operation.", e);
+            }
 
             IoResult result = NewSocket.SetDefaults(made._network, made.Fd, keepAlive ?? KeepAliveConfig.Default);
             if (result.IsSuccess) result = made.Api.SetUp(made.Fd);

@@ -56,6 +56,7 @@ internal sealed record SocketNumbers
         UDP_GRO = 104,
         SO_TYPE = 3,
         SO_ACCEPTCONN = 30,
+        SO_PROTOCOL = 38,
         CountsMessageBySize = true,
         ControlLayout = new ControlLayout(IntPtr.Size, IntPtr.Size), // CMSG_ALIGN in include/linux/socket.h.
     };
@@ -79,6 +80,7 @@ internal sealed record SocketNumbers
     public static readonly SocketNumbers FreeBSD = new()
     {
         Name = "FreeBSD",
+        SO_PROTOCOL = 0x1016,
         SO_REUSEPORT = 0x10000, // SO_REUSEPORT_LB. With its SO_REUSEPORT the last listener gets all connections.
         AF_INET6 = 28,
         MSG_NOSIGNAL = 0x20000,
@@ -158,6 +160,10 @@ internal sealed record SocketNumbers
     public int SO_TYPE { get; init; } = 0x1008;
 
     public int SO_ACCEPTCONN { get; init; } = 2;
+
+    /// <summary>SO_PROTOCOL; 0 on a system that has none, or if we do not use it.</summary>
+    public int SO_PROTOCOL { get; init; }
+
     /// <summary>The option by which several sockets listen on one address, spreading the connections where the system can.</summary>
     public int SO_REUSEPORT { get; init; } = 0x200;
 

@@ -17,6 +17,7 @@ internal static unsafe partial class UnixFileApi
     private const short POLLHUP = 0x10;
     private const short POLLNVAL = 0x20;
 
+    private const int F_GETFD = 1;
     private const int F_SETFD = 2;
     private const int FD_CLOEXEC = 1;
     private const int F_GETFL = 3;
@@ -88,8 +89,15 @@ internal static unsafe partial class UnixFileApi
         return wanted == flags.Value ? 0 : Result(Fcntl((int)fd, F_SETFL, wanted));
     }
 
-    /// <summary>Makes a close-on-exec duplicate.</summary>
-    public static IoResult Duplicate(nint fd) => Result(Fcntl((int)fd, Os.F_DUPFD_CLOEXEC, 0));
+    /// <summary>Makes a close-on-exec duplicate, with the lowest free number from <paramref name="least"/> on.</summary>
+    public static IoResult Duplicate(nint fd, int least) => Result(Fcntl((int)fd, Os.F_DUPFD_CLOEXEC, least));
+
+    /// <summary>Whether FD_CLOEXEC is set: 1 or 0.</summary>
+    public static IoResult IsCloseOnExec(nint fd)
+    {
+        IoResult flags = Result(fcntl((int)fd, F_GETFD, 0));
+        return flags.IsSuccess ? flags.Value & FD_CLOEXEC : flags;
+    }
 
     /// <summary>Sets FD_CLOEXEC.</summary>
     public static IoResult SetCloseOnExec(nint fd) => Result(Fcntl((int)fd, F_SETFD, FD_CLOEXEC));

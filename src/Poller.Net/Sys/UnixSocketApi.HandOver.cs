@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
+using Poller.Abstractions;
 
 namespace Poller.Net;
 
@@ -19,7 +20,11 @@ internal abstract unsafe partial class UnixSocketApi
         return result.IsSuccess && os.SO_NOSIGPIPE != 0 ? Set((int)fd, os.SOL_SOCKET, os.SO_NOSIGPIPE, 1) : result;
     }
 
-    public IoResult Duplicate(nint fd) => UnixFileApi.Duplicate(fd);
+    public IoResult Duplicate(nint fd)
+    {
+        IoResult result = UnixFileApi.Duplicate(fd, (int)fd + 1);
+        return result == Errno.EMFILE || result == Errno.EINVAL ? UnixFileApi.Duplicate(fd, 0) : result; // EINVAL: beyond the limit.
+    }
 
     public IoResult Replace(nint fd, nint by)
     {
@@ -27,9 +32,9 @@ internal abstract unsafe partial class UnixSocketApi
         return result.IsSuccess ? Result(Ioctl((int)fd, os.FIOCLEX, null)) : result;
     }
 
-    public IoResult Describe(nint fd, out AddressFamily family, out SocketType type, out bool listens)
+    public IoResult Describe(nint fd, out AddressFamily family, out SocketType type, out ProtocolType protocol, out bool listens)
     {
-        (family, type, listens) = (AddressFamily.Unknown, SocketType.Unknown, false);
+        (family, type, protocol, listens) = (AddressFamily.Unknown, SocketType.Unknown, ProtocolType.Unspecified, false);
         IoResult result = Get((int)fd, os.SOL_SOCKET, os.SO_TYPE, out int kind);
         if (!result.IsSuccess) return result;
         result = Get((int)fd, os.SOL_SOCKET, os.SO_ACCEPTCONN, out int accepts);
@@ -43,6 +48,7 @@ internal abstract unsafe partial class UnixSocketApi
             : kind == os.SOCK_SEQPACKET ? SocketType.Seqpacket
             : kind == os.SOCK_RAW ? SocketType.Raw
             : SocketType.Unknown;
+        if (os.SO_PROTOCOL != 0 && Get((int)fd, os.SOL_SOCKET, os.SO_PROTOCOL, out int number).IsSuccess) protocol = (ProtocolType)number;
         listens = accepts != 0;
         return 0;
     }

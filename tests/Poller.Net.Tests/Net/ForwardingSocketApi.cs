@@ -104,8 +104,9 @@ internal abstract class ForwardingSocketApi : ISocketApi
 
     public virtual IoResult Replace(nint fd, nint by) => _inner.Replace(fd, by);
 
-    public virtual IoResult Describe(nint fd, out AddressFamily family, out SocketType type, out bool listens) =>
-        _inner.Describe(fd, out family, out type, out listens);
+    public virtual IoResult Describe(
+        nint fd, out AddressFamily family, out SocketType type, out ProtocolType protocol, out bool listens) =>
+        _inner.Describe(fd, out family, out type, out protocol, out listens);
 
     public virtual IoResult Close(nint fd) => _inner.Close(fd);
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
@@ -201,6 +202,101 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
         {
             ShuttingDown?.Invoke();
             return base.Shutdown(fd, how);
+        }
+    }
+
+    [Fact]
+    public async Task A_socket_goes_back_and_forth_with_calls_that_wait_on_both_sides()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        Conn conn = server;
+        byte[] buffer = new byte[8];
+        for (int round = 0; round < 6; round++)
+        {
+            using Socket socket = new(await conn.DetachAsync().Within());
+            Task<int> receiving = socket.ReceiveAsync(buffer); // It waits, and so .NET registers the socket.
+            Assert.False(receiving.IsCompleted);
+            client.Write([1]);
+            Assert.Equal(1, await receiving.Within());
+            conn = fixture.Net.AdoptConn(socket.SafeHandle);
+            ValueTask<int> reading = conn.ReadAsync(buffer);
+            client.Write([2]);
+            Assert.Equal(1, await reading.Within());
+        }
+        conn.Dispose();
+        Assert.Equal(0, await client.ReadAsync(buffer).Within());
+    }
+
+    [Fact]
+    public async Task A_duplicate_gets_a_number_above_its_own_and_any_free_one_at_the_limit()
+    {
+        using Fixture fixture = new();
+        (_, TcpConn server) = await fixture.PairAsync();
+        using Fd high = new Fd((int)Raw.FdOf(server)).Duplicate(800); // Nothing else opens numbers so high.
+        for (int i = 0; i < 3; i++)
+        {
+            using Fd duplicate = new(SystemSocketApi.Current.Duplicate(high).Value);
+            Assert.InRange(duplicate.Number, high.Number + 1, int.MaxValue);
+        }
+        Fd highest = Highest(high);
+        using (highest)
+        {
+            using Fd duplicate = new(SystemSocketApi.Current.Duplicate(highest).Value);
+            Assert.InRange(duplicate.Number, 3, highest.Number - 1);
+        }
+
+        static Fd Highest(Fd fd)
+        {
+            // The highest number that this process may have.
+            string limit = File.ReadLines("/proc/self/limits")
+                .First(static line => line.StartsWith("Max open files", StringComparison.Ordinal));
+            return fd.Duplicate(int.Parse(limit.Split(' ', StringSplitOptions.RemoveEmptyEntries)[3], CultureInfo.InvariantCulture) - 1);
+        }
+    }
+
+    [Fact]
+    public async Task A_handle_whose_socket_was_adopted_cannot_be_adopted_again()
+    {
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        using Socket tcp = await Raw.ConnectAsync(listener.LocalEndPoint);
+        using Socket udp = new(AddressFamily.InterNetwork, SocketType.Dgram, ProtocolType.Udp);
+        udp.Bind(Raw.AnyLoopbackPort);
+        (Fd near, Fd far) = Fd.SocketPair();
+        using (far)
+        using (SafeSocketHandle unix = new(near.Release(), ownsHandle: true))
+        {
+            foreach (SafeHandle handle in (SafeHandle[])[tcp.SafeHandle, udp.SafeHandle, unix])
+            {
+                using Conn conn = fixture.Net.AdoptConn(handle);
+                ArgumentException e = Assert.Throws<ArgumentException>(() => fixture.Net.AdoptConn(handle));
+                Assert.Contains("has no peer", e.Message, StringComparison.Ordinal);
+                Assert.Equal("handle", e.ParamName);
+                e = Assert.Throws<ArgumentException>(() => fixture.Net.AdoptListener(handle));
+                Assert.Contains("does not listen", e.Message, StringComparison.Ordinal);
+                Assert.Equal("handle", e.ParamName);
+            }
+            ArgumentException number = Assert.Throws<ArgumentException>(() => fixture.Net.AdoptConn(unix.DangerousGetHandle()));
+            Assert.Equal("descriptor", number.ParamName);
+        }
+    }
+
+    [Fact]
+    public async Task A_poller_that_was_disposed_is_named()
+    {
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
+        using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
+        using Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listening.Bind(Raw.AnyLoopbackPort);
+        listening.Listen();
+        fixture.Poller.Dispose();
+        foreach (Action adopt in (Action[])
+            [() => fixture.Net.AdoptConn(client.SafeHandle), () => fixture.Net.AdoptListener(listening.SafeHandle)])
+        {
+            ObjectDisposedException e = Assert.Throws<ObjectDisposedException>(adopt);
+            Assert.Equal("adopt tcp: its poller was disposed before the operation.", e.Message);
         }
     }
 

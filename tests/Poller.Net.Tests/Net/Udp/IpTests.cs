@@ -53,6 +53,21 @@ public abstract class IpTests<TBackend> : NetTest<TBackend> where TBackend : ITe
     }
 
     [Fact]
+    public async Task A_raw_socket_is_adopted()
+    {
+        using Fixture fixture = new();
+        if (TryOpen(() => (IpConn)fixture.Net.ListenPacket("ip4:icmp", "127.0.0.1")) is not { } opened) return;
+        using Socket socket = new(await opened.DetachAsync().Within());
+        using IpConn conn = Assert.IsType<IpConn>(fixture.Net.AdoptConn(socket.SafeHandle));
+        Assert.Equal(new IPEndPoint(IPAddress.Loopback, 0), conn.LocalEndPoint);
+        await conn.SendToAsync(Echo, new IPEndPoint(IPAddress.Loopback, 0)).Within();
+        Assert.Equal(Echo.Length, (await conn.ReceiveFromAsync(new byte[128]).Within()).ReceivedBytes); // Without the IP header.
+        conn.SetReadDeadline(TimeSpan.Zero);
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => conn.ReadAsync(new byte[1]).Within());
+        Assert.Equal("ip:1", e.Network);
+    }
+
+    [Fact]
     public void A_process_without_the_right_is_told_which_one()
     {
         FaultySocketApi api = new();
