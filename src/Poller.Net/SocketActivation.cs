@@ -13,7 +13,8 @@ namespace Poller.Net;
 /// </summary>
 /// <remarks>
 /// The manager puts them at the numbers from 3 up, and says how many by environment variables: LISTEN_PID is the process that they are for,
-/// LISTEN_FDS their count, and LISTEN_FDNAMES their names, with colons between them.
+/// LISTEN_FDS their count, and LISTEN_FDNAMES their names, with colons between them. LISTEN_PIDFDID, which newer managers add, is cleared
+/// and not compared.
 /// </remarks>
 public static class SocketActivation
 {
@@ -30,8 +31,8 @@ public static class SocketActivation
     /// to a <see cref="PolledFile"/>. .NET keeps an environment of its own, so native code in this process still sees the variables.
     /// </remarks>
     /// <exception cref="FormatException">
-    /// A variable is not what the protocol says, or a descriptor is not open. The message names it. The variables are cleared, and no
-    /// descriptor is taken.
+    /// A variable is not what the protocol says. Or a descriptor is not open, or is close-on-exec already: it cannot come from the manager
+    /// then, and is this process's own. The message names it. The variables are cleared, and no descriptor is taken.
     /// </exception>
     public static IReadOnlyList<ActivatedDescriptor> Take()
     {
@@ -51,6 +52,7 @@ public static class SocketActivation
         string? pid = variable("LISTEN_PID");
         string? count = variable("LISTEN_FDS");
         string? names = variable("LISTEN_FDNAMES");
+        _ = variable("LISTEN_PIDFDID");
         if (pid is null || count is null || Number("LISTEN_PID", pid, 1) != process) return [];
 
         int descriptors = Number("LISTEN_FDS", count, 0);
@@ -63,16 +65,18 @@ public static class SocketActivation
         for (int i = 0; i < descriptors; i++)
         {
             Errno error = UnixFileApi.KindOf(first + i, out FileKind kind);
-            if (error != Errno.None)
-            {
-                string what = $"descriptor {first + i}, \"{NameOf(i)}\", is not open: {error.Message}";
-                throw new FormatException($"LISTEN_FDS=\"{count}\": {what}.");
-            }
+            if (error != Errno.None) throw Refused(i, $"is not open: {error.Message}");
+
+            // Nothing that is close-on-exec has come through execve(2). The runtime opens its own so, at the first free numbers.
+            if (UnixFileApi.IsCloseOnExec(first + i) == 1) throw Refused(i, "is close-on-exec, so this process has opened it");
             kinds.Add(kind);
         }
         return [.. kinds.Select((kind, i) => Take(NameOf(i), first + i, kind))];
 
         string NameOf(int i) => name is null ? "unknown" : name[i];
+
+        FormatException Refused(int i, string what) =>
+            new($"LISTEN_FDS=\"{count}\": descriptor {first + i}, \"{NameOf(i)}\", {what}; one that the manager opened was expected.");
     }
 
     private static ActivatedDescriptor Take(string name, nint fd, FileKind kind)

@@ -17,6 +17,7 @@ internal sealed unsafe partial class Fd(int number) : IDisposable
 
     private const int NoTerminal = 0x100; // O_NOCTTY
     private const int GetFlags = 3, SetFlags = 4;
+    private const int DuplicateOnly = 0; // F_DUPFD
     private const int DuplicateCloseOnExec = 1030; // F_DUPFD_CLOEXEC
     private const int UnixFamily = 1, InetFamily = 2, StreamType = 1;
     private const int Chunk = 64 * 1024;
@@ -85,6 +86,9 @@ internal sealed unsafe partial class Fd(int number) : IDisposable
 
     /// <summary>A second descriptor of the same file, at the lowest number from <paramref name="atLeast"/> on.</summary>
     public Fd Duplicate(int atLeast = 0) => new(fcntl(Number, DuplicateCloseOnExec, atLeast));
+
+    /// <summary>As <see cref="Duplicate"/>, not close-on-exec, as one is that came through execve(2).</summary>
+    public Fd DuplicateInherited(int atLeast) => new(fcntl(Number, DuplicateOnly, atLeast));
 
     /// <summary>A second descriptor of the same file, or null where the process may have no more.</summary>
     public Fd? TryDuplicate()

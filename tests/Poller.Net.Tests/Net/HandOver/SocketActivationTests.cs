@@ -114,26 +114,49 @@ public sealed class SocketActivationTests : NetTest<EpollBackend>
         Assert.Empty(variables.Left);
     }
 
+    [Theory, InlineData(0), InlineData(1)]
+    public void A_descriptor_that_this_process_has_opened_is_not_taken(int own)
+    {
+        (Fd read, Fd write) = Fd.Pipe();
+        using (read)
+        using (write)
+        {
+            int first = Consecutive(read, write, own);
+            using Fd one = new(first);
+            using Fd two = new(first + 1);
+            Variables variables = new($"{Self}", "2", "a:b");
+            FormatException e = Assert.Throws<FormatException>(() => SocketActivation.Take(variables.Take, Self, first));
+            string expected = $"descriptor {first + own}, \"{"ab"[own]}\", is close-on-exec, so this process has opened it";
+            Assert.Contains(expected, e.Message, StringComparison.Ordinal);
+            Assert.Empty(variables.Left);
+            Assert.Equal(0, UnixFileApi.IsCloseOnExec(own == 0 ? two : one).Value); // Nothing was taken.
+        }
+    }
+
     [Fact]
     public void The_environment_is_read_and_cleared()
     {
         Environment.SetEnvironmentVariable("LISTEN_PID", "1");
         Environment.SetEnvironmentVariable("LISTEN_FDS", "1");
         Environment.SetEnvironmentVariable("LISTEN_FDNAMES", "other");
+        Environment.SetEnvironmentVariable("LISTEN_PIDFDID", "1");
         Assert.Empty(SocketActivation.Take());
-        Assert.All(["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"], static name => Assert.Null(Environment.GetEnvironmentVariable(name)));
+        Assert.All(
+            ["LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES", "LISTEN_PIDFDID"],
+            static name => Assert.Null(Environment.GetEnvironmentVariable(name)));
     }
 
     // As a service manager hands a socket over: another number of the same open socket.
     private static nint Duplicate(Socket socket) => new Fd((int)socket.Handle).Duplicate();
 
-    // Two duplicates whose numbers follow each other, as those from 3 up do. Returns the first number.
-    private static int Consecutive(Fd one, Fd other)
+    // Two duplicates whose numbers follow each other, as those from 3 up do. Returns the first number. One of them may be this process's
+    // own, and so close-on-exec.
+    private static int Consecutive(Fd one, Fd other, int own = -1)
     {
         for (int from = 500; from < 1000; from += 10)
         {
-            Fd first = one.Duplicate(from);
-            Fd second = other.Duplicate(first.Number + 1);
+            Fd first = own == 0 ? one.Duplicate(from) : one.DuplicateInherited(from);
+            Fd second = own == 1 ? other.Duplicate(first.Number + 1) : other.DuplicateInherited(first.Number + 1);
             if (second.Number == first.Number + 1) return first.Number;
             first.Dispose();
             second.Dispose();
@@ -148,6 +171,7 @@ public sealed class SocketActivationTests : NetTest<EpollBackend>
             ["LISTEN_PID"] = pid,
             ["LISTEN_FDS"] = count,
             ["LISTEN_FDNAMES"] = names,
+            ["LISTEN_PIDFDID"] = "1",
         };
 
         public string? Take(string name)
