@@ -605,8 +605,8 @@ internal static class Mutations
         new(
             "the monitor does not look whether a leader runs",
             "Sysmon.cs",
-            "if (Array.TrueForAll(loops, static loop => LoopTerms.IsPolling(loop.Terms.Lead))) _noticed.WaitOne();",
-            "_noticed.WaitOne();",
+            "if (Array.TrueForAll(loops, static loop => LoopTerms.IsPolling(loop.Terms.Lead))) _noticed.WaitOne(milliseconds);",
+            "_noticed.WaitOne(milliseconds);",
             "leader runs ‖ monitor falls asleep"),
 
         // The net layer.

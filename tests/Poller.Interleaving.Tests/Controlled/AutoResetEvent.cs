@@ -12,9 +12,10 @@ public sealed class AutoResetEvent(bool initialState)
         return true;
     }
 
-    /// <summary>The scheduler decides when the time is over.</summary>
+    /// <summary>The scheduler decides when the time is over, unless it is infinite.</summary>
     public bool WaitOne(int millisecondsTimeout)
     {
+        if (millisecondsTimeout == Timeout.Infinite) return WaitOne();
         ControlledThread? self = ControlledThread.Step(new Site("Wait", $"event, for {millisecondsTimeout} ms", "", 0));
         bool wasSet = _isSet;
         _isSet = false;
