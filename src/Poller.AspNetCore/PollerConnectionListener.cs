@@ -52,7 +52,13 @@ internal sealed class PollerConnectionListener : IConnectionListener
             {
                 // Accepted sockets have TCP_NODELAY from their listener.
                 if (!_options.NoDelay && conn is TcpConn) conn.NoDelay = false;
-                return PollerConnection.Start(conn, _options, _pool, _logger);
+                PollerConnection connection = PollerConnection.Start(conn, _options, _pool, _logger);
+                if (EndPoint.AddressFamily == AddressFamily.InterNetworkV6)
+                {
+                    connection.LocalEndPoint = Mapped(connection.LocalEndPoint);
+                    connection.RemoteEndPoint = Mapped(connection.RemoteEndPoint);
+                }
+                return connection;
             }
             catch (NetOpException)
             {
@@ -71,6 +77,12 @@ internal sealed class PollerConnectionListener : IConnectionListener
         await Unbind().ConfigureAwait(false);
         _pool.Dispose();
     }
+
+    // The net package tells the IPv4 address, as Go does. Apps know the client of a dual-stack listener by its IPv4-mapped address, which
+    // the sockets transport tells.
+    private static EndPoint? Mapped(EndPoint? address) => address is IPEndPoint { AddressFamily: AddressFamily.InterNetwork } ip
+        ? new IPEndPoint(ip.Address.MapToIPv6(), ip.Port)
+        : address;
 
     private Task Unbind()
     {

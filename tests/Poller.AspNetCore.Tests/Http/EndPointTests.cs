@@ -46,6 +46,17 @@ public abstract class EndPointTests<TTransport> where TTransport : ITestTranspor
     }
 
     [Fact]
+    public async Task An_ipv4_client_of_a_dual_stack_endpoint_has_an_ipv4_mapped_address()
+    {
+        await using Server server = await StartAsync(static kestrel => kestrel.ListenAnyIP(0));
+        string path = server.Map(static context => context.Response.WriteAsync(
+            $"{context.Connection.RemoteIpAddress} {context.Connection.LocalIpAddress} {context.Connection.LocalPort}"));
+        using RawClient client = await RawClient.ConnectAsync(new IPEndPoint(IPAddress.Loopback, server.EndPoint.Port));
+        await client.SendAsync($"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        Assert.Equal($"::ffff:127.0.0.1 ::ffff:127.0.0.1 {server.EndPoint.Port}", (await client.ReadResponseAsync()).Body);
+    }
+
+    [Fact]
     public async Task A_port_in_use_keeps_the_host_from_starting()
     {
         await using Server first = await StartAsync(static kestrel => kestrel.Listen(IPAddress.Loopback, 0));
