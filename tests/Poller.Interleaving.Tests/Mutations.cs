@@ -689,20 +689,20 @@ internal static class Mutations
         new(
             "whoever leaves last looks, and then stores",
             "SocketEnd.cs",
-            "Interlocked.CompareExchange(ref _state, State.Closed, State.Open) != State.Detached;",
-            "Volatile.Read(ref _state) != State.Detached && Interlocked.Exchange(ref _state, State.Closed) != State.Detached;",
+            "Interlocked.CompareExchange(ref end, SocketEnd.Closed, SocketEnd.Open) != SocketEnd.Detached;",
+            "Volatile.Read(ref end) != SocketEnd.Detached && Interlocked.Exchange(ref end, SocketEnd.Closed) != SocketEnd.Detached;",
             "detach ‖ close"),
         new(
             "whoever leaves last may not ask again",
             "SocketEnd.cs",
-            "Interlocked.CompareExchange(ref _state, State.Closed, State.Open) != State.Detached;",
-            "Interlocked.CompareExchange(ref _state, State.Closed, State.Open) == State.Open;",
+            "Interlocked.CompareExchange(ref end, SocketEnd.Closed, SocketEnd.Open) != SocketEnd.Detached;",
+            "Interlocked.CompareExchange(ref end, SocketEnd.Closed, SocketEnd.Open) == SocketEnd.Open;",
             "detach ‖ close"),
         new(
             "a detach does not look whether the descriptor was closed",
             "SocketEnd.cs",
-            "Interlocked.CompareExchange(ref _state, State.Detached, State.Open) == State.Open;",
-            "Interlocked.Exchange(ref _state, State.Detached) != State.Detached;",
+            "Interlocked.CompareExchange(ref end, SocketEnd.Detached, SocketEnd.Open) == SocketEnd.Open;",
+            "Interlocked.Exchange(ref end, SocketEnd.Detached) != SocketEnd.Detached;",
             "detach ‖ close"),
 
         // RunWatch.

@@ -7,28 +7,29 @@ namespace Poller.Net;
 //   Open -> Closed     whoever leaves last
 //
 // So a detach that comes when an operation still holds a closed descriptor gets it, and one that comes later is refused.
+//
+// It is an enum for the reason that DrainedFlag gives.
 
 /// <summary>How a socket ends. Atomic.</summary>
-internal struct SocketEnd
+internal enum SocketEnd : byte
 {
-    private enum State : byte
-    {
-        Open,
-        Closed,
-        Detached,
-    }
+    Open,
+    Closed,
 
-    private State _state;
+    /// <summary>A user has the descriptor: after a detach, or before an adopt is done.</summary>
+    Detached,
+}
 
-    /// <summary>The end of a socket that is still its user's. Nobody else has it yet.</summary>
-    public static SocketEnd OfAdopted => new() { _state = State.Detached };
-
+internal static class SocketEnds
+{
     /// <summary>Takes an adopted socket over. Nobody else has it yet.</summary>
-    public void Own() => _state = State.Open;
+    public static void Own(this ref SocketEnd end) => end = SocketEnd.Open;
 
     /// <summary>Leaves the descriptor to the caller. False if it was closed or detached before.</summary>
-    public bool TryDetach() => Interlocked.CompareExchange(ref _state, State.Detached, State.Open) == State.Open;
+    public static bool TryDetach(this ref SocketEnd end) =>
+        Interlocked.CompareExchange(ref end, SocketEnd.Detached, SocketEnd.Open) == SocketEnd.Open;
 
     /// <summary>For whoever leaves last: whether the descriptor is to be closed, and not detached. It may ask again.</summary>
-    public bool TryClose() => Interlocked.CompareExchange(ref _state, State.Closed, State.Open) != State.Detached;
+    public static bool TryClose(this ref SocketEnd end) =>
+        Interlocked.CompareExchange(ref end, SocketEnd.Closed, SocketEnd.Open) != SocketEnd.Detached;
 }

@@ -26,7 +26,7 @@ internal partial class NetFd
 
     protected static T Adopt<T>(Netpoller poller, T made, KeepAliveConfig? keepAlive = null) where T : NetFd
     {
-        made._socketEnd = SocketEnd.OfAdopted;
+        made._socketEnd = SocketEnd.Detached;
         made.BeforeControl(); // Its user may have set SO_LINGER.
         try
         {
