@@ -159,7 +159,9 @@ internal sealed class TcpStreams(Torture torture) : Workload(torture)
     private async Task RunAsync(Session session, TcpConn conn, bool isClient, Random plan)
     {
         if (session.Buffers > 0) LibC.Shrink(conn, session.Buffers);
-        if (plan.Next(10) == 0) conn.LingerState = new LingerOption(true, 60); // Longer than the peer takes to read the rest.
+
+        // The time is longer than the peer takes to read the rest, also on a machine that gives it hardly any processor.
+        if (plan.Next(10) == 0) conn.LingerState = new LingerOption(true, 3600);
         FlowStyle StyleOf() => plan.Next(16) switch
         {
             0 => FlowStyle.Blocking,
