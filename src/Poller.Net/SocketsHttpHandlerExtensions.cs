@@ -8,7 +8,7 @@ namespace Poller.Net;
 /// <summary>Lets HTTP clients dial through a net stack.</summary>
 public static class SocketsHttpHandlerExtensions
 {
-    /// <inheritdoc cref="UsePoller(SocketsHttpHandler, Dialer)"/>
+    /// <inheritdoc cref="UsePoller(SocketsHttpHandler, Dialer)" path="/*[self::remarks or self::returns or self::exception]"/>
     /// <summary>Lets the handler's connections be those of a net stack, dialed with the default options of a <see cref="Dialer"/>.</summary>
     /// <param name="handler">The handler.</param>
     /// <param name="stack">The net stack. You own its poller; dispose it after the handler.</param>
