@@ -49,10 +49,9 @@ internal sealed class Socket
     /// <summary>The poller found an event, of this life of the desc or of an earlier one.</summary>
     public void Notify(PollEvent found)
     {
-        Desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer, out IThreadPoolWorkItem? watch);
+        Desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer);
         WakeReady(reader);
         WakeReady(writer);
-        watch?.Execute();
     }
 
     /// <summary>Wakes the waiter that a close, a deadline or a cancellation made runnable.</summary>
