@@ -152,7 +152,7 @@ public sealed class WatchTests : IDisposable
 
     private static async Task FailsAsync(string script, string error)
     {
-        string watch = Path.Combine(AppContext.BaseDirectory, "Watch.dll");
+        string watch = WatchProcess.Assembly;
         using Process process = Process.Start(new ProcessStartInfo("sh", ["-c", script, Environment.ProcessPath!, watch])
         {
             RedirectStandardInput = true,
