@@ -25,6 +25,7 @@ internal enum Figure
     AbandonedDials,
     StandStills,
     FullHandlers,
+    BlockedHandlers,
 }
 
 /// <summary>The counters of a run. Safe from any thread.</summary>
@@ -52,6 +53,7 @@ internal sealed class Figures
         (Figure.AbandonedDials, "dials cancelled or timed out"),
         (Figure.StandStills, "reports of a loop that stood still"),
         (Figure.FullHandlers, "reports of MaxBlockedHandlers reached"),
+        (Figure.BlockedHandlers, "reports of handlers that blocked"),
     ];
 
     private readonly long[] _counts = new long[Enum.GetValues<Figure>().Length];

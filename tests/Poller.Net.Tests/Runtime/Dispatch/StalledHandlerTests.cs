@@ -16,7 +16,7 @@ public sealed class StalledHandlerTests : IDisposable
     private static readonly TimeSpan Block = TimeSpan.FromMilliseconds(40);
     private const int AtLeast = 10;
 
-    private readonly CapturingLogger _log = new();
+    private readonly CapturingLogger _log = new() { KeepsBlocked = true };
 
     public void Dispose() => _log.Dispose();
 
