@@ -15,8 +15,8 @@ internal sealed class Watcher(Output output)
     private readonly Dictionary<Source, string> _sources = [];
 
     /// <summary>
-    /// Watches. Returns the exit code: 0 after SIGINT, SIGTERM, SIGHUP or the end of all sources, and also if the reader of the standard output has
-    /// gone; 1 if no source could be opened, or if the standard output refuses a line; 2 if there is no such backend.
+    /// Watches. Returns the exit code: 0 after SIGINT, SIGTERM, SIGHUP or the end of all sources, and also if the reader of the standard
+    /// output has gone; 1 if no source could be opened, or if the standard output refuses a line; 2 if there is no such backend.
     /// </summary>
     public static async Task<int> RunAsync(string backend, IEnumerable<string> sources)
     {

@@ -20,7 +20,7 @@ public sealed class PollerTransportFactory : IConnectionListenerFactory, IConnec
     /// <summary>Creates a factory.</summary>
     /// <param name="net">What it listens with. You own its poller; dispose it after the listeners.</param>
     /// <param name="options">The options.</param>
-    /// <param name="loggerFactory">Where the connections' log goes, in the category <c>Poller.AspNetCore</c>.</param>
+    /// <param name="loggerFactory">Where the connections' log goes, in the category <c>Poller.AspNetCore.Transport</c>.</param>
     /// <param name="pools">Where buffers come from. With null they come from the pool that all programs share.</param>
     public PollerTransportFactory(
         NetStack net, IOptions<PollerTransportOptions> options, ILoggerFactory loggerFactory, IMemoryPoolFactory<byte>? pools = null)

@@ -15,7 +15,8 @@ public sealed class PollerTransportOptions
     /// </summary>
     /// <remarks>
     /// On <c>[::]</c> a listener takes IPv4 too, unless you set <see cref="ListenOptions.DualStack"/> to false. A listener of a
-    /// <c>FileHandleEndPoint</c> is bound already; for it only the limits hold.
+    /// <c>FileHandleEndPoint</c> is bound already. For it only <see cref="ListenOptions.KeepAlive"/>,
+    /// <see cref="ListenOptions.MaxConnections"/> and <see cref="ListenOptions.IdleTimeout"/> count.
     /// </remarks>
     public ListenOptions Listen { get; set => field = value ?? throw new ArgumentNullException(nameof(value)); } = new() { Backlog = 512 };
 

@@ -11,8 +11,8 @@ namespace Microsoft.Extensions.DependencyInjection;
 public static class PollerTransportServiceCollectionExtensions
 {
     /// <summary>
-    /// Has Kestrel, and anything else that stands on Microsoft.AspNetCore.Connections, listen and connect through a poller. It adds the
-    /// poller too, as <see cref="PollerServiceCollectionExtensions.AddPoller"/> does.
+    /// Makes Kestrel listen through a poller, and anything else on Microsoft.AspNetCore.Connections listen and connect through it. It adds
+    /// the poller too, as <see cref="PollerServiceCollectionExtensions.AddPoller"/> does.
     /// </summary>
     /// <param name="services">The app's services.</param>
     /// <param name="configure">Sets the transport's options; may be null.</param>

@@ -2,8 +2,8 @@ using Microsoft.Extensions.Logging;
 
 namespace Poller.AspNetCore;
 
-// The events of ASP.NET Core's sockets transport, with its numbers, names and levels. Those of the level Debug are
-// named by their callers only where somebody listens, because its id is made when it is first asked for.
+// The events of ASP.NET Core's sockets transport, with its numbers, names and levels. Callers look first whether anyone listens at the
+// level Debug, because asking a connection for its id makes the id.
 internal static partial class TransportLog
 {
     public static ILogger CreateLogger(ILoggerFactory factory) => factory.CreateLogger("Poller.AspNetCore.Transport");

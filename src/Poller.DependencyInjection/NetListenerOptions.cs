@@ -31,7 +31,7 @@ public sealed class NetListenerOptions
     /// </summary>
     public ListenOptions Listen { get; set; } = new();
 
-    /// <summary>The key of the poller that it listens with, as in <c>AddKeyedPoller</c>. Null means the one without.</summary>
+    /// <summary>The key of the poller that it listens with, as in <c>AddKeyedPoller</c>. Null means the one without a key.</summary>
     public object? PollerKey { get; set; }
 
     /// <summary>Whether the name was set, and so may be that of a service manager's socket.</summary>

@@ -11,8 +11,8 @@ using Poller.Net;
 
 namespace Poller.DependencyInjection;
 
-// What is counted in _running, and so must have ended before the service has: the service itself until the callbacks of its token have
-// run, each accept loop, and each handler.
+// _running counts what must end before the service has ended: the service itself, until its token's callbacks have run; each accept loop;
+// and each handler.
 //
 //   StoppingAsync      the listeners are closed, and the handlers' token is cancelled, before the host stops any of its services
 //   StopAsync          waits for what runs; when the host's time is over, it closes the connections that are left
@@ -145,7 +145,8 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
     }
 
     /// <summary>
-    /// Stops listening, closes the connections that are open, and waits until their handlers have ended, for at most a second.
+    /// Stops listening, closes the connections that are open, and waits until their handlers have ended. It waits at most a second for the
+    /// listener, and then at most a second for the handlers.
     /// </summary>
     public async ValueTask DisposeAsync()
     {

@@ -10,7 +10,7 @@ using Poller.Net;
 namespace Microsoft.Extensions.DependencyInjection;
 #pragma warning restore IDE0130
 
-/// <summary>Adds listeners to an app's services, which run while its host runs.</summary>
+/// <summary>Adds listeners to an app's services. They run while the app's host runs.</summary>
 public static class NetListenerServiceCollectionExtensions
 {
     /// <summary>Adds a listener whose connections a function serves; see <see cref="IConnHandler.HandleAsync"/>.</summary>
@@ -33,15 +33,15 @@ public static class NetListenerServiceCollectionExtensions
     }
 
     /// <summary>
-    /// Adds a listener whose connections a service serves. It is made in a scope of its own for each connection, unless you have registered
-    /// it with another lifetime.
+    /// Adds a listener whose connections a class serves. The services make a handler for each connection, in a scope of its own, unless you
+    /// have registered the class with another lifetime.
     /// </summary>
     /// <remarks>
     /// <para>
-    /// The listener binds when the host starts, and an address that it cannot have keeps the host from starting. It takes the poller of
+    /// The listener binds when the host starts. If it cannot have its address, the host does not start. It takes the poller of
     /// <see cref="PollerServiceCollectionExtensions.AddPoller"/>, which this method adds too, or the one of
-    /// <see cref="NetListenerOptions.PollerKey"/>. When the host stops, it stops listening and cancels the handlers' token. It closes the
-    /// connections that are left when the host's time for the shutdown is over (<c>HostOptions.ShutdownTimeout</c>, 30 s).
+    /// <see cref="NetListenerOptions.PollerKey"/>. When the host stops, the listener stops listening and cancels the handlers' token. When
+    /// the host's time for the shutdown is over (<c>HostOptions.ShutdownTimeout</c>, 30 s), it closes the connections that are left.
     /// </para>
     /// <para>
     /// A handler that fails ends its own connection, and the log tells of it once. The listener goes on. What a handler logs has the

@@ -32,7 +32,8 @@ public static class PollerServiceCollectionExtensions
     /// <para>
     /// A host validates the options when it starts; without a host they are validated when the poller is created. Invalid options throw
     /// <see cref="OptionsValidationException"/>, which stops the host from starting. The poller uses the <see cref="TimeProvider"/>, the
-    /// <see cref="ILoggerFactory"/> and the <see cref="IMeterFactory"/> of the services, if there are any. A second call of this method configures the same poller.
+    /// <see cref="ILoggerFactory"/> and the <see cref="IMeterFactory"/> of the services, if there are any. A second call of this method
+    /// configures the same poller.
     /// </para>
     /// </remarks>
     public static PollerBuilder AddPoller(this IServiceCollection services, Action<PollerOptions>? configure = null)
@@ -45,9 +46,10 @@ public static class PollerServiceCollectionExtensions
     /// Adds a separate poller under a key: a keyed <see cref="INetpollFactory"/>, <see cref="Netpoller"/> and <see cref="NetStack"/>.
     /// </summary>
     /// <remarks>
-    /// It works as <see cref="AddPoller"/>, with three differences. Its section of the configuration is <c>Poller:Keyed:</c> followed by
+    /// It works as <see cref="AddPoller"/>, with these differences. Its section of the configuration is <c>Poller:Keyed:</c> followed by
     /// the key's text (<see cref="object.ToString"/>); if that text contains a colon, the poller has no section. If the key is a string, it
-    /// is also the name of the poller's options; otherwise do not rely on their name. The key's text is the poller's name in its metrics. <c>POLLER_BACKEND</c> has no effect on it.
+    /// is also the name of the poller's options; otherwise do not rely on their name. The key's text is the poller's name in its metrics.
+    /// <c>POLLER_BACKEND</c> has no effect on it.
     /// </remarks>
     /// <param name="services">The app's services.</param>
     /// <param name="key">Any object with equality, as for every keyed service.</param>

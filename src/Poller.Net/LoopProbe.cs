@@ -10,7 +10,8 @@ public readonly record struct LoopProbe
     public bool CameRound { get; init; }
 
     /// <summary>
-    /// How long the loop took to come round. If it has not, for how long it has not: the time may have begun with an earlier probe.
+    /// How long the loop took to come round. If it has not come round yet, how long it has taken so far: an earlier probe that is still
+    /// under way may have begun the time.
     /// </summary>
     public TimeSpan Elapsed { get; init; }
 

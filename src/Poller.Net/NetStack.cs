@@ -13,8 +13,8 @@ namespace Poller.Net;
 /// </para>
 /// <para>
 /// The networks of Unix sockets are <c>unix</c> for streams, <c>unixpacket</c> for connections of messages and <c>unixgram</c> for
-/// datagrams; see <see cref="UnixConn"/>. An address is a path of at most 107 bytes (103 on macOS and the BSDs), or on Linux <c>@</c> and an abstract name of as many.
-/// To listen, an empty address lets the system choose an abstract name.
+/// datagrams; see <see cref="UnixConn"/>. An address is a path of at most 107 bytes (103 on macOS and the BSDs), or on Linux <c>@</c> and
+/// an abstract name of at most as many. To listen, an empty address lets the system choose an abstract name.
 /// </para>
 /// <para>You own the poller; dispose it after the connections.</para>
 /// </remarks>

@@ -27,12 +27,13 @@ public static class SocketActivation
     /// call finds none. The list is empty if there are none, or if they are for another process.
     /// </summary>
     /// <remarks>
-    /// You own the handles. Give one to <see cref="NetStack.AdoptListener(SafeHandle, ListenOptions?)"/>, <see cref="NetStack.AdoptConn(SafeHandle)"/> or
-    /// to a <see cref="PolledFile"/>. .NET keeps an environment of its own, so native code in this process still sees the variables.
+    /// You own the handles. Give one to <see cref="NetStack.AdoptListener(SafeHandle, ListenOptions?)"/>,
+    /// <see cref="NetStack.AdoptConn(SafeHandle)"/> or a <see cref="PolledFile"/>. .NET keeps an environment of its own, so native code in
+    /// this process still sees the variables.
     /// </remarks>
     /// <exception cref="FormatException">
-    /// A variable is not what the protocol says. Or a descriptor is not open, or is close-on-exec already: it cannot come from the manager
-    /// then, and is this process's own. The message names it. The variables are cleared, and no descriptor is taken.
+    /// A variable is not what the protocol says, or a descriptor is not open, or it is close-on-exec: then this process has opened it, and
+    /// not the manager. The message names it. The variables are cleared, and no descriptor is taken.
     /// </exception>
     public static IReadOnlyList<ActivatedDescriptor> Take()
     {

@@ -9,14 +9,14 @@ namespace Poller.Net;
 public static class SocketsHttpHandlerExtensions
 {
     /// <inheritdoc cref="UsePoller(SocketsHttpHandler, Dialer)" path="/*[self::remarks or self::returns or self::exception]"/>
-    /// <summary>Lets the handler's connections be those of a net stack, dialed with the default options of a <see cref="Dialer"/>.</summary>
+    /// <summary>Makes the handler dial through a net stack, with the default options of a <see cref="Dialer"/>.</summary>
     /// <param name="handler">The handler.</param>
     /// <param name="stack">The net stack. You own its poller; dispose it after the handler.</param>
     public static SocketsHttpHandler UsePoller(this SocketsHttpHandler handler, NetStack stack) => handler.UsePoller(new Dialer(stack));
 
     /// <summary>
-    /// Lets the handler's connections be those of a dialer, by its <see cref="SocketsHttpHandler.ConnectCallback"/>. All else, such as TLS,
-    /// HTTP/2, proxies and the pool of connections, is the handler's.
+    /// Makes the handler dial by a dialer: it sets <see cref="SocketsHttpHandler.ConnectCallback"/>. The handler does all else, such as
+    /// TLS, HTTP/2, proxies and the pool of connections.
     /// </summary>
     /// <remarks>
     /// A request fails as it does without a poller. A name that does not resolve is

@@ -67,7 +67,7 @@ internal sealed partial class Reports
     /// <summary>Reports something that the operator should know.</summary>
     public void Warn(string text) => Add(new Entry(text, null));
 
-    /// <summary>Reports a handler that holds its thread for long, or has done so. Without a logger, only one that has not come back.</summary>
+    /// <summary>Reports a handler that holds its thread for long, or did so. Without a logger, only one that has not come back.</summary>
     public void Stalled(StalledHandler stall)
     {
         if (_logger is not null || !stall.IsOver) Add(new Entry("", null, stall));

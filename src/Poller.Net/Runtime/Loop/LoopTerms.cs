@@ -65,7 +65,7 @@ internal sealed class LoopTerms(PollLoop loop)
     /// </summary>
     public bool IsShared { get => Volatile.Read(ref _isShared); set => Volatile.Write(ref _isShared, value); }
 
-    /// <summary>How long the leader has been in one handler, by the monitor's looks. The monitor sets the start; 0 means that it moves.</summary>
+    /// <summary>How long the leader has been in one handler, as the monitor sees it. Zero while it makes progress.</summary>
     public TimeSpan Stall
     {
         get

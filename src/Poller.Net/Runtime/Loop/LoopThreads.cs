@@ -77,8 +77,8 @@ internal sealed class LoopThreads(PollLoop loop, string name, int maxBlockedHand
     }
 
     /// <summary>
-    /// For the monitor: notes which threads are in one handler for long, and reports them. Returns when it must look again at the latest, by
-    /// Stopwatch. The leader of <paramref name="standing"/> is not reported, because the monitor reports that the loop stands still.
+    /// For the monitor: finds the threads that have been in one handler for long, and reports them. Returns by when it must look again, by
+    /// Stopwatch. The leader of <paramref name="standing"/> is not reported here: the monitor itself reports that the loop stands still.
     /// </summary>
     public long LookForStalls(uint? standing)
     {

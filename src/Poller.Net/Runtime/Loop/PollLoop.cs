@@ -47,7 +47,7 @@ internal sealed class PollLoop
     private long _bytesReceived;
     private long _bytesSent;
 
-    // When the poll came back whose waiters the batch holds, by Stopwatch; 0 while nobody asks. Only the leader writes it, before it
+    // When the poll that found the batch's waiters came back, by Stopwatch; 0 while nobody listens. Only the leader writes it, before it
     // publishes the batch.
     private long _readyAt;
 
@@ -351,8 +351,8 @@ internal sealed class PollLoop
     }
 
     /// <summary>
-    /// Claims the next waiter of the batch. <paramref name="readyAt"/> is when the poll came back that found it, by Stopwatch, or 0 if
-    /// nobody asks.
+    /// Claims the next waiter of the batch. <paramref name="readyAt"/> is when the poll that found it came back, by Stopwatch, or 0 if
+    /// nobody listens.
     /// </summary>
     public bool TryClaim([NotNullWhen(true)] out PollWaiter? waiter, out long readyAt)
     {
@@ -364,7 +364,7 @@ internal sealed class PollLoop
         return found;
     }
 
-    /// <summary>Records that a waiter runs which was ready at <paramref name="readyAt"/>: a time of Stopwatch, or 0 if nobody asks.</summary>
+    /// <summary>Records the delay of a waiter that runs now. It was ready at <paramref name="readyAt"/>; 0 means unknown.</summary>
     public void NoteDelay(long readyAt)
     {
         if (readyAt != 0) Metrics.RecordDelay(this, readyAt);

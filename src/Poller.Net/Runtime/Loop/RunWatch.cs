@@ -1,7 +1,7 @@
 namespace Poller.Net;
 
-// How the monitor learns for how long a thread has been in one waiter, without a clock that the thread would read for each. The thread
-// counts its runs. The monitor looks now and then, and notes when it first saw a run.
+// How the monitor learns how long a thread has been in one waiter. The thread reads no clock for this. It counts its runs, and the monitor
+// notes when it first saw a run.
 //
 //   runs: even -> odd    by the thread, as it begins a waiter
 //   runs: odd -> even    by the thread, when it has run the waiter
