@@ -64,7 +64,7 @@ public class PollDescBenchmarks
 
     private PollWaiter? Notify()
     {
-        _desc.Notify(_readable, out PollWaiter? reader, out _);
+        _desc.Notify(_readable, out PollWaiter? reader, out _, out _);
         return reader;
     }
 

@@ -33,7 +33,7 @@ public class PollDescSidesBenchmarks
             for (int i = 0; i < Waits; i++)
             {
                 if (Desc.Park(direction, this) != PollPark.Parked) throw new InvalidOperationException("the waiter was expected to park.");
-                Desc.Notify(ready, out PollWaiter? reader, out PollWaiter? writer);
+                Desc.Notify(ready, out PollWaiter? reader, out PollWaiter? writer, out _);
                 if ((reader ?? writer) != this) throw new InvalidOperationException("the waiter that had parked was expected.");
                 Desc.Consume(direction);
             }

@@ -37,6 +37,8 @@ public abstract class Conn : Stream
 
     private protected Conn(NetFd fd) => _fd = fd;
 
+    internal NetFd NetFd => _fd;
+
     /// <summary>The address on this side.</summary>
     /// <exception cref="ObjectDisposedException">The connection was closed before anyone had read the address.</exception>
     /// <exception cref="NetOpException">

@@ -155,7 +155,8 @@ internal abstract partial class PollFd
         return attempt.Result;
     }
 
-    private AttemptOp<TAttempt, T> GoOn<TAttempt, T>(Direction direction, in TAttempt attempt, in Begun begun, CancellationToken token)
+    /// <summary>Goes on with an operation that is not done, by an object for its attempt.</summary>
+    protected AttemptOp<TAttempt, T> GoOn<TAttempt, T>(Direction direction, in TAttempt attempt, in Begun begun, CancellationToken token)
         where TAttempt : struct, IAttempt<T>
     {
         AttemptOp<TAttempt, T> op = TakeKept<AttemptOp<TAttempt, T>>(direction, begun) ?? new AttemptOp<TAttempt, T>(this, direction);

@@ -275,7 +275,7 @@ internal abstract partial class PollFd : IDisposable
     /// </summary>
     protected void WakeWriter()
     {
-        Desc.Notify(new PollEvent(Desc.Token, PollReadiness.Writable), out _, out PollWaiter? writer);
+        Desc.Notify(new PollEvent(Desc.Token, PollReadiness.Writable), out _, out PollWaiter? writer, out _);
         Loop.Schedule(writer);
     }
 

@@ -73,6 +73,23 @@ internal partial class NetFd
         throw Refused("detach", Network, _local, _remote, result);
     }
 
+    /// <summary>Another descriptor of the same socket. While it is open, the close of this one does not end the connection.</summary>
+    public SafeSocketHandle Duplicate()
+    {
+        const string Operation = "duplicate";
+        if (!Incref()) throw Failed(Operation, IoResult.Disposed);
+        try
+        {
+            BeforeControl(); // Its user may set SO_LINGER.
+            IoResult result = Api.Duplicate(Fd);
+            return result.IsSuccess ? new SafeSocketHandle(result.Value, ownsHandle: true) : throw Failed(Operation, result);
+        }
+        finally
+        {
+            Decref();
+        }
+    }
+
     /// <summary>For whoever leaves last: whether the descriptor is to be closed, and not detached. The answer never changes.</summary>
     protected bool TryEnd() => _socketEnd.TryClose();
 

@@ -19,6 +19,13 @@ namespace Poller.Net;
 // itself (Wait) before it checks for these. Each of the two has a full fence between its write and its read, so at least one sees the
 // other, and no wake-up is lost.
 //
+// Whoever watches for the hang-up follows the same rule, in a word of its own:
+//
+//   null -> watch             WatchHangup, which then looks for the flags of a hang-up and a close
+//   watch -> null             Notify, after it has set the flag of the hang-up; the stop of the loop; or WatchHangup, if it finds a flag.
+//                             Whoever takes the watch has the pool run it, so it runs once.
+//   watch -> null             Free; nobody runs it
+//
 // The flags and the sequence number share one word, so an event of the descriptor's previous life cannot set a flag. A PollDesc is recycled
 // and never freed. So a stale event that has already passed the check of the sequence number still finds an object. There it can do no more
 // than wake a waiter, which then finds nothing.
@@ -74,6 +81,9 @@ internal sealed class PollDesc(uint slot)
     private Side _read;
     private Side _write;
 
+    // Atomic.
+    private IThreadPoolWorkItem? _hangupWatch;
+
     /// <summary>Its deadlines; null until one is set. Written under the timers' lock; constant from then until Free.</summary>
     public PollDeadlines? Deadlines { get; set; }
 
@@ -118,6 +128,7 @@ internal sealed class PollDesc(uint slot)
         _read.Waiter = null;
         _write.Waiter = null;
         Deadlines = null;
+        _hangupWatch = null;
         uint sequence = (uint)(Volatile.Read(ref _info) >> SequenceShift) + 1;
         Volatile.Write(ref _info, (ulong)sequence << SequenceShift);
     }
@@ -186,11 +197,30 @@ internal sealed class PollDesc(uint slot)
         return old == Ready;
     }
 
-    /// <summary>Applies an event. Returns the waiters that are runnable now. Drops an event of another life.</summary>
-    public void Notify(PollEvent found, out PollWaiter? reader, out PollWaiter? writer)
+    /// <summary>
+    /// Has something run on the pool, once, when the first hang-up is reported or the loop stops. Returns it if that was so before: then
+    /// the caller has the pool run it. A late event of an earlier life may have it run too early, so it must look at
+    /// <see cref="HangupSeen"/>. The caller holds a reference to the descriptor.
+    /// </summary>
+    public IThreadPoolWorkItem? WatchHangup(IThreadPoolWorkItem watch)
+    {
+        Interlocked.Exchange(ref _hangupWatch, watch);
+        return HangupSeen || IsClosing ? TakeHangupWatch() : null;
+    }
+
+    /// <summary>Takes out what watches for the hang-up; null if nothing does.</summary>
+    public IThreadPoolWorkItem? TakeHangupWatch() => Interlocked.Exchange(ref _hangupWatch, null);
+
+    /// <summary>
+    /// Applies an event. Returns the waiters that are runnable now, and in <paramref name="watch"/> what the pool has to run. Drops an event
+    /// of another life.
+    /// </summary>
+    public void Notify(PollEvent found, out PollWaiter? reader, out PollWaiter? writer, out IThreadPoolWorkItem? watch)
     {
         reader = writer = null;
+        watch = null;
         PollReadiness readiness = found.Readiness;
+        bool isFirstHangup;
         while (true)
         {
             ulong info = Volatile.Read(ref _info);
@@ -199,12 +229,14 @@ internal sealed class PollDesc(uint slot)
             // The hang-up flag stays set, because its edge comes once. We set it before the side becomes Ready, so that the waiter which
             // consumes this readiness sees it.
             ulong next = (readiness & PollReadiness.ReadHangup) != 0 ? info | Hangup : info;
+            isFirstHangup = next != info;
             bool isError = (readiness & PollReadiness.Error) != 0 && (info & ErrorPassesFlag) == 0;
             next = isError ? next | EventError : next & ~EventError;
             if (next == info || Interlocked.CompareExchange(ref _info, next, info) == info) break;
         }
         if ((readiness & PollReadiness.Readable) != 0) reader = Unblock(Direction.Read, Ready);
         if ((readiness & PollReadiness.Writable) != 0) writer = Unblock(Direction.Write, Ready);
+        if (isFirstHangup) watch = TakeHangupWatch();
     }
 
     /// <summary>

@@ -92,6 +92,35 @@ internal static class PollDescScenarios
         run.Thread("poller", () => socket.Notify(PollReadiness.Readable | PollReadiness.ReadHangup));
     }
 
+    // A hang-up comes, and the loop stops, while somebody begins to watch for either. What watches runs, once.
+    public static void HangupAndStopAndWatch(Run run)
+    {
+        Socket socket = new();
+        Watch watch = new();
+        run.Thread("watcher", () => socket.Desc.WatchHangup(watch)?.Execute());
+        run.Thread("poller", () => socket.Notify(PollReadiness.Readable | PollReadiness.ReadHangup));
+        run.Thread("stopper", () => Stop(socket.Desc));
+        run.Finally(() => Invariant.Holds(watch.Runs == 1, $"the watch ran {watch.Runs} times."));
+    }
+
+    public static void HangupAndWatch(Run run)
+    {
+        Socket socket = new();
+        Watch watch = new();
+        run.Thread("watcher", () => socket.Desc.WatchHangup(watch)?.Execute());
+        run.Thread("poller", () => socket.Notify(PollReadiness.Readable | PollReadiness.ReadHangup));
+        run.Finally(() => Invariant.Holds(watch.Runs == 1, $"the watch ran {watch.Runs} times."));
+    }
+
+    public static void StopAndWatch(Run run)
+    {
+        Socket socket = new();
+        Watch watch = new();
+        run.Thread("watcher", () => socket.Desc.WatchHangup(watch)?.Execute());
+        run.Thread("stopper", () => Stop(socket.Desc));
+        run.Finally(() => Invariant.Holds(watch.Runs == 1, $"the watch ran {watch.Runs} times."));
+    }
+
     // A deadline passes while the edge comes. Either may end the read. If the deadline does, the next read must find the edge.
     public static void ReadyAndWaitAndDeadline(Run run)
     {
@@ -248,4 +277,22 @@ internal static class PollDescScenarios
 
     private static void HasNoFlag(PollDesc desc) =>
         Invariant.Holds(desc.Check(Direction.Read) == 0 && !desc.HangupSeen, "a flag of the last life is set in the next.");
+
+    // What the stop of a loop does with a desc.
+    private static void Stop(PollDesc desc)
+    {
+        desc.Evict(out PollWaiter? reader, out PollWaiter? writer);
+        Socket.Wake(reader);
+        Socket.Wake(writer);
+        desc.TakeHangupWatch()?.Execute();
+    }
+
+    private sealed class Watch : IThreadPoolWorkItem
+    {
+        private int _runs;
+
+        public int Runs => _runs;
+
+        public void Execute() => Interlocked.Increment(ref _runs);
+    }
 }

@@ -103,7 +103,7 @@ internal static class PollOpScenarios
         run.Thread("poller", () =>
         {
             reading.There = 7;
-            fd.Desc.Notify(new PollEvent(fd.Desc.Token, PollReadiness.Readable), out PollWaiter? reader, out _);
+            fd.Desc.Notify(new PollEvent(fd.Desc.Token, PollReadiness.Readable), out PollWaiter? reader, out _, out _);
             if (reader is not null) fd.Schedule(reader);
         });
         run.Finally(() => Invariant.Holds(reading.Result == 7, $"the read came to {reading.Result}."));
@@ -141,7 +141,7 @@ internal static class PollOpScenarios
         void Notify(int there)
         {
             reading.There = there;
-            fd.Desc.Notify(new PollEvent(fd.Desc.Token, PollReadiness.Readable), out PollWaiter? reader, out _);
+            fd.Desc.Notify(new PollEvent(fd.Desc.Token, PollReadiness.Readable), out PollWaiter? reader, out _, out _);
             if (reader is not null) fd.Schedule(reader);
         }
     }

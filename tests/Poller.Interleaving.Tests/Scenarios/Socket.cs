@@ -49,9 +49,10 @@ internal sealed class Socket
     /// <summary>The poller found an event, of this life of the desc or of an earlier one.</summary>
     public void Notify(PollEvent found)
     {
-        Desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer);
+        Desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer, out IThreadPoolWorkItem? watch);
         WakeReady(reader);
         WakeReady(writer);
+        watch?.Execute();
     }
 
     /// <summary>Wakes the waiter that a close, a deadline or a cancellation made runnable.</summary>

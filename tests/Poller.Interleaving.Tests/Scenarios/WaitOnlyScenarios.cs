@@ -92,7 +92,7 @@ internal static class WaitOnlyScenarios
         void Arrive(int count)
         {
             records.Arrive(count);
-            fd.Desc.Notify(new PollEvent(fd.Desc.Token, PollReadiness.Readable), out PollWaiter? reader, out _);
+            fd.Desc.Notify(new PollEvent(fd.Desc.Token, PollReadiness.Readable), out PollWaiter? reader, out _, out _);
             if (reader is not null) fd.Schedule(reader);
         }
     }

@@ -156,7 +156,7 @@ public sealed class PollDescModelTests
                 steps.Append(CultureInfo.InvariantCulture, $"Notify({readiness}{(stale ? ", stale" : "")}) ");
                 desc.Notify(
                     new PollEvent(new PollToken(7, model.Sequence - (stale ? 1u : 0)), readiness),
-                    out PollWaiter? reader, out PollWaiter? writer);
+                    out PollWaiter? reader, out PollWaiter? writer, out _);
                 TestWaiter? modelReader = null;
                 TestWaiter? modelWriter = null;
                 if (!stale)

@@ -15,7 +15,7 @@ public sealed class PollDescTests
         PollWaiter?[] got = new PollWaiter?[2];
         Worker a = Worker.Start(() => Repeat(0, () =>
         {
-            desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out PollWaiter? reader, out PollWaiter? _);
+            desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out PollWaiter? reader, out PollWaiter? _, out _);
             return reader;
         }));
         Worker b = Worker.Start(() => Repeat(1, () => desc.Expire(Direction.Read)));
@@ -98,13 +98,13 @@ public sealed class PollDescTests
 
         desc.Notify(
             new PollEvent(old, PollReadiness.Readable | PollReadiness.ReadHangup | PollReadiness.Error),
-            out PollWaiter? reader, out PollWaiter? writer);
+            out PollWaiter? reader, out PollWaiter? writer, out _);
 
         Assert.Null(reader);
         Assert.Null(writer);
         Assert.False(desc.HangupSeen);
         Assert.Equal(0, desc.Check(Direction.Read));
-        desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out reader, out _);
+        desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out reader, out _, out _);
         Assert.Same(waiter, reader);
     }
 
@@ -114,17 +114,17 @@ public sealed class PollDescTests
         const PollReadiness Error = PollReadiness.Readable | PollReadiness.Writable | PollReadiness.Error;
         PollDesc desc = new(0);
         desc.Open(3);
-        desc.Notify(new PollEvent(desc.Token, Error), out _, out _);
+        desc.Notify(new PollEvent(desc.Token, Error), out _, out _, out _);
         Assert.Equal(IoResult.NotPollable, desc.Check(Direction.Read));
         desc.LetErrorsPass();
         Assert.Equal(0, desc.Check(Direction.Read));
-        desc.Notify(new PollEvent(desc.Token, Error), out _, out _);
+        desc.Notify(new PollEvent(desc.Token, Error), out _, out _, out _);
         Assert.Equal(0, desc.Check(Direction.Read));
         Assert.Equal(PollPark.Ready, desc.Park(Direction.Read, new TestWaiter()));
 
         desc.Free();
         desc.Open(3);
-        desc.Notify(new PollEvent(desc.Token, Error), out _, out _);
+        desc.Notify(new PollEvent(desc.Token, Error), out _, out _, out _);
         Assert.Equal(IoResult.NotPollable, desc.Check(Direction.Read));
     }
 
@@ -133,7 +133,7 @@ public sealed class PollDescTests
     {
         PollDesc desc = new(0);
         desc.Open(3);
-        desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out _, out _);
+        desc.Notify(new PollEvent(desc.Token, PollReadiness.Readable), out _, out _, out _);
         desc.Expire(Direction.Read);
         desc.Evict(out _, out _);
         Assert.Equal(PollPark.Ready, desc.Park(Direction.Read, new TestWaiter()));

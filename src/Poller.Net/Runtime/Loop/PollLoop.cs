@@ -98,6 +98,8 @@ internal sealed class PollLoop
 
     public NetpollDispatch Dispatch => _owner.Dispatch;
 
+    public PollTrigger Trigger => _poll.Trigger;
+
     public PollerMetrics Metrics => _owner.Metrics;
 
     /// <summary>The number of open connections.</summary>
@@ -312,6 +314,7 @@ internal sealed class PollLoop
         {
             if (Failure is not null) desc.MarkFailed();
             Evict(desc);
+            RunOnPool(desc.TakeHangupWatch());
         }
         AddAll(_injected.TakeAll());
 
@@ -390,6 +393,12 @@ internal sealed class PollLoop
     /// <summary>Has the thread pool run a waiter.</summary>
     public static void QueueToPool(PollWaiter waiter) => ThreadPool.UnsafeQueueUserWorkItem(waiter, preferLocal: false);
 
+    /// <summary>Has the thread pool run what watched for a hang-up, if there is something.</summary>
+    public static void RunOnPool(IThreadPoolWorkItem? watch)
+    {
+        if (watch is not null) ThreadPool.UnsafeQueueUserWorkItem(watch, preferLocal: false);
+    }
+
     // Never throws: the descriptor must be closed and its desc recycled, whatever the backend throws.
     // False if the descriptor was closed elsewhere.
     private bool Unregister(PollDesc desc)
@@ -429,9 +438,10 @@ internal sealed class PollLoop
         {
             PollDesc? desc = Cache.Find(found.Token);
             if (desc is null) continue;
-            desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer);
+            desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer, out IThreadPoolWorkItem? watch);
             Add(reader);
             Add(writer);
+            RunOnPool(watch);
         }
         if (count == _events.Length && count < MaxEvents) _events = new PollEvent[count * 2];
 

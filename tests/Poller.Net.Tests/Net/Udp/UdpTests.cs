@@ -245,7 +245,7 @@ public abstract class UdpTests<TBackend> : NetTest<TBackend> where TBackend : IT
         using UdpConn client = fixture.Net.DialUdp(server.LocalEndPoint);
         PollDesc desc = Raw.DescOf(server);
         PollReadiness alone = PollReadiness.Readable | PollReadiness.Writable | PollReadiness.Error;
-        desc.Notify(new PollEvent(desc.Token, alone), out _, out _);
+        desc.Notify(new PollEvent(desc.Token, alone), out _, out _, out _);
         Operation<SocketReceiveFromResult> receive = server.StartReceiveFrom(blocking, new byte[8]).Waiting();
         client.Write([1]);
         Assert.Equal(1, (await receive.Within()).ReceivedBytes);
