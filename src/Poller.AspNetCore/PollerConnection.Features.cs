@@ -13,7 +13,8 @@ internal sealed partial class PollerConnection :
     IConnectionItemsFeature,
     IMemoryPoolFeature,
     IConnectionLifetimeFeature,
-    IConnectionEndPointFeature
+    IConnectionEndPointFeature,
+    IConnectionSocketFeature
 {
     // Null where the connection itself is the feature and nobody has set another. One that was set to null is in the list with null.
     private List<(Type Key, object? Value)>? _features;
@@ -71,6 +72,7 @@ internal sealed partial class PollerConnection :
         typeof(IMemoryPoolFeature),
         typeof(IConnectionLifetimeFeature),
         typeof(IConnectionEndPointFeature),
+        typeof(IConnectionSocketFeature),
     ];
 
     private static bool IsOwn(Type key) => Array.IndexOf(OwnFeatures, key) >= 0;

@@ -3,57 +3,60 @@ using System.IO.Pipelines;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Connections;
+using Microsoft.AspNetCore.Connections.Features;
 using Microsoft.Extensions.Logging;
 using Poller.Net;
 
 namespace Poller.AspNetCore;
 
 /// <summary>A connection as Microsoft.AspNetCore.Connections wants it, over a <see cref="Conn"/>.</summary>
-internal sealed partial class PollerConnection : ConnectionContext
+internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
 {
     private const int MinBuffer = 2048;
 
-    // Constant.
     private static readonly bool FinOnError =
         AppContext.TryGetSwitch("Microsoft.AspNetCore.Server.Kestrel.FinOnError", out bool isOn) && isOn;
 
+    // Constant.
     private readonly Conn _conn;
+    private readonly PollerTransportOptions _options;
     private readonly ILogger _logger;
-    private readonly PipeWriter _input;
-    private readonly PipeReader _output;
-    private readonly IDuplexPipe _transport;
+    private readonly ConnReader _input;
+    private readonly ConnWriter _output;
     private readonly CancellationTokenSource _closed = new();
-    private readonly TaskCompletionSource _closedFired = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    private readonly Lock _lock = new();
 
-    // Constant after Start.
-    private Task? _receiving;
-    private Task? _sending;
+    // Guarded by the lock: made when it is first asked for.
+    private Socket? _socket;
 
     // Guarded by the lock: why the connection ends; null while it does not.
     private Exception? _reason;
 
+    // Guarded by the lock: whether ConnectionClosed is to fire or has fired, and who waits for that.
+    private bool _fires;
+    private bool _hasFired;
+    private TaskCompletionSource? _fired;
+
     private PollerConnection(Conn conn, PollerTransportOptions options, MemoryPool<byte> pool, ILogger logger)
     {
         _conn = conn;
+        _options = options;
         _logger = logger;
         MemoryPool = pool;
         LocalEndPoint = conn.LocalEndPoint;
         RemoteEndPoint = conn.RemoteEndPoint;
         ConnectionClosed = _closed.Token;
-        Pipe input = new(OptionsOf(options.MaxReadBufferSize));
-        Pipe output = new(OptionsOf(options.MaxWriteBufferSize));
-        _input = input.Writer;
-        _output = output.Reader;
-        _transport = Transport = new DuplexPipe(input.Reader, output.Writer);
-
-        PipeOptions OptionsOf(long? limit) =>
-            new(pool, PipeScheduler.Inline, PipeScheduler.Inline, limit ?? 0, (limit ?? 0) / 2, useSynchronizationContext: false);
+        _input = new ConnReader(this, conn.NetFd);
+        _output = new ConnWriter(this, conn.NetFd, options.MaxWriteBufferSize);
+        Transport = this;
     }
 
     public override string ConnectionId { get => field ??= ConnectionIds.Next(); set; }
 
     public override IDuplexPipe Transport { get; set; }
+
+    PipeReader IDuplexPipe.Input => _input;
+
+    PipeWriter IDuplexPipe.Output => _output;
 
     public override IDictionary<object, object?> Items { get => field ??= new ConnectionItems(); set; }
 
@@ -65,51 +68,95 @@ internal sealed partial class PollerConnection : ConnectionContext
 
     public override EndPoint? RemoteEndPoint { get; set; }
 
-    /// <summary>Takes ownership of a connection, and begins to receive and send.</summary>
+    /// <summary>
+    /// A socket over a duplicate of the connection's descriptor. It reads and sets the connection's options and addresses. Its own dispose
+    /// leaves the connection open.
+    /// </summary>
+    Socket IConnectionSocketFeature.Socket
+    {
+        get
+        {
+            lock (Lock) return _socket ??= new Socket(_conn.NetFd.Duplicate());
+        }
+    }
+
+    /// <summary>The lock of the connection's end and of its output. No code of the app runs under it.</summary>
+    public Lock Lock { get; } = new();
+
+    /// <summary>The options of the pipe between the reader and one that reads ahead.</summary>
+    public PipeOptions InputOptions
+    {
+        get
+        {
+            long limit = _options.MaxReadBufferSize ?? 0;
+            return new(MemoryPool, PipeScheduler.Inline, PipeScheduler.Inline, limit, limit / 2, useSynchronizationContext: false);
+        }
+    }
+
+    private bool LogsDebug => _logger.IsEnabled(LogLevel.Debug);
+
+    /// <summary>Takes ownership of a connection.</summary>
     /// <exception cref="NetOpException">The connection is dead.</exception>
     public static PollerConnection Start(Conn conn, PollerTransportOptions options, MemoryPool<byte> pool, ILogger logger)
     {
         PollerConnection connection = new(conn, options, pool, logger);
-        connection._receiving = connection.ReceiveAsync();
-        connection._sending = connection.SendAsync();
+        connection._input.Start();
         return connection;
     }
 
-    public override void Abort(ConnectionAbortedException abortReason)
-    {
-        Shutdown(abortReason);
-        _output.CancelPendingRead(); // After the reason is known, because the end of sending would give another.
-    }
+    public override void Abort(ConnectionAbortedException abortReason) => Shutdown(abortReason);
 
     public override async ValueTask DisposeAsync()
     {
-        await _transport.Input.CompleteAsync().ConfigureAwait(false);
-        await _transport.Output.CompleteAsync().ConfigureAwait(false);
-        await _receiving!.ConfigureAwait(false);
-        await _sending!.ConfigureAwait(false);
+        _input.Complete();
+        _output.Complete();
+        await _output.WhenSent().ConfigureAwait(false);
+        Task fired;
+        lock (Lock) fired = _hasFired ? Task.CompletedTask : (_fired ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
+        await fired.ConfigureAwait(false);
         _closed.Dispose();
         await base.DisposeAsync().ConfigureAwait(false);
     }
 
-    private async Task ReceiveAsync()
+    /// <summary>The reader has found the end. Returns what the app sees, if the end is ours and not the peer's.</summary>
+    public Exception? ReceivedEnd()
+    {
+        lock (Lock)
+        {
+            if (_reason is not null) return _reason;
+        }
+        if (LogsDebug) TransportLog.ConnectionReadFin(_logger, ConnectionId);
+        FireConnectionClosed();
+        return null;
+    }
+
+    /// <summary>The reader has failed. Returns what the app sees.</summary>
+    public Exception ReceiveFailed(Exception error)
+    {
+        error = Translate(error);
+        FireConnectionClosed();
+        lock (Lock) return _reason ?? error;
+    }
+
+    /// <summary>Reads into a pipe, until the end or until the pipe's reader is done.</summary>
+    public async Task PumpAsync(PipeWriter into)
     {
         Exception? error = null;
         try
         {
-            while (await _conn.WaitToReadAsync().ConfigureAwait(false))
+            bool hasEnded = false;
+            while (!hasEnded && await _conn.WaitToReadAsync().ConfigureAwait(false))
             {
-                int count = await _conn.ReadAsync(_input.GetMemory(MinBuffer)).ConfigureAwait(false);
+                int count = await _conn.ReadAsync(into.GetMemory(MinBuffer)).ConfigureAwait(false);
                 if (count == 0) break;
-                _input.Advance(count);
-                ValueTask<FlushResult> flush = _input.FlushAsync();
+                into.Advance(count);
+                ValueTask<FlushResult> flush = into.FlushAsync();
                 bool pauses = !flush.IsCompleted;
-                if (pauses && _logger.IsEnabled(LogLevel.Debug)) TransportLog.ConnectionPause(_logger, ConnectionId);
-                FlushResult flushed = await flush.ConfigureAwait(false);
-                if (pauses && _logger.IsEnabled(LogLevel.Debug)) TransportLog.ConnectionResume(_logger, ConnectionId);
-                if (flushed.IsCompleted || flushed.IsCanceled) goto ended;
+                if (pauses && LogsDebug) TransportLog.ConnectionPause(_logger, ConnectionId);
+                hasEnded = (await flush.ConfigureAwait(false)).IsCompleted;
+                if (pauses && LogsDebug) TransportLog.ConnectionResume(_logger, ConnectionId);
             }
-            if (_logger.IsEnabled(LogLevel.Debug)) TransportLog.ConnectionReadFin(_logger, ConnectionId);
-        ended:;
+            if (!hasEnded && LogsDebug) TransportLog.ConnectionReadFin(_logger, ConnectionId);
         }
 #pragma warning disable CA1031 // Whatever it is, it is the reader's.
         catch (Exception e)
@@ -117,59 +164,40 @@ internal sealed partial class PollerConnection : ConnectionContext
         {
             error = Translate(e);
         }
-        Exception? reason;
-        lock (_lock) reason = _reason;
-        await _input.CompleteAsync(reason ?? error).ConfigureAwait(false);
+        lock (Lock) error = _reason ?? error;
+        await into.CompleteAsync(error).ConfigureAwait(false);
         FireConnectionClosed();
-        await _closedFired.Task.ConfigureAwait(false);
     }
 
-    private async Task SendAsync()
+    /// <summary>The writer was completed, and all is sent.</summary>
+    public void SentAll() => Shutdown(null);
+
+    /// <summary>The writer has failed, or was completed with an error.</summary>
+    public void SendFailed(Exception error)
     {
-        Exception? error = null;
-        Exception? unexpected = null;
-        try
-        {
-            while (true)
-            {
-                ReadResult read = await _output.ReadAsync().ConfigureAwait(false);
-                if (read.IsCanceled) break;
-                if (!read.Buffer.IsEmpty) await _conn.WriteAsync(read.Buffer).ConfigureAwait(false);
-                _output.AdvanceTo(read.Buffer.End);
-                if (read.IsCompleted) break;
-            }
-        }
-#pragma warning disable CA1031 // Whatever it is, it ends the connection.
-        catch (Exception e)
-#pragma warning restore CA1031
-        {
-            error = Translate(e);
-            if (error is not (ConnectionResetException or ObjectDisposedException or NetOpException { IsClosed: true })) unexpected = error;
-        }
-        Shutdown(error);
-        await _output.CompleteAsync(unexpected).ConfigureAwait(false);
-        _input.CancelPendingFlush();
+        error = Translate(error);
+        Shutdown(error, isExpected: error is ConnectionResetException or ObjectDisposedException or NetOpException { IsClosed: true });
     }
 
     private Exception Translate(Exception error)
     {
-        lock (_lock)
+        lock (Lock)
         {
             if (_reason is not null) return error;
         }
         if (error is NetOpException { SocketErrorCode: SocketError.ConnectionReset or SocketError.Shutdown })
         {
             error = new ConnectionResetException(error.Message, error);
-            if (_logger.IsEnabled(LogLevel.Debug)) TransportLog.ConnectionReset(_logger, ConnectionId);
+            if (LogsDebug) TransportLog.ConnectionReset(_logger, ConnectionId);
         }
-        else if (_logger.IsEnabled(LogLevel.Debug)) TransportLog.ConnectionError(_logger, ConnectionId, error);
+        else if (LogsDebug) TransportLog.ConnectionError(_logger, ConnectionId, error);
         return error;
     }
 
-    // With an error the connection is reset; without one it ends in both directions.
-    private void Shutdown(Exception? error)
+    // With an error the connection is reset; without one it ends in both directions. An unexpected error is the writer's too.
+    private void Shutdown(Exception? error, bool isExpected = true)
     {
-        lock (_lock)
+        lock (Lock)
         {
             if (_reason is not null) return;
             _reason = error ?? new ConnectionAbortedException("The poller transport's send loop completed gracefully.");
@@ -177,12 +205,12 @@ internal sealed partial class PollerConnection : ConnectionContext
             {
                 if (error is not null && !FinOnError)
                 {
-                    if (_logger.IsEnabled(LogLevel.Debug)) TransportLog.ConnectionWriteRst(_logger, ConnectionId, error.Message);
+                    if (LogsDebug) TransportLog.ConnectionWriteRst(_logger, ConnectionId, error.Message);
                     _conn.LingerState = new LingerOption(true, 0);
                 }
                 else
                 {
-                    if (_logger.IsEnabled(LogLevel.Debug)) TransportLog.ConnectionWriteFin(_logger, ConnectionId, _reason.Message);
+                    if (LogsDebug) TransportLog.ConnectionWriteFin(_logger, ConnectionId, _reason.Message);
                     _conn.CloseRead();
                     _conn.CloseWrite();
                 }
@@ -192,34 +220,38 @@ internal sealed partial class PollerConnection : ConnectionContext
                 // It is over already.
             }
             _conn.Dispose();
+            _socket?.Dispose();
+            _output.End(isExpected ? null : error);
+            FireConnectionClosed();
         }
     }
 
-    private void FireConnectionClosed() => ThreadPool.UnsafeQueueUserWorkItem(
-        static connection =>
-        {
-            try
-            {
-                connection._closed.Cancel();
-            }
-#pragma warning disable CA1031 // Whatever a callback of the app throws, the connection ends.
-            catch (Exception e)
-#pragma warning restore CA1031
-            {
-                TransportLog.CallbackFailed(connection._logger, connection.ConnectionId, e);
-            }
-            finally
-            {
-                connection._closedFired.SetResult();
-            }
-        },
-        this,
-        preferLocal: false);
-
-    private sealed class DuplexPipe(PipeReader input, PipeWriter output) : IDuplexPipe
+    private void FireConnectionClosed()
     {
-        public PipeReader Input => input;
+        lock (Lock)
+        {
+            if (_fires) return;
+            _fires = true;
+        }
+        ThreadPool.UnsafeQueueUserWorkItem(static connection => connection.CancelConnectionClosed(), this, preferLocal: false);
+    }
 
-        public PipeWriter Output => output;
+    private void CancelConnectionClosed()
+    {
+        try
+        {
+            _closed.Cancel();
+        }
+#pragma warning disable CA1031 // Whatever a callback of the app throws, the connection ends.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            TransportLog.CallbackFailed(_logger, ConnectionId, e);
+        }
+        lock (Lock)
+        {
+            _hasFired = true;
+            _fired?.SetResult();
+        }
     }
 }

@@ -58,7 +58,7 @@ public sealed class PollerTransportFactory : IConnectionListenerFactory, IConnec
             {
                 IPEndPoint ip => _net.ListenTcp(ip, _options.Listen),
                 UnixDomainSocketEndPoint unix => _net.ListenUnix(unix, _options.Listen),
-                FileHandleEndPoint file => _net.AdoptListener((nint)file.FileHandle),
+                FileHandleEndPoint file => _net.AdoptListener((nint)file.FileHandle, _options.Listen),
                 _ => throw new NotSupportedException(
                     $"bind {endpoint}: an IPEndPoint, a UnixDomainSocketEndPoint or a FileHandleEndPoint was expected."),
             };

@@ -10,11 +10,17 @@ public interface ITestTransport
 {
     /// <summary>Makes it the transport of an app's services.</summary>
     static abstract void AddTo(IServiceCollection services);
+
+    /// <summary>Whether it reads while the app does not, and so has something to pause.</summary>
+    static virtual bool ReadsAhead => false;
 }
 
 /// <summary>The sockets transport of ASP.NET Core, which says what is right.</summary>
 public abstract class SocketsTransport : ITestTransport
 {
+    /// <inheritdoc/>
+    public static bool ReadsAhead => true;
+
     /// <inheritdoc/>
     public static void AddTo(IServiceCollection services) =>
         services.AddSingleton<IConnectionListenerFactory, SocketTransportFactory>();
@@ -53,6 +59,9 @@ public abstract class ThreadPoolTransport : ITestTransport
 public abstract class EpollLevelTransport : ITestTransport
 {
     /// <inheritdoc/>
+    public static bool ReadsAhead => true;
+
+    /// <inheritdoc/>
     public static void AddTo(IServiceCollection services) =>
         services.AddPollerTransport().UseEpoll(new EpollNetpollOptions { Trigger = PollTrigger.Level });
 }
@@ -60,6 +69,9 @@ public abstract class EpollLevelTransport : ITestTransport
 /// <summary>Ours, over poll(2).</summary>
 public abstract class PosixTransport : ITestTransport
 {
+    /// <inheritdoc/>
+    public static bool ReadsAhead => true;
+
     /// <inheritdoc/>
     public static void AddTo(IServiceCollection services) => services.AddPollerTransport().UsePosix();
 }

@@ -1,0 +1,299 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Threading.Tasks.Sources;
+using Poller.Net;
+
+namespace Poller.AspNetCore;
+
+// The output of a connection. There is no pump: a flush sends, on the stack of its caller, all segments by one system call. Mostly that is all.
+// If the socket's buffer is full, the poller sends the rest, and the flush is done when not much is left, as with a pipe.
+//
+//   from -> to            by
+//   Quiet -> Sending      a flush, or the end of the writer, whose bytes the socket does not take at once
+//   Sending -> Sending    what was flushed meanwhile goes next
+//   Sending -> Quiet      all is sent
+//   any -> Ended          the connection ends: what is flushed from here on is dropped
+//
+// While it is Quiet, the segments are the app's alone. While it is Sending, the lock guards them.
+
+/// <summary>Writes a connection. As with every <see cref="PipeWriter"/>, one flow at a time writes.</summary>
+internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>
+{
+    // Constant.
+    private readonly PollerConnection _connection;
+    private readonly NetFd _fd;
+    private readonly long _pauseAt;
+
+    // What is not sent yet: from _firstIndex of the first segment to the end of the last.
+    private BufferSegment? _first;
+    private BufferSegment? _last;
+    private int _firstIndex;
+    private long _unflushed;
+    private bool _isWriting;
+
+    // Guarded by the connection's lock. _isSending is also read without it; it is cleared last.
+    private bool _isSending;
+    private bool _hasEnded;
+    private bool _isCompleted;
+    private Exception? _error;
+
+    // Guarded by the lock while it is Sending: how many flushed bytes are not sent, and where they end.
+    private long _unsent;
+    private BufferSegment? _flushedTo;
+    private int _flushedIndex;
+
+    // Guarded by the lock: a flush that waits.
+    private ManualResetValueTaskSourceCore<FlushResult> _flush;
+    private CancellationTokenRegistration _registration;
+    private bool _isFlushing;
+    private bool _isCanceled;
+
+    // Guarded by the lock: somebody waits for all to be sent.
+    private TaskCompletionSource? _sent;
+
+    public ConnWriter(PollerConnection connection, NetFd fd, long? pauseAt)
+    {
+        _connection = connection;
+        _fd = fd;
+        _pauseAt = pauseAt is > 0 and var limit ? limit : long.MaxValue;
+    }
+
+    public override bool CanGetUnflushedBytes => true;
+
+    public override long UnflushedBytes => _unflushed;
+
+    private Lock Lock => _connection.Lock;
+
+    public override Span<byte> GetSpan(int sizeHint = 0) => GetMemory(sizeHint).Span;
+
+    public override Memory<byte> GetMemory(int sizeHint = 0)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(sizeHint);
+        if (_isCompleted) throw new InvalidOperationException("write: the writer was completed before.");
+        if (!Volatile.Read(ref _isSending)) return GetFree(sizeHint);
+        lock (Lock) return GetFree(sizeHint);
+    }
+
+    public override void Advance(int bytes)
+    {
+        if (_last is not { } last || bytes < 0 || bytes > last.FreeLength)
+        {
+            throw new ArgumentOutOfRangeException(nameof(bytes), bytes, "at most the length of the last GetMemory was expected.");
+        }
+        last.Advance(bytes);
+        _unflushed += bytes;
+    }
+
+    public override ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
+    {
+        if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled<FlushResult>(cancellationToken);
+        lock (Lock)
+        {
+            if (_isFlushing) throw new InvalidOperationException("flush: the last flush is not done; one at a time was expected.");
+            Flush();
+            if (_error is { } error) return ValueTask.FromException<FlushResult>(error);
+            if (_isCanceled || _hasEnded || _unsent < _pauseAt)
+            {
+                FlushResult result = new(_isCanceled, _hasEnded);
+                _isCanceled = false;
+                return new ValueTask<FlushResult>(result);
+            }
+            _isFlushing = true;
+            _flush.Reset();
+            if (cancellationToken.CanBeCanceled)
+            {
+                _registration = cancellationToken.UnsafeRegister(static (writer, token) => ((ConnWriter)writer!).OnCanceled(token), this);
+            }
+            return new ValueTask<FlushResult>(this, _flush.Version);
+        }
+    }
+
+    public override void CancelPendingFlush()
+    {
+        lock (Lock)
+        {
+            if (_isFlushing) EndFlush(new FlushResult(isCanceled: true, isCompleted: false));
+            else _isCanceled = true;
+        }
+    }
+
+    public override void Complete(Exception? exception = null)
+    {
+        lock (Lock)
+        {
+            if (_isCompleted) return;
+            _isCompleted = true;
+            if (exception is not null) _connection.SendFailed(exception);
+            Flush();
+            if (!_isSending) _connection.SentAll();
+        }
+    }
+
+    /// <summary>The connection has ended: flushes are done from here on, and fail if there is an error.</summary>
+    public void End(Exception? error)
+    {
+        lock (Lock)
+        {
+            if (_hasEnded) return;
+            _hasEnded = true;
+            _error = error;
+            if (_isFlushing) EndFlush(new FlushResult(isCanceled: false, isCompleted: true));
+        }
+    }
+
+    /// <summary>Completes when nothing is under way any more. Call it after the end.</summary>
+    public Task WhenSent()
+    {
+        lock (Lock)
+        {
+            if (!_isSending) return Task.CompletedTask;
+            _sent ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _sent.Task;
+        }
+    }
+
+    FlushResult IValueTaskSource<FlushResult>.GetResult(short token)
+    {
+        FlushResult result = _flush.GetResult(token);
+        return _error is { } error ? throw error : result;
+    }
+
+    ValueTaskSourceStatus IValueTaskSource<FlushResult>.GetStatus(short token) => _flush.GetStatus(token);
+
+    void IValueTaskSource<FlushResult>.OnCompleted(
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        _flush.OnCompleted(continuation, state, token, flags);
+
+    private Memory<byte> GetFree(int sizeHint)
+    {
+        _isWriting = true;
+        if (_last is { } last && last.FreeLength >= Math.Max(sizeHint, 1)) return last.Free;
+        BufferSegment next = BufferSegment.Rent(_connection.MemoryPool, sizeHint);
+        if (_last is null) (_first, _firstIndex) = (next, 0);
+        else _last.Append(next);
+        _last = next;
+        return next.Free;
+    }
+
+    // Sends what was written since the last flush, or has the poller send it. The caller holds the lock.
+    private void Flush()
+    {
+        _isWriting = false;
+        long count = _unflushed;
+        _unflushed = 0;
+        if (count > 0 && !_hasEnded)
+        {
+            _unsent += count;
+            (_flushedTo, _flushedIndex) = (_last, _last!.Length);
+            if (_isSending) return;
+            ValueTask sending = Send();
+            if (!sending.IsCompleted)
+            {
+                _isSending = true;
+                _ = SendOnAsync(sending);
+                return;
+            }
+            _unsent = 0;
+            if (!sending.IsCompletedSuccessfully) _connection.SendFailed(sending.AsTask().Exception!.InnerException!);
+        }
+        if (!_isSending) Drop();
+    }
+
+    private ValueTask Send()
+    {
+        BufferSegment first = _first!;
+        return first == _flushedTo
+            ? _fd.WriteAsync(first.Memory[_firstIndex.._flushedIndex], default)
+            : _fd.WriteAsync(new Pieces(new ReadOnlySequence<byte>(first, _firstIndex, _flushedTo!, _flushedIndex)), default);
+    }
+
+    // Goes on with what the socket did not take at once, and with what is flushed meanwhile. Its callers hold the lock until the first wait.
+    private async Task SendOnAsync(ValueTask sending)
+    {
+        while (true)
+        {
+            (BufferSegment to, int index, long count) = (_flushedTo!, _flushedIndex, _unsent);
+            Exception? failed = null;
+            try
+            {
+                await sending.ConfigureAwait(false);
+            }
+#pragma warning disable CA1031 // Whatever it is, it ends the connection.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                failed = e;
+            }
+            bool resumes;
+            bool goesOn;
+            lock (Lock)
+            {
+                if (failed is not null) _connection.SendFailed(failed);
+                while (_first != to) DropFirst();
+                _firstIndex = index;
+                _unsent -= count;
+                resumes = _isFlushing && _unsent <= _pauseAt / 2;
+                if (resumes) _isFlushing = false;
+                goesOn = _unsent > 0 && !_hasEnded;
+                if (goesOn)
+                {
+                    sending = Send();
+                }
+                else
+                {
+                    _unsent = 0;
+                    if (!_isWriting) Drop();
+                    if (_isCompleted) _connection.SentAll();
+                    _sent?.SetResult();
+                    Volatile.Write(ref _isSending, false);
+                }
+            }
+            if (resumes) Resume();
+            if (!goesOn) return;
+        }
+    }
+
+    // Ends a flush that waited, on this thread of the poller.
+    private void Resume()
+    {
+        _registration.Dispose();
+        _registration = default;
+        _flush.RunContinuationsAsynchronously = false;
+        _flush.SetResult(new FlushResult(isCanceled: false, _hasEnded));
+    }
+
+    private void OnCanceled(CancellationToken token)
+    {
+        lock (Lock)
+        {
+            if (!_isFlushing || _registration.Token != token) return;
+            _isFlushing = false;
+            _flush.RunContinuationsAsynchronously = true;
+            _flush.SetException(new OperationCanceledException(token));
+        }
+    }
+
+    // Under the lock. The continuation runs on the pool, and not on the stack of an abort.
+    private void EndFlush(FlushResult result)
+    {
+        _isFlushing = false;
+        _registration.Unregister();
+        _registration = default;
+        _flush.RunContinuationsAsynchronously = true;
+        _flush.SetResult(result);
+    }
+
+    private void Drop()
+    {
+        while (_first is not null) DropFirst();
+    }
+
+    private void DropFirst()
+    {
+        BufferSegment first = _first!;
+        _first = first.Next;
+        if (_first is null) _last = null;
+        first.Return();
+        _firstIndex = 0;
+    }
+}
