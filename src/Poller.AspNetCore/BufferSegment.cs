@@ -3,7 +3,8 @@ using System.Buffers;
 namespace Poller.AspNetCore;
 
 /// <summary>
-/// A piece of what was read or is to be written, in a buffer of a pool. Linked segments are the body of a <see cref="ReadOnlySequence{T}"/>.
+/// A piece of what was read or is to be written, in a buffer of a pool. Linked segments are the body of a <see
+/// cref="ReadOnlySequence{T}"/>.
 /// </summary>
 internal sealed class BufferSegment : ReadOnlySequenceSegment<byte>
 {

@@ -44,11 +44,11 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
     private int _state;
     private bool _isCanceled;
 
-    // Set before the state is Ahead.
+    // Set before the state is Ahead, once: the watch and the end of a read may both begin to read ahead.
     private Pipe? _pipe;
 
-    // What was read and not consumed: from _firstIndex of the first segment to the end of the last. The app's flow has it, or its read while
-    // it is under way.
+    // What was read and not consumed: from _firstIndex of the first segment to the end of the last. The app's flow has it, or its read
+    // while it is under way.
     private BufferSegment? _first;
     private BufferSegment? _last;
     private int _firstIndex;
@@ -84,6 +84,7 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
     {
         if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled<ReadResult>(cancellationToken);
         if (TryTake(out ReadResult result)) return new ValueTask<ReadResult>(result);
+        _connection.SendDeferred();
         int state = Interlocked.CompareExchange(ref _state, Reading, Idle);
         if (state == Ahead) return ReadFromPipeAsync(cancellationToken);
         if (state == Reading) throw new InvalidOperationException("read: the last read is not done; one read at a time was expected.");
@@ -249,6 +250,7 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
     {
         if (count > 0)
         {
+            _connection.NoteRead();
             LeaveReading();
             return Result();
         }
@@ -309,10 +311,10 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
     private void TryReadAhead()
     {
         if (Volatile.Read(ref _state) != Idle) return;
-        _pipe ??= new Pipe(_connection.InputOptions);
+        if (Volatile.Read(ref _pipe) is null) Interlocked.CompareExchange(ref _pipe, new Pipe(_connection.InputOptions), null);
         if (Interlocked.CompareExchange(ref _state, Ahead, Idle) != Idle) return;
-        if (_isCompleted) _pipe.Reader.Complete(); // Complete sets this before it looks at the state, so one of the two does it.
-        _ = _connection.PumpAsync(_pipe.Writer);
+        if (_isCompleted) _pipe!.Reader.Complete(); // Complete sets this before it looks at the state, so one of the two does it.
+        _ = _connection.PumpAsync(_pipe!.Writer);
     }
 
     private async ValueTask<ReadResult> ReadFromPipeAsync(CancellationToken token)
@@ -339,6 +341,7 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
                 rest = rest[count..];
             }
         }
+        if (!read.Buffer.IsEmpty) _connection.NoteRead();
         _pipe!.Reader.AdvanceTo(read.Buffer.End);
         bool isCanceled = read.IsCanceled && Interlocked.Exchange(ref _isCanceled, false);
         ReadOnlySequence<byte> buffer = _first is null ? default : new(_first, _firstIndex, _last!, _last!.Length);

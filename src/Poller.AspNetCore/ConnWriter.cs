@@ -5,19 +5,26 @@ using Poller.Net;
 
 namespace Poller.AspNetCore;
 
-// The output of a connection. There is no pump: a flush sends, on the stack of its caller, all segments by one system call. Mostly that is all.
-// If the socket's buffer is full, the poller sends the rest, and the flush is done when not much is left, as with a pipe.
+// The output of a connection. There is no pump: a flush sends, on the stack of its caller, all segments by one system call. Mostly that is
+// all. If the socket's buffer is full, the poller sends the rest, and the flush is done when not much is left, as with a pipe.
+//
+// An app that flushes more than once for what it has read would pay a system call for each flush: HTTP/2 does so for its streams, and
+// HTTP/1.1 for a body in chunks. So from the second flush on, and from the first where the last read had several, a flush is Deferred. What
+// is flushed until somebody sends goes by one call: the app's flow when it reads next, or else the loop in its next turn; for an app on
+// other threads than the loop's it is the pool.
 //
 //   from -> to            by
 //   Quiet -> Sending      a flush, or the end of the writer, whose bytes the socket does not take at once
+//   Quiet -> Deferred     a flush after the first
+//   Deferred -> Sending   the app's next read, the loop or the pool
 //   Sending -> Sending    what was flushed meanwhile goes next
 //   Sending -> Quiet      all is sent
 //   any -> Ended          the connection ends: what is flushed from here on is dropped
 //
-// While it is Quiet, the segments are the app's alone. While it is Sending, the lock guards them.
+// While it is Quiet, the segments are the app's alone. Else the lock guards them, and _isSending is set.
 
 /// <summary>Writes a connection. As with every <see cref="PipeWriter"/>, one flow at a time writes.</summary>
-internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>
+internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IThreadPoolWorkItem
 {
     // Constant.
     private readonly PollerConnection _connection;
@@ -36,6 +43,18 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>
     private bool _hasEnded;
     private bool _isCompleted;
     private Exception? _error;
+
+    // Guarded by the lock; the first is also read without it. The second says that it is the loop's to send, and the third that the loop
+    // has the object by which it does.
+    private bool _isDeferred;
+    private bool _isLoops;
+    private bool _isScheduled;
+    private Flusher? _flusher;
+
+    // How often the app has flushed since it read, and whether it flushed more than once for what it had read before. The reader writes
+    // them without the lock; a wrong value costs a system call, or a hop.
+    private int _flushes;
+    private bool _flushesOften;
 
     // Guarded by the lock while it is Sending: how many flushed bytes are not sent, and where they end.
     private long _unsent;
@@ -141,6 +160,19 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>
         }
     }
 
+    /// <summary>The app has read something, and will answer it.</summary>
+    public void NoteRead()
+    {
+        _flushesOften = _flushes > 1;
+        _flushes = 0;
+    }
+
+    /// <summary>The app is about to wait for more. Sends what the loop would send in its next turn.</summary>
+    public void SendDeferred()
+    {
+        if (Volatile.Read(ref _isDeferred)) SendDeferred(isApp: true);
+    }
+
     /// <summary>Completes when nothing is under way any more. Call it after the end.</summary>
     public Task WhenSent()
     {
@@ -186,11 +218,16 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>
             _unsent += count;
             (_flushedTo, _flushedIndex) = (_last, _last!.Length);
             if (_isSending) return;
-            ValueTask sending = Send();
+            if (_flushes++ > 0 || _flushesOften)
+            {
+                Defer();
+                return;
+            }
+            ValueTask sending = Send(out Batch batch);
             if (!sending.IsCompleted)
             {
                 _isSending = true;
-                _ = SendOnAsync(sending);
+                _ = SendOnAsync(sending, batch);
                 return;
             }
             _unsent = 0;
@@ -199,20 +236,54 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>
         if (!_isSending) Drop();
     }
 
-    private ValueTask Send()
+    // Begins to send all that is flushed. Under the lock.
+    private ValueTask Send(out Batch batch)
     {
         BufferSegment first = _first!;
-        return first == _flushedTo
-            ? _fd.WriteAsync(first.Memory[_firstIndex.._flushedIndex], default)
-            : _fd.WriteAsync(new Pieces(new ReadOnlySequence<byte>(first, _firstIndex, _flushedTo!, _flushedIndex)), default);
+        batch = new Batch(_flushedTo!, _flushedIndex, _unsent);
+        return first == batch.To
+            ? _fd.WriteAsync(first.Memory[_firstIndex..batch.Index], default)
+            : _fd.WriteAsync(new Pieces(new ReadOnlySequence<byte>(first, _firstIndex, batch.To, batch.Index)), default);
     }
 
-    // Goes on with what the socket did not take at once, and with what is flushed meanwhile. Its callers hold the lock until the first wait.
-    private async Task SendOnAsync(ValueTask sending)
+    // Under the lock.
+    private void Defer()
+    {
+        _isSending = true;
+        _isDeferred = true;
+        _isLoops = _fd.IsOnItsLoop;
+        if (!_isLoops)
+        {
+            ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        }
+        else if (!_isScheduled)
+        {
+            _isScheduled = true;
+            _fd.Schedule(_flusher ??= new Flusher(this));
+        }
+    }
+
+    void IThreadPoolWorkItem.Execute() => SendDeferred(isApp: false);
+
+    private void SendDeferred(bool isApp)
+    {
+        ValueTask sending;
+        Batch batch;
+        lock (Lock)
+        {
+            // The end of a flush that waits runs the app's code, so it is no business of the app's read.
+            if (!_isDeferred || (isApp && (!_isLoops || _isFlushing))) return;
+            _isDeferred = false;
+            sending = Send(out batch);
+        }
+        _ = SendOnAsync(sending, batch);
+    }
+
+    // Goes on with what the socket did not take at once, and with what is flushed meanwhile. Of its callers, a flush holds the lock.
+    private async Task SendOnAsync(ValueTask sending, Batch batch)
     {
         while (true)
         {
-            (BufferSegment to, int index, long count) = (_flushedTo!, _flushedIndex, _unsent);
             Exception? failed = null;
             try
             {
@@ -229,15 +300,15 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>
             lock (Lock)
             {
                 if (failed is not null) _connection.SendFailed(failed);
-                while (_first != to) DropFirst();
-                _firstIndex = index;
-                _unsent -= count;
+                while (_first != batch.To) DropFirst();
+                _firstIndex = batch.Index;
+                _unsent -= batch.Count;
                 resumes = _isFlushing && _unsent <= _pauseAt / 2;
                 if (resumes) _isFlushing = false;
                 goesOn = _unsent > 0 && !_hasEnded;
                 if (goesOn)
                 {
-                    sending = Send();
+                    sending = Send(out batch);
                 }
                 else
                 {
@@ -296,4 +367,19 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>
         first.Return();
         _firstIndex = 0;
     }
+
+    /// <summary>Has the loop send what was deferred.</summary>
+    private sealed class Flusher(ConnWriter writer) : PollWaiter
+    {
+        public override void Execute()
+        {
+            lock (writer.Lock) writer._isScheduled = false;
+            writer.SendDeferred(isApp: false);
+        }
+
+        internal override bool TryWakeThread() => false;
+    }
+
+    /// <summary>What one write sends: where it ends, and how many bytes it has.</summary>
+    private readonly record struct Batch(BufferSegment To, int Index, long Count);
 }

@@ -118,6 +118,12 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
         await base.DisposeAsync().ConfigureAwait(false);
     }
 
+    /// <summary>The app has read something.</summary>
+    public void NoteRead() => _output.NoteRead();
+
+    /// <summary>The app is about to wait for more.</summary>
+    public void SendDeferred() => _output.SendDeferred();
+
     /// <summary>The reader has found the end. Returns what the app sees, if the end is ours and not the peer's.</summary>
     public Exception? ReceivedEnd()
     {
@@ -211,8 +217,7 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
                 else
                 {
                     if (LogsDebug) TransportLog.ConnectionWriteFin(_logger, ConnectionId, _reason.Message);
-                    _conn.CloseRead();
-                    _conn.CloseWrite();
+                    _conn.NetFd.Shutdown(SocketShutdown.Both, "close");
                 }
             }
             catch (NetOpException)

@@ -11,7 +11,8 @@ internal static partial class TransportLog
     [LoggerMessage(4, LogLevel.Debug, @"Connection id ""{ConnectionId}"" paused.", EventName = "ConnectionPause", SkipEnabledCheck = true)]
     public static partial void ConnectionPause(ILogger logger, string connectionId);
 
-    [LoggerMessage(5, LogLevel.Debug, @"Connection id ""{ConnectionId}"" resumed.", EventName = "ConnectionResume", SkipEnabledCheck = true)]
+    [LoggerMessage(
+        5, LogLevel.Debug, @"Connection id ""{ConnectionId}"" resumed.", EventName = "ConnectionResume", SkipEnabledCheck = true)]
     public static partial void ConnectionResume(ILogger logger, string connectionId);
 
     [LoggerMessage(
@@ -29,7 +30,8 @@ internal static partial class TransportLog
     public static partial void ConnectionWriteRst(ILogger logger, string connectionId, string reason);
 
     [LoggerMessage(
-        14, LogLevel.Debug, @"Connection id ""{ConnectionId}"" communication error.", EventName = "ConnectionError", SkipEnabledCheck = true)]
+        14, LogLevel.Debug, @"Connection id ""{ConnectionId}"" communication error.", EventName = "ConnectionError",
+        SkipEnabledCheck = true)]
     public static partial void ConnectionError(ILogger logger, string connectionId, Exception exception);
 
     [LoggerMessage(19, LogLevel.Debug, @"Connection id ""{ConnectionId}"" reset.", EventName = "ConnectionReset", SkipEnabledCheck = true)]

@@ -16,6 +16,9 @@ internal abstract partial class PollFd
     /// <summary>Whether the descriptor's loop is ending or has ended.</summary>
     public bool IsPollerGone => Loop.IsStopping;
 
+    /// <summary>Whether this is a thread of the descriptor's loop, on which handlers run.</summary>
+    public bool IsOnItsLoop => LoopThreads.LoopOfThisThread == Loop;
+
     /// <summary>
     /// Has something run on the pool, once, when <see cref="HasHangup"/> has become true or the poller is disposed: see
     /// <see cref="PollDesc.WatchHangup"/>. If the descriptor is closed first, it does not run.

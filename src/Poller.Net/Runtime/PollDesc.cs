@@ -212,8 +212,8 @@ internal sealed class PollDesc(uint slot)
     public IThreadPoolWorkItem? TakeHangupWatch() => Interlocked.Exchange(ref _hangupWatch, null);
 
     /// <summary>
-    /// Applies an event. Returns the waiters that are runnable now, and in <paramref name="watch"/> what the pool has to run. Drops an event
-    /// of another life.
+    /// Applies an event. Returns the waiters that are runnable now, and in <paramref name="watch"/> what the pool has to run. Drops an
+    /// event of another life.
     /// </summary>
     public void Notify(PollEvent found, out PollWaiter? reader, out PollWaiter? writer, out IThreadPoolWorkItem? watch)
     {

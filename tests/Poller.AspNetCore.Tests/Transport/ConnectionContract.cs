@@ -11,8 +11,8 @@ using Microsoft.Extensions.Options;
 namespace Poller.AspNetCore.Tests.Transport;
 
 /// <summary>
-/// What a connection of a transport does. ASP.NET Core's own transport is held to the same tests, so an expectation that it does not meet is
-/// no part of the contract.
+/// What a connection of a transport does. ASP.NET Core's own transport is held to the same tests, so an expectation that it does not meet
+/// is no part of the contract.
 /// </summary>
 public abstract class ConnectionContract : IAsyncLifetime
 {
@@ -140,6 +140,76 @@ public abstract class ConnectionContract : IAsyncLifetime
         Assert.False(flushed.IsCompleted || flushed.IsCanceled);
         pair.Server.Abort(new ConnectionAbortedException("enough"));
         await Assert.ThrowsAsync<SocketException>(() => draining.WaitAsync(Soon));
+    }
+
+    [Fact]
+    public async Task Each_flush_arrives_while_the_app_reads_nothing_more()
+    {
+        await using Pair pair = await ConnectAsync();
+        Task answering = AnswerAsync();
+        byte[] buffer = new byte[10];
+        for (int round = 0; round < 3; round++)
+        {
+            await pair.Client.SendAsync(new byte[1]);
+            for (int received = 0; received < 3;)
+            {
+                int count = await pair.Client.ReceiveAsync(buffer).WaitAsync(Soon);
+                Assert.NotEqual(0, count);
+                received += count;
+            }
+        }
+        await answering.WaitAsync(Soon);
+
+        async Task AnswerAsync()
+        {
+            for (int round = 0; round < 3; round++)
+            {
+                ReadResult read = await pair.Server.Transport.Input.ReadAsync();
+                pair.Server.Transport.Input.AdvanceTo(read.Buffer.End);
+                for (int i = 0; i < 3; i++) await pair.Server.Transport.Output.WriteAsync(new byte[1]);
+            }
+        }
+    }
+
+    [Fact]
+    public async Task Each_flush_arrives_while_the_handler_blocks()
+    {
+        await using Pair pair = await ConnectAsync();
+        using ManualResetEventSlim received = new();
+        Task<bool> answering = AnswerAsync();
+        byte[] buffer = new byte[10];
+        await pair.Client.SendAsync(new byte[1]);
+        for (int total = 0; total < 3;)
+        {
+            int count = await pair.Client.ReceiveAsync(buffer).WaitAsync(Soon);
+            Assert.NotEqual(0, count);
+            total += count;
+        }
+        received.Set();
+        Assert.True(await answering.WaitAsync(Soon));
+
+        async Task<bool> AnswerAsync()
+        {
+            ReadResult read = await pair.Server.Transport.Input.ReadAsync().ConfigureAwait(false);
+            pair.Server.Transport.Input.AdvanceTo(read.Buffer.End);
+            for (int i = 0; i < 3; i++) await pair.Server.Transport.Output.WriteAsync(new byte[1]).ConfigureAwait(false);
+            return received.Wait(Soon);
+        }
+    }
+
+    // The watch for the end and the end of the last read then meet on two threads.
+    [Fact]
+    public async Task The_end_arrives_whenever_it_meets_a_read()
+    {
+        for (int round = 0; round < 100; round++)
+        {
+            await using Pair pair = await ConnectAsync();
+            Task<byte[]> reading = ReadToEndAsync(pair.Server.Transport.Input);
+            await pair.Client.SendAsync(new byte[10]);
+            await pair.Client.SendAsync(new byte[10]);
+            pair.Client.Shutdown(SocketShutdown.Send);
+            Assert.Equal(20, (await reading.WaitAsync(Soon)).Length);
+        }
     }
 
     [Fact]
