@@ -67,32 +67,29 @@ internal static class Mutations
             """,
             "error ‖ let errors pass ‖ wait"),
 
-        // PollDesc: the watch for the hang-up.
+        // PollCache: the watch for the hang-up.
         new(
-            "the watch is published by a store, not an exchange",
-            "PollDesc.cs",
-            "Interlocked.Exchange(ref _hangupWatch, watch);",
-            "Volatile.Write(ref _hangupWatch, watch);",
-            "hang-up ‖ watch",
-            "stop ‖ watch"),
-        new(
-            "no look for the hang-up after the watch is published",
-            "PollDesc.cs",
-            "return HangupSeen || IsClosing ? TakeHangupWatch() : null;",
-            "return IsClosing ? TakeHangupWatch() : null;",
+            "no look for the hang-up before the watch is stored",
+            "PollCache.cs",
+            "if (desc.HangupSeen || desc.IsClosing) return watch;",
+            "if (desc.IsClosing) return watch;",
             "hang-up ‖ watch"),
         new(
-            "no look for the close after the watch is published",
-            "PollDesc.cs",
-            "return HangupSeen || IsClosing ? TakeHangupWatch() : null;",
-            "return HangupSeen ? TakeHangupWatch() : null;",
+            "no look for the close before the watch is stored",
+            "PollCache.cs",
+            "if (desc.HangupSeen || desc.IsClosing) return watch;",
+            "if (desc.HangupSeen) return watch;",
             "stop ‖ watch"),
         new(
             "the watch is read and not taken out",
-            "PollDesc.cs",
-            "public IThreadPoolWorkItem? TakeHangupWatch() => Interlocked.Exchange(ref _hangupWatch, null);",
-            "public IThreadPoolWorkItem? TakeHangupWatch() => Volatile.Read(ref _hangupWatch);",
-            "hang-up ‖ watch",
+            "PollCache.cs",
+            """
+                        watches[desc.Slot] = null;
+                        return watch;
+            """,
+            """
+                        return watch;
+            """,
             "hang-up ‖ stop ‖ watch"),
 
         // PollDesc: the states of a side.

@@ -21,14 +21,14 @@ internal abstract partial class PollFd
 
     /// <summary>
     /// Has something run on the pool, once, when <see cref="HasHangup"/> has become true or the poller is disposed: see
-    /// <see cref="PollDesc.WatchHangup"/>. If the descriptor is closed first, it does not run.
+    /// <see cref="PollCache.WatchHangup"/>. If the descriptor is closed first, it does not run.
     /// </summary>
     public void WatchHangup(IThreadPoolWorkItem watch)
     {
         if (!Incref()) return;
         try
         {
-            PollLoop.RunOnPool(Desc.WatchHangup(watch));
+            PollLoop.RunOnPool(Loop.Cache.WatchHangup(Desc, watch));
         }
         finally
         {

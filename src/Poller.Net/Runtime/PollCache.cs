@@ -4,6 +4,15 @@ namespace Poller.Net;
 
 // The twin of pollCache in Go's runtime/netpoll.go. The cache keeps every desc for ever, because an event may name a desc's slot long after
 // its descriptor was closed.
+//
+// Somebody may watch a descriptor for its hang-up. Few programs do, so the watches stand here and cost a desc nothing:
+//
+//   none -> watch   WatchHangup, if it finds no flag of a hang-up or a close; else the watch runs at once
+//   watch -> none   TakeHangupWatch: by the poll, after it has set the flag of the hang-up; by the stop of the loop, after it has set the
+//                   flag of the close. Whoever takes the watch has the pool run it, so it runs once.
+//   watch -> none   Free; nobody runs it
+//
+// The flags are set before the lock is taken, and looked for under it. So whichever of the two comes second sees the other.
 
 /// <summary>The PollDescs of one loop. Safe from any thread.</summary>
 internal sealed class PollCache
@@ -18,6 +27,9 @@ internal sealed class PollCache
     private PollDesc?[] _slots = new PollDesc?[InitialSlots];
     private uint _used;
     private readonly Stack<PollDesc> _free = new();
+
+    // Guarded by the lock: by slot, what watches for a hang-up. Made with the first watch.
+    private IThreadPoolWorkItem?[]? _watches;
 
     /// <summary>The number of open descs.</summary>
     public long OpenCount
@@ -55,6 +67,7 @@ internal sealed class PollCache
         using (_lock.Hold())
         {
             desc.Free();
+            if (_watches is { } watches && desc.Slot < (uint)watches.Length) watches[desc.Slot] = null;
             _free.Push(desc);
         }
     }
@@ -72,6 +85,34 @@ internal sealed class PollCache
                 if (slot != desc.Slot && _slots[slot]!.Fd == desc.Fd) return false;
             }
             return action(desc);
+        }
+    }
+
+    /// <summary>
+    /// Has something run on the pool, once, when the first hang-up of a desc is reported or the loop stops. Returns it if that was so
+    /// before: then the caller has the pool run it. A late event of an earlier life may have it run too early, so it must look at
+    /// <see cref="PollDesc.HangupSeen"/>. The caller holds a reference to the descriptor.
+    /// </summary>
+    public IThreadPoolWorkItem? WatchHangup(PollDesc desc, IThreadPoolWorkItem watch)
+    {
+        using (_lock.Hold())
+        {
+            if (desc.HangupSeen || desc.IsClosing) return watch;
+            if (_watches is null || _watches.Length < _slots.Length) Array.Resize(ref _watches, _slots.Length);
+            _watches[desc.Slot] = watch;
+            return null;
+        }
+    }
+
+    /// <summary>Takes out what watches for the hang-up of a desc; null if nothing does.</summary>
+    public IThreadPoolWorkItem? TakeHangupWatch(PollDesc desc)
+    {
+        using (_lock.Hold())
+        {
+            if (_watches is not { } watches || desc.Slot >= (uint)watches.Length) return null;
+            IThreadPoolWorkItem? watch = watches[desc.Slot];
+            watches[desc.Slot] = null;
+            return watch;
         }
     }
 

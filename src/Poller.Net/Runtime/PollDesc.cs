@@ -19,13 +19,6 @@ namespace Poller.Net;
 // itself (Wait) before it checks for these. Each of the two has a full fence between its write and its read, so at least one sees the
 // other, and no wake-up is lost.
 //
-// Whoever watches for the hang-up follows the same rule, in a word of its own:
-//
-//   null -> watch             WatchHangup, which then looks for the flags of a hang-up and a close
-//   watch -> null             Notify, after it has set the flag of the hang-up; the stop of the loop; or WatchHangup, if it finds a flag.
-//                             Whoever takes the watch has the pool run it, so it runs once.
-//   watch -> null             Free; nobody runs it
-//
 // The flags and the sequence number share one word, so an event of the descriptor's previous life cannot set a flag. A PollDesc is recycled
 // and never freed. So a stale event that has already passed the check of the sequence number still finds an object. There it can do no more
 // than wake a waiter, which then finds nothing.
@@ -81,9 +74,6 @@ internal sealed class PollDesc(uint slot)
     private Side _read;
     private Side _write;
 
-    // Atomic.
-    private IThreadPoolWorkItem? _hangupWatch;
-
     /// <summary>Its deadlines; null until one is set. Written under the timers' lock; constant from then until Free.</summary>
     public PollDeadlines? Deadlines { get; set; }
 
@@ -128,7 +118,6 @@ internal sealed class PollDesc(uint slot)
         _read.Waiter = null;
         _write.Waiter = null;
         Deadlines = null;
-        _hangupWatch = null;
         uint sequence = (uint)(Volatile.Read(ref _info) >> SequenceShift) + 1;
         Volatile.Write(ref _info, (ulong)sequence << SequenceShift);
     }
@@ -198,29 +187,15 @@ internal sealed class PollDesc(uint slot)
     }
 
     /// <summary>
-    /// Has something run on the pool, once, when the first hang-up is reported or the loop stops. Returns it if that was so before: then
-    /// the caller has the pool run it. A late event of an earlier life may have it run too early, so it must look at
-    /// <see cref="HangupSeen"/>. The caller holds a reference to the descriptor.
+    /// Applies an event. Returns the waiters that are runnable now, and in <paramref name="isFirstHangup"/> whether it is the first of the
+    /// descriptor that reports a hang-up: then whoever watches for it must run (<see cref="PollCache.TakeHangupWatch"/>). Drops an event of
+    /// another life.
     /// </summary>
-    public IThreadPoolWorkItem? WatchHangup(IThreadPoolWorkItem watch)
-    {
-        Interlocked.Exchange(ref _hangupWatch, watch);
-        return HangupSeen || IsClosing ? TakeHangupWatch() : null;
-    }
-
-    /// <summary>Takes out what watches for the hang-up; null if nothing does.</summary>
-    public IThreadPoolWorkItem? TakeHangupWatch() => Interlocked.Exchange(ref _hangupWatch, null);
-
-    /// <summary>
-    /// Applies an event. Returns the waiters that are runnable now, and in <paramref name="watch"/> what the pool has to run. Drops an
-    /// event of another life.
-    /// </summary>
-    public void Notify(PollEvent found, out PollWaiter? reader, out PollWaiter? writer, out IThreadPoolWorkItem? watch)
+    public void Notify(PollEvent found, out PollWaiter? reader, out PollWaiter? writer, out bool isFirstHangup)
     {
         reader = writer = null;
-        watch = null;
+        isFirstHangup = false;
         PollReadiness readiness = found.Readiness;
-        bool isFirstHangup;
         while (true)
         {
             ulong info = Volatile.Read(ref _info);
@@ -236,7 +211,6 @@ internal sealed class PollDesc(uint slot)
         }
         if ((readiness & PollReadiness.Readable) != 0) reader = Unblock(Direction.Read, Ready);
         if ((readiness & PollReadiness.Writable) != 0) writer = Unblock(Direction.Write, Ready);
-        if (isFirstHangup) watch = TakeHangupWatch();
     }
 
     /// <summary>

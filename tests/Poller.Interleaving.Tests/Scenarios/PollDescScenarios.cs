@@ -95,29 +95,29 @@ internal static class PollDescScenarios
     // A hang-up comes, and the loop stops, while somebody begins to watch for either. What watches runs, once.
     public static void HangupAndStopAndWatch(Run run)
     {
-        Socket socket = new();
+        Socket socket = Watched(out PollCache cache);
         Watch watch = new();
-        run.Thread("watcher", () => socket.Desc.WatchHangup(watch)?.Execute());
+        run.Thread("watcher", () => cache.WatchHangup(socket.Desc, watch)?.Execute());
         run.Thread("poller", () => socket.Notify(PollReadiness.Readable | PollReadiness.ReadHangup));
-        run.Thread("stopper", () => Stop(socket.Desc));
+        run.Thread("stopper", () => Stop(cache, socket.Desc));
         run.Finally(() => Invariant.Holds(watch.Runs == 1, $"the watch ran {watch.Runs} times."));
     }
 
     public static void HangupAndWatch(Run run)
     {
-        Socket socket = new();
+        Socket socket = Watched(out PollCache cache);
         Watch watch = new();
-        run.Thread("watcher", () => socket.Desc.WatchHangup(watch)?.Execute());
+        run.Thread("watcher", () => cache.WatchHangup(socket.Desc, watch)?.Execute());
         run.Thread("poller", () => socket.Notify(PollReadiness.Readable | PollReadiness.ReadHangup));
         run.Finally(() => Invariant.Holds(watch.Runs == 1, $"the watch ran {watch.Runs} times."));
     }
 
     public static void StopAndWatch(Run run)
     {
-        Socket socket = new();
+        Socket socket = Watched(out PollCache cache);
         Watch watch = new();
-        run.Thread("watcher", () => socket.Desc.WatchHangup(watch)?.Execute());
-        run.Thread("stopper", () => Stop(socket.Desc));
+        run.Thread("watcher", () => cache.WatchHangup(socket.Desc, watch)?.Execute());
+        run.Thread("stopper", () => Stop(cache, socket.Desc));
         run.Finally(() => Invariant.Holds(watch.Runs == 1, $"the watch ran {watch.Runs} times."));
     }
 
@@ -278,13 +278,19 @@ internal static class PollDescScenarios
     private static void HasNoFlag(PollDesc desc) =>
         Invariant.Holds(desc.Check(Direction.Read) == 0 && !desc.HangupSeen, "a flag of the last life is set in the next.");
 
+    private static Socket Watched(out PollCache cache)
+    {
+        cache = new PollCache();
+        return new Socket { Desc = cache.Alloc(3), Cache = cache };
+    }
+
     // What the stop of a loop does with a desc.
-    private static void Stop(PollDesc desc)
+    private static void Stop(PollCache cache, PollDesc desc)
     {
         desc.Evict(out PollWaiter? reader, out PollWaiter? writer);
         Socket.Wake(reader);
         Socket.Wake(writer);
-        desc.TakeHangupWatch()?.Execute();
+        cache.TakeHangupWatch(desc)?.Execute();
     }
 
     private sealed class Watch : IThreadPoolWorkItem

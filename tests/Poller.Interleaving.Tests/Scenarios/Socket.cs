@@ -11,6 +11,9 @@ internal sealed class Socket
 
     public PollDesc Desc { get; init; } = Opened(new PollDesc(0));
 
+    /// <summary>The cache that knows who watches for the hang-up; null if nobody does.</summary>
+    public PollCache? Cache { get; init; }
+
     public SleepingWaiter Waiter { get; } = new();
 
     /// <summary>A byte comes in. The scenario must deliver its edge afterwards.</summary>
@@ -49,10 +52,10 @@ internal sealed class Socket
     /// <summary>The poller found an event, of this life of the desc or of an earlier one.</summary>
     public void Notify(PollEvent found)
     {
-        Desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer, out IThreadPoolWorkItem? watch);
+        Desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer, out bool isFirstHangup);
         WakeReady(reader);
         WakeReady(writer);
-        watch?.Execute();
+        if (isFirstHangup) Cache?.TakeHangupWatch(Desc)?.Execute();
     }
 
     /// <summary>Wakes the waiter that a close, a deadline or a cancellation made runnable.</summary>

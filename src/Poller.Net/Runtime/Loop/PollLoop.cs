@@ -314,7 +314,7 @@ internal sealed class PollLoop
         {
             if (Failure is not null) desc.MarkFailed();
             Evict(desc);
-            RunOnPool(desc.TakeHangupWatch());
+            RunOnPool(Cache.TakeHangupWatch(desc));
         }
         AddAll(_injected.TakeAll());
 
@@ -438,10 +438,10 @@ internal sealed class PollLoop
         {
             PollDesc? desc = Cache.Find(found.Token);
             if (desc is null) continue;
-            desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer, out IThreadPoolWorkItem? watch);
+            desc.Notify(found, out PollWaiter? reader, out PollWaiter? writer, out bool isFirstHangup);
             Add(reader);
             Add(writer);
-            RunOnPool(watch);
+            if (isFirstHangup) RunOnPool(Cache.TakeHangupWatch(desc));
         }
         if (count == _events.Length && count < MaxEvents) _events = new PollEvent[count * 2];
 
