@@ -6,7 +6,8 @@ using Poller.Net;
 namespace Poller.AspNetCore;
 
 // The output of a connection. There is no pump: a flush sends, on the stack of its caller, all segments by one system call. Mostly that is
-// all. If the socket's buffer is full, the poller sends the rest, and the flush is done when not much is left, as with a pipe.
+// all. If the socket's buffer is full, the poller sends the rest, and the flush is done when not much is left, as with a pipe. It goes by
+// batches, so that a slow peer holds no more memory than it must.
 //
 // An app that flushes more than once for what it has read would pay a system call for each flush: HTTP/2 does so for its streams, and
 // HTTP/1.1 for a body in chunks. So from the second flush on, and from the first where the last read had several, a flush is Deferred. What
@@ -26,6 +27,10 @@ namespace Poller.AspNetCore;
 /// <summary>Writes a connection. As with every <see cref="PipeWriter"/>, one flow at a time writes.</summary>
 internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IThreadPoolWorkItem
 {
+    // The buffers of a batch go back when all of it is sent, and a flush that waits may be done then. With more, a slow peer would hold more
+    // memory; with less, a fast one would cost more system calls.
+    private const int MaxBatch = 256 * 1024;
+
     // Constant.
     private readonly PollerConnection _connection;
     private readonly NetFd _fd;
@@ -61,6 +66,13 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
     private BufferSegment? _flushedTo;
     private int _flushedIndex;
 
+    // Guarded by the lock: the batch that is being sent.
+    private BufferSegment? _batchTo;
+    private int _batchIndex;
+    private long _batchCount;
+    private ValueTask _sending;
+    private Action? _onSent;
+
     // Guarded by the lock: a flush that waits.
     private ManualResetValueTaskSourceCore<FlushResult> _flush;
     private CancellationTokenRegistration _registration;
@@ -95,6 +107,7 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
 
     public override void Advance(int bytes)
     {
+        if (bytes == 0) return;
         if (_last is not { } last || bytes < 0 || bytes > last.FreeLength)
         {
             throw new ArgumentOutOfRangeException(nameof(bytes), bytes, "at most the length of the last GetMemory was expected.");
@@ -122,6 +135,13 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
             if (cancellationToken.CanBeCanceled)
             {
                 _registration = cancellationToken.UnsafeRegister(static (writer, token) => ((ConnWriter)writer!).OnCanceled(token), this);
+
+                // It was cancelled since the look above: then the callback has run, and found no registration yet.
+                if (_registration == default && cancellationToken.IsCancellationRequested)
+                {
+                    _isFlushing = false;
+                    return ValueTask.FromCanceled<FlushResult>(cancellationToken);
+                }
             }
             return new ValueTask<FlushResult>(this, _flush.Version);
         }
@@ -144,7 +164,9 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
             _isCompleted = true;
             if (exception is not null) _connection.SendFailed(exception);
             Flush();
-            if (!_isSending) _connection.SentAll();
+            if (_isSending) return;
+            Drop();
+            _connection.SentAll();
         }
     }
 
@@ -156,7 +178,7 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
             if (_hasEnded) return;
             _hasEnded = true;
             _error = error;
-            if (_isFlushing) EndFlush(new FlushResult(isCanceled: false, isCompleted: true));
+            if (_isFlushing) EndFlush(new FlushResult(isCanceled: false, isCompleted: true), error);
         }
     }
 
@@ -184,11 +206,7 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
         }
     }
 
-    FlushResult IValueTaskSource<FlushResult>.GetResult(short token)
-    {
-        FlushResult result = _flush.GetResult(token);
-        return _error is { } error ? throw error : result;
-    }
+    FlushResult IValueTaskSource<FlushResult>.GetResult(short token) => _flush.GetResult(token);
 
     ValueTaskSourceStatus IValueTaskSource<FlushResult>.GetStatus(short token) => _flush.GetStatus(token);
 
@@ -210,40 +228,101 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
     // Sends what was written since the last flush, or has the poller send it. The caller holds the lock.
     private void Flush()
     {
+        if (_unflushed == 0) return;
         _isWriting = false;
-        long count = _unflushed;
-        _unflushed = 0;
-        if (count > 0 && !_hasEnded)
+        if (_hasEnded)
         {
-            _unsent += count;
-            (_flushedTo, _flushedIndex) = (_last, _last!.Length);
-            if (_isSending) return;
-            if (_flushes++ > 0 || _flushesOften)
-            {
-                Defer();
-                return;
-            }
-            ValueTask sending = Send(out Batch batch);
-            if (!sending.IsCompleted)
-            {
-                _isSending = true;
-                _ = SendOnAsync(sending, batch);
-                return;
-            }
-            _unsent = 0;
-            if (!sending.IsCompletedSuccessfully) _connection.SendFailed(sending.AsTask().Exception!.InnerException!);
+            _unflushed = 0;
+            if (!_isSending) Drop();
+            return;
         }
-        if (!_isSending) Drop();
+        _unsent += _unflushed;
+        _unflushed = 0;
+        (_flushedTo, _flushedIndex) = (_last, _last!.Length);
+        if (_isSending) return;
+        if (_flushes++ > 0 || _flushesOften) Defer();
+        else SendOn();
     }
 
-    // Begins to send all that is flushed. Under the lock.
-    private ValueTask Send(out Batch batch)
+    // Sends what is flushed, until the socket takes no more; OnSent then goes on. Under the lock. True if the caller has to resume the flush
+    // that waits, after it has left the lock: that runs the app.
+    private bool SendOn()
+    {
+        bool isPending = false;
+        while (_unsent > 0 && !_hasEnded && !isPending)
+        {
+            ValueTask sending = Send();
+            isPending = !sending.IsCompleted;
+            if (isPending) Await(sending);
+            else Sent(sending);
+        }
+        if (!isPending)
+        {
+            _unsent = 0;
+            if (!_isWriting) Drop();
+            if (_isCompleted) _connection.SentAll();
+            _sent?.TrySetResult();
+            Volatile.Write(ref _isSending, false);
+        }
+        if (!_isFlushing || _unsent > _pauseAt / 2) return false;
+        _isFlushing = false;
+        return true;
+    }
+
+    // Begins to send the next batch. Under the lock.
+    private ValueTask Send()
     {
         BufferSegment first = _first!;
-        batch = new Batch(_flushedTo!, _flushedIndex, _unsent);
-        return first == batch.To
-            ? _fd.WriteAsync(first.Memory[_firstIndex..batch.Index], default)
-            : _fd.WriteAsync(new Pieces(new ReadOnlySequence<byte>(first, _firstIndex, batch.To, batch.Index)), default);
+        (BufferSegment to, int index, long count) = (_flushedTo!, _flushedIndex, _unsent);
+        if (count > MaxBatch)
+        {
+            (to, index, count) = (first, _firstIndex, 0);
+            while (count + to.Length - index < MaxBatch) (to, index, count) = (to.Next!, 0, count + to.Length - index);
+            index += (int)(MaxBatch - count);
+            count = MaxBatch;
+        }
+        (_batchTo, _batchIndex, _batchCount) = (to, index, count);
+        return first == to
+            ? _fd.WriteAsync(first.Memory[_firstIndex..index], default)
+            : _fd.WriteAsync(new Pieces(new ReadOnlySequence<byte>(first, _firstIndex, to, index)), default);
+    }
+
+    // Has the poller go on when the batch is sent. It never runs OnSent on this stack.
+    private void Await(ValueTask sending)
+    {
+        _isSending = true;
+        _sending = sending;
+        sending.ConfigureAwait(false).GetAwaiter().UnsafeOnCompleted(_onSent ??= OnSent);
+    }
+
+    private void OnSent()
+    {
+        bool resumes;
+        lock (Lock)
+        {
+            Sent(_sending);
+            resumes = SendOn();
+        }
+        if (resumes) Resume();
+    }
+
+    // Ends a batch. Under the lock.
+    private void Sent(ValueTask sending)
+    {
+        _sending = default;
+        try
+        {
+            sending.GetAwaiter().GetResult();
+        }
+#pragma warning disable CA1031 // Whatever it is, it ends the connection.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            _connection.SendFailed(e);
+        }
+        while (_first != _batchTo) DropFirst();
+        _firstIndex = _batchIndex;
+        _unsent -= _batchCount;
     }
 
     // Under the lock.
@@ -267,61 +346,15 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
 
     private void SendDeferred(bool isApp)
     {
-        ValueTask sending;
-        Batch batch;
+        bool resumes;
         lock (Lock)
         {
             // The end of a flush that waits runs the app's code, so it is no business of the app's read.
             if (!_isDeferred || (isApp && (!_isLoops || _isFlushing))) return;
             _isDeferred = false;
-            sending = Send(out batch);
+            resumes = SendOn();
         }
-        _ = SendOnAsync(sending, batch);
-    }
-
-    // Goes on with what the socket did not take at once, and with what is flushed meanwhile. Of its callers, a flush holds the lock.
-    private async Task SendOnAsync(ValueTask sending, Batch batch)
-    {
-        while (true)
-        {
-            Exception? failed = null;
-            try
-            {
-                await sending.ConfigureAwait(false);
-            }
-#pragma warning disable CA1031 // Whatever it is, it ends the connection.
-            catch (Exception e)
-#pragma warning restore CA1031
-            {
-                failed = e;
-            }
-            bool resumes;
-            bool goesOn;
-            lock (Lock)
-            {
-                if (failed is not null) _connection.SendFailed(failed);
-                while (_first != batch.To) DropFirst();
-                _firstIndex = batch.Index;
-                _unsent -= batch.Count;
-                resumes = _isFlushing && _unsent <= _pauseAt / 2;
-                if (resumes) _isFlushing = false;
-                goesOn = _unsent > 0 && !_hasEnded;
-                if (goesOn)
-                {
-                    sending = Send(out batch);
-                }
-                else
-                {
-                    _unsent = 0;
-                    if (!_isWriting) Drop();
-                    if (_isCompleted) _connection.SentAll();
-                    _sent?.SetResult();
-                    Volatile.Write(ref _isSending, false);
-                }
-            }
-            if (resumes) Resume();
-            if (!goesOn) return;
-        }
+        if (resumes) Resume();
     }
 
     // Ends a flush that waited, on this thread of the poller.
@@ -345,13 +378,14 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
     }
 
     // Under the lock. The continuation runs on the pool, and not on the stack of an abort.
-    private void EndFlush(FlushResult result)
+    private void EndFlush(FlushResult result, Exception? error = null)
     {
         _isFlushing = false;
         _registration.Unregister();
         _registration = default;
         _flush.RunContinuationsAsynchronously = true;
-        _flush.SetResult(result);
+        if (error is null) _flush.SetResult(result);
+        else _flush.SetException(error);
     }
 
     private void Drop()
@@ -379,7 +413,4 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
 
         internal override bool TryWakeThread() => false;
     }
-
-    /// <summary>What one write sends: where it ends, and how many bytes it has.</summary>
-    private readonly record struct Batch(BufferSegment To, int Index, long Count);
 }

@@ -1,4 +1,5 @@
 using System.IO.Pipelines;
+using System.Net.Sockets;
 
 namespace Poller.AspNetCore.Tests;
 
@@ -79,6 +80,70 @@ public abstract class BackPressureTests<TTransport> where TTransport : ITestTran
                 Assert.False((await flushing.Within()).IsCompleted);
             }
             await connection.DisposeAsync().Within();
+        }
+    }
+
+    // Each flush then resumes the app on the stack of whoever has sent, and the app flushes more there. A block fills half of what may wait.
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task What_an_app_flushes_when_its_flush_resumes_is_sent(bool randomLengths)
+    {
+        const long Total = 200 * 32_768L;
+        await using BoundTransport transport = await BoundTransport.BindAsync<TTransport>();
+        (RawClient client, ConnectionContext connection) = await transport.PairAsync(receiveBuffer: 4096);
+        using (client)
+        {
+            Task writing = Task.Run(async () =>
+            {
+                Random random = new(1);
+                for (long done = 0; done < Total;)
+                {
+                    ReadOnlyMemory<byte> part = Pattern.From(done, Math.Min(Total - done, randomLengths ? random.Next(1, 60_000) : 32_768));
+                    await connection.Transport.Output.WriteAsync(part).ConfigureAwait(false);
+                    done += part.Length;
+                }
+                await connection.Transport.Output.CompleteAsync().ConfigureAwait(false);
+            });
+            client.Socket.ReceiveBufferSize = 1024 * 1024; // Now that something is buffered, let it be fast.
+            Assert.Equal(Total, await Pattern.CheckAsync(new NetworkStream(client.Socket)).Within());
+            await writing.Within();
+            await connection.DisposeAsync().Within();
+        }
+    }
+
+    [Fact]
+    public async Task What_an_app_flushes_is_sent_though_it_blocks_where_its_last_flush_resumed_it()
+    {
+        if (!TTransport.MayBlock) return;
+        await using BoundTransport transport = await BoundTransport.BindAsync<TTransport>();
+        (RawClient client, ConnectionContext connection) = await transport.PairAsync(receiveBuffer: 4096);
+        using (client)
+        using (ManualResetEventSlim received = new())
+        {
+            long written = 0;
+            bool isBlocked = false;
+            Task<bool> writing = Task.Run(async () =>
+            {
+                for (bool hasWaited = false; !hasWaited;)
+                {
+                    ValueTask<FlushResult> flush = WriteAsync(32_768);
+                    hasWaited = !flush.IsCompleted;
+                    await flush.ConfigureAwait(false);
+                }
+                for (int i = 0; i < 10; i++) _ = WriteAsync(1000);
+                Volatile.Write(ref isBlocked, true);
+                return received.Wait(Waiting.Patience);
+            });
+            byte[] buffer = new byte[1024 * 1024];
+            for (long total = 0; !Volatile.Read(ref isBlocked) || total < written;) total += await client.ReadAsync(buffer);
+            received.Set();
+            Assert.True(await writing.Within());
+            await connection.DisposeAsync().Within();
+
+            ValueTask<FlushResult> WriteAsync(int length)
+            {
+                written += length;
+                return connection.Transport.Output.WriteAsync(new byte[length]);
+            }
         }
     }
 

@@ -173,7 +173,7 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
             written += part.Length;
             flushing = Output.FlushAsync(cancellation.Token).AsTask();
         }
-        while (await Task.WhenAny(flushing, Task.Delay(20)) == flushing);
+        while (await Task.WhenAny(flushing, Task.Delay(100)) == flushing);
         if (byToken)
         {
             await cancellation.CancelAsync();

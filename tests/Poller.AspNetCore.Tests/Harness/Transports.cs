@@ -13,6 +13,9 @@ public interface ITestTransport
 
     /// <summary>Whether it reads while the app does not, and so has something to pause.</summary>
     static virtual bool ReadsAhead => false;
+
+    /// <summary>Whether a handler may block its thread for its own connection.</summary>
+    static virtual bool MayBlock => true;
 }
 
 /// <summary>The sockets transport of ASP.NET Core, which says what is right.</summary>
@@ -36,6 +39,9 @@ public abstract class EpollTransport : ITestTransport
 /// <summary>Ours, over epoll, with every handler on the loop's thread.</summary>
 public abstract class InlineTransport : ITestTransport
 {
+    /// <inheritdoc/>
+    public static bool MayBlock => false;
+
     /// <inheritdoc/>
     public static void AddTo(IServiceCollection services)
     {
