@@ -37,7 +37,7 @@ public sealed class PollerConnectionFactory : IConnectionFactory, IDisposable
     public async ValueTask<ConnectionContext> ConnectAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {
         ArgumentNullException.ThrowIfNull(endpoint);
-        Conn conn;
+        Conn? conn = null;
         try
         {
             conn = endpoint switch
@@ -47,12 +47,16 @@ public sealed class PollerConnectionFactory : IConnectionFactory, IDisposable
                 _ => throw new NotSupportedException(
                     $"connect {endpoint}: an IPEndPoint, a DnsEndPoint or a UnixDomainSocketEndPoint was expected."),
             };
+
+            // Dialed sockets have TCP_NODELAY.
+            if (!_options.NoDelay && conn is TcpConn) conn.NoDelay = false;
+            return PollerConnection.Start(conn, _options, _pool, _logger);
         }
         catch (NetOpException e)
         {
+            if (conn is not null) await conn.DisposeAsync().ConfigureAwait(false);
             throw new SocketException((int)e.SocketErrorCode, e.Message);
         }
-        return PollerConnection.Start(conn, _options, _pool, _logger);
     }
 
     /// <summary>Lets go of the buffers' pool. Dispose the connections before.</summary>

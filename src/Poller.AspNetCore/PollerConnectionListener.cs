@@ -11,7 +11,7 @@ namespace Poller.AspNetCore;
 internal sealed class PollerConnectionListener : IConnectionListener
 {
     private readonly ConnListener _listener;
-    private readonly bool _isBorrowed;
+    private readonly AdoptedState? _borrowed;
     private readonly PollerTransportOptions _options;
     private readonly MemoryPool<byte> _pool;
     private readonly ILogger _logger;
@@ -20,12 +20,14 @@ internal sealed class PollerConnectionListener : IConnectionListener
     // Guarded by the lock: the end of the listener, once it was unbound.
     private Task? _unbound;
 
-    /// <summary>Takes ownership of a listener and a pool. Of a borrowed one the socket goes back to its owner.</summary>
+    /// <summary>
+    /// Takes ownership of a listener and a pool. A borrowed socket goes back to its owner as it was: <paramref name="borrowed"/> says how.
+    /// </summary>
     public PollerConnectionListener(
-        ConnListener listener, bool isBorrowed, PollerTransportOptions options, MemoryPool<byte> pool, ILogger logger)
+        ConnListener listener, AdoptedState? borrowed, PollerTransportOptions options, MemoryPool<byte> pool, ILogger logger)
     {
         _listener = listener;
-        _isBorrowed = isBorrowed;
+        _borrowed = borrowed;
         _options = options;
         _pool = pool;
         _logger = logger;
@@ -86,12 +88,13 @@ internal sealed class PollerConnectionListener : IConnectionListener
 
     private Task Unbind()
     {
-        lock (_lock) return _unbound ??= _isBorrowed ? GiveBackAsync() : _listener.DisposeAsync().AsTask();
+        lock (_lock) return _unbound ??= _borrowed is { } before ? GiveBackAsync(before) : _listener.DisposeAsync().AsTask();
     }
 
-    private async Task GiveBackAsync()
+    private async Task GiveBackAsync(AdoptedState before)
     {
         SafeSocketHandle handle = await _listener.DetachAsync().ConfigureAwait(false);
         handle.SetHandleAsInvalid();
+        before.PutBack();
     }
 }

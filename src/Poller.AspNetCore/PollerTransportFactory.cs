@@ -41,8 +41,8 @@ public sealed class PollerTransportFactory : IConnectionListenerFactory, IConnec
     public bool CanBind(EndPoint endpoint) => endpoint is IPEndPoint or UnixDomainSocketEndPoint or FileHandleEndPoint;
 
     /// <summary>
-    /// Listens on an end point. The descriptor of a <see cref="FileHandleEndPoint"/> stays its owner's, and goes on listening after the
-    /// unbind.
+    /// Listens on an end point. The descriptor of a <see cref="FileHandleEndPoint"/> stays its owner's. After the unbind it goes on
+    /// listening, with the options and the blocking mode that it had before.
     /// </summary>
     /// <exception cref="AddressInUseException">Another socket has the address.</exception>
     /// <exception cref="SocketException">The system refused.</exception>
@@ -52,6 +52,7 @@ public sealed class PollerTransportFactory : IConnectionListenerFactory, IConnec
         ArgumentNullException.ThrowIfNull(endpoint);
         cancellationToken.ThrowIfCancellationRequested();
         ConnListener listener;
+        AdoptedState? borrowed = endpoint is FileHandleEndPoint handle ? _net.StateOf((nint)handle.FileHandle) : null;
         try
         {
             listener = endpoint switch
@@ -69,7 +70,7 @@ public sealed class PollerTransportFactory : IConnectionListenerFactory, IConnec
             if (e.SocketErrorCode == SocketError.AddressAlreadyInUse) throw new AddressInUseException(e.Message, e);
             throw new SocketException((int)e.SocketErrorCode, e.Message);
         }
-        PollerConnectionListener made = new(listener, endpoint is FileHandleEndPoint, _options, _pools.CreatePool(), _logger);
+        PollerConnectionListener made = new(listener, borrowed, _options, _pools.CreatePool(), _logger);
         return new ValueTask<IConnectionListener>(made);
     }
 }

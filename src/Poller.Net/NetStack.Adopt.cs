@@ -54,6 +54,9 @@ public sealed partial class NetStack
     public ConnListener AdoptListener(nint descriptor, ListenOptions? options = null) =>
         ToListener(Adopt(descriptor, nameof(descriptor), (fd, known) => AdoptListenerOf(fd, known, options)));
 
+    /// <summary>What an adopt would change of a socket, for whoever gives it back.</summary>
+    internal AdoptedState StateOf(nint fd) => new(_api, fd);
+
     // SafeHandle has no way to give a descriptor up: a Socket closes the number even if its handle was made invalid, and the dispose of a
     // SafeSocketHandle resets the connection. So the descriptor moves to a number of our own, and a stream socket without a peer, which no
     // second adopt takes, gets its place.
