@@ -1,7 +1,8 @@
 using System.Buffers;
 using System.IO.Pipelines;
+using System.Runtime.ExceptionServices;
 using System.Threading.Tasks.Sources;
-using Microsoft.AspNetCore.Connections;
+using Poller.Abstractions;
 using Poller.Net;
 
 namespace Poller.AspNetCore;
@@ -11,61 +12,72 @@ namespace Poller.AspNetCore;
 //
 // So nothing reads while the app does not. The contract wants to know of the peer's end all the same, and the poller reports that without a
 // read. From then on the reader reads ahead: a pump reads into a pipe, up to the limit, as other transports do all the time, and the app's
-// reads take from the pipe. Over a level-triggered poller, which reports nothing unasked, it reads ahead from the start.
+// reads take from the pipe. Over a level-triggered poller, which reports nothing unasked, it reads ahead from the start. An app that takes
+// from the pipe runs on the pool, and never under the pump, which must go on if the app blocks.
 //
 //   from -> to          by
 //   Idle -> Reading     a read of the app begins on the socket
-//   Reading -> Idle     it is done; the app has its result
-//   Idle -> Ahead       the hang-up was reported while nobody read, or before the last read was done: a pump begins
-//   Idle -> Ended       a read found the end, or failed
+//   Reading -> Taken    it is done after a wait; the app has not fetched its result
+//   Reading -> Idle     it is done at once, or was found cancelled
+//   Taken -> Idle       the app has fetched the result
+//   Idle -> Ahead       the hang-up is reported while nobody reads: a pump begins
+//   Taken -> Ahead      likewise
+//   any -> Ended        a read of the socket found the end, or failed
 //
-// The poller sets its flag before the watch looks at the state (Execute). A read that is done sets the state before it looks at the flag
-// (EndRead). Both have a full fence between, so one of the two begins the pump.
+// The poller sets its flag of the hang-up before the watch looks at the state (Execute). A read that is done changes the state before it
+// looks at the flag (Settle). Both take the lock, so one of the two begins the pump.
 
 /// <summary>
-/// Reads a connection. As with every <see cref="PipeReader"/>, one flow at a time reads; <see cref="CancelPendingRead"/> is safe from any
-/// thread.
+/// Reads a connection. As with every <see cref="PipeReader"/>, one flow at a time reads; <see cref="CancelPendingRead"/> and
+/// <see cref="Complete"/> are safe from any thread.
 /// </summary>
 internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadResult>, IThreadPoolWorkItem
 {
     private const int MinBuffer = 2048;
 
-    // The values of _state.
-    private const int Idle = 0;
-    private const int Reading = 1;
-    private const int Ahead = 2;
-    private const int Ended = 3;
+    private enum State : byte
+    {
+        Idle,
+        Reading,
+        Taken,
+        Ahead,
+        Ended,
+    }
 
     // Constant.
     private readonly PollerConnection _connection;
     private readonly NetFd _fd;
 
-    // Atomic. The flag says that a read is to end; whatever wakes a read that waits comes after it.
-    private int _state;
+    // Nobody takes the connection's lock under this one.
+    private readonly Lock _lock = new();
+
+    // Guarded by the lock. _isLooking: the pool is about to run this. _hasEnded: the socket's read has found the end, or failed.
+    private State _state;
+    private bool _isCompleted;
+    private bool _isLooking;
+    private bool _isPumping;
+    private Exception? _error;
+    private Pipe? _pipe;
+    private TaskCompletionSource? _done;
+
+    // Guarded by the lock, and read without it by the socket's read: whoever sets it wakes that read afterwards.
     private bool _isCanceled;
 
-    // Set before the state is Ahead, once: the watch and the end of a read may both begin to read ahead.
-    private Pipe? _pipe;
-
-    // What was read and not consumed: from _firstIndex of the first segment to the end of the last. The app's flow has it, or its read
-    // while it is under way.
+    // What was read and not consumed: from _firstIndex of the first segment to the end of the last. The socket's read has it while it is
+    // Reading; else the lock guards it.
     private BufferSegment? _first;
     private BufferSegment? _last;
     private int _firstIndex;
     private long _buffered;
     private bool _isExamined = true;
 
-    // A segment of the read that is under way, if it is not in the list yet.
+    // The socket's read writes them before it is done: a segment that is not in the list yet, and whether it found the end or failed.
     private BufferSegment? _next;
+    private bool _hasEnded;
 
-    // The read that waits.
+    // The read that waits, and whether the app awaits it: then its continuation runs as soon as the read is done.
     private PollOp? _op;
-
-    // Atomic: whether the app has completed the reader.
-    private bool _isCompleted;
-
-    // Set before the state is Ended.
-    private Exception? _error;
+    private bool _isAwaited;
 
     public ConnReader(PollerConnection connection, NetFd fd)
     {
@@ -73,55 +85,79 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         _fd = fd;
     }
 
+    /// <summary>Whether the app's reads have come to the end of the socket.</summary>
+    public bool HasEnded
+    {
+        get
+        {
+            lock (_lock) return _state == State.Ended;
+        }
+    }
+
+    // Of a descriptor that is closed the answer means nothing, and does no harm.
+    private bool HasHangup => _fd.HasHangup || _fd.IsPollerGone;
+
     /// <summary>Begins to watch for the peer's end.</summary>
     public void Start()
     {
         if (_fd.ReportsHangupUnasked) _fd.WatchHangup(this);
-        else TryReadAhead();
+        else if (TryGoAhead()) _ = _connection.PumpAsync(_pipe!.Writer);
     }
 
     public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
     {
         if (cancellationToken.IsCancellationRequested) return ValueTask.FromCanceled<ReadResult>(cancellationToken);
-        if (TryTake(out ReadResult result)) return new ValueTask<ReadResult>(result);
+        Pipe? pipe;
+        lock (_lock)
+        {
+            if (TryTake(out ReadResult there)) return new ValueTask<ReadResult>(there);
+            pipe = BeginRead();
+        }
         _connection.SendDeferred();
-        int state = Interlocked.CompareExchange(ref _state, Reading, Idle);
-        if (state == Ahead) return ReadFromPipeAsync(cancellationToken);
-        if (state == Reading) throw new InvalidOperationException("read: the last read is not done; one read at a time was expected.");
+        if (pipe is not null) return ReadFromPipeAsync(pipe, cancellationToken);
 
+        Volatile.Write(ref _isAwaited, false);
         PollOp? op = _fd.BeginRead(this, cancellationToken, out int count, out Exception? error);
         if (op is not null)
         {
             _op = op;
             return new ValueTask<ReadResult>(this, op.Version);
         }
-        try
-        {
-            return new ValueTask<ReadResult>(error is null ? EndRead(count) : throw EndRead(error));
-        }
-#pragma warning disable CA1031 // It is the app's, which awaits it.
-        catch (Exception e)
-#pragma warning restore CA1031
-        {
-            // A ConnectionAbortedException is one too, and no cancellation of this read.
-            return e is OperationCanceledException and not ConnectionAbortedException
+        ReadResult result = default;
+        error = error is null ? EndRead(count, out result) : EndRead(error);
+        return error is null ? new ValueTask<ReadResult>(result)
+            : error is OperationCanceledException && cancellationToken.IsCancellationRequested
                 ? ValueTask.FromCanceled<ReadResult>(cancellationToken)
-                : ValueTask.FromException<ReadResult>(e);
-        }
+            : ValueTask.FromException<ReadResult>(error);
     }
 
     public override bool TryRead(out ReadResult result)
     {
-        if (TryTake(out result)) return true;
-        int state = Interlocked.CompareExchange(ref _state, Reading, Idle);
-        if (state == Reading) throw new InvalidOperationException("read: the last read is not done; one read at a time was expected.");
-        if (state == Ahead) return _pipe!.Reader.TryRead(out ReadResult read) && TryTakeFromPipe(read, out result);
-        if (!_fd.TryRead(this, out int count, out Exception? error))
+        Pipe? pipe;
+        lock (_lock)
         {
-            LeaveReading();
-            return false;
+            if (TryTake(out result)) return true;
+            pipe = BeginRead();
         }
-        result = error is null ? EndRead(count) : throw EndRead(error);
+        if (pipe is not null) return pipe.Reader.TryRead(out ReadResult read) && TryTakeFromPipe(pipe, read, out result);
+
+        int count;
+        Exception? error;
+        bool isDone = false;
+        try
+        {
+            isDone = _fd.TryRead(this, out count, out error);
+        }
+        finally
+        {
+            if (!isDone)
+            {
+                lock (_lock) LeaveReading();
+            }
+        }
+        if (!isDone) return false;
+        error = error is null ? EndRead(count, out result) : EndRead(error);
+        if (error is not null) ExceptionDispatchInfo.Throw(error);
         return true;
     }
 
@@ -129,41 +165,84 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
 
     public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
     {
-        ThrowIfCompleted();
-        BufferSegment? to = (BufferSegment?)consumed.GetObject();
-        BufferSegment? seen = (BufferSegment?)examined.GetObject();
-        if (to is null || seen is null || _first is null) return;
-        int index = consumed.GetInteger();
-        _isExamined = seen == _last && examined.GetInteger() == _last!.Length;
-        long count = to.RunningIndex + index - _first.RunningIndex - _firstIndex;
-        if (count < 0 || count > _buffered)
+        lock (_lock)
         {
-            throw new ArgumentOutOfRangeException(nameof(consumed), "a position in the last result's buffer was expected.");
+            ThrowIfCompleted();
+            BufferSegment? to = (BufferSegment?)consumed.GetObject();
+            BufferSegment? seen = (BufferSegment?)examined.GetObject();
+            if (to is null || seen is null || _first is null) return;
+            int index = consumed.GetInteger();
+            BufferSegment? found = _first;
+            while (found is not null && found != to) found = found.Next;
+            long count = to.RunningIndex + index - _first.RunningIndex - _firstIndex;
+            if (found is null || count < 0 || count > _buffered)
+            {
+                throw new ArgumentOutOfRangeException(nameof(consumed), "a position in the last result's buffer was expected.");
+            }
+            _isExamined = seen == _last && examined.GetInteger() == _last!.Length;
+            _buffered -= count;
+            while (_first != to) DropFirst();
+            _firstIndex = index;
+            if (_buffered == 0) Drop();
+            else if (index == to.Length) DropFirst();
         }
-        _buffered -= count;
-        while (_first != to) DropFirst();
-        _firstIndex = index;
-        if (_buffered == 0) Drop();
-        else if (index == to.Length) DropFirst();
     }
 
     public override void CancelPendingRead()
     {
-        Interlocked.Exchange(ref _isCanceled, true);
-        if (Volatile.Read(ref _state) == Ahead) _pipe!.Reader.CancelPendingRead();
+        Pipe? pipe;
+        lock (_lock)
+        {
+            Volatile.Write(ref _isCanceled, true);
+            pipe = _pipe;
+        }
+        if (pipe is not null) pipe.Reader.CancelPendingRead();
         else _fd.MakeReady(Direction.Read);
     }
 
     public override void Complete(Exception? exception = null)
     {
-        if (Interlocked.Exchange(ref _isCompleted, true)) return;
-        int state = Volatile.Read(ref _state);
-        if (state == Reading) return; // The read still has the buffers; it gives them back.
-        Drop();
-        if (state == Ahead) _pipe!.Reader.Complete();
+        Pipe? pipe;
+        lock (_lock)
+        {
+            if (_isCompleted) return;
+            _isCompleted = true;
+            pipe = _pipe;
+            if (_state != State.Reading) Drop(); // A read of the socket that is under way gives them back when it is done.
+        }
+        pipe?.Reader.Complete();
     }
 
-    // IReadSink: the socket's read, under its lock.
+    /// <summary>Has the pump end, also if it waits for the app. The connection has its reason by now.</summary>
+    public void Abort()
+    {
+        Pipe? pipe;
+        lock (_lock) pipe = _pipe;
+        pipe?.Writer.CancelPendingFlush();
+    }
+
+    /// <summary>The pump has ended.</summary>
+    public void Pumped()
+    {
+        lock (_lock)
+        {
+            _isPumping = false;
+            _done?.TrySetResult();
+        }
+    }
+
+    /// <summary>Completes when no read of the socket is under way any more. Call it after the end of the connection.</summary>
+    public Task WhenDone()
+    {
+        lock (_lock)
+        {
+            if (_state != State.Reading && !_isPumping) return Task.CompletedTask;
+            _done ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            return _done.Task;
+        }
+    }
+
+    // IReadSink: the socket's read, under its lock, while it is Reading.
 
     Memory<byte> IReadSink.GetBuffer()
     {
@@ -173,116 +252,188 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         return _next.Free;
     }
 
-    void IReadSink.Advance(int count)
+    void IReadSink.Advance(IoResult result)
     {
-        if (_next is { } next)
+        if (result.IsSuccess && result.Value > 0)
         {
-            _next = null;
-            if (count == 0)
-            {
-                next.Return();
-                return;
-            }
-            if (_last is null) (_first, _firstIndex) = (next, 0);
-            else _last.Append(next);
-            _last = next;
+            Append(result.Value);
+            return;
         }
-        if (count == 0) return;
-        _last!.Advance(count);
-        _buffered += count;
-        _isExamined = false;
+        _next?.Return();
+        _next = null;
+        if (result == Errno.EAGAIN) return;
+
+        _hasEnded = true;
+        if (result.IsSuccess) _error = _connection.Reason;
+    }
+
+    void IReadSink.Done()
+    {
+        lock (_lock)
+        {
+            if (_state == State.Reading) _state = State.Taken;
+            Settle();
+        }
+
+        // An app that awaits fetches the end now, and is told of it by that first. Another may fetch it late.
+        if (_hasEnded && !Volatile.Read(ref _isAwaited)) _connection.FireConnectionClosed();
     }
 
     // IValueTaskSource: the app awaits the socket's read itself.
 
-    ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token) => _op!.GetStatus(token);
+    ValueTaskSourceStatus IValueTaskSource<ReadResult>.GetStatus(short token)
+    {
+        ValueTaskSourceStatus status = _op!.GetStatus(token);
+        return status == ValueTaskSourceStatus.Succeeded && _error is not null ? ValueTaskSourceStatus.Faulted : status;
+    }
 
     void IValueTaskSource<ReadResult>.OnCompleted(
-        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags)
+    {
+        bool isPosted = (flags & ValueTaskSourceOnCompletedFlags.UseSchedulingContext) != 0 && SynchronizationContext.Current is not null;
+        Volatile.Write(ref _isAwaited, !isPosted);
         _op!.OnCompleted(continuation, state, token, flags);
+    }
 
     ReadResult IValueTaskSource<ReadResult>.GetResult(short token)
     {
-        int count;
+        int count = 0;
+        ReadResult result = default;
+        Exception? error = null;
         try
         {
             count = ((IValueTaskSource<int>)_op!).GetResult(token);
         }
         catch (Exception e) when (e is ObjectDisposedException or not InvalidOperationException) // The others tell of a second await.
         {
-            throw EndRead(e);
+            error = e;
         }
-        return EndRead(count);
+        error = error is null ? EndRead(count, out result) : EndRead(error);
+        if (error is not null) ExceptionDispatchInfo.Throw(error);
+        return result;
     }
 
     /// <summary>The poller has reported the peer's end, or has stopped.</summary>
     void IThreadPoolWorkItem.Execute()
     {
+        lock (_lock) _isLooking = false;
+
         // A late event of the descriptor's earlier life may have run this too early.
-        if (!_fd.HasHangup && !_fd.IsPollerGone) _fd.WatchHangup(this);
-        else TryReadAhead();
+        if (!HasHangup) _fd.WatchHangup(this);
+        else if (TryGoAhead()) _ = _connection.PumpAsync(_pipe!.Writer);
     }
+
+    // The members from here on are called under the lock, unless they say otherwise.
 
     // What there is without the socket: bytes that the app has not examined, a cancellation, the end or an error.
     private bool TryTake(out ReadResult result)
     {
         ThrowIfCompleted();
-        if (Volatile.Read(ref _isCanceled))
+        result = default;
+        if (_isCanceled)
         {
-            Volatile.Write(ref _isCanceled, false);
+            _isCanceled = false;
             result = Result(isCanceled: true);
             return true;
         }
-        bool hasEnded = Volatile.Read(ref _state) == Ended;
-        if (hasEnded && _error is not null) throw _error;
-        result = hasEnded || !_isExamined ? Result() : default;
-        return hasEnded || !_isExamined;
+        if (_state == State.Ended && _error is not null) ExceptionDispatchInfo.Throw(_error);
+        if (_state != State.Ended && _isExamined) return false;
+        result = Result(isCanceled: false);
+        return true;
     }
 
-    private ReadResult Result(bool isCanceled = false)
+    // Returns the pipe to read from; else it is the socket.
+    private Pipe? BeginRead()
+    {
+        if (_state is State.Reading or State.Taken)
+        {
+            throw new InvalidOperationException("read: the last read is not done; one read at a time was expected.");
+        }
+        if (_state == State.Idle) _state = State.Reading;
+        return _pipe;
+    }
+
+    private ReadResult Result(bool isCanceled, bool isCompleted = false)
     {
         ReadOnlySequence<byte> buffer = _first is null ? default : new(_first, _firstIndex, _last!, _last!.Length);
-        return new ReadResult(buffer, isCanceled, Volatile.Read(ref _state) == Ended);
+        return new ReadResult(buffer, isCanceled, isCompleted || _state == State.Ended);
     }
 
-    // Ends a read of the socket.
-    private ReadResult EndRead(int count)
+    // Ends a read of the socket. Returns the error that the app sees, or null. Takes the lock.
+    private Exception? EndRead(int count, out ReadResult result)
     {
-        if (count > 0)
+        if (count > 0) _connection.NoteRead();
+        else if (_hasEnded) _connection.ReceivedEnd();
+        lock (_lock)
         {
-            _connection.NoteRead();
             LeaveReading();
-            return Result();
+            bool isCanceled = count == 0 && !_hasEnded;
+            if (isCanceled) _isCanceled = false;
+            result = Result(isCanceled);
+            return _error;
         }
-        if (Volatile.Read(ref _isCanceled))
-        {
-            Volatile.Write(ref _isCanceled, false);
-            LeaveReading();
-            return Result(isCanceled: true);
-        }
-        _error = _connection.ReceivedEnd();
-        Volatile.Write(ref _state, Ended);
-        return _error is null ? Result() : throw _error;
     }
 
-    // Ends a read of the socket that failed. Returns what the app sees.
+    // Ends a read of the socket that failed. Returns what the app sees. Takes the lock.
     private Exception EndRead(Exception error)
     {
-        if (error is OperationCanceledException)
+        bool isCanceled = error is OperationCanceledException;
+        if (!isCanceled) error = _connection.ReceiveFailed(error);
+        lock (_lock)
         {
+            if (!isCanceled)
+            {
+                _error = error;
+                _hasEnded = true;
+            }
             LeaveReading();
-            return error;
         }
-        _error = _connection.ReceiveFailed(error);
-        Volatile.Write(ref _state, Ended);
-        return _error;
+        return error;
     }
 
     private void LeaveReading()
     {
-        Interlocked.Exchange(ref _state, Idle);
+        if (_state is State.Reading or State.Taken) _state = State.Idle;
+        Settle();
+    }
+
+    // The socket's read is done. Has the pool begin to read ahead if the peer's end was reported meanwhile.
+    private void Settle()
+    {
+        if (_hasEnded) _state = State.Ended;
         if (_isCompleted) Drop();
-        if (_fd.HasHangup) ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+        if (!_isPumping) _done?.TrySetResult();
+        if (_isLooking || _state is not (State.Idle or State.Taken) || !HasHangup) return;
+        _isLooking = true;
+        ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    }
+
+    // The pump begins if it returns true. Takes the lock.
+    private bool TryGoAhead()
+    {
+        lock (_lock)
+        {
+            if (_state is not (State.Idle or State.Taken)) return false;
+            _state = State.Ahead;
+            _pipe = new Pipe(_connection.InputOptions);
+            _isPumping = true;
+            if (_isCompleted) _pipe.Reader.Complete();
+            return true;
+        }
+    }
+
+    private void Append(int count)
+    {
+        if (_next is { } next)
+        {
+            _next = null;
+            if (_last is null) (_first, _firstIndex) = (next, 0);
+            else _last.Append(next);
+            _last = next;
+        }
+        _last!.Advance(count);
+        _buffered += count;
+        _isExamined = false;
     }
 
     private void DropFirst()
@@ -306,46 +457,44 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         if (_isCompleted) throw new InvalidOperationException("read: the reader was completed before.");
     }
 
-    // Reading ahead.
-
-    private void TryReadAhead()
-    {
-        if (Volatile.Read(ref _state) != Idle) return;
-        if (Volatile.Read(ref _pipe) is null) Interlocked.CompareExchange(ref _pipe, new Pipe(_connection.InputOptions), null);
-        if (Interlocked.CompareExchange(ref _state, Ahead, Idle) != Idle) return;
-        if (_isCompleted) _pipe!.Reader.Complete(); // Complete sets this before it looks at the state, so one of the two does it.
-        _ = _connection.PumpAsync(_pipe!.Writer);
-    }
-
-    private async ValueTask<ReadResult> ReadFromPipeAsync(CancellationToken token)
+    // Takes the lock.
+    private async ValueTask<ReadResult> ReadFromPipeAsync(Pipe pipe, CancellationToken token)
     {
         while (true)
         {
-            ReadResult read = await _pipe!.Reader.ReadAsync(token).ConfigureAwait(false);
-            if (TryTakeFromPipe(read, out ReadResult result)) return result;
+            ReadResult read = await pipe.Reader.ReadAsync(token).ConfigureAwait(false);
+            if (TryTakeFromPipe(pipe, read, out ReadResult result)) return result;
         }
     }
 
-    // Moves bytes from the pipe behind those that the app has not consumed. False for a cancellation that was taken before.
-    private bool TryTakeFromPipe(ReadResult read, out ReadResult result)
+    // Moves bytes from the pipe behind those that the app has not consumed. False for a cancellation that was taken before. Takes the lock.
+    private bool TryTakeFromPipe(Pipe pipe, ReadResult read, out ReadResult result)
     {
-        foreach (ReadOnlyMemory<byte> piece in read.Buffer)
+        if (!read.Buffer.IsEmpty) _connection.NoteRead();
+        ReadOnlySequence<byte> rest = read.Buffer;
+        try
         {
-            for (ReadOnlyMemory<byte> rest = piece; !rest.IsEmpty;)
+            lock (_lock)
             {
-                if (_last is not { FreeLength: > 0 }) _next = BufferSegment.Rent(_connection.MemoryPool, 0);
-                Memory<byte> into = (_next ?? _last)!.Free;
-                int count = Math.Min(into.Length, rest.Length);
-                rest[..count].CopyTo(into);
-                ((IReadSink)this).Advance(count);
-                rest = rest[count..];
+                ThrowIfCompleted();
+                while (!rest.IsEmpty)
+                {
+                    if (_last is not { FreeLength: > 0 }) _next = BufferSegment.Rent(_connection.MemoryPool, 0);
+                    Memory<byte> into = (_next ?? _last)!.Free;
+                    ReadOnlySequence<byte> part = rest.Slice(0, Math.Min(into.Length, rest.Length));
+                    part.CopyTo(into.Span);
+                    Append((int)part.Length);
+                    rest = rest.Slice(part.End);
+                }
+                bool isCanceled = read.IsCanceled && _isCanceled;
+                if (isCanceled) _isCanceled = false;
+                result = Result(isCanceled, read.IsCompleted);
+                return isCanceled || read.IsCompleted || !_isExamined;
             }
         }
-        if (!read.Buffer.IsEmpty) _connection.NoteRead();
-        _pipe!.Reader.AdvanceTo(read.Buffer.End);
-        bool isCanceled = read.IsCanceled && Interlocked.Exchange(ref _isCanceled, false);
-        ReadOnlySequence<byte> buffer = _first is null ? default : new(_first, _firstIndex, _last!, _last!.Length);
-        result = new ReadResult(buffer, isCanceled, read.IsCompleted);
-        return isCanceled || read.IsCompleted || !_isExamined;
+        finally
+        {
+            pipe.Reader.AdvanceTo(rest.Start); // It may run the pump.
+        }
     }
 }

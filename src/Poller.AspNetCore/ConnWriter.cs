@@ -27,8 +27,8 @@ namespace Poller.AspNetCore;
 /// <summary>Writes a connection. As with every <see cref="PipeWriter"/>, one flow at a time writes.</summary>
 internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IThreadPoolWorkItem
 {
-    // The buffers of a batch go back when all of it is sent, and a flush that waits may be done then. With more, a slow peer would hold more
-    // memory; with less, a fast one would cost more system calls.
+    // The buffers of a batch go back when all of it is sent, and a flush that waits may be done then. With more, a slow peer would hold
+    // more memory; with less, a fast one would cost more system calls.
     private const int MaxBatch = 256 * 1024;
 
     // Constant.
@@ -244,8 +244,8 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
         else SendOn();
     }
 
-    // Sends what is flushed, until the socket takes no more; OnSent then goes on. Under the lock. True if the caller has to resume the flush
-    // that waits, after it has left the lock: that runs the app.
+    // Sends what is flushed, until the socket takes no more; OnSent then goes on. Under the lock. True if the caller has to resume the
+    // flush that waits, after it has left the lock: that runs the app.
     private bool SendOn()
     {
         bool isPending = false;

@@ -14,6 +14,9 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
 {
     private const int MinBuffer = 2048;
 
+    // What a graceful end drops of the input, where the app sets no limit of what is read ahead: the default of that.
+    private const int MaxDiscard = 1024 * 1024;
+
     private static readonly bool FinOnError =
         AppContext.TryGetSwitch("Microsoft.AspNetCore.Server.Kestrel.FinOnError", out bool isOn) && isOn;
 
@@ -80,16 +83,31 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
         }
     }
 
-    /// <summary>The lock of the connection's end and of its output. No code of the app runs under it.</summary>
+    /// <summary>
+    /// The lock of the connection's end and of its output. No code of the app runs under it but its loggers, and the post of a
+    /// continuation to its own SynchronizationContext or TaskScheduler.
+    /// </summary>
     public Lock Lock { get; } = new();
 
-    /// <summary>The options of the pipe between the reader and one that reads ahead.</summary>
+    /// <summary>
+    /// The options of the pipe between the reader and one that reads ahead. The app does not run on the pump's stack: if it blocked there,
+    /// for more bytes or for the end, nobody would read them.
+    /// </summary>
     public PipeOptions InputOptions
     {
         get
         {
             long limit = _options.MaxReadBufferSize ?? 0;
-            return new(MemoryPool, PipeScheduler.Inline, PipeScheduler.Inline, limit, limit / 2, useSynchronizationContext: false);
+            return new(MemoryPool, PipeScheduler.ThreadPool, PipeScheduler.Inline, limit, limit / 2, useSynchronizationContext: false);
+        }
+    }
+
+    /// <summary>Why we ended the connection; null while we have not.</summary>
+    public Exception? Reason
+    {
+        get
+        {
+            lock (Lock) return _reason;
         }
     }
 
@@ -114,6 +132,7 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
         Task fired;
         lock (Lock) fired = _hasFired ? Task.CompletedTask : (_fired ??= new(TaskCreationOptions.RunContinuationsAsynchronously)).Task;
         await fired.ConfigureAwait(false);
+        await _input.WhenDone().ConfigureAwait(false);
         _closed.Dispose();
         await base.DisposeAsync().ConfigureAwait(false);
     }
@@ -124,16 +143,11 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
     /// <summary>The app is about to wait for more.</summary>
     public void SendDeferred() => _output.SendDeferred();
 
-    /// <summary>The reader has found the end. Returns what the app sees, if the end is ours and not the peer's.</summary>
-    public Exception? ReceivedEnd()
+    /// <summary>The app's read has come to the end.</summary>
+    public void ReceivedEnd()
     {
-        lock (Lock)
-        {
-            if (_reason is not null) return _reason;
-        }
-        if (LogsDebug) TransportLog.ConnectionReadFin(_logger, ConnectionId);
+        if (LogsDebug && Reason is null) TransportLog.ConnectionReadFin(_logger, ConnectionId);
         FireConnectionClosed();
-        return null;
     }
 
     /// <summary>The reader has failed. Returns what the app sees.</summary>
@@ -141,7 +155,7 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
     {
         error = Translate(error);
         FireConnectionClosed();
-        lock (Lock) return _reason ?? error;
+        return Reason ?? error;
     }
 
     /// <summary>Reads into a pipe, until the end or until the pipe's reader is done.</summary>
@@ -159,7 +173,8 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
                 ValueTask<FlushResult> flush = into.FlushAsync();
                 bool pauses = !flush.IsCompleted;
                 if (pauses && LogsDebug) TransportLog.ConnectionPause(_logger, ConnectionId);
-                hasEnded = (await flush.ConfigureAwait(false)).IsCompleted;
+                FlushResult flushed = await flush.ConfigureAwait(false);
+                hasEnded = flushed.IsCompleted || flushed.IsCanceled;
                 if (pauses && LogsDebug) TransportLog.ConnectionResume(_logger, ConnectionId);
             }
             if (!hasEnded && LogsDebug) TransportLog.ConnectionReadFin(_logger, ConnectionId);
@@ -170,9 +185,20 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
         {
             error = Translate(e);
         }
-        lock (Lock) error = _reason ?? error;
-        await into.CompleteAsync(error).ConfigureAwait(false);
+        await into.CompleteAsync(Reason ?? error).ConfigureAwait(false);
         FireConnectionClosed();
+        _input.Pumped();
+    }
+
+    /// <summary>Has ConnectionClosed fire, once, on the pool.</summary>
+    public void FireConnectionClosed()
+    {
+        lock (Lock)
+        {
+            if (_fires) return;
+            _fires = true;
+        }
+        ThreadPool.UnsafeQueueUserWorkItem(static connection => connection.CancelConnectionClosed(), this, preferLocal: false);
     }
 
     /// <summary>The writer was completed, and all is sent.</summary>
@@ -187,10 +213,7 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
 
     private Exception Translate(Exception error)
     {
-        lock (Lock)
-        {
-            if (_reason is not null) return error;
-        }
+        if (Reason is not null) return error;
         if (error is NetOpException { SocketErrorCode: SocketError.ConnectionReset or SocketError.Shutdown })
         {
             error = new ConnectionResetException(error.Message, error);
@@ -217,6 +240,7 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
                 else
                 {
                     if (LogsDebug) TransportLog.ConnectionWriteFin(_logger, ConnectionId, _reason.Message);
+                    if (!_input.HasEnded) _conn.NetFd.Discard(_options.MaxReadBufferSize is > 0 and var limit ? limit : MaxDiscard);
                     _conn.NetFd.Shutdown(SocketShutdown.Both, "close");
                 }
             }
@@ -228,17 +252,8 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
             _socket?.Dispose();
             _output.End(isExpected ? null : error);
             FireConnectionClosed();
+            _input.Abort();
         }
-    }
-
-    private void FireConnectionClosed()
-    {
-        lock (Lock)
-        {
-            if (_fires) return;
-            _fires = true;
-        }
-        ThreadPool.UnsafeQueueUserWorkItem(static connection => connection.CancelConnectionClosed(), this, preferLocal: false);
     }
 
     private void CancelConnectionClosed()

@@ -19,8 +19,7 @@ public static class PollerTransportServiceCollectionExtensions
     /// <returns>What chooses the poller's backend. The poller's options say where work runs.</returns>
     /// <remarks>
     /// Kestrel asks the factory that was added last. End points that this one cannot bind go to the one before it. A second call
-    /// configures the same transport. A handler that blocks until its own request's bytes or end arrive waits for ever, because they come
-    /// on the thread that it blocks.
+    /// configures the same transport.
     /// </remarks>
     public static PollerBuilder AddPollerTransport(this IServiceCollection services, Action<PollerTransportOptions>? configure = null)
     {

@@ -225,7 +225,9 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
     /// <summary>Tries once, under the direction's lock. EAGAIN means that it must wait. An exception is the operation's error.</summary>
     protected abstract IoResult Try(ref object? made);
 
-    /// <summary>Drops what the operation was given, once it is over.</summary>
+    /// <summary>
+    /// Drops what the operation was given, once it is over and holds nothing of the descriptor. Its awaiter continues later.
+    /// </summary>
     protected virtual void Release() { }
 
     private bool TryRegister(CancellationToken token)
@@ -364,8 +366,8 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
             Fd.NoteError(error);
         }
         _result = result;
-        Release();
         if (LockState == FdLock.Acquired) Fd.Unlock(Direction);
+        Release();
 
         Volatile.Write(ref _completed, true);
         Action<object?>? continuation =

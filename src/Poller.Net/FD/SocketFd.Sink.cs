@@ -1,3 +1,4 @@
+using System.Buffers;
 using Poller.Abstractions;
 
 namespace Poller.Net;
@@ -11,8 +12,14 @@ internal interface IReadSink
     /// <summary>A buffer for a try. An empty one ends the read with 0 bytes.</summary>
     Memory<byte> GetBuffer();
 
-    /// <summary>Ends a try that had a buffer: so many bytes are in it, perhaps none.</summary>
-    void Advance(int count);
+    /// <summary>
+    /// Ends a try that had a buffer. The result is the number of bytes in it, 0 at the end, EAGAIN if nothing was there, or why the read
+    /// fails.
+    /// </summary>
+    void Advance(IoResult result);
+
+    /// <summary>A read that had to wait is done, with whatever result. Its awaiter continues afterwards.</summary>
+    void Done();
 }
 
 internal abstract partial class SocketFd
@@ -45,6 +52,11 @@ internal abstract partial class SocketFd
         }
         try
         {
+            // Nobody waits, so nobody takes the edge of what has come since the socket was drained: take it here. A level-triggered poller
+            // raises none.
+            if (!ReportsHangupUnasked) _drained.Waited();
+            else if (_drained == DrainedFlag.Drained) Consume(Direction.Read);
+
             IoResult result = Prepare(Direction.Read);
             if (result.IsSuccess) result = new SinkAttempt(sink).Try(this);
             if (result == Errno.EAGAIN) return false;
@@ -54,6 +66,31 @@ internal abstract partial class SocketFd
         }
         finally
         {
+            Unlock(Direction.Read);
+        }
+    }
+
+    /// <summary>
+    /// Drops what has arrived, at most so many bytes, without a wait; nothing if a read is under way. A close(2) with unread bytes resets
+    /// the peer, which then loses what it was sent and has not read (tcp_close and unix_release in the kernel).
+    /// </summary>
+    public void Discard(long limit)
+    {
+        if (TryLock(Direction.Read) != FdLock.Acquired) return;
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(16 * 1024);
+        try
+        {
+            do
+            {
+                _drained.Waited(); // What has come since may have raised no edge yet.
+                IoResult result = Receive(buffer.AsSpan(0, (int)Math.Min(buffer.Length, limit)));
+                limit -= result.IsSuccess && result.Value > 0 ? result.Value : limit;
+            }
+            while (limit > 0);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
             Unlock(Direction.Read);
         }
     }
@@ -74,10 +111,14 @@ internal abstract partial class SocketFd
             if (buffer.IsEmpty) return Result = 0;
             IoResult result = socket.Receive(buffer.Span);
             Result = result.IsSuccess ? result.Value : 0;
-            _sink.Advance(Result);
+            _sink.Advance(result);
             return result;
         }
 
-        public void Release() => _sink = null;
+        public void Release()
+        {
+            _sink!.Done();
+            _sink = null;
+        }
     }
 }

@@ -83,7 +83,7 @@ public abstract class BackPressureTests<TTransport> where TTransport : ITestTran
         }
     }
 
-    // Each flush then resumes the app on the stack of whoever has sent, and the app flushes more there. A block fills half of what may wait.
+    // Each flush then resumes the app on the stack of whoever has sent, and the app flushes more there. A block is half of what may wait.
     [Theory, InlineData(false), InlineData(true)]
     public async Task What_an_app_flushes_when_its_flush_resumes_is_sent(bool randomLengths)
     {

@@ -43,6 +43,46 @@ public abstract class AbortTests<TTransport>(SharedServer<TTransport> shared) : 
         await connection.Ended;
     }
 
+    [Fact]
+    public async Task A_handler_that_blocks_its_thread_for_the_rest_of_its_body_gets_it()
+    {
+        if (!TTransport.MayBlock) return;
+        TaskCompletionSource started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        string path = _server.Map(context =>
+        {
+            started.SetResult();
+            string body = new StreamReader(context.Request.Body).ReadToEndAsync().Result;
+            return context.Response.WriteAsync(body);
+        });
+        using RawClient client = await _server.ConnectAsync();
+        await client.SendAsync($"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n");
+        await started.Task.Within();
+        await client.SendAsync("abc");
+        Assert.Equal("abc", (await client.ReadResponseAsync()).Body);
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task The_requests_token_fires_while_the_handler_blocks_its_thread_for_it(bool hasSentMore)
+    {
+        if (!TTransport.MayBlock) return;
+        TaskCompletionSource started = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        TaskCompletionSource<bool> fired = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        string path = _server.Map(context =>
+        {
+            started.SetResult();
+            fired.SetResult(context.RequestAborted.WaitHandle.WaitOne(Waiting.Patience));
+            return Task.CompletedTask;
+        });
+        using RawClient client = await _server.ConnectAsync();
+        ServerConnection connection = _server.Of(client);
+        await client.SendAsync($"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
+        await started.Task.Within();
+        if (hasSentMore) await client.SendAsync(Pattern.Of(10_000));
+        client.Socket.Close();
+        Assert.True(await fired.Task.Within());
+        await connection.Ended;
+    }
+
     [Theory, InlineData(false), InlineData(true)]
     public async Task The_requests_token_fires_when_the_client_goes_while_the_app_does_not_read(bool reset)
     {

@@ -197,6 +197,195 @@ public abstract class ConnectionContract : IAsyncLifetime
         }
     }
 
+    // Kestrel's requests are so: the app asks for the next bytes, works, and awaits them later.
+    [Fact]
+    public async Task The_peers_end_fires_ConnectionClosed_before_the_app_fetches_what_it_has_asked_for()
+    {
+        await using Pair pair = await ConnectAsync();
+        ValueTask<ReadResult> pending = pair.Server.Transport.Input.ReadAsync();
+        await pair.Client.SendAsync("a"u8.ToArray());
+        pair.Client.Close();
+        await Fires(pair.Server.ConnectionClosed);
+        ReadResult read = await pending.AsTask().WaitAsync(Soon);
+        Assert.Equal("a"u8.ToArray(), read.Buffer.ToArray());
+        pair.Server.Transport.Input.AdvanceTo(read.Buffer.End);
+        Assert.True((await pair.Server.Transport.Input.ReadAsync().AsTask().WaitAsync(Soon)).IsCompleted);
+    }
+
+    [Fact]
+    public async Task The_peers_end_alone_fires_ConnectionClosed_before_the_app_fetches_it()
+    {
+        await using Pair pair = await ConnectAsync();
+        ValueTask<ReadResult> pending = pair.Server.Transport.Input.ReadAsync();
+        pair.Client.Close();
+        await Fires(pair.Server.ConnectionClosed);
+        Assert.True((await pending.AsTask().WaitAsync(Soon)).IsCompleted);
+    }
+
+    [Fact]
+    public async Task An_end_of_ours_leaves_no_pending_read_completed_successfully()
+    {
+        await using Pair pair = await ConnectAsync();
+        ValueTask<ReadResult> pending = pair.Server.Transport.Input.ReadAsync();
+        pair.Server.Abort(new ConnectionAbortedException("enough"));
+        await Fires(pair.Server.ConnectionClosed);
+        for (long start = Environment.TickCount64; !pending.IsCompleted && Environment.TickCount64 - start < Soon.TotalMilliseconds;)
+        {
+            await Task.Yield();
+        }
+        Assert.False(pending.IsCompletedSuccessfully);
+        await Assert.ThrowsAsync<ConnectionAbortedException>(async () => await pending);
+    }
+
+    [Fact]
+    public async Task An_input_fails_with_the_cancellation_by_which_the_output_was_completed()
+    {
+        await using Pair pair = await ConnectAsync();
+        await pair.Server.Transport.Output.CompleteAsync(new OperationCanceledException());
+        await Fires(pair.Server.ConnectionClosed);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(
+            async () => await pair.Server.Transport.Input.ReadAsync().AsTask().WaitAsync(Soon));
+    }
+
+    [Fact]
+    public async Task TryRead_finds_what_arrives_after_it_has_found_some()
+    {
+        await using Pair pair = await ConnectAsync();
+        PipeReader input = pair.Server.Transport.Input;
+        foreach (byte[] sent in (byte[][])[[1, 2, 3], [4, 5, 6], [7]])
+        {
+            await pair.Client.SendAsync(sent);
+            ReadResult read = default;
+            for (long start = Environment.TickCount64; !input.TryRead(out read); await Task.Yield())
+            {
+                Assert.InRange(Environment.TickCount64 - start, 0, Soon.TotalMilliseconds);
+            }
+            Assert.Equal(sent, read.Buffer.ToArray());
+            input.AdvanceTo(read.Buffer.End);
+        }
+    }
+
+    [Fact]
+    public async Task A_token_that_is_cancelled_while_a_flush_begins_ends_it()
+    {
+        await using Pair pair = await ConnectAsync();
+        await (await StopAtFullAsync(pair.Server.Transport.Output));
+        for (int round = 0; round < 500; round++)
+        {
+            using CancellationTokenSource source = new();
+            Task canceling = Task.Run(source.Cancel);
+            try
+            {
+                await pair.Server.Transport.Output.WriteAsync(new byte[10], source.Token).AsTask().WaitAsync(Soon);
+            }
+            catch (OperationCanceledException)
+            {
+            }
+            await canceling;
+        }
+
+        // The last flush is cancelled, and what it wrote still waits.
+        static async Task<Task> StopAtFullAsync(PipeWriter output)
+        {
+            Task<FlushResult> pending = await FillAsync(output);
+            output.CancelPendingFlush();
+            return pending.WaitAsync(Soon);
+        }
+    }
+
+    [Fact]
+    public async Task Memory_that_nothing_was_put_into_outlives_a_flush()
+    {
+        await using Pair pair = await ConnectAsync();
+        PipeWriter output = pair.Server.Transport.Output;
+        output.Advance(0);
+        Memory<byte> memory = output.GetMemory(3);
+        await output.FlushAsync();
+        "abc"u8.CopyTo(memory.Span);
+        output.Advance(3);
+        await output.FlushAsync();
+        byte[] buffer = new byte[10];
+        Assert.Equal(3, await pair.Client.ReceiveAsync(buffer).WaitAsync(Soon));
+        Assert.Equal("abc"u8.ToArray(), buffer[..3]);
+    }
+
+    [Fact]
+    public async Task An_abort_ends_the_input_though_the_app_has_not_read_what_came()
+    {
+        await using Pair pair = await ConnectAsync();
+        Task sending = SendUntilRefusedAsync(pair.Client);
+        ReadResult read = await pair.Server.Transport.Input.ReadAsync();
+        pair.Server.Transport.Input.AdvanceTo(read.Buffer.End);
+        await Task.Delay(50); // Enough for what reads ahead to come to its limit.
+        pair.Server.Abort(new ConnectionAbortedException("enough"));
+        await sending.WaitAsync(Soon);
+        await Fires(pair.Server.ConnectionClosed);
+        await Assert.ThrowsAsync<ConnectionAbortedException>(async () =>
+        {
+            while (true)
+            {
+                read = await pair.Server.Transport.Input.ReadAsync().AsTask().WaitAsync(Soon);
+                pair.Server.Transport.Input.AdvanceTo(read.Buffer.End);
+            }
+        });
+
+        static async Task SendUntilRefusedAsync(Socket client)
+        {
+            byte[] bytes = new byte[100_000];
+            try
+            {
+                while (true) await client.SendAsync(bytes);
+            }
+            catch (SocketException)
+            {
+            }
+        }
+    }
+
+    // The client has sent what nobody reads, which would reset it. A Unix client would then find the reset before the bytes.
+    [Fact]
+    public async Task An_end_does_not_reset_a_unix_client_whose_bytes_nobody_has_read()
+    {
+        string path = Path.Combine(Path.GetTempPath(), Path.GetRandomFileName());
+        await using IConnectionListener listener = await Factory.BindAsync(new UnixDomainSocketEndPoint(path));
+        using Socket client = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await client.ConnectAsync(listener.EndPoint);
+        ConnectionContext server = (await listener.AcceptAsync())!;
+        await client.SendAsync(new byte[1000]);
+        await Task.Delay(50); // A transport that reads ahead has them by now.
+        await server.Transport.Output.WriteAsync("bye"u8.ToArray());
+        await server.DisposeAsync().AsTask().WaitAsync(Soon);
+        byte[] buffer = new byte[10];
+        Assert.Equal(3, await client.ReceiveAsync(buffer).WaitAsync(Soon));
+        Assert.Equal(0, await client.ReceiveAsync(buffer).WaitAsync(Soon));
+        await listener.UnbindAsync();
+    }
+
+    // The watch for the end and the end of the last read then meet on two threads.
+    [Fact]
+    public async Task A_long_message_with_the_end_arrives_whole()
+    {
+        for (int round = 0; round < 10; round++) await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => RunAsync()));
+
+        async Task RunAsync()
+        {
+            await using Pair pair = await ConnectAsync();
+            Task<long> reading = Task.Run(async () =>
+            {
+                for (long total = 0; ;)
+                {
+                    ReadResult read = await pair.Server.Transport.Input.ReadAsync().ConfigureAwait(false);
+                    total += read.Buffer.Length;
+                    pair.Server.Transport.Input.AdvanceTo(read.Buffer.End);
+                    if (read.IsCompleted) return total;
+                }
+            });
+            await pair.Client.SendAsync(new byte[60_000]);
+            pair.Client.Shutdown(SocketShutdown.Send);
+            Assert.Equal(60_000, await reading.WaitAsync(Soon));
+        }
+    }
+
     // The watch for the end and the end of the last read then meet on two threads.
     [Fact]
     public async Task The_end_arrives_whenever_it_meets_a_read()
@@ -570,8 +759,10 @@ public abstract class PollerConnectionContract : ConnectionContract
     private readonly ServiceProvider _services;
 
     private protected PollerConnectionContract(string backend) =>
-        _services = new ServiceCollection().AddLogging().AddPollerTransport().Services
+        _services = new ServiceCollection().AddLogging().AddSingleton<IMemoryPoolFactory<byte>>(Pool).AddPollerTransport().Services
             .AddPoller(options => options.Backend = backend).Services.BuildServiceProvider();
+
+    private protected CountingPool Pool { get; } = new();
 
     private protected override IConnectionListenerFactory Factory => _services.GetRequiredService<IConnectionListenerFactory>();
 
@@ -585,14 +776,132 @@ public abstract class PollerConnectionContract : ConnectionContract
         Assert.Equal(feature.RemoteEndPoint, pair.Server.RemoteEndPoint);
     }
 
+    [Fact]
+    public async Task A_position_of_an_earlier_result_is_refused_and_the_connection_goes_on()
+    {
+        await using Pair pair = await ConnectAsync();
+        PipeReader input = pair.Server.Transport.Input;
+        await pair.Client.SendAsync(new byte[10_000]);
+        ReadResult read = await input.ReadAtLeastAsync(10_000).AsTask().WaitAsync(Soon);
+        SequencePosition stale = read.Buffer.GetPosition(1);
+        input.AdvanceTo(read.Buffer.GetPosition(9_000), read.Buffer.End);
+        Assert.ThrowsAny<Exception>(() => input.AdvanceTo(stale));
+        await pair.Client.SendAsync(new byte[1]);
+        Assert.Equal(1_001, (await input.ReadAtLeastAsync(1_001).AsTask().WaitAsync(Soon)).Buffer.Length);
+    }
+
+    [Fact]
+    public async Task A_dispose_gives_back_what_was_read_and_not_consumed()
+    {
+        Pair pair = await ConnectAsync();
+        PipeReader input = pair.Server.Transport.Input;
+        await pair.Client.SendAsync(new byte[2]);
+        ReadResult read = await input.ReadAsync();
+        input.AdvanceTo(read.Buffer.Start, read.Buffer.End);
+        ValueTask<ReadResult> pending = input.ReadAsync();
+        await pair.DisposeAsync();
+        await Assert.ThrowsAnyAsync<Exception>(async () => await pending.AsTask().WaitAsync(Soon));
+        Assert.Equal(0, Pool.Rented);
+    }
+
+    [Fact]
+    public async Task What_is_sent_of_a_long_write_is_given_back()
+    {
+        const int Length = 32 * 1024 * 1024;
+        await using Pair pair = await ConnectAsync();
+        PipeWriter output = pair.Server.Transport.Output;
+        for (int written = 0; written < Length; written += 4096)
+        {
+            output.GetMemory(4096);
+            output.Advance(4096);
+        }
+        Task<FlushResult> flushing = output.FlushAsync().AsTask();
+        byte[] buffer = new byte[1 << 20];
+        for (int received = 0; received < Length / 2;) received += await pair.Client.ReceiveAsync(buffer).WaitAsync(Soon);
+        Assert.InRange(Pool.Rented * 4096L, 0, Length / 2 + 1024 * 1024);
+        pair.Server.Abort(new ConnectionAbortedException("enough"));
+        await flushing.WaitAsync(Soon);
+    }
+
+    [Theory, InlineData(true), InlineData(false)]
+    public async Task A_dialed_connection_has_the_options_NoDelay(bool noDelay)
+    {
+        _services.GetRequiredService<IOptions<PollerTransportOptions>>().Value.NoDelay = noDelay;
+        using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        listener.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        listener.Listen();
+        ConnectionContext dialed = await _services.GetRequiredService<IConnectionFactory>().ConnectAsync(listener.LocalEndPoint!);
+        Assert.Equal(noDelay, dialed.Features.Get<IConnectionSocketFeature>()!.Socket.NoDelay);
+        await dialed.DisposeAsync();
+    }
+
+    [Fact]
+    public async Task A_listener_of_a_handle_is_given_back_as_it_was()
+    {
+        using Socket owner = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Blocking = false };
+        owner.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        owner.Listen();
+        await using (IConnectionListener listener =
+            await Factory.BindAsync(new FileHandleEndPoint((ulong)owner.Handle, FileHandleType.Tcp)))
+        {
+            await listener.UnbindAsync();
+        }
+        Assert.Equal(SocketError.WouldBlock, Assert.Throws<SocketException>(owner.Accept).SocketErrorCode);
+        Assert.False(owner.NoDelay);
+        Assert.Equal(0, owner.GetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive));
+    }
+
     public override async Task DisposeAsync()
     {
         await base.DisposeAsync();
         await _services.DisposeAsync();
     }
+
+    /// <summary>A pool that counts what is out, and may be told to have nothing.</summary>
+    private protected sealed class CountingPool : MemoryPool<byte>, IMemoryPoolFactory<byte>
+    {
+        private int _rented;
+
+        public int Rented => Volatile.Read(ref _rented);
+
+        public bool IsEmpty { get; set; }
+
+        public override int MaxBufferSize => 4096;
+
+        public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
+        {
+            if (IsEmpty) throw new InsufficientMemoryException("the test's pool is empty.");
+            Interlocked.Increment(ref _rented);
+            return new Block(this);
+        }
+
+        public MemoryPool<byte> Create(MemoryPoolOptions? options = null) => this;
+
+        protected override void Dispose(bool disposing) { }
+
+        private sealed class Block(CountingPool pool) : IMemoryOwner<byte>
+        {
+            public Memory<byte> Memory { get; } = new byte[4096];
+
+            public void Dispose() => Interlocked.Decrement(ref pool._rented);
+        }
+    }
 }
 
-public sealed class EpollConnectionTests() : PollerConnectionContract("epoll");
+public sealed class EpollConnectionTests() : PollerConnectionContract("epoll")
+{
+    [Fact]
+    public async Task A_pool_that_throws_ends_one_read_and_the_connection_goes_on()
+    {
+        await using Pair pair = await ConnectAsync();
+        PipeReader input = pair.Server.Transport.Input;
+        await pair.Client.SendAsync(new byte[1]);
+        Pool.IsEmpty = true;
+        Assert.Throws<InsufficientMemoryException>(() => input.TryRead(out _));
+        Pool.IsEmpty = false;
+        Assert.Equal(1, (await input.ReadAsync().AsTask().WaitAsync(Soon)).Buffer.Length);
+    }
+}
 
 public sealed class EpollLevelConnectionTests() : PollerConnectionContract("epoll-level");
 
