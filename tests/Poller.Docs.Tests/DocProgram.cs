@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.RegularExpressions;
 using Markdig.Syntax;
 
@@ -28,15 +29,16 @@ internal sealed record DocFile(string Document, int Line, string Code);
 /// <param name="Proof">How it shows that it is right.</param>
 /// <param name="Expected">The text that it prints, or the port that it echoes on.</param>
 /// <param name="Needs">The server that it needs, and that its environment names: <c>postgresql</c>, <c>redis</c>, or none.</param>
+/// <param name="EchoPort">The port in its code where it needs an echo server, or the empty text.</param>
 internal sealed partial record DocProgram(
-    DocFile Main, IReadOnlyList<DocFile> Parts, Proof Proof, string Expected, string Needs)
+    DocFile Main, IReadOnlyList<DocFile> Parts, Proof Proof, string Expected, string Needs, string EchoPort)
 {
     // A comment above a block says what it is for: <!-- prints: TEXT -->, <!-- prints what follows --> (in the next text block),
     // <!-- echoes on PORT --> or <!-- passes as tests -->. Blocks of one document that are parts of one program say <!-- part of NAME -->,
-    // and each that runs adds its proof after a semicolon. One that needs a server says <!-- needs postgresql; PROOF -->, or redis. A block
-    // without a comment is a program that prints nothing.
+    // and each that runs adds its proof after a semicolon. One that needs a server says <!-- needs postgresql; PROOF -->, or redis, or an
+    // echo on PORT. A block without a comment is a program that prints nothing.
     [GeneratedRegex(
-        @"^(?!$)(needs (?<needs>postgresql|redis);\s*(?!$))?(part of (?<part>\S+?)(;\s*|$))?" +
+        @"^(?!$)(needs ((?<needs>postgresql|redis)|an echo on (?<echo>\d+));\s*(?!$))?(part of (?<part>\S+?)(;\s*|$))?" +
         @"(prints:\s*(?<text>.*)|(?<below>prints what follows)|echoes on (?<port>\d+)|(?<tests>passes as tests))?$",
         RegexOptions.Singleline)]
     private static partial Regex Grammar();
@@ -46,10 +48,17 @@ internal sealed partial record DocProgram(
 
     public IEnumerable<DocFile> Files => Parts.Prepend(Main);
 
+    /// <summary>The program with another port in its main block; null, if <paramref name="port"/> is not there.</summary>
+    public DocProgram? With(string port, int other)
+    {
+        string code = Main.Code.Replace(port, other.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
+        return code == Main.Code ? null : this with { Main = Main with { Code = code } };
+    }
+
     /// <summary>The programs of a document; every csharp block is of one, or is a fault.</summary>
     public static List<DocProgram> Of(Document document, List<string> faults)
     {
-        List<(DocFile File, string Part, Proof Proof, string Expected, string Needs)> mains = [];
+        List<(DocFile File, string Part, Proof Proof, string Expected, string Needs, string EchoPort)> mains = [];
         List<(DocFile File, string Part)> parts = [];
         foreach (FencedCodeBlock block in document.Blocks)
         {
@@ -64,26 +73,27 @@ internal sealed partial record DocProgram(
             Match match = Grammar().Match(comment);
             string part = match.Groups["part"].Value;
             string needs = match.Groups["needs"].Value;
+            string echo = match.Groups["echo"].Value;
             if (!match.Success)
             {
                 faults.Add($"{at}: \"{comment}\" stands above the block; what it prints, echoes on, passes as or is part of was expected.");
             }
-            else if (match.Groups["port"] is { Success: true } port) mains.Add((file, part, Proof.Echoes, port.Value, needs));
-            else if (match.Groups["tests"].Success) mains.Add((file, part, Proof.Tests, "", needs));
+            else if (match.Groups["port"] is { Success: true } port) mains.Add((file, part, Proof.Echoes, port.Value, needs, echo));
+            else if (match.Groups["tests"].Success) mains.Add((file, part, Proof.Tests, "", needs, echo));
             else if (match.Groups["below"].Success)
             {
                 FencedCodeBlock? below = document.Blocks.FirstOrDefault(other => other.Line > block.Line);
-                if (below?.Info == "text") mains.Add((file, part, Proof.Prints, below.Lines.ToString(), needs));
+                if (below?.Info == "text") mains.Add((file, part, Proof.Prints, below.Lines.ToString(), needs, echo));
                 else faults.Add($"{at}: a text block was expected below, with what this one prints.");
             }
-            else if (match.Groups["text"] is { Success: true } text) mains.Add((file, part, Proof.Prints, text.Value.Trim(), needs));
+            else if (match.Groups["text"] is { Success: true } text) mains.Add((file, part, Proof.Prints, text.Value.Trim(), needs, echo));
             else parts.Add((file, part));
         }
         foreach ((DocFile file, string part) in parts.Where(part => !mains.Exists(main => main.Part == part.Part)))
         {
             faults.Add($"{file.Document}:{file.Line}: the block is part of {part}, and no block runs that; one with a proof was expected.");
         }
-        return [.. mains.Select(main => new DocProgram(main.File, PartsOf(main.Part), main.Proof, main.Expected, main.Needs))];
+        return [.. mains.Select(main => new DocProgram(main.File, PartsOf(main.Part), main.Proof, main.Expected, main.Needs, main.EchoPort))];
 
         List<DocFile> PartsOf(string name) => [.. parts.Where(part => part.Part == name).Select(static part => part.File)];
     }

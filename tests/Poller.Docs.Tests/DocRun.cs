@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
@@ -50,6 +49,12 @@ internal static class DocRun
     private static async Task<IReadOnlyList<string>> PrintAsync(
         DocProgram program, string assembly, IReadOnlyDictionary<string, string>? environment, CancellationToken end)
     {
+        using EchoServer? echo = program.EchoPort.Length > 0 ? EchoServer.Start() : null;
+        if (echo is not null)
+        {
+            if (program.With(program.EchoPort, echo.Port) is not { } moved) return NoPort(program, program.EchoPort);
+            program = moved;
+        }
         IReadOnlyList<string> errors = DocCompiler.Compile(program.Files, OutputKind.ConsoleApplication, assembly + ".dll");
         if (errors.Count > 0) return errors;
         using DocProcess process = DocProcess.Start(environment, "exec", Self + ".dll", assembly + ".dll");
@@ -82,6 +87,8 @@ internal static class DocRun
         return fault is null ? [] : [$"{program.Place}: {fault}\n{await process.EndAsync()}"];
     }
 
+    private static IReadOnlyList<string> NoPort(DocProgram program, string port) => [$"{program.Place}: port {port} was expected in it."];
+
     private static async Task<IReadOnlyList<string>> EchoAsync(DocProgram program, string assembly, CancellationToken end)
     {
         // Bound and not listening, it keeps the port from others and lets a listener have it: both have SO_REUSEADDR.
@@ -89,10 +96,8 @@ internal static class DocRun
         held.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         int port = ((IPEndPoint)held.LocalEndPoint!).Port;
 
-        string code = program.Main.Code.Replace(program.Expected, port.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
-        if (code == program.Main.Code) return [$"{program.Place}: port {program.Expected} was expected in it."];
-        IEnumerable<DocFile> files = program.Parts.Prepend(program.Main with { Code = code });
-        IReadOnlyList<string> errors = DocCompiler.Compile(files, OutputKind.ConsoleApplication, assembly + ".dll");
+        if (program.With(program.Expected, port) is not { } moved) return NoPort(program, program.Expected);
+        IReadOnlyList<string> errors = DocCompiler.Compile(moved.Files, OutputKind.ConsoleApplication, assembly + ".dll");
         if (errors.Count > 0) return errors;
 
         using DocProcess process = DocProcess.Start(null, "exec", Self + ".dll", assembly + ".dll");

@@ -45,6 +45,7 @@ public sealed class FaultTests
     [InlineData("prints: 4294967296", "bad.md:3: it printed \"4294967295\"; \"4294967296\" was expected.")]
     [InlineData("echoes on 8888", "bad.md:3: port 8888 was expected in it.")]
     [InlineData("echoes on 4294967295", "bad.md:3: port 4294967295 was expected in it.")]
+    [InlineData("needs an echo on 8888; prints: 4294967295", "bad.md:3: port 8888 was expected in it.")]
     public async Task A_program_is_held_to_the_comment_above_it(string comment, string? fault)
     {
         IReadOnlyList<string> faults = await RunAsync($"<!-- {comment} -->\n```csharp\n{Backend}\n```\n");
