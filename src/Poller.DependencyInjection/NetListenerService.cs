@@ -42,6 +42,7 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
     private readonly string _optionsName;
     private readonly Func<IServiceProvider, Conn, CancellationToken, Task> _handle;
     private readonly ILogger _logger;
+    private readonly NetStack _net;
     private readonly CancellationTokenSource _stopping = new(); // It has no timer, so it needs no dispose.
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -64,6 +65,9 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         _optionsName = optionsName;
         _handle = handle;
         _logger = (services.GetService<ILoggerFactory>() ?? NullLoggerFactory.Instance).CreateLogger<NetListenerService>();
+
+        // The container disposes in the reverse order of creation, so that the poller, whose dispose waits for handlers, comes after this.
+        _net = Options.PollerKey is { } key ? services.GetRequiredKeyedService<NetStack>(key) : services.GetRequiredService<NetStack>();
     }
 
     /// <summary>Its name in the log: <see cref="NetListenerOptions.Name"/>.</summary>
@@ -158,18 +162,15 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
     private List<ConnListener> Listen()
     {
         NetListenerOptions options = Options;
-        NetStack net = options.PollerKey is { } key
-            ? _services.GetRequiredKeyedService<NetStack>(key)
-            : _services.GetRequiredService<NetStack>();
         if (options.HasName)
         {
             ActivatedSockets activated = _services.GetRequiredService<ActivatedSockets>();
-            if (activated.Take(options.Name) is { Count: > 0 } handles) return Adopt(net, handles, options.Listen);
+            if (activated.Take(options.Name) is { Count: > 0 } handles) return Adopt(_net, handles, options.Listen);
             if (activated.Names is { Length: > 0 } names) LogNotActivated(_logger, Name, options.Network, options.Address, names);
         }
         return options.Listen.ReusePort && !options.Network.StartsWith("unix", StringComparison.Ordinal)
-            ? [.. net.ListenPerLoop(options.Network, options.Address, options.Listen)]
-            : [net.Listen(options.Network, options.Address, options.Listen)];
+            ? [.. _net.ListenPerLoop(options.Network, options.Address, options.Listen)]
+            : [_net.Listen(options.Network, options.Address, options.Listen)];
     }
 
     private static List<ConnListener> Adopt(NetStack net, List<SafeHandle> handles, ListenOptions options)

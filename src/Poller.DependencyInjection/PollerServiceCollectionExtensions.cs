@@ -15,8 +15,8 @@ public static class PollerServiceCollectionExtensions
 {
     /// <summary>
     /// Adds one <see cref="INetpollFactory"/>, one <see cref="Netpoller"/> and one <see cref="NetStack"/>. The services create each when
-    /// someone first asks for it. They dispose the poller after the services that asked for it. You own the listeners and connections that
-    /// you create; dispose them yourself.
+    /// someone first asks for it. They dispose the poller after the services that asked for it in their constructors. You own the listeners
+    /// and connections that you create; dispose them yourself.
     /// </summary>
     /// <remarks>
     /// <para>

@@ -367,6 +367,25 @@ public sealed class NetListenerTests
     }
 
     [Fact]
+    public async Task The_end_of_the_services_cancels_the_token_for_which_a_handler_blocks()
+    {
+        using SemaphoreSlim blocked = new(0);
+        TaskCompletionSource<bool> cancelled = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        ListenerHost host = await ListenerHost.StartAsync(s => s.AddNetListener("tcp", AnyPort, async (conn, stopping) =>
+        {
+            await conn.ReadExactlyAsync(new byte[1], CancellationToken.None); // It goes on on a thread of the loop.
+            blocked.Release();
+            cancelled.SetResult(stopping.WaitHandle.WaitOne(ListenerHost.Patience));
+        }));
+        using Socket client = await host.ConnectAsync();
+        await client.SendAsync(new byte[1]);
+        Assert.True(await blocked.WaitAsync(ListenerHost.Patience));
+        await host.DisposeServicesAsync();
+        Assert.True(await cancelled.Task.WaitAsync(ListenerHost.Patience));
+        Assert.DoesNotContain(host.Log.Entries, static entry => entry.Level > LogLevel.Information);
+    }
+
+    [Fact]
     public async Task A_callback_of_the_token_that_throws_is_logged_and_ends_nothing_else()
     {
         using SemaphoreSlim begun = new(0);
