@@ -64,7 +64,7 @@ public sealed partial class NetStack
             UnixDomainSocketEndPoint unix => UnixAddress.Check(unix, isRemote: false, nameof(Dialer.LocalEndPoint)),
             var other => throw SysDialer.WrongLocal(nameof(UnixDomainSocketEndPoint), network, other),
         };
-        using Activity? activity = PollerActivities.Dial(network, remote.ToString(), null);
+        Activity? activity = PollerActivities.Dial(dialer.Stack.Poller, network, remote.ToString(), null);
         try
         {
             NetFd fd = await NetFd.ConnectAsync(dialer, network, local, remote, mode, mode.Left).ConfigureAwait(false);
@@ -75,6 +75,10 @@ public sealed partial class NetStack
         {
             NoteFailure(dialer, activity, e);
             throw;
+        }
+        finally
+        {
+            PollerActivities.End(dialer.Stack.Poller, activity);
         }
     }
 }

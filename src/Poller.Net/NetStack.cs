@@ -208,7 +208,8 @@ public sealed partial class NetStack
 
     private static async ValueTask<Conn> DialAsync(Dialer dialer, NetAddress address, DialMode mode)
     {
-        using Activity? activity = PollerActivities.Dial(address.Network, address.Host, address.Network.IsRaw ? null : address.Port);
+        Netpoller poller = dialer.Stack.Poller;
+        Activity? activity = PollerActivities.Dial(poller, address.Network, address.Host, address.Network.IsRaw ? null : address.Port);
         try
         {
             NetFd fd = await new SysDialer(dialer, address.Network).DialAsync(address, mode).ConfigureAwait(false);
@@ -219,6 +220,10 @@ public sealed partial class NetStack
         {
             NoteFailure(dialer, activity, e);
             throw;
+        }
+        finally
+        {
+            PollerActivities.End(poller, activity);
         }
     }
 

@@ -240,7 +240,7 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
             try
             {
                 _reports.Start();
-                _metrics ??= new PollerMetrics(Name, _meterFactory);
+                _metrics ??= new PollerMetrics(Name, _meterFactory, Report);
                 for (int i = 0; i < LoopCount; i++) loops.Add(StartLoop(i));
                 if (Dispatch != NetpollDispatch.ThreadPool)
                 {

@@ -84,8 +84,8 @@ internal abstract partial class PollFd
         // Under the lock: the exception names addresses, which a closed descriptor no longer has.
         if (!result.IsSuccess) error = Failed(attempt.Name, result, direction);
         else if (error is null) NoteActivity();
-        if (error is not null) NoteError(error);
         Unlock(direction);
+        if (error is not null) NoteError(error);
         TurnBudget.Spend();
         return error is null ? new Begun { Value = result.Value } : new Begun { Error = error };
     }

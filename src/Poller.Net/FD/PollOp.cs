@@ -360,13 +360,10 @@ internal abstract class PollOp(PollFd fd, Direction direction) : PollWaiter, IVa
             error = result == IoResult.Canceled ? new OperationCanceledException(token) : Fd.Failed(Name, result, Direction);
         }
         if (error is null) Fd.NoteActivity();
-        else
-        {
-            _outcome = error;
-            Fd.NoteError(error);
-        }
+        else _outcome = error;
         _result = result;
         if (LockState == FdLock.Acquired) Fd.Unlock(Direction);
+        if (error is not null) Fd.NoteError(error);
         Release();
 
         Volatile.Write(ref _completed, true);

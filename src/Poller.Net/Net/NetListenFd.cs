@@ -238,7 +238,7 @@ internal sealed class NetListenFd : NetFd
         }
         _accepted.Idle?.Add(conn);
         conn.NoteAccept();
-        if (start != default) PollerActivities.Accepted(this, conn, start);
+        if (start != default) PollerActivities.Accepted(_poller, this, conn, start);
         accepted = conn;
         return 0;
     }

@@ -10,30 +10,70 @@ namespace Poller.Net;
 /// <summary>The activities of dials and accepts.</summary>
 internal static class PollerActivities
 {
+    private const string ListenerOfDials = "a listener of the activity Poller.Net.Dial";
+
     private static readonly ActivitySource Source = new(PollerMetrics.MeterName);
 
     /// <summary>Whether someone listens.</summary>
     public static bool HasListeners => Source.HasListeners();
 
+#pragma warning disable CA1031 // An ActivityListener runs on this thread, and .NET does not catch what it throws.
     /// <summary>Begins the activity of a dial; null if nobody wants it. A null port means that the network has none.</summary>
-    public static Activity? Dial(SocketNetwork network, string host, int? port)
+    public static Activity? Dial(Netpoller poller, SocketNetwork network, string host, int? port)
     {
-        if (!HasListeners || Source.StartActivity("Poller.Net.Dial", ActivityKind.Client) is not { } activity) return null;
-        activity.DisplayName = port is null ? $"dial {network.Name} {host}" : $"dial {network.Name} {host}:{port}";
-        SetTransport(activity, network);
-        activity.SetTag("server.address", host);
-        if (port is not null) activity.SetTag("server.port", port);
-        return activity;
+        if (!HasListeners) return null;
+        try
+        {
+            if (Source.StartActivity("Poller.Net.Dial", ActivityKind.Client) is not { } activity) return null;
+            activity.DisplayName = port is null ? $"dial {network.Name} {host}" : $"dial {network.Name} {host}:{port}";
+            SetTransport(activity, network);
+            activity.SetTag("server.address", host);
+            if (port is not null) activity.SetTag("server.port", port);
+            return activity;
+        }
+        catch (Exception e)
+        {
+            poller.Report(ListenerOfDials, e);
+            return null;
+        }
+    }
+
+    /// <summary>Ends the activity of a dial.</summary>
+    public static void End(Netpoller poller, Activity? activity)
+    {
+        try
+        {
+            activity?.Dispose();
+        }
+        catch (Exception e)
+        {
+            poller.Report(ListenerOfDials, e);
+        }
     }
 
     /// <summary>Records an accept that began at <paramref name="start"/> and has taken a connection from the queue.</summary>
-    public static void Accepted(NetFd listener, NetFd conn, DateTimeOffset start)
+    public static void Accepted(Netpoller poller, NetFd listener, NetFd conn, DateTimeOffset start)
     {
-        using Activity? activity = Source.StartActivity(ActivityKind.Server, startTime: start, name: "Poller.Net.Accept");
-        if (activity is null) return;
-        activity.DisplayName = $"accept {listener.Network}";
-        conn.Tag(activity);
+        // An accept that waited runs on a loop, where no activity is current. One that did not wait has none above it either.
+        Activity? before = Activity.Current;
+        Activity.Current = null;
+        try
+        {
+            using Activity? activity = Source.StartActivity(ActivityKind.Server, startTime: start, name: "Poller.Net.Accept");
+            if (activity is null) return;
+            activity.DisplayName = $"accept {listener.Network}";
+            conn.Tag(activity);
+        }
+        catch (Exception e)
+        {
+            poller.Report("a listener of the activity Poller.Net.Accept", e);
+        }
+        finally
+        {
+            Activity.Current = before;
+        }
     }
+#pragma warning restore CA1031
 
     /// <summary>Notes why an activity failed.</summary>
     public static void Fail(Activity? activity, Exception error)

@@ -23,6 +23,7 @@ internal sealed class PollerMetrics : IDisposable
     // Constant.
     private readonly Meter _meter;
     private readonly bool _ownsMeter;
+    private readonly Action<string, Exception> _report;
     private readonly KeyValuePair<string, object?> _name;
     private readonly Instrument _io;
     private readonly Counter<long> _errors;
@@ -32,8 +33,12 @@ internal sealed class PollerMetrics : IDisposable
     // Atomic. Empty before the loops run, and after the end: the meter of a factory outlives the poller.
     private PollLoop[] _loops = [];
 
-    public PollerMetrics(string name, IMeterFactory? factory)
+    /// <param name="name">The poller's name.</param>
+    /// <param name="factory">Creates the meter; null for one of its own.</param>
+    /// <param name="report">Takes what a listener throws.</param>
+    public PollerMetrics(string name, IMeterFactory? factory, Action<string, Exception> report)
     {
+        _report = report;
         _name = new("poller.name", name);
         _ownsMeter = factory is null;
         _meter = factory?.Create(MeterName) ?? new Meter(MeterName);
@@ -67,13 +72,32 @@ internal sealed class PollerMetrics : IDisposable
     /// <summary>Observes the loops from now on.</summary>
     public void Observe(PollLoop[] loops) => Volatile.Write(ref _loops, loops);
 
+#pragma warning disable CA1031 // A MeterListener runs on this thread, and .NET does not catch what it throws. No operation may fail by it.
     /// <summary>Records that a handler runs now which was ready at <paramref name="readyAt"/>, a time of Stopwatch.</summary>
-    public void RecordDelay(PollLoop loop, long readyAt) =>
-        _dispatchDelay.Record(Stopwatch.GetElapsedTime(readyAt).TotalSeconds, _name, TagOf(loop));
+    public void RecordDelay(PollLoop loop, long readyAt)
+    {
+        try
+        {
+            _dispatchDelay.Record(Stopwatch.GetElapsedTime(readyAt).TotalSeconds, _name, TagOf(loop));
+        }
+        catch (Exception e)
+        {
+            ReportListener(_dispatchDelay, e);
+        }
+    }
 
     /// <summary>Records that a handler held its thread for long.</summary>
-    public void RecordStall(PollLoop loop, string handler, TimeSpan stall) =>
-        _stall.Record(stall.TotalSeconds, _name, TagOf(loop), new("code.function.name", handler));
+    public void RecordStall(PollLoop loop, string handler, TimeSpan stall)
+    {
+        try
+        {
+            _stall.Record(stall.TotalSeconds, _name, TagOf(loop), new("code.function.name", handler));
+        }
+        catch (Exception e)
+        {
+            ReportListener(_stall, e);
+        }
+    }
 
     /// <summary>Counts an operation that failed on a descriptor of a loop, or a dial, which has no loop.</summary>
     public void CountError(PollLoop? loop, NetOpException error)
@@ -81,8 +105,16 @@ internal sealed class PollerMetrics : IDisposable
         if (!_errors.Enabled) return;
         TagList tags = [_name, new("poller.operation", error.Operation), new("error.type", TypeOf(error))];
         if (loop is not null) tags.Add(TagOf(loop));
-        _errors.Add(1, tags);
+        try
+        {
+            _errors.Add(1, tags);
+        }
+        catch (Exception e)
+        {
+            ReportListener(_errors, e);
+        }
     }
+#pragma warning restore CA1031
 
     /// <summary>What OpenTelemetry calls error.type.</summary>
     public static string TypeOf(Exception error) => error is NetOpException { SocketErrorCode: var code }
@@ -94,6 +126,9 @@ internal sealed class PollerMetrics : IDisposable
         Observe([]);
         if (_ownsMeter) _meter.Dispose();
     }
+
+    private void ReportListener(Instrument instrument, Exception exception) =>
+        _report($"a listener of the instrument {instrument.Name}", exception);
 
     private static KeyValuePair<string, object?> TagOf(PollLoop loop) => new("poller.loop", loop.BoxedIndex);
 

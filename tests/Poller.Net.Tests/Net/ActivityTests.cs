@@ -83,6 +83,59 @@ public sealed class ActivityTests : NetTest<EpollBackend>
         await Task.Yield();
     }
 
+    [Fact]
+    public async Task An_accept_is_no_child_of_the_callers_activity_whether_it_waited_or_not()
+    {
+        using Recorder recorder = new();
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        int port = ((IPEndPoint)listener.LocalEndPoint).Port;
+        using TcpConn client = await fixture.Net.DialTcpAsync(listener.LocalEndPoint);
+        using Activity caller = new Activity("caller").Start();
+        using TcpConn server = listener.AcceptTcp(); // It finds the connection in the queue, or waits on this thread.
+        Assert.Same(caller, Activity.Current);
+        Activity accept = recorder.One("Poller.Net.Accept", "network.local.port", port);
+        Assert.Null(accept.Parent);
+        Assert.Equal(default, accept.ParentSpanId);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(1)]
+    [InlineData(2)]
+    public async Task A_listener_that_throws_fails_neither_a_dial_nor_an_accept(int whenItThrows)
+    {
+        using Fixture fixture = new();
+        using TcpConnListener listener = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        AsyncLocal<bool> isOfThisTest = new() { Value = true };
+        int thrown = 0;
+        using ActivityListener bad = new()
+        {
+            ShouldListenTo = static source => source.Name == "Poller.Net",
+            Sample = (ref _) =>
+            {
+                Throw(0);
+                return ActivitySamplingResult.AllData;
+            },
+            ActivityStarted = _ => Throw(1),
+            ActivityStopped = _ => Throw(2),
+        };
+        ActivitySource.AddActivityListener(bad);
+        using TcpConn client = await fixture.Net.DialTcpAsync(listener.LocalEndPoint);
+        using TcpConn server = listener.AcceptTcp();
+        await client.WriteAsync(new byte[1]);
+        Assert.Equal(1, server.Read(new byte[2]));
+        Assert.Null(Activity.Current);
+        Assert.True(thrown >= 2);
+
+        void Throw(int when)
+        {
+            if (when != whenItThrows || !isOfThisTest.Value) return;
+            Interlocked.Increment(ref thrown);
+            throw new InvalidTimeZoneException();
+        }
+    }
+
     /// <summary>Listens to the library's activities, also those of other tests.</summary>
     private sealed class Recorder : IDisposable
     {

@@ -9,6 +9,9 @@ internal sealed class Gauges : IMeterFactory
     private readonly List<Meter> _meters = [];
     private readonly MeterListener _listener = new();
 
+    /// <summary>What the listener does for each measurement that is recorded, on the thread that records it.</summary>
+    public Action<Instrument>? Recording { get; set; }
+
     // Guarded by the lock.
     private readonly Dictionary<string, double> _values = [];
     private readonly Dictionary<string, Instrument> _instruments = [];
@@ -75,5 +78,6 @@ internal sealed class Gauges : IMeterFactory
     {
         string series = string.Join(' ', [instrument.Name, .. tags.ToArray().Select(static tag => $"{tag.Key}={tag.Value}").Order()]);
         lock (_lock) _values[series] = instrument.IsObservable ? value : _values.GetValueOrDefault(series) + value;
+        Recording?.Invoke(instrument);
     }
 }

@@ -137,6 +137,40 @@ public sealed class MetricsTests
         Assert.Equal(1, gauges["poller.errors error.type=connection_reset poller.operation=read poller.name=test poller.loop=0"]);
     }
 
+    [Theory]
+    [InlineData("poller.errors")]
+    [InlineData("poller.dispatch.delay")]
+    [InlineData("poller.handler.stall")]
+    public async Task A_listener_that_throws_changes_no_operation_and_ends_no_loop(string instrument)
+    {
+        using Gauges gauges = new(instrument);
+        using SemaphoreSlim thrown = new(0);
+        gauges.Recording = _ =>
+        {
+            thrown.Release();
+            throw new InvalidTimeZoneException();
+        };
+        using Netpoller poller = Open(gauges);
+        (TcpConn client, TcpConn server) = await PairAsync(poller);
+        server.SetReadDeadline(TimeSpan.FromMilliseconds(1));
+        await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(new byte[1]).AsTask().Within());
+        await Assert.ThrowsAsync<NetOpException>(() => server.ReadAsync(new byte[1]).AsTask().Within());
+        server.SetReadDeadline(Timeout.InfiniteTimeSpan);
+        Task slow = ReadAndBlockAsync(server);
+        await client.WriteAsync(One);
+        await slow.Within();
+        Assert.True(await thrown.WaitAsync(TimeSpan.FromSeconds(30)));
+        Task<int> read = server.ReadAsync(new byte[1]).AsTask();
+        await client.WriteAsync(One);
+        Assert.Equal(1, await read.Within());
+
+        static async Task ReadAndBlockAsync(TcpConn conn)
+        {
+            Assert.Equal(1, await conn.ReadAsync(new byte[1]).ConfigureAwait(false));
+            Thread.Sleep(30); // A stall: the handler holds its thread.
+        }
+    }
+
     [Fact]
     public async Task A_wait_that_a_deadline_ends_is_counted()
     {
