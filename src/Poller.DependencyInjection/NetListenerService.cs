@@ -56,6 +56,7 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
     private int _running = 1;
     private bool _isStopping;
     private bool _closesAll;
+    private Task? _lastWait;
     private Exception? _failure;
 
     internal NetListenerService(
@@ -197,6 +198,7 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         try
         {
             await foreach (Conn conn in listener.AcceptAllAsync().ConfigureAwait(false)) Serve(conn);
+            if (!Volatile.Read(ref _isStopping)) throw new ObjectDisposedException(nameof(Netpoller), "Its poller was disposed.");
         }
 #pragma warning disable CA1031 // Whatever ended the accepts, the host must not go on without its listener.
         catch (Exception e)
@@ -230,13 +232,10 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
     private async Task ServeAsync(Conn conn, long id)
     {
         using IDisposable? scope = ConnectionScope(_logger, Name, id);
+        EndPoint? remote = RemoteOf(conn);
         try
         {
-            if (_logger.IsEnabled(LogLevel.Debug))
-            {
-                EndPoint? remote = RemoteOf(conn);
-                LogAccepted(_logger, Name, id, remote);
-            }
+            LogAccepted(_logger, Name, id, remote);
             await _handle(_services, conn, _stopping.Token).ConfigureAwait(false);
             LogEnded(_logger, Name, id);
         }
@@ -244,7 +243,7 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         {
             LogEnded(_logger, Name, id);
         }
-        catch (Exception e) when (IsEndOfConnection(e) || Volatile.Read(ref _closesAll))
+        catch (Exception e) when (IsEndOfConnection(e, remote) || Volatile.Read(ref _closesAll))
         {
             LogBroken(_logger, Name, id, e.Message);
         }
@@ -262,20 +261,27 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         }
     }
 
-    // Whether the peer, an idle time-out or a close has ended a connection: what happens to servers every day. It may be an inner error, as
-    // under an SslStream.
-    private static bool IsEndOfConnection(Exception error)
+    // Whether the peer, the network, an idle time-out or a close has ended the connection with this peer: what happens to servers every
+    // day. It may be an inner error, as under an SslStream. The end of another connection, such as one that the handler dialed, is its
+    // failure.
+    private static bool IsEndOfConnection(Exception error, EndPoint? remote)
     {
         for (Exception? e = error; e is not null; e = e.InnerException)
         {
             if (e is NetOpException { Operation: not "dial" } net
-                && (net.IsTimeout || net.IsClosed || net.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown))
+                && (net.RemoteEndPoint is null || remote is null || net.RemoteEndPoint.Equals(remote))
+                && (net.IsTimeout || net.IsClosed || IsEnd(net.SocketErrorCode)))
             {
                 return true;
             }
         }
         return false;
     }
+
+    // TimedOut is the end of a peer that no longer answers, by keep-alive or unacknowledged data (tcp(7)).
+    private static bool IsEnd(SocketError error) => error
+        is SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.Shutdown or SocketError.TimedOut
+        or SocketError.HostUnreachable or SocketError.HostDown or SocketError.NetworkUnreachable or SocketError.NetworkReset;
 
     private static EndPoint? RemoteOf(Conn conn)
     {
@@ -321,9 +327,16 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         foreach (Conn conn in _open.Keys) conn.Dispose();
     }
 
-    private async Task CloseConnectionsAsync()
+    // The container disposes a service once for each of its registrations. All of these, and the stop, share one wait and one line of the
+    // log.
+    private Task CloseConnectionsAsync()
     {
         CloseConnections();
+        lock (_open) return _lastWait ??= WaitForHandlersAsync();
+    }
+
+    private async Task WaitForHandlersAsync()
+    {
         try
         {
             await _ended.Task.WaitAsync(Grace).ConfigureAwait(false);
@@ -346,7 +359,7 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
     private static partial void LogListening(ILogger logger, string listener, EndPoint localEndPoint);
 
     [LoggerMessage(
-        EventId = 2, Level = LogLevel.Debug, SkipEnabledCheck = true,
+        EventId = 2, Level = LogLevel.Debug,
         Message = "{Listener}: connection {ConnectionId} accepted from {RemoteEndPoint}.")]
     private static partial void LogAccepted(ILogger logger, string listener, long connectionId, EndPoint? remoteEndPoint);
 

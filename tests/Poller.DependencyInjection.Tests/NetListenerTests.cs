@@ -321,6 +321,11 @@ public sealed class NetListenerTests
         await client.AssertEndsAsync();
         LogEntry error = Assert.Single(host.Log.Entries, static entry => entry.Level == LogLevel.Error);
         Assert.EndsWith("although their connections were closed a second ago: 1.", error.Line, StringComparison.Ordinal);
+
+        // The dispose, which the container calls for each registration, waits and logs no second time.
+        await host.DisposeServicesAsync();
+        Assert.Same(error, Assert.Single(host.Log.Entries, static entry => entry.Level == LogLevel.Error));
+        Assert.False(never.Task.IsCompleted);
         never.SetResult();
     }
 
@@ -383,6 +388,44 @@ public sealed class NetListenerTests
         await host.DisposeServicesAsync();
         Assert.True(await cancelled.Task.WaitAsync(ListenerHost.Patience));
         Assert.DoesNotContain(host.Log.Entries, static entry => entry.Level > LogLevel.Information);
+    }
+
+    [Fact]
+    public async Task A_listener_whose_poller_is_disposed_stops_the_host_and_the_stop_throws()
+    {
+        ListenerHost host = await ListenerHost.StartAsync(s => s.AddNetListener("tcp", AnyPort, Echo));
+        IHostApplicationLifetime lifetime = host.Services.GetRequiredService<IHostApplicationLifetime>();
+        TaskCompletionSource stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using CancellationTokenRegistration registration = lifetime.ApplicationStopping.Register(stopping.SetResult);
+        await host.Services.GetRequiredService<Netpoller>().DisposeAsync();
+        await stopping.Task.WaitAsync(ListenerHost.Patience);
+        IOException e = await Assert.ThrowsAsync<IOException>(() => host.StopAsync());
+        Assert.StartsWith($"listener \"tcp {AnyPort}\": Its poller was disposed.", e.Message, StringComparison.Ordinal);
+        Assert.Single(host.Log.Entries, static entry => entry.Level == LogLevel.Critical);
+        await host.DisposeServicesAsync();
+    }
+
+    [Theory]
+    [InlineData(SocketError.TimedOut, true, LogLevel.Debug)] // Keep-alive found no peer.
+    [InlineData(SocketError.HostUnreachable, true, LogLevel.Debug)]
+    [InlineData(SocketError.ConnectionReset, true, LogLevel.Debug)]
+    [InlineData(SocketError.ConnectionReset, false, LogLevel.Error)]
+    [InlineData(SocketError.TimedOut, false, LogLevel.Error)]
+    [InlineData(SocketError.NoBufferSpaceAvailable, true, LogLevel.Error)]
+    public async Task The_end_of_a_handlers_own_connection_alone_is_no_error(SocketError error, bool isItsOwn, LogLevel level)
+    {
+        IPEndPoint other = new(IPAddress.Loopback, 1);
+        await using ListenerHost host = await ListenerHost.StartAsync(s => s.AddNetListener("tcp", AnyPort, (conn, _) =>
+            throw new IOException("wrapped", new NetOpException(
+                "read", "tcp", conn.LocalEndPoint, isItsOwn ? conn.RemoteEndPoint : other, error))));
+        using Socket client = await host.ConnectAsync();
+        await client.AssertEndsAsync();
+        await host.StopAsync();
+        LogEntry entry = Assert.Single(
+            host.Log.Entries,
+            static entry => entry.Line.Contains(" failed.", StringComparison.Ordinal)
+                || entry.Line.EndsWith(" ended: wrapped", StringComparison.Ordinal));
+        Assert.Equal(level, entry.Level);
     }
 
     [Fact]
