@@ -16,7 +16,8 @@ public static class PollerServiceCollectionExtensions
     /// <summary>
     /// Adds one <see cref="INetpollFactory"/>, one <see cref="Netpoller"/> and one <see cref="NetStack"/>. The services create each when
     /// someone first asks for it. They dispose the poller after the services that asked for it in their constructors. You own the listeners
-    /// and connections that you create; dispose them yourself.
+    /// and connections that you create; dispose them yourself. A handler that blocks a thread of the poller holds the dispose up for at
+    /// most a second; the log then warns.
     /// </summary>
     /// <remarks>
     /// <para>

@@ -28,6 +28,7 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     private readonly Reports _reports;
     private readonly StalledHandlers _stalled = new();
     private readonly IMeterFactory? _meterFactory;
+    private readonly TimeSpan _disposePatience;
 
     private readonly Lock _lock = new();
 
@@ -76,6 +77,7 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
         TimeProvider = options.TimeProvider;
         Name = options.Name ?? factory.Name;
         _meterFactory = options.MeterFactory;
+        _disposePatience = options.DisposePatience;
         _reports = new Reports(options.LoggerFactory?.CreateLogger<Netpoller>());
     }
 
@@ -160,14 +162,7 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     /// </summary>
     public void Dispose()
     {
-        lock (_lock)
-        {
-            if (_disposed) return;
-            _disposed = true;
-        }
-        foreach (PollLoop loop in _loops ?? []) loop.Stop();
-        Sysmon?.Stop();
-        _metrics?.Dispose();
+        Stop();
         _reports.Stop();
     }
 
@@ -182,13 +177,21 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     /// </remarks>
     public async ValueTask DisposeAsync()
     {
-        Dispose();
-        if (_loops is not { } loops) return;
-        foreach (PollLoop loop in loops)
+        Stop();
+        if (_loops is null)
         {
-            if (loop.Failure is null) await loop.Threads.Ended.ConfigureAwait(false);
+            _reports.Stop();
+            return;
         }
-        if (Sysmon is { } monitor) await monitor.Ended.ConfigureAwait(false);
+        Task ended = ThreadsEndedAsync();
+        await ended.WaitAsync(_disposePatience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (ended.IsCompleted) await ended.ConfigureAwait(false);
+        else
+        {
+            Warn($"The poller {Name} is disposed, and after {_disposePatience.TotalSeconds:0.###} s handlers still block its threads. "
+                + "It does not wait for them. They keep their threads, and may keep descriptors, until they return.");
+        }
+        _reports.Stop();
         await Task.WhenAny(_reports.Ended, Task.Delay(Reports.Patience)).ConfigureAwait(false);
     }
 
@@ -228,6 +231,27 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     /// <summary>A handler and its connection, for a report.</summary>
     internal static string Describe(in HandlerTrace trace) =>
         trace.Fd is null ? "one handler" : $"handler {HandlerNames.Of(trace)} on {trace.Fd.Description}";
+
+    private void Stop()
+    {
+        lock (_lock)
+        {
+            if (_disposed) return;
+            _disposed = true;
+        }
+        foreach (PollLoop loop in _loops ?? []) loop.Stop();
+        Sysmon?.Stop();
+        _metrics?.Dispose();
+    }
+
+    private async Task ThreadsEndedAsync()
+    {
+        foreach (PollLoop loop in _loops!)
+        {
+            if (loop.Failure is null) await loop.Threads.Ended.ConfigureAwait(false);
+        }
+        if (Sysmon is { } monitor) await monitor.Ended.ConfigureAwait(false);
+    }
 
     private PollLoop[] Init()
     {

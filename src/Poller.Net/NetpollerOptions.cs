@@ -53,4 +53,10 @@ public sealed record NetpollerOptions
     /// it costs nothing.
     /// </summary>
     public IMeterFactory? MeterFactory { get; init; }
+
+    // A container disposes the poller when the process ends. A handler that blocks for good must not keep the process alive. A program that
+    // disposes its poller itself can wait for as long as it likes.
+
+    /// <summary>How long <see cref="Netpoller.DisposeAsync"/> waits for the threads. The default is for ever.</summary>
+    internal TimeSpan DisposePatience { get; init; } = Timeout.InfiniteTimeSpan;
 }

@@ -428,6 +428,41 @@ public sealed class NetListenerTests
         Assert.Equal(level, entry.Level);
     }
 
+    [Theory]
+    [InlineData(NetpollDispatch.Adaptive)]
+    [InlineData(NetpollDispatch.Inline)]
+    public async Task A_handler_that_blocks_its_thread_for_good_does_not_keep_the_services_from_ending(NetpollDispatch dispatch)
+    {
+        using ManualResetEventSlim never = new();
+        using SemaphoreSlim blocked = new(0);
+        ListenerHost host = await ListenerHost.StartAsync(s =>
+        {
+            s.AddPoller(o => o.Dispatch = dispatch);
+            s.Configure<HostOptions>(static o => o.ShutdownTimeout = TimeSpan.FromMilliseconds(1));
+            s.AddNetListener("tcp", AnyPort, async (conn, _) =>
+            {
+                await conn.ReadExactlyAsync(new byte[1], CancellationToken.None); // It goes on on a thread of the loop.
+                blocked.Release();
+                never.Wait(CancellationToken.None);
+            });
+        });
+        try
+        {
+            using Socket client = await host.ConnectAsync();
+            await client.SendAsync(new byte[1]);
+            Assert.True(await blocked.WaitAsync(ListenerHost.Patience));
+            await host.StopAsync();
+            await host.DisposeServicesAsync();
+            LogEntry warning = Assert.Single(
+                host.Log.Entries, static entry => entry.Line.Contains("does not wait for them", StringComparison.Ordinal));
+            Assert.Equal(LogLevel.Warning, warning.Level);
+        }
+        finally
+        {
+            never.Set();
+        }
+    }
+
     [Fact]
     public async Task A_callback_of_the_token_that_throws_is_logged_and_ends_nothing_else()
     {
