@@ -32,9 +32,10 @@ namespace Poller.Net;
 /// somebody else who shares the description takes the bytes between the two calls, or a socket or a terminal takes less than it said.
 /// </para>
 /// <para>
-/// While the file is open, nobody else may close the descriptor. With a <see cref="SafeHandle"/> nobody can. If a number is closed
-/// elsewhere, a later operation fails with EBADF, also if another file has the number by then. On Linux one eventfd, timerfd or the like
-/// cannot be told from another. An operation that waits already may wait on: epoll(7) does not tell.
+/// While the file is open, nobody else may close the descriptor. With a <see cref="SafeHandle"/> that owns the descriptor nobody can. If a
+/// number is closed elsewhere, a later operation fails with EBADF. If the file borrows its descriptor by the number, that holds also when
+/// another file has the number by then; a handle that does not own its descriptor has no such check. On Linux one eventfd, timerfd or the
+/// like cannot be told from another. An operation that waits already may wait on: epoll(7) does not tell.
 /// </para>
 /// <para>Await each <see cref="ValueTask"/> that a member returns only once.</para>
 /// </remarks>

@@ -7,7 +7,7 @@ namespace Poller.Net;
 // count of the buffers is the same bytes in both, because the machines are little-endian and the padding is zero.
 //
 // MSG_DONTWAIT is in every call here and in the derived classes. Others may share the socket and clear its O_NONBLOCK, and a call that
-// blocks would stall a loop.
+// blocks would stall a loop. macOS and NetBSD heed the flag in receives alone: their sends look only at O_NONBLOCK.
 
 internal abstract unsafe partial class UnixSocketApi
 {
