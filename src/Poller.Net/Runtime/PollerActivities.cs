@@ -24,11 +24,11 @@ internal static class PollerActivities
         if (!HasListeners) return null;
         try
         {
-            if (Source.StartActivity("Poller.Net.Dial", ActivityKind.Client) is not { } activity) return null;
-            activity.DisplayName = port is null ? $"dial {network.Name} {host}" : $"dial {network.Name} {host}:{port}";
-            SetTransport(activity, network);
-            activity.SetTag("server.address", host);
-            if (port is not null) activity.SetTag("server.port", port);
+            // A sampler sees only what the activity is created with.
+            TagList tags = [new("network.transport", TransportOf(network)), new("server.address", host)];
+            if (port is not null) tags.Add("server.port", port);
+            Activity? activity = Source.StartActivity("Poller.Net.Dial", ActivityKind.Client, parentContext: default, tags);
+            activity?.DisplayName = port is null ? $"dial {network.Name} {host}" : $"dial {network.Name} {host}:{port}";
             return activity;
         }
         catch (Exception e)
@@ -54,12 +54,13 @@ internal static class PollerActivities
     /// <summary>Records an accept that began at <paramref name="start"/> and has taken a connection from the queue.</summary>
     public static void Accepted(Netpoller poller, NetFd listener, NetFd conn, DateTimeOffset start)
     {
-        // An accept that waited runs on a loop, where no activity is current. One that did not wait has none above it either.
+        // It is internal, because a server activity counts as a request. An accept that waited runs on a loop, where no activity is current.
+        // One that did not wait has none above it either.
         Activity? before = Activity.Current;
         Activity.Current = null;
         try
         {
-            using Activity? activity = Source.StartActivity(ActivityKind.Server, startTime: start, name: "Poller.Net.Accept");
+            using Activity? activity = Source.StartActivity(ActivityKind.Internal, startTime: start, name: "Poller.Net.Accept");
             if (activity is null) return;
             activity.DisplayName = $"accept {listener.Network}";
             conn.Tag(activity);
@@ -85,7 +86,7 @@ internal static class PollerActivities
     /// <summary>Notes the network and the addresses of a connection, as far as they are known.</summary>
     public static void Tag(Activity activity, SocketNetwork network, EndPoint? local, EndPoint? peer)
     {
-        SetTransport(activity, network);
+        activity.SetTag("network.transport", TransportOf(network));
         SetAddress(activity, "network.local", local);
         SetAddress(activity, "network.peer", peer);
         if (peer is IPEndPoint ip)
@@ -94,11 +95,8 @@ internal static class PollerActivities
         }
     }
 
-    private static void SetTransport(Activity activity, SocketNetwork network)
-    {
-        string? transport = network.IsUnix ? "unix" : network.IsTcp ? "tcp" : network.Protocol == ProtocolType.Udp ? "udp" : null;
-        activity.SetTag("network.transport", transport);
-    }
+    private static string? TransportOf(SocketNetwork network) =>
+        network.IsUnix ? "unix" : network.IsTcp ? "tcp" : network.Protocol == ProtocolType.Udp ? "udp" : null;
 
     private static void SetAddress(Activity activity, string prefix, EndPoint? address)
     {

@@ -24,13 +24,14 @@ public sealed class ActivityTests : NetTest<EpollBackend>
         Assert.Equal($"dial tcp localhost:{port}", dial.DisplayName);
         Assert.Equal(ActivityStatusCode.Unset, dial.Status);
         Assert.Equal("localhost", dial.GetTagItem("server.address"));
+        Assert.Contains("network.transport=tcp server.address=localhost server.port=" + port, recorder.Sampled);
         Assert.Equal("tcp", dial.GetTagItem("network.transport"));
         Assert.Equal("ipv4", dial.GetTagItem("network.type"));
         Assert.Equal("127.0.0.1", dial.GetTagItem("network.peer.address"));
         Assert.Equal(port, dial.GetTagItem("network.peer.port"));
 
         Activity accept = recorder.One("Poller.Net.Accept", "network.local.port", port);
-        Assert.Equal(ActivityKind.Server, accept.Kind);
+        Assert.Equal(ActivityKind.Internal, accept.Kind);
         Assert.Equal("accept tcp", accept.DisplayName);
         Assert.Equal(((IPEndPoint)client.LocalEndPoint).Port, accept.GetTagItem("network.peer.port"));
         Assert.Equal("127.0.0.1", accept.GetTagItem("network.peer.address"));
@@ -142,12 +143,19 @@ public sealed class ActivityTests : NetTest<EpollBackend>
         private readonly ConcurrentQueue<Activity> _stopped = [];
         private readonly ActivityListener _listener;
 
+        /// <summary>The tags that the sampler saw.</summary>
+        public ConcurrentQueue<string> Sampled { get; } = [];
+
         public Recorder()
         {
             _listener = new ActivityListener
             {
                 ShouldListenTo = static source => source.Name == "Poller.Net",
-                Sample = static (ref _) => ActivitySamplingResult.AllData,
+                Sample = (ref options) =>
+                {
+                    Sampled.Enqueue(string.Join(' ', (options.Tags ?? []).Select(static tag => $"{tag.Key}={tag.Value}")));
+                    return ActivitySamplingResult.AllData;
+                },
                 ActivityStopped = _stopped.Enqueue,
             };
             ActivitySource.AddActivityListener(_listener);
