@@ -378,13 +378,12 @@ public sealed class NetListenerTests
         TaskCompletionSource<bool> cancelled = new(TaskCreationOptions.RunContinuationsAsynchronously);
         ListenerHost host = await ListenerHost.StartAsync(s => s.AddNetListener("tcp", AnyPort, async (conn, stopping) =>
         {
-            await conn.ReadExactlyAsync(new byte[1], CancellationToken.None); // It goes on on a thread of the loop.
+            await ReadUntilOnLoopAsync(conn);
             blocked.Release();
             cancelled.SetResult(stopping.WaitHandle.WaitOne(ListenerHost.Patience));
         }));
         using Socket client = await host.ConnectAsync();
-        await client.SendAsync(new byte[1]);
-        Assert.True(await blocked.WaitAsync(ListenerHost.Patience));
+        await SendUntilAsync(blocked, client);
         await host.DisposeServicesAsync();
         Assert.True(await cancelled.Task.WaitAsync(ListenerHost.Patience));
         Assert.DoesNotContain(host.Log.Entries, static entry => entry.Level > LogLevel.Information);
@@ -441,7 +440,7 @@ public sealed class NetListenerTests
             s.Configure<HostOptions>(static o => o.ShutdownTimeout = TimeSpan.FromMilliseconds(1));
             s.AddNetListener("tcp", AnyPort, async (conn, _) =>
             {
-                await conn.ReadExactlyAsync(new byte[1], CancellationToken.None); // It goes on on a thread of the loop.
+                await ReadUntilOnLoopAsync(conn);
                 blocked.Release();
                 never.Wait(CancellationToken.None);
             });
@@ -449,8 +448,7 @@ public sealed class NetListenerTests
         try
         {
             using Socket client = await host.ConnectAsync();
-            await client.SendAsync(new byte[1]);
-            Assert.True(await blocked.WaitAsync(ListenerHost.Patience));
+            await SendUntilAsync(blocked, client);
             await host.StopAsync();
             await host.DisposeServicesAsync();
             LogEntry warning = Assert.Single(
@@ -572,6 +570,22 @@ public sealed class NetListenerTests
             Assert.Equal(0, listener.OpenConnections);
             await host.StopAsync().WaitAsync(ListenerHost.Patience);
         }
+    }
+
+    // A read that finds its byte there goes on on the thread pool, where the handler began. One that waits goes on on a thread of the loop.
+    private static async Task ReadUntilOnLoopAsync(Conn conn)
+    {
+        do
+        {
+            await conn.ReadExactlyAsync(new byte[1], CancellationToken.None);
+        }
+        while (Thread.CurrentThread.IsThreadPoolThread);
+    }
+
+    private static async Task SendUntilAsync(SemaphoreSlim reached, Socket client)
+    {
+        do await client.SendAsync(new byte[1]);
+        while (!await reached.WaitAsync(TimeSpan.FromMilliseconds(20)));
     }
 
     private sealed class Counter(BlockingCollection<string> ends) : IAsyncDisposable
