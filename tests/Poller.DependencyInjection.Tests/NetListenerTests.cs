@@ -382,7 +382,10 @@ public sealed class NetListenerTests
             blocked.Release();
             cancelled.SetResult(stopping.WaitHandle.WaitOne(ListenerHost.Patience));
         }));
-        using Socket client = await host.ConnectAsync();
+
+        // Asking for NetListenerService itself would have the container dispose it once more, before the poller.
+        NetListenerService listener = Assert.Single(host.Services.GetServices<IHostedService>().OfType<NetListenerService>());
+        using Socket client = await host.ConnectAsync(listener.LocalEndPoints[0]);
         await SendUntilAsync(blocked, client);
         await host.DisposeServicesAsync();
         Assert.True(await cancelled.Task.WaitAsync(ListenerHost.Patience));
