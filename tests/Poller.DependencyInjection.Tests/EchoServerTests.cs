@@ -43,7 +43,9 @@ public sealed partial class EchoServerTests
         Assert.Equal(1, await client.AskAsync(1));
         await client.AssertEndsAsync();
         server.Terminate();
-        Assert.Equal((0, ""), await server.ExitAsync());
+
+        // The end is here before the handler has ended, so the server may say that it waits for a connection.
+        Assert.Equal(0, (await server.ExitAsync()).Code);
     }
 
     // With Type=notify, a service has started when it says READY=1, and stops when it says STOPPING=1 (systemd.service(5), sd_notify(3)).
