@@ -16,6 +16,15 @@ internal static class Repository
 
     public static string PathTo(string path) => Path.Combine(Root, path);
 
+    /// <summary>
+    /// A sample's assembly, where it was built. Beside the tests' own assembly it would lack what the tests get from their shared framework.
+    /// </summary>
+    public static string AssemblyOf(string sample)
+    {
+        string output = Path.GetRelativePath(PathTo("tests/Poller.Docs.Tests"), AppContext.BaseDirectory); // bin, configuration and framework.
+        return PathTo(Path.Combine("samples", sample, output, sample + ".dll"));
+    }
+
     public static bool Has(string path) => Path.Exists(PathTo(path));
 
     private static string FindRoot()

@@ -28,7 +28,7 @@ internal sealed class WatchProcess : IDisposable
     public WatchProcess(bool readsOutput, string[] arguments, string[]? starter = null)
     {
         // A shell that starts a program in the background may ignore SIGINT there, and .NET leaves a signal ignored that is so at its start.
-        string[] program = [Environment.ProcessPath!, "exec", Assembly];
+        string[] program = [Environment.ProcessPath!, "exec", Repository.AssemblyOf("Watch")];
         string[] line = ["--default-signal=INT,HUP", .. starter ?? [], .. program, .. arguments];
         _process = Process.Start(new ProcessStartInfo("env", line)
         {
@@ -39,12 +39,6 @@ internal sealed class WatchProcess : IDisposable
         _error = _process.StandardError.ReadToEndAsync();
         _reading = readsOutput ? ReadAsync() : Task.CompletedTask;
     }
-
-    /// <summary>
-    /// The sample, where it was built. Beside the tests' own assembly it would lack what the tests get from their shared framework.
-    /// </summary>
-    public static string Assembly { get; } = Repository.PathTo(
-        Path.Combine("samples", "Watch", Path.GetRelativePath(Repository.PathTo("tests/Poller.Docs.Tests"), AppContext.BaseDirectory), "Watch.dll"));
 
     public int Id => _process.Id;
 

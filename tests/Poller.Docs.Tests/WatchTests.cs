@@ -152,7 +152,7 @@ public sealed class WatchTests : IDisposable
 
     private static async Task FailsAsync(string script, string error)
     {
-        string watch = WatchProcess.Assembly;
+        string watch = Repository.AssemblyOf("Watch");
         using Process process = Process.Start(new ProcessStartInfo("sh", ["-c", script, Environment.ProcessPath!, watch])
         {
             RedirectStandardInput = true,

@@ -1,0 +1,3 @@
+using Cluster;
+
+return await CommandLine.RunAsync(args);
