@@ -239,8 +239,9 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
         _unsent += _unflushed;
         _unflushed = 0;
         (_flushedTo, _flushedIndex) = (_last, _last!.Length);
+        bool isOneOfSeveral = _flushes++ > 0 || _flushesOften;
         if (_isSending) return;
-        if (_flushes++ > 0 || _flushesOften) Defer();
+        if (isOneOfSeveral) Defer();
         else SendOn();
     }
 

@@ -31,8 +31,8 @@ public sealed class PollerTransportOptions
     public long? MaxReadBufferSize { get; set => field = NotNegative(value, nameof(MaxReadBufferSize)); } = 1024 * 1024;
 
     /// <summary>
-    /// How many flushed bytes may wait to be sent. Beyond it a flush completes only once at most half of that is left. The default is 64 KiB.
-    /// Null or 0 sets no limit.
+    /// How many flushed bytes may wait to be sent. Beyond it a flush completes only once at most half of that is left. The default is
+    /// 64 KiB. Null or 0 sets no limit.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The number is below 0.</exception>
     public long? MaxWriteBufferSize { get; set => field = NotNegative(value, nameof(MaxWriteBufferSize)); } = 64 * 1024;

@@ -890,6 +890,42 @@ public abstract class PollerConnectionContract : ConnectionContract
 
 public sealed class EpollConnectionTests() : PollerConnectionContract("epoll")
 {
+    // A response that is flushed twice, as one in chunks is. The first ones go alone: nobody knows yet that there will be several.
+    [Fact]
+    public async Task The_flushes_for_what_was_read_go_by_one_send()
+    {
+        const int Rounds = 100;
+        await using Pair pair = await ConnectAsync();
+        Task answering = Task.Run(AnswerAsync);
+        for (int round = 0; round < Rounds; round++)
+        {
+            await pair.Client.SendAsync(new byte[1]);
+            for (int received = 0; received < 2;) received += await pair.Client.ReceiveAsync(new byte[2]).WaitAsync(Soon);
+        }
+        Assert.InRange((int)DataSegmentsIn(pair.Client), Rounds, Rounds * 5 / 4);
+        pair.Client.Shutdown(SocketShutdown.Send);
+        await answering.WaitAsync(Soon);
+
+        async Task AnswerAsync()
+        {
+            while (true)
+            {
+                ReadResult read = await pair.Server.Transport.Input.ReadAsync().ConfigureAwait(false);
+                if (read.IsCompleted) return;
+                pair.Server.Transport.Input.AdvanceTo(read.Buffer.End);
+                for (int i = 0; i < 2; i++) await pair.Server.Transport.Output.WriteAsync(new byte[1]).ConfigureAwait(false);
+            }
+        }
+
+        // tcpi_data_segs_in of TCP_INFO (linux/tcp.h).
+        static uint DataSegmentsIn(Socket socket)
+        {
+            byte[] info = new byte[256];
+            socket.GetRawSocketOption(6, 11, info);
+            return BitConverter.ToUInt32(info, 152);
+        }
+    }
+
     [Fact]
     public async Task A_pool_that_throws_ends_one_read_and_the_connection_goes_on()
     {
