@@ -416,7 +416,8 @@ public abstract class Conn : Stream
     /// <param name="cancellationToken">Ends the copy.</param>
     /// <remarks>
     /// The copy reads and writes in turn, with the deadlines and time-outs of this connection's reads and of the destination's writes. If a
-    /// write fails or is cancelled, bytes that were read are lost; after splice(2) the exception's message says how many.
+    /// write fails or is cancelled after splice(2), the exception's message says how many bytes were read and not written, and
+    /// <see cref="UnwrittenBytes"/> returns them. In a copy by a buffer they are lost.
     /// </remarks>
     public override Task CopyToAsync(Stream destination, int bufferSize, CancellationToken cancellationToken)
     {
@@ -432,6 +433,24 @@ public abstract class Conn : Stream
         ValidateCopyToArguments(destination, bufferSize);
         if (destination is not Conn to || !_fd.IsStream || !to._fd.IsStream) base.CopyTo(destination, bufferSize);
         else Blocking.End(SocketFd.CopyAsync(_fd, to._fd, bufferSize, blocking: true, CancellationToken.None));
+    }
+
+    /// <summary>
+    /// The bytes that a copy between two connections had read from its source and not written to its destination when
+    /// <paramref name="error"/> ended it. They come before what a later read of the source returns. Send them first if you go on.
+    /// </summary>
+    /// <param name="error">
+    /// What <see cref="CopyToAsync(Stream, int, CancellationToken)"/> or <see cref="CopyTo(Stream, int)"/> threw, of any type. Not an
+    /// exception around it.
+    /// </param>
+    /// <returns>
+    /// The bytes, at most 1 MiB, which the exception holds. Empty if the read of the source failed, if the copy used a buffer, or if the
+    /// exception comes from something else.
+    /// </returns>
+    public static ReadOnlyMemory<byte> UnwrittenBytes(Exception error)
+    {
+        ArgumentNullException.ThrowIfNull(error);
+        return SocketFd.UnwrittenOf(error);
     }
 
     /// <inheritdoc/>

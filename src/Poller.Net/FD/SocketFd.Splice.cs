@@ -9,10 +9,17 @@ namespace Poller.Net;
 // when the pipe is empty. So each has the lock, the deadline and the close of its side, and the source is not read while the destination
 // is full. A read that must wait gives its pipe back first.
 //
-// What a pipe holds when its write fails is lost, as the buffer of any Stream's copy is. The exception says how many bytes that were.
+// What a pipe holds when its write ends early is taken out of it and goes with the exception. The source may stay usable, so its bytes must
+// not be lost.
 internal abstract partial class SocketFd
 {
     private const int MaxSplice = 1 << 20;
+
+    // The key of the bytes in an exception's data.
+    private static readonly object UnwrittenKey = new();
+
+    /// <summary>The bytes that a copy had read and not written when it ended with this exception; empty if there are none.</summary>
+    public static ReadOnlyMemory<byte> UnwrittenOf(Exception error) => error.Data[UnwrittenKey] as byte[];
 
     /// <summary>Copies until the source ends. Both sockets are streams.</summary>
     public static async ValueTask CopyAsync(SocketFd from, SocketFd to, int bufferSize, bool blocking, CancellationToken token)
@@ -55,9 +62,9 @@ internal abstract partial class SocketFd
             if (blocking) Run<SpliceWriteAttempt, int>(Direction.Write, ref write);
             else await StartAsync<SpliceWriteAttempt, int>(Direction.Write, ref write, token).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is IOException or OperationCanceledException or ObjectDisposedException)
+        catch (Exception e)
         {
-            throw Lost(e, pipe.Length);
+            throw WithUnwritten(e, TakeAll(pipe));
         }
         finally
         {
@@ -65,18 +72,37 @@ internal abstract partial class SocketFd
         }
     }
 
-    // The same kind of exception, whose message also says what is lost.
-    private static Exception Lost(Exception e, int count)
+    private byte[] TakeAll(SplicePipe pipe)
     {
-        string note = $"{count} bytes were read from the source and not written";
-        return e switch
+        byte[] bytes = new byte[pipe.Length];
+        int count = 0;
+        while (count < bytes.Length)
         {
-            NetOpException error => error.With(note),
+            IoResult result = Api.ReadPipe(pipe.ReadEnd, bytes.AsSpan(count));
+            if (result == Errno.EINTR) continue;
+            if (!result.IsSuccess || result.Value == 0) throw new InvalidOperationException($"a pipe gave {count} of its {bytes.Length} bytes.");
+            count += result.Value;
+        }
+        pipe.Length = 0;
+        return bytes;
+    }
+
+    // The same kind of exception. Its message says how many bytes there are, and it holds them.
+    private static Exception WithUnwritten(Exception e, byte[] bytes)
+    {
+        string note = $"{bytes.Length} bytes were read from the source and not written";
+        Exception error = e switch
+        {
+            NetOpException failed => failed.With(note),
             OperationCanceledException canceled => new OperationCanceledException($"{e.Message} {note}.", e, canceled.CancellationToken),
             ObjectDisposedException closed =>
                 new ObjectDisposedException(closed.ObjectName, $"{NameOf(Kind.Write)}: closed before the operation; {note}."),
+            ThreadInterruptedException => new ThreadInterruptedException($"{e.Message} {note}.", e),
+            InvalidOperationException => new InvalidOperationException($"{e.Message} {note}.", e),
             _ => new IOException($"{e.Message} {note}.", e),
         };
+        error.Data[UnwrittenKey] = bytes;
+        return error;
     }
 
     private IoResult SpliceInto(SplicePipes pipes, bool hasWaited, out Spliced spliced)

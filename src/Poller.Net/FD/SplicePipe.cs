@@ -59,7 +59,7 @@ internal sealed class SplicePipes(ISocketApi api)
         return Errno.EMFILE;
     }
 
-    /// <summary>Gives a pipe back. One with bytes in it is closed, and the bytes are lost.</summary>
+    /// <summary>Gives a pipe back. One with bytes in it is closed.</summary>
     public void Return(SplicePipe pipe)
     {
         lock (_lock)

@@ -15,4 +15,7 @@ internal partial interface ISocketApi
 
     /// <summary>splice(2) of at most so many bytes. One of the two is a pipe. It does not wait for the pipe.</summary>
     IoResult Splice(nint from, nint to, int count);
+
+    /// <summary>read(2) of a pipe of <see cref="Pipe"/>.</summary>
+    IoResult ReadPipe(nint fd, Span<byte> buffer);
 }

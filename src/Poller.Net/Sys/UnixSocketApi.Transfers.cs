@@ -14,4 +14,6 @@ internal abstract partial class UnixSocketApi
     }
 
     public virtual IoResult Splice(nint from, nint to, int count) => Errno.EOPNOTSUPP;
+
+    public IoResult ReadPipe(nint fd, Span<byte> buffer) => UnixFileApi.Read(fd, buffer);
 }

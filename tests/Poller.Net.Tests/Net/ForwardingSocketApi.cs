@@ -70,6 +70,8 @@ internal abstract class ForwardingSocketApi : ISocketApi
 
     public virtual IoResult Splice(nint from, nint to, int count) => _inner.Splice(from, to, count);
 
+    public virtual IoResult ReadPipe(nint fd, Span<byte> buffer) => _inner.ReadPipe(fd, buffer);
+
     public virtual IoResult Shutdown(nint fd, SocketShutdown how) => _inner.Shutdown(fd, how);
 
     public virtual IoResult SetOption(nint fd, SocketOptionLevel level, SocketOptionName name, int value) =>

@@ -1,7 +1,5 @@
-using System.Globalization;
 using System.Net.Sockets;
 using System.Security.Cryptography;
-using System.Text.RegularExpressions;
 using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
@@ -87,7 +85,7 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
-    public async Task A_write_that_fails_says_how_many_bytes_are_lost(NetpollDispatch dispatch, bool blocking)
+    public async Task A_write_that_fails_gives_back_the_bytes_that_it_did_not_write(NetpollDispatch dispatch, bool blocking)
     {
         TransferApi api = new();
         using Fixture fixture = new(dispatch, api: api);
@@ -104,30 +102,20 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         Assert.True(e.IsTimeout);
         Assert.Equal("write", e.Operation);
         Assert.Equal(SocketError.TimedOut, e.SocketErrorCode);
-        int lost = LostIn(e);
-        Assert.True(lost > 0);
-        Assert.Equal(0, api.OpenPipeEnds);
-
-        // What came in is what arrived, what is lost, and what still is in the socket; and both connections go on.
         chain.Out.SetWriteDeadline(null);
-        Task<byte[]> arriving = chain.Sink.ReadAllAsync(), left = chain.In.ReadAllAsync();
-        await sending.Within();
-        chain.Source.CloseWrite();
-        chain.Out.CloseWrite();
-        byte[] first = await arriving.Within(), last = await left.Within();
-        Assert.Equal(sent.Length, first.Length + lost + last.Length);
-        Gathered.AssertSame(sent[..first.Length], first, "what arrived");
-        Gathered.AssertSame(sent[^last.Length..], last, "what was left");
+        chain.Out.CloseWrite(); // It still is usable.
+        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), sending, api);
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
-    public async Task A_token_ends_a_write_and_the_error_says_how_many_bytes_are_lost(NetpollDispatch dispatch)
+    public async Task A_token_that_ends_a_write_gives_back_the_bytes_that_it_did_not_write(NetpollDispatch dispatch)
     {
         TransferApi api = new();
         using Fixture fixture = new(dispatch, api: api);
         Chain chain = await Chain.CreateAsync(fixture);
         chain.ShrinkBuffers();
-        Operation<int> sending = chain.Source.StartWrite(blocking: false, new byte[4 << 20]);
+        byte[] sent = RandomNumberGenerator.GetBytes(4 << 20);
+        Operation<int> sending = chain.Source.StartWrite(blocking: false, sent);
         using CancellationTokenSource cancel = new();
         Task copy = chain.In.CopyToAsync(chain.Out, cancel.Token);
         await chain.WriterWaitsAsync(api);
@@ -135,9 +123,40 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         OperationCanceledException e = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => copy.Within());
         Assert.True(copy.IsCanceled);
         Assert.Equal(cancel.Token, e.CancellationToken);
-        Assert.True(LostIn(e) > 0);
-        chain.Source.Dispose();
-        await Assert.ThrowsAsync<NetOpException>(sending.Within);
+        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), sending, api);
+    }
+
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task An_interrupted_write_gives_back_the_bytes_that_it_did_not_write(NetpollDispatch dispatch)
+    {
+        TransferApi api = new();
+        using Fixture fixture = new(dispatch, api: api);
+        Chain chain = await Chain.CreateAsync(fixture);
+        chain.ShrinkBuffers();
+        byte[] sent = RandomNumberGenerator.GetBytes(4 << 20);
+        Operation<int> sending = chain.Source.StartWrite(blocking: false, sent);
+        Operation<int> copy = chain.In.StartCopy(blocking: true, chain.Out);
+        await chain.WriterWaitsAsync(api);
+        copy.Waiting().Interrupt();
+        ThreadInterruptedException e = await Assert.ThrowsAsync<ThreadInterruptedException>(copy.Within);
+        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), sending, api);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task A_close_that_ends_a_write_gives_back_the_bytes_that_it_did_not_write(NetpollDispatch dispatch, bool blocking)
+    {
+        TransferApi api = new();
+        using Fixture fixture = new(dispatch, api: api);
+        Chain chain = await Chain.CreateAsync(fixture);
+        chain.ShrinkBuffers();
+        byte[] sent = RandomNumberGenerator.GetBytes(4 << 20);
+        Operation<int> sending = chain.Source.StartWrite(blocking: false, sent);
+        Operation<int> copy = chain.In.StartCopy(blocking, chain.Out);
+        await chain.WriterWaitsAsync(api);
+        chain.Out.Dispose();
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(copy.Within);
+        Assert.True(e.IsClosed);
+        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), sending, api);
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
@@ -157,6 +176,7 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
             Assert.True(e.IsTimeout);
             Assert.Equal("read", e.Operation);
             Assert.DoesNotContain("not written", e.Message, StringComparison.Ordinal);
+            Assert.True(Conn.UnwrittenBytes(e).IsEmpty);
             chain.In.SetReadDeadline(null);
         }
         using CancellationTokenSource cancel = new();
@@ -238,7 +258,7 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         e = await Assert.ThrowsAsync<NetOpException>(copy.Within);
         Assert.Equal("write", e.Operation);
         Assert.True(e.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown, e.Message);
-        Assert.True(LostIn(e) > 0);
+        Assert.NotEmpty(UnwrittenOf(e));
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
@@ -255,7 +275,7 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         chain.Out.Dispose();
         copy.Waiting(); // It does not write yet.
         chain.Source.Write([1, 2, 3]);
-        Assert.Equal(3, LostIn(await Assert.ThrowsAsync<ObjectDisposedException>(copy.Within)));
+        Assert.Equal([1, 2, 3], UnwrittenOf(await Assert.ThrowsAsync<ObjectDisposedException>(copy.Within)));
         Assert.Throws<ObjectDisposedException>(() => chain.In.CopyTo(chain.Out));
     }
 
@@ -301,11 +321,12 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         Assert.Equal(0, api.OpenPipeEnds);
     }
 
-    private static int LostIn(Exception e)
+    // The bytes, and the message says how many they are.
+    private static byte[] UnwrittenOf(Exception e)
     {
-        Match match = Regex.Match(e.Message, "([0-9]+) bytes were read from the source and not written");
-        Assert.True(match.Success, e.Message);
-        return int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture);
+        byte[] bytes = Conn.UnwrittenBytes(e).ToArray();
+        Assert.Contains($"{bytes.Length} bytes were read from the source and not written", e.Message, StringComparison.Ordinal);
+        return bytes;
     }
 
     private sealed record Chain(TcpConn Source, TcpConn In, TcpConn Out, TcpConn Sink)
@@ -321,6 +342,19 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         {
             using Socket sender = Raw.SocketOf(Out), receiver = Raw.SocketOf(Sink);
             sender.SendBufferSize = receiver.ReceiveBufferSize = 1 << 14;
+        }
+
+        /// <summary>What was sent is what arrived, what was given back, and what still is in the source.</summary>
+        public async Task AssertNothingIsLostAsync(byte[] sent, byte[] unwritten, Operation<int> sending, TransferApi api)
+        {
+            Assert.NotEmpty(unwritten);
+            Assert.Equal(0, api.OpenPipeEnds);
+            Task<byte[]> arriving = Sink.ReadAllAsync(), left = In.ReadAllAsync();
+            await sending.Within().ConfigureAwait(false);
+            Source.CloseWrite();
+            Out.Dispose();
+            byte[] first = await arriving.Within().ConfigureAwait(false), last = await left.Within().ConfigureAwait(false);
+            Gathered.AssertSame(sent, [.. first, .. unwritten, .. last], "what was sent");
         }
 
         /// <summary>Comes back once a splice has found the destination full.</summary>
