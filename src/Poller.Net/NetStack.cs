@@ -117,8 +117,8 @@ public sealed partial class NetStack
     }
 
     /// <summary>
-    /// Connects to <paramref name="address"/>, with the default options of a <see cref="Dialer"/>. An empty host means this machine. A
-    /// <see cref="Dialer"/> says how it tries the addresses of a name, and can set a time-out. If nobody answers, the system decides how
+    /// Connects to <paramref name="address"/>, with the default options of a <see cref="Dialer"/>. An empty host, <c>[::]</c>
+    /// and <c>0.0.0.0</c> mean this machine: a dial of <c>tcp</c> finds a listener of either family. A <see cref="Dialer"/> says how it tries the addresses of a name, and can set a time-out. If nobody answers, the system decides how
     /// long it takes, perhaps minutes, unless the token ends it.
     /// </summary>
     /// <exception cref="ArgumentException">The network is unknown.</exception>
@@ -136,7 +136,7 @@ public sealed partial class NetStack
     public Conn Dial(string network, string address) => _dialer.Dial(network, address);
 
     /// <summary>
-    /// Connects to an <see cref="IPEndPoint"/>, or to a <see cref="DnsEndPoint"/>, whose host is a name or an address without brackets. A
+    /// Connects to an <see cref="IPEndPoint"/>, of which a wildcard address means this machine, or to a <see cref="DnsEndPoint"/>, whose host is a name or an address without brackets. A
     /// name is looked up as in <see cref="DialAsync(string, string, CancellationToken)"/>. The address family of a
     /// <see cref="DnsEndPoint"/> restricts the addresses that it tries.
     /// </summary>

@@ -107,13 +107,10 @@ internal readonly struct NetAddress
         return local;
     }
 
-    /// <summary>The addresses to dial, in the order to try them. An empty host means this machine.</summary>
+    /// <summary>The addresses to dial, in the order to try them. An empty host and a wildcard address mean this machine.</summary>
     public async ValueTask<List<IPEndPoint>> ForDialAsync(INameLookup names, DialMode mode)
     {
-        if (Host.Length == 0)
-        {
-            return [new IPEndPoint(Network.Family == AddressFamily.InterNetworkV6 ? IPAddress.IPv6Loopback : IPAddress.Loopback, Port)];
-        }
+        if (Host.Length == 0 || IPAddress.Any.Equals(Literal) || IPAddress.IPv6Any.Equals(Literal)) return ThisMachine();
         if (Literal is not null) return [new IPEndPoint(Literal, Port)];
         try
         {
@@ -127,6 +124,19 @@ internal readonly struct NetAddress
         {
             throw NetOpException.Timeout("dial", Network.Name, null, new DnsEndPoint(Host, Port), mode.Timeout);
         }
+    }
+
+    // Go's toLocal has one of the two addresses, by the form of the text. A listener of the other family is then not found.
+    private List<IPEndPoint> ThisMachine()
+    {
+        IPEndPoint four = new(IPAddress.Loopback, Port), six = new(IPAddress.IPv6Loopback, Port);
+        return Network.Family switch
+        {
+            AddressFamily.InterNetwork => [four],
+            AddressFamily.InterNetworkV6 => [six],
+            _ when !Socket.OSSupportsIPv6 => [four],
+            _ => Literal?.AddressFamily == AddressFamily.InterNetworkV6 ? [six, four] : [four, six],
+        };
     }
 
     private static void SplitHostPort(string address, out string host, out bool inBrackets, out string port)

@@ -114,6 +114,69 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         }
     }
 
+    public static TheoryData<string, string, bool> WildcardDials()
+    {
+        TheoryData<string, string, bool> data = [];
+        foreach (string listens in (string[])["127.0.0.1", "[::1]", "[::]", "0.0.0.0"])
+        {
+            foreach (string dials in (string[])["", "[::]", "[0:0::0]", "0.0.0.0"]) data.Add(listens, dials, false);
+            foreach (string dials in (string[])["::", "0.0.0.0", "::ffff:0.0.0.0"]) data.Add(listens, dials, true);
+        }
+        return data;
+    }
+
+    [Theory, MemberData(nameof(WildcardDials))]
+    public async Task A_dial_of_a_wildcard_finds_a_listener_of_either_family(string listens, string dials, bool typed)
+    {
+        using Fixture fixture = new();
+        using ConnListener listener = fixture.Net.Listen("tcp", $"{listens}:0");
+        int port = ((IPEndPoint)listener.LocalEndPoint).Port;
+        using Conn client = typed
+            ? await fixture.Net.DialTcpAsync(new IPEndPoint(IPAddress.Parse(dials), port)).Within()
+            : await fixture.Net.DialAsync("tcp", $"{dials}:{port}").Within();
+        using Conn server = await listener.AcceptAsync().Within();
+        Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+        Assert.True(IPAddress.IsLoopback(((IPEndPoint)client.RemoteEndPoint).Address), $"{client.RemoteEndPoint}");
+    }
+
+    [Theory]
+    [InlineData("tcp4", "", "127.0.0.1")]
+    [InlineData("tcp4", "0.0.0.0", "127.0.0.1")]
+    [InlineData("tcp6", "", "::1")]
+    [InlineData("tcp6", "[::]", "::1")]
+    [InlineData("udp", "", "127.0.0.1")]
+    [InlineData("udp", "0.0.0.0", "127.0.0.1")]
+    [InlineData("udp", "[::]", "::1")]
+    [InlineData("udp4", "", "127.0.0.1")]
+    [InlineData("udp4", "0.0.0.0", "127.0.0.1")]
+    [InlineData("udp6", "", "::1")]
+    [InlineData("udp6", "[::]", "::1")]
+    public async Task A_dial_of_a_wildcard_stays_in_the_family_of_its_network(string network, string host, string expected)
+    {
+        using Fixture fixture = new();
+        using ConnListener listener = fixture.Net.Listen("tcp", ":0");
+        int port = ((IPEndPoint)listener.LocalEndPoint).Port;
+        using Conn conn = await fixture.Net.DialAsync(network, $"{host}:{port}").Within();
+        Assert.Equal(new IPEndPoint(IPAddress.Parse(expected), port), conn.RemoteEndPoint);
+    }
+
+    [Theory]
+    [InlineData("udp", "")]
+    [InlineData("udp", "[::]")]
+    [InlineData("udp4", "")]
+    [InlineData("udp4", "0.0.0.0")]
+    [InlineData("udp6", "")]
+    [InlineData("udp6", "[::]")]
+    public async Task A_socket_of_datagrams_hears_who_dials_its_own_address(string network, string host)
+    {
+        using Fixture fixture = new();
+        using IPacketConn heard = fixture.Net.ListenPacket(network, $"{host}:0");
+        using Conn conn = await fixture.Net.DialAsync(network, heard.LocalEndPoint.ToString()!).Within();
+        await conn.WriteAsync(new byte[] { 7 });
+        SocketReceiveFromResult received = await heard.ReceiveFromAsync(new byte[4]).Within();
+        Assert.Equal((1, conn.LocalEndPoint), (received.ReceivedBytes, received.RemoteEndPoint));
+    }
+
     [Fact]
     public void Localhost_is_listened_on_by_IPv4()
     {
