@@ -44,6 +44,17 @@ public abstract class AllocationTests<TBackend> : NetTest<TBackend> where TBacke
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task A_warm_ping_pong_with_the_limits_of_a_listener_allocates_nothing(NetpollDispatch dispatch)
+    {
+        using Fixture fixture = new(dispatch);
+        ListenOptions options = new() { IdleTimeout = TimeSpan.FromSeconds(30), MaxConnections = 2 };
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort, options);
+        using TcpConn client = await fixture.Net.DialTcpAsync(listener.LocalEndPoint).Within();
+        using TcpConn server = await listener.AcceptTcpAsync().Within();
+        await Task.Run(() => PingPongAsync(client, server, CancellationToken.None)).Within();
+    }
+
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task Warm_writes_that_wait_for_room_allocate_nothing(NetpollDispatch dispatch)
     {
         using Fixture fixture = new(dispatch);
