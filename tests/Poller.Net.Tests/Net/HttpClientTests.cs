@@ -6,7 +6,7 @@ using System.Text;
 namespace Poller.Net.Tests;
 
 /// <summary>HttpClient over a net stack: what it gets, and that it fails as without one.</summary>
-public sealed class HttpClientTests : NetTest<EpollBackend>
+public abstract class HttpClientTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [Theory, InlineData(false), InlineData(true)]
     public async Task A_request_goes_over_a_connection_of_the_stack(bool secure)

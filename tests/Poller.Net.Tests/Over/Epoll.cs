@@ -3,6 +3,7 @@ using Xunit.Abstractions;
 namespace Poller.Net.Tests.OverEpoll;
 
 public sealed class AcceptTests : AcceptTests<EpollBackend>;
+public sealed class ActivatedListenerTests : ActivatedListenerTests<EpollBackend>;
 public sealed class AdaptiveConformanceTests : AdaptiveConformanceTests<EpollBackend>;
 public sealed class AdaptiveFileConformanceTests : AdaptiveFileConformanceTests<EpollBackend>;
 public sealed class AdaptiveTests : AdaptiveTests<EpollBackend>;
@@ -33,6 +34,7 @@ public sealed class FileReuseTests : FileReuseTests<EpollBackend>;
 public sealed class FileWaitTests : FileWaitTests<EpollBackend>;
 public sealed class GatheredWriteTests : GatheredWriteTests<EpollBackend>;
 public sealed class HappyEyeballsTests : HappyEyeballsTests<EpollBackend>;
+public sealed class HttpClientTests : HttpClientTests<EpollBackend>;
 public sealed class IdleTimeoutTests : IdleTimeoutTests<EpollBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<EpollBackend>;
 public sealed class IpTests : IpTests<EpollBackend>;
@@ -66,6 +68,7 @@ public sealed class ThreadPoolFileConformanceTests : ThreadPoolFileConformanceTe
 public sealed class UnixConformanceTests : UnixConformanceTests<EpollBackend>;
 public sealed class UnixConnTests : UnixConnTests<EpollBackend>;
 public sealed class UnixHandleTests : UnixHandleTests<EpollBackend>;
+public sealed class UnixInteropTests : UnixInteropTests<EpollBackend>;
 public sealed class UnixListenerTests : UnixListenerTests<EpollBackend>;
 public sealed class UnixMessageTests : UnixMessageTests<EpollBackend>;
 public sealed class UnixStackTests : UnixStackTests<EpollBackend>;

@@ -3,6 +3,7 @@ using Xunit.Abstractions;
 namespace Poller.Net.Tests.OverEpollLevel;
 
 public sealed class AcceptTests : AcceptTests<EpollLevelBackend>;
+public sealed class ActivatedListenerTests : ActivatedListenerTests<EpollLevelBackend>;
 public sealed class AdaptiveConformanceTests : AdaptiveConformanceTests<EpollLevelBackend>;
 public sealed class AdaptiveFileConformanceTests : AdaptiveFileConformanceTests<EpollLevelBackend>;
 public sealed class AdaptiveTests : AdaptiveTests<EpollLevelBackend>;
@@ -33,6 +34,7 @@ public sealed class FileReuseTests : FileReuseTests<EpollLevelBackend>;
 public sealed class FileWaitTests : FileWaitTests<EpollLevelBackend>;
 public sealed class GatheredWriteTests : GatheredWriteTests<EpollLevelBackend>;
 public sealed class HappyEyeballsTests : HappyEyeballsTests<EpollLevelBackend>;
+public sealed class HttpClientTests : HttpClientTests<EpollLevelBackend>;
 public sealed class IdleTimeoutTests : IdleTimeoutTests<EpollLevelBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<EpollLevelBackend>;
 public sealed class IpTests : IpTests<EpollLevelBackend>;
@@ -66,6 +68,7 @@ public sealed class ThreadPoolFileConformanceTests : ThreadPoolFileConformanceTe
 public sealed class UnixConformanceTests : UnixConformanceTests<EpollLevelBackend>;
 public sealed class UnixConnTests : UnixConnTests<EpollLevelBackend>;
 public sealed class UnixHandleTests : UnixHandleTests<EpollLevelBackend>;
+public sealed class UnixInteropTests : UnixInteropTests<EpollLevelBackend>;
 public sealed class UnixListenerTests : UnixListenerTests<EpollLevelBackend>;
 public sealed class UnixMessageTests : UnixMessageTests<EpollLevelBackend>;
 public sealed class UnixStackTests : UnixStackTests<EpollLevelBackend>;

@@ -3,6 +3,7 @@ using Xunit.Abstractions;
 namespace Poller.Net.Tests.OverKqueue;
 
 public sealed class AcceptTests : AcceptTests<KqueueBackend>;
+public sealed class ActivatedListenerTests : ActivatedListenerTests<KqueueBackend>;
 public sealed class AdaptiveConformanceTests : AdaptiveConformanceTests<KqueueBackend>;
 public sealed class AdaptiveFileConformanceTests : AdaptiveFileConformanceTests<KqueueBackend>;
 public sealed class AdaptiveTests : AdaptiveTests<KqueueBackend>;
@@ -33,6 +34,7 @@ public sealed class FileReuseTests : FileReuseTests<KqueueBackend>;
 public sealed class FileWaitTests : FileWaitTests<KqueueBackend>;
 public sealed class GatheredWriteTests : GatheredWriteTests<KqueueBackend>;
 public sealed class HappyEyeballsTests : HappyEyeballsTests<KqueueBackend>;
+public sealed class HttpClientTests : HttpClientTests<KqueueBackend>;
 public sealed class IdleTimeoutTests : IdleTimeoutTests<KqueueBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<KqueueBackend>;
 public sealed class IpTests : IpTests<KqueueBackend>;
@@ -66,6 +68,7 @@ public sealed class ThreadPoolFileConformanceTests : ThreadPoolFileConformanceTe
 public sealed class UnixConformanceTests : UnixConformanceTests<KqueueBackend>;
 public sealed class UnixConnTests : UnixConnTests<KqueueBackend>;
 public sealed class UnixHandleTests : UnixHandleTests<KqueueBackend>;
+public sealed class UnixInteropTests : UnixInteropTests<KqueueBackend>;
 public sealed class UnixListenerTests : UnixListenerTests<KqueueBackend>;
 public sealed class UnixMessageTests : UnixMessageTests<KqueueBackend>;
 public sealed class UnixStackTests : UnixStackTests<KqueueBackend>;

@@ -3,6 +3,7 @@ using Xunit.Abstractions;
 namespace Poller.Net.Tests.OverPosix;
 
 public sealed class AcceptTests : AcceptTests<PosixBackend>;
+public sealed class ActivatedListenerTests : ActivatedListenerTests<PosixBackend>;
 public sealed class AdaptiveConformanceTests : AdaptiveConformanceTests<PosixBackend>;
 public sealed class AdaptiveFileConformanceTests : AdaptiveFileConformanceTests<PosixBackend>;
 public sealed class AdaptiveTests : AdaptiveTests<PosixBackend>;
@@ -33,6 +34,7 @@ public sealed class FileReuseTests : FileReuseTests<PosixBackend>;
 public sealed class FileWaitTests : FileWaitTests<PosixBackend>;
 public sealed class GatheredWriteTests : GatheredWriteTests<PosixBackend>;
 public sealed class HappyEyeballsTests : HappyEyeballsTests<PosixBackend>;
+public sealed class HttpClientTests : HttpClientTests<PosixBackend>;
 public sealed class IdleTimeoutTests : IdleTimeoutTests<PosixBackend>;
 public sealed class InlineConformanceTests : InlineConformanceTests<PosixBackend>;
 public sealed class IpTests : IpTests<PosixBackend>;
@@ -66,6 +68,7 @@ public sealed class ThreadPoolFileConformanceTests : ThreadPoolFileConformanceTe
 public sealed class UnixConformanceTests : UnixConformanceTests<PosixBackend>;
 public sealed class UnixConnTests : UnixConnTests<PosixBackend>;
 public sealed class UnixHandleTests : UnixHandleTests<PosixBackend>;
+public sealed class UnixInteropTests : UnixInteropTests<PosixBackend>;
 public sealed class UnixListenerTests : UnixListenerTests<PosixBackend>;
 public sealed class UnixMessageTests : UnixMessageTests<PosixBackend>;
 public sealed class UnixStackTests : UnixStackTests<PosixBackend>;

@@ -5,7 +5,7 @@ using System.Text;
 namespace Poller.Net.Tests;
 
 /// <summary>Programs that are not ours, at the other end of a Unix socket.</summary>
-public sealed class UnixInteropTests : NetTest<EpollBackend>
+public abstract class UnixInteropTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
     [ProgramFact("curl")]
     public async Task Curl_is_served()
