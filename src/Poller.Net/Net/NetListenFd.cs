@@ -212,9 +212,19 @@ internal sealed class NetListenFd : NetFd
         return 0;
     }
 
+    // Another holder of the socket may clear O_NONBLOCK, which is one for all. accept4(2) has no flag against that, and would block where no
+    // close ends it. Another holder may also take the connection that we see. Only both together still block: a cleared flag between the
+    // two calls, and a taken connection.
+    private IoResult LookAtQueue()
+    {
+        IoResult result = UnixFileApi.Look(Fd, Direction.Read);
+        return result.IsSuccess ? Api.SetNonBlocking(Fd, true) : result;
+    }
+
     private IoResult Accept(out object? accepted)
     {
         accepted = null;
+        if (_isShared && LookAtQueue() is { IsSuccess: false } failure) return failure;
         DateTimeOffset start = PollerActivities.HasListeners ? DateTimeOffset.UtcNow : default;
         Span<byte> peer = stackalloc byte[SocketAddressBytes.MaxLength];
         IoResult result = Api.Accept(Fd, peer, out int length);

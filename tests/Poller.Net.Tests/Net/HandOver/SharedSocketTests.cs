@@ -78,6 +78,27 @@ public abstract class SharedSocketTests<TBackend> : NetTest<TBackend> where TBac
         await TimesOutAsync(conn, () => blocking ? Task.FromResult(conn.ReceiveBatch(batch)) : conn.ReceiveBatchAsync(batch).AsTask());
     }
 
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task An_accept_of_an_adopted_listener_waits_in_the_poller(bool blocking)
+    {
+        using Fixture fixture = new();
+        using Socket managers = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        managers.Bind(Raw.AnyLoopbackPort);
+        managers.Listen();
+        using ConnListener listener = fixture.Net.AdoptListener(new Fd((int)managers.Handle).Duplicate().Release());
+        Task<Conn> accepting = AcceptAsync();
+        MakeBlocking(managers.Handle);
+        using Socket client = await Raw.ConnectAsync(managers.LocalEndPoint!);
+        (await accepting.Within()).Dispose();
+        MakeBlocking(managers.Handle);
+        accepting = AcceptAsync();
+        listener.SetDeadline(Soon);
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => accepting.Within());
+        Assert.True(e.IsTimeout, e.Message);
+
+        Task<Conn> AcceptAsync() => Task.Run(() => blocking ? Task.FromResult(listener.Accept()) : listener.AcceptAsync().AsTask());
+    }
+
     private static void MakeBlocking(nint fd) => Assert.Equal(0, UnixFileApi.SetNonBlocking(fd, false).Value);
 
     // The operation begins on a thread of its own, since a system call that blocks would never give the thread back.
