@@ -12,7 +12,10 @@ internal sealed record StalledHandler(string Handler, string Connection, long Mi
     public string More => Hidden == 0 ? "" : $"; it did so {Hidden} more times since the last line about it";
 }
 
-/// <summary>Which stalls the log shows: of each method the first, and then at most one a second. Safe from any thread.</summary>
+/// <summary>
+/// Which stalls the log shows: of each method the first, and then at most one a second. If it has shown one that was not over, it shows its
+/// end too. Safe from any thread.
+/// </summary>
 internal sealed class StalledHandlers
 {
     // In ms. With half the value a method that always blocks writes two lines a second. With double the value, a method that blocks on one
@@ -23,6 +26,9 @@ internal sealed class StalledHandlers
     {
         public long At;
         public int Hidden;
+
+        // The connection of the stall that was shown last, if that was not over.
+        public string? Open;
     }
 
     private readonly Lock _lock = new();
@@ -37,13 +43,14 @@ internal sealed class StalledHandlers
         using (_lock.Hold())
         {
             if (!_shown.TryGetValue(handler, out Shown? shown)) _shown.Add(handler, shown = new Shown { At = now - Interval });
-            if (now - shown.At < Interval)
+            bool ends = isOver && shown.Open == connection;
+            if (now - shown.At < Interval && !ends)
             {
                 shown.Hidden++;
                 return null;
             }
             hidden = shown.Hidden;
-            (shown.At, shown.Hidden) = (now, 0);
+            (shown.At, shown.Hidden, shown.Open) = (now, 0, isOver ? null : connection);
         }
         return new StalledHandler(handler, connection, (long)stall.TotalMilliseconds, isOver, hidden);
     }

@@ -192,6 +192,19 @@ public sealed class StalledHandlerTests : IDisposable
         StalledHandler? Note(string handler, long now) => stalls.Note(handler, "tcp", TimeSpan.FromMilliseconds(35), isOver: true, now);
     }
 
+    [Fact]
+    public void The_end_of_a_stall_that_was_shown_before_it_was_over_is_shown_too()
+    {
+        StalledHandlers stalls = new();
+        Assert.NotNull(Note("tcp 1", isOver: false, 1_000));
+        Assert.Null(Note("tcp 2", isOver: true, 1_100));
+        Assert.Equal(new StalledHandler("A", "tcp 1", 35, IsOver: true, Hidden: 1), Note("tcp 1", isOver: true, 1_400));
+        Assert.Null(Note("tcp 1", isOver: true, 1_500));
+
+        StalledHandler? Note(string connection, bool isOver, long now) =>
+            stalls.Note("A", connection, TimeSpan.FromMilliseconds(35), isOver, now);
+    }
+
     [Theory]
     [InlineData("<HandleAsync>d__5", "HandleAsync")]
     [InlineData("<HandleAsync>d__5`1", "HandleAsync")]
