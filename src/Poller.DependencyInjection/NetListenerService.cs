@@ -31,7 +31,7 @@ namespace Poller.DependencyInjection;
 /// </remarks>
 public sealed partial class NetListenerService : IHostedLifecycleService, IAsyncDisposable, IDisposable
 {
-    // How long a handler may take to notice that its connection was closed when the time for the shutdown was over.
+    // How long an accept may take to notice the stop, and a handler that its connection was closed when the time for the shutdown was over.
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
 
     // Atomic: the last connection's number. It counts over all listeners of the process, so that a number names one connection.
@@ -206,7 +206,10 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         {
             Volatile.Write(ref _failure, e);
             LogAcceptFailed(_logger, Name, e);
-            _services.GetRequiredService<IHostApplicationLifetime>().StopApplication();
+            IHostApplicationLifetime lifetime = _services.GetRequiredService<IHostApplicationLifetime>();
+
+            // The app's callbacks run there, and not on the loop's thread, on which their own I/O may depend.
+            ThreadPool.UnsafeQueueUserWorkItem(static lifetime => lifetime.StopApplication(), lifetime, preferLocal: false);
         }
         finally
         {
@@ -231,7 +234,21 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
 
     private async Task ServeAsync(Conn conn, long id)
     {
-        using IDisposable? scope = ConnectionScope(_logger, Name, id);
+        try
+        {
+            using IDisposable? scope = ConnectionScope(_logger, Name, id);
+            await HandleAsync(conn, id).ConfigureAwait(false);
+        }
+        finally
+        {
+            await conn.DisposeAsync().ConfigureAwait(false);
+            _open.TryRemove(conn, out _);
+            Leave();
+        }
+    }
+
+    private async Task HandleAsync(Conn conn, long id)
+    {
         EndPoint? remote = RemoteOf(conn);
         try
         {
@@ -252,12 +269,6 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
 #pragma warning restore CA1031
         {
             LogFailed(_logger, Name, id, e);
-        }
-        finally
-        {
-            await conn.DisposeAsync().ConfigureAwait(false);
-            _open.TryRemove(conn, out _);
-            Leave();
         }
     }
 
@@ -295,13 +306,13 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         }
     }
 
-    // The addresses are free before a handler learns of the stop. It goes on without that when the token is cancelled: in inline dispatch a
-    // handler that blocks its loop keeps an accept from ending.
+    // The addresses are free before a handler learns of the stop, if that takes no second. In inline dispatch a handler that blocks its loop
+    // until it learns of the stop keeps an accept from ending.
     private async Task BeginStopAsync(CancellationToken late)
     {
         if (Interlocked.Exchange(ref _isStopping, true)) return;
         Task closed = Task.WhenAll(_listeners.Select(static listener => listener.DisposeAsync().AsTask()));
-        await closed.WaitAsync(late).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await closed.WaitAsync(Grace, late).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         _ = CancelAsync();
     }
 

@@ -354,6 +354,41 @@ public sealed class NetListenerTests
     }
 
     [Fact]
+    public async Task A_handler_that_blocks_its_loop_in_inline_dispatch_learns_of_the_stop_long_before_the_time_is_over()
+    {
+        using SemaphoreSlim blocked = new(0);
+        await using ListenerHost host = await ListenerHost.StartAsync(s =>
+        {
+            s.AddPoller(o => o.Dispatch = NetpollDispatch.Inline);
+            s.AddNetListener("tcp", AnyPort, async (conn, stopping) =>
+            {
+                await ReadUntilOnLoopAsync(conn);
+                blocked.Release();
+                stopping.WaitHandle.WaitOne(ListenerHost.Patience);
+            });
+        });
+        using Socket client = await host.ConnectAsync();
+        await SendUntilAsync(blocked, client);
+        await host.StopAsync();
+        Assert.DoesNotContain(host.Log.Entries, static entry => entry.Line.Contains("time for the shutdown", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_logger_that_throws_loses_no_connection()
+    {
+        await using ListenerHost host = await ListenerHost.StartAsync(s =>
+        {
+            s.AddSingleton<ILoggerProvider>(new ThrowingScopes());
+            s.AddNetListener("tcp", AnyPort, Echo);
+        });
+        using Socket client = await host.ConnectAsync();
+        await client.AssertEndsAsync();
+        await host.StopAsync();
+        Assert.Equal(0, host.Listeners[0].OpenConnections);
+        Assert.DoesNotContain(host.Log.Entries, static entry => entry.Level > LogLevel.Information);
+    }
+
+    [Fact]
     public async Task The_end_of_the_services_closes_what_is_open()
     {
         using SemaphoreSlim begun = new(0);
@@ -552,10 +587,11 @@ public sealed class NetListenerTests
             s.AddNetListener("tcp", AnyPort, Echo);
         });
         IHostApplicationLifetime lifetime = host.Services.GetRequiredService<IHostApplicationLifetime>();
-        TaskCompletionSource stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        await using CancellationTokenRegistration registration = lifetime.ApplicationStopping.Register(stopping.SetResult);
+        TaskCompletionSource<bool> stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        await using CancellationTokenRegistration registration =
+            lifetime.ApplicationStopping.Register(() => stopping.SetResult(Thread.CurrentThread.IsThreadPoolThread));
         factory.Break();
-        await stopping.Task.WaitAsync(ListenerHost.Patience);
+        Assert.True(await stopping.Task.WaitAsync(ListenerHost.Patience), "the app's callback ran on the loop's thread.");
         IOException e = await Assert.ThrowsAsync<IOException>(() => host.StopAsync());
         Assert.StartsWith($"listener \"tcp {AnyPort}\": accept tcp 127.0.0.1:", e.Message, StringComparison.Ordinal);
         Assert.Contains(host.Log.Entries, static entry => entry.Level == LogLevel.Critical);
@@ -623,6 +659,26 @@ public sealed class NetListenerTests
 #pragma warning disable CA1848, CA1873, CA2254 // A test logs one line.
             logger.LogInformation("served");
 #pragma warning restore CA1848, CA1873, CA2254
+        }
+    }
+
+    // A logger that throws when a connection begins.
+    private sealed class ThrowingScopes : ILoggerProvider, ILogger
+    {
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull =>
+            throw new InvalidTimeZoneException("a logger that throws");
+
+        public bool IsEnabled(LogLevel logLevel) => false;
+
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+        }
+
+        public void Dispose()
+        {
         }
     }
 
