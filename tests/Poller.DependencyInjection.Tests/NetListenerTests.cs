@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Net;
 using System.Net.Sockets;
+using System.Reflection;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -386,6 +387,17 @@ public sealed class NetListenerTests
         await host.StopAsync();
         Assert.Equal(0, host.Listeners[0].OpenConnections);
         Assert.DoesNotContain(host.Log.Entries, static entry => entry.Level > LogLevel.Information);
+    }
+
+    [Fact]
+    public void A_method_of_the_listeners_own_is_not_taken_for_a_handler()
+    {
+        // The box of an async method is of a generic type whose last argument is the method's state machine.
+        Type machine = typeof(NetListenerService).GetNestedTypes(BindingFlags.NonPublic)
+            .Single(static type => type.Name.StartsWith("<AcceptAsync>", StringComparison.Ordinal));
+        HandlerTrace trace = default;
+        trace.Set(null!, static _ => { }, Activator.CreateInstance(typeof(List<>).MakeGenericType(machine)));
+        Assert.Equal("what awaits Poller.DependencyInjection.NetListenerService.AcceptAsync", HandlerNames.Of(trace));
     }
 
     [Fact]

@@ -64,7 +64,7 @@ internal static class HandlerNames
             if (!type.Name.StartsWith('<')) method = $"{WithoutArity(type.Name)}.{method}";
         }
         string? library = machine.Assembly.GetName().Name;
-        bool isUsers = machine.Assembly != typeof(PollOp).Assembly
+        bool isUsers = library is not ("Poller.Net" or "Poller.AspNetCore" or "Poller.DependencyInjection")
             && library?.StartsWith("System.", StringComparison.Ordinal) != true
             && library?.StartsWith("Microsoft.", StringComparison.Ordinal) != true;
         return new Method(machine.Namespace is { Length: > 0 } space ? $"{space}.{method}" : method, isUsers);
