@@ -11,6 +11,7 @@ internal sealed class Activity(Activities all, string name)
     private long _since = Stopwatch.GetTimestamp();
     private long _look = all.Looks;
     private bool _isWatched = true;
+    private Func<string>? _system;
 
     public TimeSpan Lasts => Stopwatch.GetElapsedTime(Volatile.Read(ref _since));
 
@@ -25,8 +26,13 @@ internal sealed class Activity(Activities all, string name)
     /// <summary>Whether its step has lasted for more than so many looks.</summary>
     public bool IsStuck(long looks) => Volatile.Read(ref _isWatched) && all.Looks - Volatile.Read(ref _look) > looks;
 
+    /// <summary>What the system says of the descriptor that its steps use: it tells a lost wake-up from a system that has nothing to tell.</summary>
+    public void Uses(Func<string> system) => Volatile.Write(ref _system, system);
+
     public override string ToString() =>
-        $"{name} awaits {Volatile.Read(ref _awaits)} at {Volatile.Read(ref _position)}, for {Lasts.TotalSeconds:F1} s";
+        $"{name} awaits {Volatile.Read(ref _awaits)} at {Volatile.Read(ref _position)}, for {Lasts.TotalSeconds:F1} s{System()}";
+
+    private string System() => Volatile.Read(ref _system) is { } system ? $" ({system()})" : "";
 
     private void Begin(string step, long position, bool isWatched)
     {

@@ -19,6 +19,9 @@ internal interface IChannel
 
     int Write(ReadOnlyMemory<byte> buffer);
 
+    /// <summary>What the system has to read, and what it has not sent. Safe at any time.</summary>
+    string Describe();
+
     void SetDeadline(PollMode mode, TimeSpan fromNow);
 
     /// <summary>Bounds each operation of a direction by a time in ms.</summary>
@@ -54,6 +57,20 @@ internal sealed class ConnChannel(Conn conn, Random plan) : IChannel
     {
         conn.Write(buffer.Span);
         return buffer.Length;
+    }
+
+    public string Describe()
+    {
+        try
+        {
+            string queues = "";
+            conn.Raw.Control(fd => queues = LibC.Queues(fd));
+            return queues;
+        }
+        catch (Exception e) when (Ending.IsEnd(e))
+        {
+            return "closed";
+        }
     }
 
     public void SetDeadline(PollMode mode, TimeSpan fromNow)
@@ -212,6 +229,24 @@ internal sealed class FileChannel : IChannel
                     File.WaitWritable();
                     if (TryCall(fd => Fd.Write(fd, buffer.Span), out int count)) return Descriptors.Check(count, "write");
                 }
+        }
+    }
+
+    public string Describe()
+    {
+        bool held = false;
+        try
+        {
+            _handle.DangerousAddRef(ref held);
+            return LibC.Queues(_handle.DangerousGetHandle());
+        }
+        catch (ObjectDisposedException)
+        {
+            return "closed";
+        }
+        finally
+        {
+            if (held) _handle.DangerousRelease();
         }
     }
 

@@ -75,6 +75,7 @@ internal sealed class Flow(Torture torture, string name, int seed, long total, F
     /// <summary>Sends all bytes. False if the stream was closed or reset before.</summary>
     public Task<bool> SendAsync(IChannel to) => RunAsync("send", async () =>
     {
+        _activity.Uses(to.Describe);
         Pattern pattern = new(seed);
         for (long position = 0; position < total;)
         {
@@ -98,6 +99,7 @@ internal sealed class Flow(Torture torture, string name, int seed, long total, F
     /// </summary>
     public Task<bool> ReceiveAsync(IChannel from, bool stopsAtTotal = false) => RunAsync("receive", async () =>
     {
+        _activity.Uses(from.Describe);
         PatternReader reader = new(seed);
         while (!stopsAtTotal || reader.Position < total)
         {

@@ -8,6 +8,7 @@ namespace Poller.Torture;
 internal static unsafe partial class LibC
 {
     private const int SolSocket = 1, SoSndBuf = 7, SoRcvBuf = 8;
+    private const uint Fionread = 0x541B, Tiocoutq = 0x5411;
     private const int SetPipeSize = 1031; // F_SETPIPE_SZ
 
     /// <summary>Makes the buffers of a socket small, so that its writes block.</summary>
@@ -37,6 +38,14 @@ internal static unsafe partial class LibC
         if (tcsetattr((int)terminal, 0, settings) != 0) throw Failed("tcsetattr");
     }
 
+    /// <summary>How many bytes a descriptor has to read and, if it is a socket, has not sent or has no acknowledgment for.</summary>
+    public static string Queues(nint fd)
+    {
+        int unread, unsent;
+        string input = ioctl((int)fd, Fionread, &unread) == 0 ? $"{unread:N0} B to read" : "";
+        return ioctl((int)fd, Tiocoutq, &unsent) == 0 ? $"{input}, {unsent:N0} B not sent" : input;
+    }
+
     private static InvalidOperationException Failed(string call) => new($"{call}: {Marshal.GetLastPInvokeErrorMessage()}");
 
     [UnsafeAccessor(UnsafeAccessorKind.Method, Name = "get_Fd")]
@@ -50,6 +59,9 @@ internal static unsafe partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int fcntl(int fd, int command, nint argument);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int ioctl(int fd, nuint request, int* value);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int tcgetattr(int fd, void* settings);

@@ -164,6 +164,7 @@ internal sealed class Torture : IDisposable
         foreach (string line in Activities.Dump().Take(400)) Console.WriteLine($"  {line}");
         foreach (string report in _reports.Unexpected) Console.WriteLine($"  the poller reported: {report}");
         Console.WriteLine($"  {Poller.Statistics}");
+        Console.WriteLine($"  the thread pool: {ThreadPool.ThreadCount} threads, {ThreadPool.PendingWorkItemCount:N0} work items that wait");
         foreach (string line in Figures.Lines()) Console.WriteLine($"  {line}");
         return false;
     }
