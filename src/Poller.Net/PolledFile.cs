@@ -183,7 +183,8 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     /// </summary>
     /// <remarks>
     /// The end of a pipe or a FIFO is that nobody has it open for writing. To stay for the next writer of a FIFO, open it for reading and
-    /// writing. When the last process leaves a terminal, the read of its master end fails with EIO, as it does in Go.
+    /// writing. When the last process leaves a terminal, the read of its master end fails with EIO, as it does in Go. Linux may say so
+    /// while the terminal still has bytes, so it reads again before it fails.
     /// </remarks>
     public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
         _fd.ReadAsync(buffer, cancellationToken);

@@ -103,7 +103,7 @@ internal enum FileForm
 internal sealed class FileChannel : IChannel
 {
     private static readonly Func<nint, Memory<byte>, TryResult<int>> ReadCall = static (fd, buffer) =>
-        Fd.Read(fd, buffer.Span) is var n && n == -Errno.EAGAIN.Number ? TryResult.WouldBlock : Descriptors.Check(n, "read");
+        ReadOnce(fd, buffer.Span) is var n && n == -Errno.EAGAIN.Number ? TryResult.WouldBlock : Descriptors.Check(n, "read");
 
     private static readonly Func<nint, ReadOnlyMemory<byte>, TryResult<int>> WriteCall = static (fd, buffer) =>
         Fd.Write(fd, buffer.Span) is var n && n == -Errno.EAGAIN.Number ? TryResult.WouldBlock : Descriptors.Check(n, "write");
@@ -278,7 +278,7 @@ internal sealed class FileChannel : IChannel
                 while (true)
                 {
                     await file.WaitReadableAsync(token);
-                    if (TryCall(fd => Fd.Read(fd, buffer.Span), out int count)) return Descriptors.Check(count, "read");
+                    if (TryCall(fd => ReadOnce(fd, buffer.Span), out int count)) return Descriptors.Check(count, "read");
                 }
         }
     }
@@ -296,7 +296,7 @@ internal sealed class FileChannel : IChannel
                 while (true)
                 {
                     file.WaitReadable();
-                    if (TryCall(fd => Fd.Read(fd, buffer.Span), out int count)) return Descriptors.Check(count, "read");
+                    if (TryCall(fd => ReadOnce(fd, buffer.Span), out int count)) return Descriptors.Check(count, "read");
                 }
         }
     }
@@ -355,6 +355,10 @@ internal sealed class FileChannel : IChannel
             }
         }
     }
+
+    // Linux may tell the end of a terminal while it still has bytes, which the next read gets.
+    private static int ReadOnce(nint fd, Span<byte> buffer) =>
+        Fd.Read(fd, buffer) is var n && n == -Ending.Eio.Number ? Fd.Read(fd, buffer) : n;
 
     private static bool IsDetached(Task detached, Exception e) =>
         detached != Task.CompletedTask && e is ObjectDisposedException or NetOpException { IsClosed: true };

@@ -20,7 +20,7 @@ internal enum FlowStyle
 internal sealed class Ending
 {
     // What a terminal says whose other end is closed. Linux's number.
-    private static readonly Errno Eio = new(5);
+    public static readonly Errno Eio = new(5);
 
     private bool _isAbortive;
 

@@ -39,6 +39,9 @@ internal sealed class FileFd : PollFd
 {
     private const int MaxChunk = 1 << 30;
 
+    // What a read of a terminal's master end says when nobody has the terminal. Every system has this number.
+    private static readonly Errno Eio = new(5);
+
     // The values of _end.
     private const int Setup = 0;
     private const int Open = 1;
@@ -336,12 +339,23 @@ internal sealed class FileFd : PollFd
         IoResult result = BeforeCall(Direction.Read);
         if (!result.IsSuccess) return result;
         if (buffer.Length > MaxChunk) buffer = buffer[..MaxChunk];
+        result = Read(Fd, buffer);
+
+        // Linux may tell the end of a terminal while it still has bytes, which the next read gets. One that blocks might wait for the next
+        // process which opens the terminal.
+        if (result == Eio && !_isBlocking) result = Read(Fd, buffer);
+        return result == Errno.EAGAIN ? WouldBlock(NameOf(Kind.Read)) : result;
+    }
+
+    private static IoResult Read(nint fd, Span<byte> buffer)
+    {
+        IoResult result;
         do
         {
-            result = UnixFileApi.Read(Fd, buffer);
+            result = UnixFileApi.Read(fd, buffer);
         }
         while (result == Errno.EINTR);
-        return result == Errno.EAGAIN ? WouldBlock(NameOf(Kind.Read)) : result;
+        return result;
     }
 
     private IoResult WriteAll(ReadOnlySpan<byte> buffer, out int done)
