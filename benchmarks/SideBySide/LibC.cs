@@ -27,6 +27,7 @@ internal static partial class LibC
     private const int CLOCK_THREAD_CPUTIME_ID = 3;
     private const int CPUCLOCK_SCHED = 2;
     private const int MaskBytes = 128;
+    private const int RUSAGE_CHILDREN = -1;
 
     /// <summary>
     /// Connects to a port of 127.0.0.1 from <c>127.0.0.</c><paramref name="from"/>. Each such address has its own ephemeral ports.
@@ -75,6 +76,14 @@ internal static partial class LibC
     /// <summary>CPU time of the calling thread, in ns.</summary>
     public static long ThreadCpu() => Clock(CLOCK_THREAD_CPUTIME_ID);
 
+    /// <summary>CPU time of the processes that this one started and that have ended, in ns; the kernel counts it in µs.</summary>
+    public static long ChildrenCpu()
+    {
+        Check(getrusage(RUSAGE_CHILDREN, out Rusage usage), "getrusage");
+        return usage.UserSeconds * 1_000_000_000 + usage.UserMicroseconds * 1000
+            + usage.SystemSeconds * 1_000_000_000 + usage.SystemMicroseconds * 1000;
+    }
+
     public static void Signal(int pid, int signal) => Check(kill(pid, signal), $"kill {pid}");
 
     /// <summary>The processors on which the calling thread, and everything it starts from now on, may run.</summary>
@@ -116,6 +125,15 @@ internal static partial class LibC
         public long Nanoseconds;
     }
 
+    [StructLayout(LayoutKind.Sequential, Size = 144)] // The other fields count other things.
+    private struct Rusage
+    {
+        public long UserSeconds;
+        public long UserMicroseconds;
+        public long SystemSeconds;
+        public long SystemMicroseconds;
+    }
+
     [LibraryImport("libc", SetLastError = true)]
     private static partial int socket(int domain, int type, int protocol);
 
@@ -145,6 +163,9 @@ internal static partial class LibC
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int clock_gettime(int clock, out Timespec time);
+
+    [LibraryImport("libc", SetLastError = true)]
+    private static partial int getrusage(int who, out Rusage usage);
 
     [LibraryImport("libc", SetLastError = true)]
     private static partial int sched_getaffinity(int pid, nint size, [Out] byte[] mask);

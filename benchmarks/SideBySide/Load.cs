@@ -12,6 +12,9 @@ internal enum LoadKind
 
     /// <summary>Connect, send one message, read it back, close.</summary>
     Churn,
+
+    /// <summary>Each connection asks a web server for the same thing again and again.</summary>
+    Http,
 }
 
 /// <summary>What the generator asks of a server.</summary>
@@ -26,6 +29,15 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
     /// <summary>The number of further connections, which are used once and then stay silent.</summary>
     public int Idle { get; init; }
 
+    /// <summary>What is asked for, under HTTP.</summary>
+    public string Path { get; init; } = "";
+
+    /// <summary>Whether each connection has HTTP/2, with ten requests at a time.</summary>
+    public bool Http2 { get; init; }
+
+    /// <summary>The number of further connections whose requests, under HTTP, each block a handler for 20 ms. They do not count.</summary>
+    public int Sleepers { get; init; }
+
     /// <summary>How long a client waits before it sends again.</summary>
     public TimeSpan Pause { get; init; }
 
@@ -35,7 +47,7 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
     /// <summary>The rate as a share of the slowest peer's median peak.</summary>
     public double Share { get; init; }
 
-    /// <summary>What the server's code must do in addition: <c>deadline</c> or <c>bufferless</c>.</summary>
+    /// <summary>What the server's code must do in addition: <c>deadline</c>, <c>bufferless</c> or, under HTTP, <c>https</c>.</summary>
     public string[] Arguments { get; init; } = [];
 
     /// <summary>Whether the server has every core, and shares them with the generator.</summary>
@@ -51,7 +63,7 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
     public bool Variants { get; init; }
 
     /// <summary>Whether the peer is measured under this load.</summary>
-    public bool Has(Peer peer) => peer.Main || Variants;
+    public bool Has(Peer peer) => (peer.Main || Variants) && peer.Http == (Kind == LoadKind.Http);
 
     /// <summary>The number of sockets that each side opens.</summary>
     public int Descriptors => Connections + Idle;
@@ -87,6 +99,7 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
         },
         new("stream", "One way, 4 connections", LoadKind.Stream, 4, 64 * Kibi),
         new("churn", "Connect, request, close; 4 at a time", LoadKind.Churn, 4, 64),
+        Http("plaintext", 4),
     ];
 
     private static List<Load> Make()
@@ -133,6 +146,30 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
             Pause = TimeSpan.FromMilliseconds(1),
             CountSystemCalls = true,
         });
+        foreach (bool allCores in new[] { false, true })
+        {
+            foreach (int connections in new[] { 64, 512 })
+            {
+                bool quick = connections == 64 && !allCores;
+                loads.Add(Http("plaintext", connections, allCores) with { Quick = quick });
+                loads.Add(Http("json", connections, allCores));
+            }
+        }
+        loads.Add(Named("http-large", "HTTP, 100 KB, 64 connections", Http("large", 64)));
+        loads.Add(Named("https", "HTTPS, plaintext, 64 connections", Http("plaintext", 64)) with { Arguments = ["https"] });
+        loads.Add(Named("https-2", "HTTP/2 over TLS, plaintext, 64 connections with 10 requests each", Http("plaintext", 64)) with
+        {
+            Arguments = ["https"],
+            Http2 = true,
+        });
+        loads.Add(Named("http-blocking", "HTTP, plaintext, 64 connections beside 8 whose handlers sleep 20 ms", Http("plaintext", 64)) with
+        {
+            Sleepers = 8,
+        });
+        loads.Add(Named("http-idle", "HTTP, plaintext, 64 connections beside 5,000 idle ones", Http("plaintext", 64)) with
+        {
+            Idle = 5_000,
+        });
         return loads;
     }
 
@@ -145,6 +182,14 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
         string title = string.Create(CultureInfo.InvariantCulture, $"Echo, {connections:N0} {plural} of {bytes}");
         return new($"echo-{connections}x{size}", title, LoadKind.Echo, connections, size);
     }
+
+    private static Load Http(string path, int connections, bool allCores = false) =>
+        new($"http-{path}-{connections}{(allCores ? "-all" : "")}",
+            $"HTTP, {path}, {connections} connections{(allCores ? ", all cores" : "")}", LoadKind.Http, connections, 0)
+        {
+            Path = $"/{path}",
+            AllCores = allCores,
+        };
 
     private static Load FixedRate(Load peak, double share) => peak with
     {

@@ -46,7 +46,8 @@ internal abstract class LoadGenerator : IDisposable
         LoadKind.Echo => new EchoGenerator(load, port),
         LoadKind.Stream => new StreamGenerator(load, port),
         LoadKind.Churn => new ChurnGenerator(load, port),
-        _ => throw new ArgumentOutOfRangeException(nameof(load), load.Kind, "Echo, Stream or Churn was expected."),
+        LoadKind.Http => new HttpGenerator(load, port),
+        _ => throw new ArgumentOutOfRangeException(nameof(load), load.Kind, "Echo, Stream, Churn or Http was expected."),
     };
 
     /// <summary>Makes the connections that outlive a run, and uses each once, so that the server has accepted all of them.</summary>
@@ -62,6 +63,9 @@ internal abstract class LoadGenerator : IDisposable
     /// <exception cref="InvalidDataException">A wrong byte came back, or a connection ended.</exception>
     /// <exception cref="TimeoutException">Nothing happened for ten seconds.</exception>
     public abstract LoadResult Run(TimeSpan window, double rate, CancellationToken cancel);
+
+    /// <summary>What playing the load has cost so far, in ns of CPU; called by the thread that runs it.</summary>
+    public virtual long Cpu() => LibC.ThreadCpu();
 
     public virtual void Dispose()
     {

@@ -10,6 +10,9 @@ internal sealed record Peer(string Name, string Title, string Program, string[] 
     /// <summary>Its environment variables.</summary>
     public (string Name, string Value)[] Environment { get; init; } = [];
 
+    /// <summary>Whether it is a web server, and not an echo server.</summary>
+    public bool Http { get; init; }
+
     /// <summary>How to build it first; null for one that the JIT compiles, which is in the harness's output.</summary>
     public NativeBuild? Build { get; init; }
 
@@ -47,6 +50,12 @@ internal sealed record Peer(string Name, string Title, string Program, string[] 
         {
             Environment = [("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1")],
         },
+        Kestrel("pollerkit", "Kestrel, PollerKit"),
+        Kestrel("sockets", "Kestrel, its sockets transport"),
+        Kestrel("sockets-inline", "Kestrel, its sockets transport, unsafe inline options") with
+        {
+            Environment = [("DOTNET_SYSTEM_NET_SOCKETS_INLINE_COMPLETIONS", "1")],
+        },
         Native("go", "Go's net", NativeBuild.Go()),
         Native("libuv", "libuv (C)", NativeBuild.C("libuv", "uv.h", "libuv1-dev", "-luv")),
         Native("c-uring", "io_uring (C)", NativeBuild.C("uring", "liburing.h", "liburing-dev", "-luring")),
@@ -62,6 +71,9 @@ internal sealed record Peer(string Name, string Title, string Program, string[] 
         {
             Main = main,
         };
+
+    private static Peer Kestrel(string transport, string title) =>
+        DotNet($"kestrel-{transport}", title, "KestrelPeer", transport) with { Http = true };
 
     private static Peer DotNet(string name, string title, string assembly, params string[] arguments) =>
         new(name, title, Tool.DotNet, [Path.Combine(AppContext.BaseDirectory, assembly + ".dll"), .. arguments]);

@@ -37,7 +37,7 @@ internal static class Plots
         for (int i = 0; i < rows.Length; i++)
         {
             (Peer peer, Figure figure) = rows[i];
-            bool ours = peer.Name.StartsWith("pollerkit", StringComparison.Ordinal);
+            bool ours = peer.Name.Contains("pollerkit", StringComparison.Ordinal);
             plot.Add.Bar(new Bar
             {
                 Position = i,

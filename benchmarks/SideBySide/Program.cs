@@ -35,7 +35,7 @@ Option<FileInfo?> baseline = new("--baseline")
         + "ratios divide by.",
     HelpName = "FILE",
 };
-RootCommand root = new("Measures PollerKit's echo server side by side with its peers: whole servers, one load generator.")
+RootCommand root = new("Measures servers on PollerKit side by side with their peers: whole echo servers, and Kestrel on its transports.")
 {
     quick, full, smoke, peerNames, loadNames, rounds, output, baseline,
 };
@@ -87,6 +87,7 @@ int Main(ParseResult result, CancellationToken cancel)
             if (!other.Exists) throw new FormatException($"--baseline \"{other}\": a PollerKitPeer.dll that is there was expected.");
             peers = [Peer.Baseline(other), .. peers];
         }
+        peers = [.. peers.Where(peer => loads.Any(load => load.Has(peer)))];
         Results results = WithProgress(new Run(peers, loads, timing), cancel);
         Report.Write(results, timing, folder);
         Plots.Write(results, folder);
@@ -163,7 +164,7 @@ static void Print(Results results, string folder)
         Table table = new Table().Title(Markup.Escape(load.Title)).AddColumn("peer");
         foreach (Column column in columns)
         {
-            string header = string.Format(CultureInfo.InvariantCulture, column.Header, results.Reference?.Name);
+            string header = string.Format(CultureInfo.InvariantCulture, column.Header, results.Reference(load)?.Name);
             table.AddColumn(new TableColumn(Markup.Escape(header)).RightAligned());
         }
         foreach (Peer peer in results.PeersUnder(load))

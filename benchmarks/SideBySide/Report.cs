@@ -37,7 +37,6 @@ internal static class Report
         },
         results.Missing,
         results.Failures,
-        Reference = results.Reference?.Name,
         Targets = Target.All.Select(target => new
         {
             target.Title,
@@ -52,6 +51,7 @@ internal static class Report
         {
             load.Name,
             load.Title,
+            Reference = results.Reference(load)?.Name,
             Peers = results.Peers.Where(peer => results.Of(load, peer).Any()).ToDictionary(static peer => peer.Name, peer => Column.All
                 .Select(column => (column.Name, Figure: results.Figure(column, load, peer)))
                 .Where(static pair => pair.Figure is not null)
@@ -82,6 +82,7 @@ internal static class Report
         text.AppendLine(Invariant, $"has rested for {rest} s, or for {longest} s), measured for {timing.Window.TotalSeconds} s.");
         text.AppendLine("100 % of CPU is one core. Latencies are of requests that ask for no work. At a fixed rate they count from when a");
         text.AppendLine("message was due, and the generator's CPU is that of its watching the clock.");
+        text.AppendLine("Under HTTP a message is a request with its answer, and one core is the server's unless the load says otherwise.");
         text.AppendLine("System calls are counted under strace, which slows the server, so that it finds more to do at each wake-up.");
 
         foreach (string failure in results.Failures) text.AppendLine(Invariant, $"\nFAILED: {failure}");
@@ -101,7 +102,8 @@ internal static class Report
     private static void AppendTargets(StringBuilder text, Results results)
     {
         text.AppendLine("\n## Targets\n");
-        text.AppendLine("Of PollerKit, adaptive, epoll. Where the target is a multiple of another peer, the ratio to it was measured.");
+        text.AppendLine("Of PollerKit, adaptive, epoll; under HTTP of Kestrel on it. Where the target is a multiple of another peer, the");
+        text.AppendLine("ratio to it was measured.");
         text.AppendLine("Each peer's own figures stand in the tables of the loads. "
             + "Managed bytes include the handler that waits and its task.\n");
         text.AppendLine("| figure | target | measured | verdict |\n|---|---|--:|---|");
@@ -121,7 +123,7 @@ internal static class Report
             text.AppendLine("Nothing was measured.");
             return;
         }
-        string reference = results.Reference?.Name ?? "none";
+        string reference = results.Reference(load)?.Name ?? "none";
         text.Append("| peer |");
         foreach (Column column in columns) text.Append(Invariant, $" {string.Format(Invariant, column.Header, reference)} |");
         text.Append("\n|---|");

@@ -87,10 +87,12 @@ internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadO
     public IReadOnlyList<Peer> PeersUnder(Load load) => [.. Peers.Where(load.Has)];
 
     /// <summary>
-    /// The reference that ratios divide by: the baseline if there is one, else System.Net.Sockets, else the first peer that is not missing.
+    /// The reference that ratios divide by: the baseline if there is one, else System.Net.Sockets or Kestrel on it, else the first peer
+    /// that is not missing.
     /// </summary>
-    public Peer? Reference => Peers.Where(peer => !Missing.ContainsKey(peer.Name))
-        .OrderByDescending(static peer => peer.Name switch { Peer.BaselineName => 2, "sockets" => 1, _ => 0 }).FirstOrDefault();
+    public Peer? Reference(Load load) => PeersUnder(load).Where(peer => !Missing.ContainsKey(peer.Name))
+        .OrderByDescending(static peer => peer.Name switch { Peer.BaselineName => 2, "sockets" or "kestrel-sockets" => 1, _ => 0 })
+        .FirstOrDefault();
 
     public IEnumerable<Sample> Of(Load load, Peer peer) => Samples.Where(sample => sample.Load == load.Name && sample.Peer == peer.Name);
 
@@ -103,7 +105,7 @@ internal sealed class Results(Machine machine, IReadOnlyList<Load> loads, IReadO
     {
         if (!column.Fits(load)) return null;
         Dictionary<int, double?> rounds = Rounds(column, load, peer);
-        if (column.IsRatio) rounds = Ratios(rounds, Reference is null ? [] : Rounds(column, load, Reference));
+        if (column.IsRatio) rounds = Ratios(rounds, Reference(load) is { } reference ? Rounds(column, load, reference) : []);
         return SideBySide.Figure.Of(rounds.Values);
     }
 

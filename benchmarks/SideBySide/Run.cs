@@ -65,7 +65,7 @@ internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, 
     {
         try
         {
-            if (peer.Build?.Run() is { } missing)
+            if ((peer.Http ? HttpGenerator.Missing : peer.Build?.Run()) is { } missing)
             {
                 results.Missing[peer.Name] = missing;
                 return;

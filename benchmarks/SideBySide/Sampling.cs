@@ -93,9 +93,9 @@ internal sealed class Sampling(Cores cores, Timing timing)
         }
 
         PeerStatistics before = server.Ask("stats");
-        long busyCpu = Machine.BusyCpu(), serverCpu = LibC.ProcessCpu(server.Id), ownCpu = LibC.ThreadCpu();
+        long busyCpu = Machine.BusyCpu(), serverCpu = LibC.ProcessCpu(server.Id), ownCpu = generator.Cpu();
         LoadResult result = generator.Run(timing.Window, rate, cancel);
-        ownCpu = LibC.ThreadCpu() - ownCpu;
+        ownCpu = generator.Cpu() - ownCpu;
         serverCpu = LibC.ProcessCpu(server.Id) - serverCpu;
         busyCpu = Machine.BusyCpu() - busyCpu;
         PeerStatistics after = server.Ask("stats");

@@ -8,7 +8,6 @@ namespace SideBySide;
 /// </summary>
 internal sealed record Target(string LoadName, string ColumnName, double Limit, params string[] Against)
 {
-    private const string Ours = "pollerkit-adaptive-epoll";
     private const string Ratio = "0.000";
 
     /// <summary>Whether it is a lower limit.</summary>
@@ -34,6 +33,13 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
         new("echo-64x64", "allocatedBytes", 0),
         new("stream-1", "gigabytesPerSecond", 0.95, "c-epoll") { AtLeast = true },
         new("stream-64", "gigabytesPerSecond", 0.95, "c-epoll") { AtLeast = true },
+        .. new[] { "plaintext-64", "json-64", "plaintext-512", "json-512" }.SelectMany(static name => new[] { name, $"{name}-all" })
+            .SelectMany(static name => OfSmallAnswers($"http-{name}")),
+        new("http-large", "cpuMicroseconds", 0.55, "kestrel-sockets"),
+        new("https", "cpuMicroseconds", 0.80, "kestrel-sockets"),
+        new("https-2", "cpuMicroseconds", 0.80, "kestrel-sockets"),
+        new("http-blocking", "messagesPerSecond", 50, "kestrel-sockets") { AtLeast = true },
+        new("http-idle", "residentBytesPerIdle", 1.00, "kestrel-sockets"),
     ];
 
     public string Title => $"`{LoadName}`{(Beside is null ? "" : $", × `{Beside}`")}: {Column.Header}";
@@ -54,6 +60,9 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
 
     /// <inheritdoc cref="Format"/>
     public string MeasuredFormat => Against.Length > 0 ? Ratio : Format;
+
+    private string Ours =>
+        Load.All.Single(load => load.Name == LoadName).Kind == LoadKind.Http ? "kestrel-pollerkit" : "pollerkit-adaptive-epoll";
 
     private Column Column { get; } = Column.All.Single(column => column.Name == ColumnName);
 
@@ -78,6 +87,14 @@ internal sealed record Target(string LoadName, string ColumnName, double Limit, 
         if (IsMet(figure.Least) == IsMet(figure.Most)) return met ? "met" : "missed";
         return met ? "met by the median; some rounds missed it" : "missed by the median; some rounds met it";
     }
+
+    private static Target[] OfSmallAnswers(string load) =>
+    [
+        new(load, "cpuMicroseconds", 0.62, "kestrel-sockets"),
+        new(load, "cpuMicroseconds", 1.00, "kestrel-sockets-inline"),
+        new(load, "messagesPerSecond", 1.45, "kestrel-sockets") { AtLeast = true },
+        new(load, "p99Microseconds", 1.00, "kestrel-sockets"),
+    ];
 
     // For things that are counted, less than a half means none.
     private bool IsMet(double median) => Limit == 0 ? median < 0.5 : AtLeast ? median >= Limit : median <= Limit;
