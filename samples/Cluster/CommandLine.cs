@@ -3,6 +3,7 @@ using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Poller.DependencyInjection;
+using Poller.Net;
 
 namespace Cluster;
 
@@ -14,12 +15,12 @@ internal static class CommandLine
     /// <summary>Runs what the arguments say. Returns the exit code; 2 if they are wrong.</summary>
     public static async Task<int> RunAsync(string[] args)
     {
-        Option<string> transport = new("--transport")
+        Option<string?> transport = new("--transport")
         {
             Description = "What carries the messages: PollerKit, or Orleans's own sockets.",
             HelpName = "poller|sockets",
             DefaultValueFactory = _ => "poller",
-            CustomParser = TransportName,
+            CustomParser = OneOf("--transport", "poller", "sockets"),
         };
         Option<string> backend = new("--backend")
         {
@@ -27,6 +28,14 @@ internal static class CommandLine
             HelpName = "auto|epoll|epoll-level|posix|kqueue",
             DefaultValueFactory = _ => NetpollFactory.Named("auto").Name,
             CustomParser = Backend,
+            Recursive = true,
+        };
+        Option<string?> dispatch = new("--dispatch")
+        {
+            Description = "Where the poller runs what a connection was ready for: on its own thread, or on the thread pool.",
+            HelpName = "adaptive|inline|threadpool",
+            DefaultValueFactory = _ => "adaptive",
+            CustomParser = OneOf("--dispatch", "adaptive", "inline", "threadpool"),
             Recursive = true,
         };
         Option<int> clients = new("--clients")
@@ -63,13 +72,13 @@ internal static class CommandLine
         RootCommand root = new(
             "Runs an Orleans cluster of three silos on loopback, kills one silo under load and adds another, and counts the calls.")
         {
-            transport, backend, clients, seconds, compare, silo,
+            transport, backend, dispatch, clients, seconds, compare, silo,
         };
         root.Directives.Clear();
         root.SetAction((result, _) => UntilInterruptedAsync(stop =>
             Experiment.RunAsync(TransportOf(result), result.GetValue(clients), TimeSpan.FromSeconds(result.GetValue(seconds)), stop)));
         compare.SetAction((result, _) => UntilInterruptedAsync(stop => Comparison.RunAsync(
-            new Transport(result.GetValue(backend)),
+            PollerOf(result),
             result.GetValue(clients),
             TimeSpan.FromSeconds(result.GetValue(seconds)),
             result.GetValue(rounds),
@@ -96,7 +105,10 @@ internal static class CommandLine
         return await parsed.InvokeAsync(new InvocationConfiguration { ProcessTerminationTimeout = null });
 
         Transport TransportOf(ParseResult result) =>
-            result.GetValue(transport) == "sockets" ? Transport.Sockets : new Transport(result.GetValue(backend));
+            result.GetValue(transport) == "sockets" ? Transport.Sockets : PollerOf(result);
+
+        Transport PollerOf(ParseResult result) =>
+            new(result.GetValue(backend), Enum.Parse<NetpollDispatch>(result.GetValue(dispatch)!, ignoreCase: true));
     }
 
     // A signal cancels the run, which then ends its silos.
@@ -124,13 +136,14 @@ internal static class CommandLine
 
     private static Option<int> Port(string name) => new(name) { CustomParser = Integer(name, 1, ushort.MaxValue), Required = true };
 
-    private static string? TransportName(ArgumentResult result)
+    private static Func<ArgumentResult, string?> OneOf(string option, params string[] names) => result =>
     {
         string text = result.Tokens[0].Value;
-        if (text is "poller" or "sockets") return text;
-        result.AddError($"--transport \"{text}\": poller or sockets was expected.");
+        if (names.Contains(text)) return text;
+        string expected = $"{string.Join(", ", names[..^1])} or {names[^1]}";
+        result.AddError($"{option} \"{text}\": {expected} was expected.");
         return null;
-    }
+    };
 
     private static string? Backend(ArgumentResult result)
     {

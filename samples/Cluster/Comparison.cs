@@ -8,12 +8,16 @@ internal static class Comparison
     // Each client calls its grains one after the other. Many grains spread over the silos evenly.
     private const int GrainsPerClient = 16;
 
+    // No silo is killed, so a time-out is a fault, which ends the comparison.
+    private static readonly TimeSpan ResponseTimeout = TimeSpan.FromSeconds(30);
+
     public static async Task<int> RunAsync(Transport poller, int clients, TimeSpan time, int rounds, CancellationToken stop)
     {
         string nowhere = Path.GetTempPath(); // Echoes write no ledger.
-        await using LocalCluster sockets = await LocalCluster.StartAsync(Transport.Sockets, nowhere, stop);
-        await using LocalCluster pollers = await LocalCluster.StartAsync(poller, nowhere, stop);
-        Console.WriteLine($"{LocalCluster.FirstSilos} silos and {clients} clients, {rounds} rounds of {time.TotalSeconds} s");
+        await using LocalCluster sockets = await LocalCluster.StartAsync(Transport.Sockets, nowhere, ResponseTimeout, stop);
+        await using LocalCluster pollers = await LocalCluster.StartAsync(poller, nowhere, ResponseTimeout, stop);
+        Console.WriteLine(
+            $"{poller} beside {Transport.Sockets}: {LocalCluster.FirstSilos} silos and {clients} clients, {rounds} rounds of {time.TotalSeconds} s");
 
         // The JIT compiles the hot methods twice, the second time after some seconds.
         for (int i = 0; i < 2; i++)

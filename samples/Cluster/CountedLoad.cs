@@ -20,14 +20,13 @@ internal sealed class CountedLoad
 
     // A client reads the phase before each call. It is null for the end. Written before it: what the clients signal when they have read it.
     private volatile Phase? _phase;
-    private Arrivals _arrivals;
+    private Arrivals? _arrivals;
 
     public CountedLoad(IGrainFactory grains, int clients, Phase first)
     {
         _grains = grains;
         _phase = first;
-        _arrivals = new Arrivals(clients);
-        _clients = [.. Enumerable.Range(0, clients).Select(client => Task.Run(() => RunAsync(client)))];
+        _clients = [.. Enumerable.Range(0, clients).Select(client => Task.Run(() => RunAsync(client, first)))];
     }
 
     /// <summary>Begins a phase. It ends when each client's next call is of that phase, so no call of the phase before runs any more.</summary>
@@ -55,11 +54,11 @@ internal sealed class CountedLoad
         await (await Task.WhenAny(arrivals.All, _failed.Task).WaitAsync(stop));
     }
 
-    private async Task<List<Account>> RunAsync(int client)
+    private async Task<List<Account>> RunAsync(int client, Phase first)
     {
         try
         {
-            return await CallAccountsAsync(client);
+            return await CallAccountsAsync(client, first);
         }
         catch (Exception error)
         {
@@ -68,10 +67,9 @@ internal sealed class CountedLoad
         }
     }
 
-    private async Task<List<Account>> CallAccountsAsync(int client)
+    private async Task<List<Account>> CallAccountsAsync(int client, Phase? phase)
     {
         List<Account> accounts = [];
-        Phase? phase = _phase;
         while (true)
         {
             Account account = new($"{client}-{accounts.Count}");
@@ -83,7 +81,7 @@ internal sealed class CountedLoad
                 if (_phase is var now && now != phase)
                 {
                     phase = now;
-                    _arrivals.Signal();
+                    _arrivals!.Signal();
                     if (phase is null) return accounts;
                 }
                 phase!.NoteCall();

@@ -5,6 +5,9 @@ namespace Cluster;
 /// <summary>Counts the calls of a cluster of which one silo is killed, and to which one is added.</summary>
 internal static class Experiment
 {
+    // Orleans's default is 30 s, which callers of a killed silo would wait.
+    private static readonly TimeSpan ResponseTimeout = TimeSpan.FromSeconds(3);
+
     /// <summary>Runs it and prints its tables. Returns the exit code: 0 if no call was lost, doubled or answered wrongly; 1 otherwise.</summary>
     public static async Task<int> RunAsync(Transport transport, int clients, TimeSpan time, CancellationToken stop)
     {
@@ -24,7 +27,7 @@ internal static class Experiment
         List<Phase> phases = [];
         IReadOnlyList<Account> accounts;
         IReadOnlyList<SiloProcess> silos;
-        await using (LocalCluster cluster = await LocalCluster.StartAsync(transport, ledgers, stop))
+        await using (LocalCluster cluster = await LocalCluster.StartAsync(transport, ledgers, ResponseTimeout, stop))
         {
             Console.WriteLine($"{LocalCluster.FirstSilos} silos and {clients} clients over {transport}");
             silos = cluster.Silos;

@@ -11,19 +11,18 @@ internal sealed class LocalCluster : IAsyncDisposable
     /// <summary>How many silos it has at its start.</summary>
     public const int FirstSilos = 3;
 
-    // How long a client waits for an answer. The default is 30 s.
-    private static readonly TimeSpan ResponseTimeout = TimeSpan.FromSeconds(3);
-
     private readonly Transport _transport;
     private readonly string _ledgers;
+    private readonly TimeSpan _responseTimeout;
     private readonly Gateways _gateways = new();
     private readonly List<SiloProcess> _silos = [];
     private IHost? _client;
 
-    private LocalCluster(Transport transport, string ledgers)
+    private LocalCluster(Transport transport, string ledgers, TimeSpan responseTimeout)
     {
         _transport = transport;
         _ledgers = ledgers;
+        _responseTimeout = responseTimeout;
     }
 
     /// <summary>All that were started, the primary one first.</summary>
@@ -31,10 +30,11 @@ internal sealed class LocalCluster : IAsyncDisposable
 
     public IGrainFactory Grains => _client!.Services.GetRequiredService<IGrainFactory>();
 
-    /// <summary>Starts the silos and connects the client.</summary>
-    public static async Task<LocalCluster> StartAsync(Transport transport, string ledgers, CancellationToken stop)
+    /// <summary>Starts the silos and connects the client, which waits for an answer for as long as the time-out says.</summary>
+    public static async Task<LocalCluster> StartAsync(
+        Transport transport, string ledgers, TimeSpan responseTimeout, CancellationToken stop)
     {
-        LocalCluster cluster = new(transport, ledgers);
+        LocalCluster cluster = new(transport, ledgers, responseTimeout);
         try
         {
             await cluster.AddSiloAsync(stop); // The primary one, before the others.
@@ -75,7 +75,7 @@ internal sealed class LocalCluster : IAsyncDisposable
                 options.ClusterId = Silo.Name;
                 options.ServiceId = Silo.Name;
             });
-            client.Configure<ClientMessagingOptions>(static options => options.ResponseTimeout = ResponseTimeout);
+            client.Configure<ClientMessagingOptions>(options => options.ResponseTimeout = _responseTimeout);
             client.Configure<GatewayOptions>(static options => options.GatewayListRefreshPeriod = TimeSpan.FromSeconds(1));
             client.Services.AddSingleton<IGatewayListProvider>(_gateways);
             _transport.AddTo(client.Services);

@@ -26,7 +26,8 @@ internal sealed class SiloProcess : IAsyncDisposable
         string[] arguments =
         [
             "silo", "--port", Text(Port), "--gateway", Text(_gateway.Number), "--primary", Text(primary?.Port ?? Port),
-            "--transport", transport.Name, "--backend", transport.Backend ?? "auto", "--ledgers", ledgers,
+            "--transport", transport.Name, "--backend", transport.Backend ?? "auto", "--dispatch", transport.DispatchName,
+            "--ledgers", ledgers,
         ];
         if (Path.GetFileNameWithoutExtension(program) == "dotnet") arguments = ["exec", self, .. arguments];
         _process = Process.Start(new ProcessStartInfo(program, arguments)
