@@ -2,7 +2,10 @@ using System.Diagnostics;
 
 namespace Cluster;
 
-/// <summary>Compares two transports: calls a second, and the processor time of the silos for each call. Both clusters run all the time, and get the load in turn.</summary>
+/// <summary>
+/// Compares two transports: calls a second, and the processor time of the silos for each call. Both clusters run all the time, and get the
+/// load in turn.
+/// </summary>
 internal static class Comparison
 {
     // Each client calls its grains one after the other. Many grains spread over the silos evenly.
@@ -17,7 +20,8 @@ internal static class Comparison
         await using LocalCluster sockets = await LocalCluster.StartAsync(Transport.Sockets, nowhere, ResponseTimeout, stop);
         await using LocalCluster pollers = await LocalCluster.StartAsync(poller, nowhere, ResponseTimeout, stop);
         Console.WriteLine(
-            $"{poller} beside {Transport.Sockets}: {LocalCluster.FirstSilos} silos and {clients} clients, {rounds} rounds of {time.TotalSeconds} s");
+            $"{poller} beside {Transport.Sockets}: {LocalCluster.FirstSilos} silos and {clients} clients, " +
+            $"{rounds} rounds of {time.TotalSeconds} s");
 
         // The JIT compiles the hot methods twice, the second time after some seconds.
         for (int i = 0; i < 2; i++)

@@ -2,7 +2,9 @@ using System.Diagnostics;
 
 namespace Cluster;
 
-/// <summary>A part of the experiment, and the counts of the calls that began in it. Safe from any thread, except where it says otherwise.</summary>
+/// <summary>
+/// A part of the experiment, and the counts of the calls that began in it. Safe from any thread, except where it says otherwise.
+/// </summary>
 internal sealed class Phase(string name)
 {
     private readonly Lock _lock = new();

@@ -9,7 +9,9 @@ using Orleans.Configuration;
 
 namespace Cluster;
 
-/// <summary>A silo in a process of its own. It tells the driver on its standard output what it has to know, and ends with its standard input.</summary>
+/// <summary>
+/// A silo in a process of its own. It tells the driver on its standard output what it has to know, and ends with its standard input.
+/// </summary>
 internal static class Silo
 {
     /// <summary>The name of the cluster and of its service, which the silos and the clients must have in common.</summary>
