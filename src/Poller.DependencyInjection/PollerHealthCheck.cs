@@ -3,19 +3,19 @@ using Poller.Net;
 
 namespace Poller.DependencyInjection;
 
-/// <summary>Whether the loops of a poller come round.</summary>
-internal sealed class PollerHealthCheck(Netpoller poller, TimeSpan patience) : IHealthCheck
+/// <summary>Whether the loops of a poller respond.</summary>
+internal sealed class PollerHealthCheck(Netpoller poller, TimeSpan timeout) : IHealthCheck
 {
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         IReadOnlyList<LoopProbe> probes;
         try
         {
-            probes = await poller.ProbeAsync(patience, cancellationToken).ConfigureAwait(false);
+            probes = await poller.ProbeAsync(timeout, cancellationToken).ConfigureAwait(false);
         }
         catch (ObjectDisposedException e)
         {
-            return new HealthCheckResult(HealthStatus.Unhealthy, $"poller {poller.Name} is disposed.", e);
+            return new HealthCheckResult(context.Registration.FailureStatus, $"poller {poller.Name} is disposed.", e);
         }
         Dictionary<string, object> data = probes.ToDictionary(
             static probe => $"loop {probe.Loop}", static probe => (object)$"{probe.Elapsed.TotalMilliseconds:F1} ms");
@@ -23,11 +23,11 @@ internal sealed class PollerHealthCheck(Netpoller poller, TimeSpan patience) : I
         if (failed.Failure is { } failure)
         {
             string ended = $"loop {failed.Loop} of poller {poller.Name} has ended: {failure.Message}";
-            return new HealthCheckResult(HealthStatus.Unhealthy, ended, failure, data);
+            return new HealthCheckResult(context.Registration.FailureStatus, ended, failure, data);
         }
-        LoopProbe[] slow = [.. probes.Where(static probe => !probe.CameRound)];
-        if (slow.Length == 0) return HealthCheckResult.Healthy($"all {probes.Count} loops of poller {poller.Name} come round.", data);
+        LoopProbe[] slow = [.. probes.Where(static probe => !probe.Responded)];
+        if (slow.Length == 0) return HealthCheckResult.Healthy($"all {probes.Count} loops of poller {poller.Name} respond.", data);
         string late = string.Join(", ", slow.Select(static probe => $"loop {probe.Loop} for {probe.Elapsed.TotalMilliseconds:F0} ms"));
-        return HealthCheckResult.Degraded($"poller {poller.Name} has not come round: {late}.", data: data);
+        return HealthCheckResult.Degraded($"poller {poller.Name} does not respond: {late}.", data: data);
     }
 }

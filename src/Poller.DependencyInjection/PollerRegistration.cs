@@ -21,7 +21,7 @@ internal sealed partial class PollerRegistration
     private const string LogCategory = "Poller.DependencyInjection";
 
     // NetListenerService has closed the connections by then, and has given their handlers a second too.
-    private static readonly TimeSpan DisposePatience = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan DisposeTimeout = TimeSpan.FromSeconds(1);
 
     // Constant.
     private readonly IServiceCollection _services;
@@ -119,7 +119,7 @@ internal sealed partial class PollerRegistration
             LoggerFactory = provider.GetService<ILoggerFactory>(),
             MeterFactory = provider.GetService<IMeterFactory>(),
             Name = key?.ToString(),
-            DisposePatience = DisposePatience,
+            DisposeTimeout = DisposeTimeout,
         });
     }
 

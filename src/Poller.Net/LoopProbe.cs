@@ -6,12 +6,12 @@ public readonly record struct LoopProbe
     /// <summary>The loop's number, from 0 up, as in the metrics' tag <c>poller.loop</c>.</summary>
     public int Loop { get; init; }
 
-    /// <summary>Whether the loop has come round and run the probe. False also if it has ended.</summary>
-    public bool CameRound { get; init; }
+    /// <summary>Whether the loop has run the probe. False also if it has ended.</summary>
+    public bool Responded { get; init; }
 
     /// <summary>
-    /// How long the loop took to come round. If it has not come round yet, how long it has taken so far: an earlier probe that is still
-    /// under way may have begun the time.
+    /// How long the loop took to respond. If it has not responded yet, how long it has taken so far: an earlier probe that is still under
+    /// way may have begun the time.
     /// </summary>
     public TimeSpan Elapsed { get; init; }
 

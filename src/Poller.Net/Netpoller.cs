@@ -28,7 +28,7 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     private readonly Reports _reports;
     private readonly StalledHandlers _stalled = new();
     private readonly IMeterFactory? _meterFactory;
-    private readonly TimeSpan _disposePatience;
+    private readonly TimeSpan _disposeTimeout;
 
     private readonly Lock _lock = new();
 
@@ -77,7 +77,7 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
         TimeProvider = options.TimeProvider;
         Name = options.Name ?? factory.Name;
         _meterFactory = options.MeterFactory;
-        _disposePatience = options.DisposePatience;
+        _disposeTimeout = options.DisposeTimeout;
         _reports = new Reports(options.LoggerFactory?.CreateLogger<Netpoller>());
     }
 
@@ -114,15 +114,15 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     }
 
     /// <summary>
-    /// Sends a probe through each loop and waits for it, for at most <paramref name="patience"/>. A loop that sleeps wakes for it. With
+    /// Sends a probe through each loop and waits for it, for at most <paramref name="timeout"/>. A loop that sleeps wakes for it. With
     /// thread-pool dispatch the probe also waits for a thread of the pool. Safe from any thread; a handler must await it, and not block.
     /// </summary>
-    /// <param name="patience">How long to wait, by the system's clock.</param>
+    /// <param name="timeout">How long to wait, by the system's clock.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <returns>What it found about each loop. A poller that was not used yet has none.</returns>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
-    public async Task<IReadOnlyList<LoopProbe>> ProbeAsync(TimeSpan patience, CancellationToken cancellationToken = default)
+    public async Task<IReadOnlyList<LoopProbe>> ProbeAsync(TimeSpan timeout, CancellationToken cancellationToken = default)
     {
         ObjectDisposedException.ThrowIf(IsDisposed, this);
         PollLoop[] loops = Volatile.Read(ref _loops) ?? [];
@@ -130,18 +130,18 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
         Task all = Task.WhenAll(probes.OfType<ProbeWaiter>().Select(static probe => probe.Ran));
         try
         {
-            await all.WaitAsync(patience, cancellationToken).ConfigureAwait(false);
+            await all.WaitAsync(timeout, cancellationToken).ConfigureAwait(false);
         }
         catch (TimeoutException)
         {
-            // The results say which loops have not come round.
+            // The results say which loops have not responded.
         }
         ObjectDisposedException.ThrowIf(IsDisposed, this);
         return [.. loops.Select((loop, i) => new LoopProbe
         {
             Loop = i,
             Failure = loop.Failure,
-            CameRound = loop.Failure is null && probes[i]!.Ran.IsCompleted,
+            Responded = loop.Failure is null && probes[i]!.Ran.IsCompleted,
             Elapsed = probes[i]?.Elapsed ?? TimeSpan.Zero,
         })];
     }
@@ -184,11 +184,11 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
             return;
         }
         Task ended = ThreadsEndedAsync();
-        await ended.WaitAsync(_disposePatience).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await ended.WaitAsync(_disposeTimeout).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (ended.IsCompleted) await ended.ConfigureAwait(false);
         else
         {
-            Warn($"The poller {Name} is disposed, and after {_disposePatience.TotalSeconds:0.###} s handlers still block its threads. "
+            Warn($"The poller {Name} is disposed, and after {_disposeTimeout.TotalSeconds:0.###} s handlers still block its threads. "
                 + "It does not wait for them. They keep their threads, and may keep descriptors, until they return.");
         }
         _reports.Stop();

@@ -58,5 +58,5 @@ public sealed record NetpollerOptions
     // disposes its poller itself can wait for as long as it likes.
 
     /// <summary>How long <see cref="Netpoller.DisposeAsync"/> waits for the threads. The default is for ever.</summary>
-    internal TimeSpan DisposePatience { get; init; } = Timeout.InfiniteTimeSpan;
+    internal TimeSpan DisposeTimeout { get; init; } = Timeout.InfiniteTimeSpan;
 }

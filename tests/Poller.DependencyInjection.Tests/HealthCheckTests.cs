@@ -26,7 +26,7 @@ public sealed class HealthCheckTests
     }
 
     [Fact]
-    public async Task A_poller_whose_loop_does_not_come_round_is_degraded()
+    public async Task A_poller_whose_loop_does_not_respond_is_degraded()
     {
         await using ServiceProvider services = Build(NetpollDispatch.Inline, Short);
         using ManualResetEventSlim release = new();
@@ -38,7 +38,7 @@ public sealed class HealthCheckTests
         await entered.Task.WaitAsync(Patience);
         HealthReportEntry entry = await CheckAsync(services);
         Assert.Equal(HealthStatus.Degraded, entry.Status);
-        Assert.Contains("has not come round: loop 0 for ", entry.Description, StringComparison.Ordinal);
+        Assert.Contains("does not respond: loop 0 for ", entry.Description, StringComparison.Ordinal);
         release.Set();
         await handler.WaitAsync(Patience);
 
@@ -67,31 +67,31 @@ public sealed class HealthCheckTests
         services.AddLogging();
         services.AddPoller();
         services.AddKeyedPoller("second");
-        services.AddHealthChecks().AddPollerHealthCheck().AddPollerHealthCheck("second poller", key: "second", tags: ["live"]);
+        services.AddHealthChecks().AddPollerHealthCheck().AddPollerHealthCheck(key: "second", failureStatus: HealthStatus.Degraded, tags: ["live"]);
         await using ServiceProvider provider = services.BuildServiceProvider();
         provider.GetRequiredKeyedService<Netpoller>("second").Dispose();
         HealthReport report = await provider.GetRequiredService<HealthCheckService>().CheckHealthAsync();
         Assert.Equal(HealthStatus.Healthy, report.Entries["poller"].Status);
-        Assert.Equal(HealthStatus.Unhealthy, report.Entries["second poller"].Status);
-        Assert.Equal(["live"], report.Entries["second poller"].Tags);
+        Assert.Equal(HealthStatus.Degraded, report.Entries["poller second"].Status);
+        Assert.Equal(["live"], report.Entries["poller second"].Tags);
     }
 
     [Theory]
     [InlineData(0)]
     [InlineData(-1)]
-    public void A_patience_that_is_not_above_zero_is_refused(int milliseconds)
+    public void A_timeout_that_is_not_above_zero_is_refused(int milliseconds)
     {
         IHealthChecksBuilder builder = new ServiceCollection().AddHealthChecks();
         Assert.Throws<ArgumentOutOfRangeException>(
-            "patience", () => builder.AddPollerHealthCheck(patience: TimeSpan.FromMilliseconds(milliseconds)));
+            "timeout", () => builder.AddPollerHealthCheck(timeout: TimeSpan.FromMilliseconds(milliseconds)));
     }
 
-    private static ServiceProvider Build(NetpollDispatch dispatch, TimeSpan patience)
+    private static ServiceProvider Build(NetpollDispatch dispatch, TimeSpan timeout)
     {
         ServiceCollection services = new();
         services.AddLogging();
         services.AddPoller(options => options.Dispatch = dispatch);
-        services.AddHealthChecks().AddPollerHealthCheck(patience: patience);
+        services.AddHealthChecks().AddPollerHealthCheck(timeout: timeout);
         return services.BuildServiceProvider();
     }
 

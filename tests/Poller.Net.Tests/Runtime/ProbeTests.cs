@@ -17,7 +17,7 @@ public sealed class ProbeTests : NetTest<EpollBackend>
         _ = fixture.Poller.Loops;
         IReadOnlyList<LoopProbe> probes = await fixture.Poller.ProbeAsync(Fixture.Patience);
         Assert.Equal([0, 1], probes.Select(static probe => probe.Loop));
-        Assert.All(probes, static probe => Assert.True(probe.CameRound && probe.Elapsed > TimeSpan.Zero && probe.Failure is null));
+        Assert.All(probes, static probe => Assert.True(probe.Responded && probe.Elapsed > TimeSpan.Zero && probe.Failure is null));
     }
 
     [Fact]
@@ -35,10 +35,10 @@ public sealed class ProbeTests : NetTest<EpollBackend>
         TimeSpan patience = TimeSpan.FromMilliseconds(20);
         LoopProbe first = Assert.Single(await fixture.Poller.ProbeAsync(patience));
         LoopProbe second = Assert.Single(await fixture.Poller.ProbeAsync(patience));
-        Assert.False(first.CameRound || second.CameRound);
+        Assert.False(first.Responded || second.Responded);
         Assert.True(second.Elapsed >= first.Elapsed + patience / 2, "the second probe was not the first one, which is under way.");
         release.Set();
-        Assert.True(Assert.Single(await fixture.Poller.ProbeAsync(Fixture.Patience)).CameRound);
+        Assert.True(Assert.Single(await fixture.Poller.ProbeAsync(Fixture.Patience)).Responded);
         await handler.WaitAsync(Fixture.Patience);
     }
 
@@ -54,7 +54,7 @@ public sealed class ProbeTests : NetTest<EpollBackend>
             client.Write(One);
             Assert.True(entered.Wait(Fixture.Patience));
         });
-        Assert.True(Assert.Single(await fixture.Poller.ProbeAsync(Fixture.Patience)).CameRound);
+        Assert.True(Assert.Single(await fixture.Poller.ProbeAsync(Fixture.Patience)).Responded);
         release.Set();
         await handler.WaitAsync(Fixture.Patience);
     }
@@ -72,7 +72,7 @@ public sealed class ProbeTests : NetTest<EpollBackend>
         Assert.True(SpinWait.SpinUntil(() => poller.Loops[0].Failure is not null, Fixture.Patience));
         LoopProbe probe = Assert.Single(await poller.ProbeAsync(Fixture.Patience));
         Assert.Same(poller.Loops[0].Failure, probe.Failure);
-        Assert.False(probe.CameRound);
+        Assert.False(probe.Responded);
     }
 
     [Fact]

@@ -291,7 +291,7 @@ internal sealed class PollLoop
         return probe;
     }
 
-    /// <summary>Notes that the probe has come round.</summary>
+    /// <summary>Notes that the loop has run the probe.</summary>
     public void NoteProbed() => Volatile.Write(ref _probe, null);
 
     private void Inject(PollWaiter waiter)

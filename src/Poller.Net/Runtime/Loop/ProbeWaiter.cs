@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Poller.Net;
 
-/// <summary>A waiter that shows that its loop comes round.</summary>
+/// <summary>A waiter that shows that its loop responds.</summary>
 internal sealed class ProbeWaiter(PollLoop loop) : PollWaiter
 {
     private readonly long _start = Stopwatch.GetTimestamp();
