@@ -228,10 +228,6 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
         if (_stalled.Note(handler, connection, stall, isOver, Environment.TickCount64) is { } shown) _reports.Stalled(shown);
     }
 
-    /// <summary>A handler and its connection, for a report.</summary>
-    internal static string Describe(in HandlerTrace trace) =>
-        trace.Fd is null ? "one handler" : $"handler {HandlerNames.Of(trace)} on {trace.Fd.Description}";
-
     private void Stop()
     {
         lock (_lock)

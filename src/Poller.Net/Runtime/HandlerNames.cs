@@ -35,6 +35,10 @@ internal static class HandlerNames
             ?? "a handler";
     }
 
+    /// <summary>A handler and its connection, for a report.</summary>
+    public static string Describe(in HandlerTrace trace) =>
+        trace.Fd is null ? "one handler" : $"handler {Of(trace)} on {trace.Fd.Description}";
+
     /// <summary>The user's name for a method by its compiled name, which may be that of a lambda or a local function.</summary>
     public static string Readable(string name)
     {

@@ -142,7 +142,7 @@ internal sealed class PollerMetrics : IDisposable
         Volatile.Read(ref _loops).Select(loop => new Measurement<long>(value(loop), _name, TagOf(loop)));
 
     private IEnumerable<Measurement<double>> ObserveStalls() =>
-        Volatile.Read(ref _loops).Select(loop => new Measurement<double>(loop.Terms.Stall.TotalSeconds, _name, TagOf(loop)));
+        Volatile.Read(ref _loops).Select(loop => new Measurement<double>(loop.Terms.StandStill.TotalSeconds, _name, TagOf(loop)));
 
     private IEnumerable<Measurement<long>> ObserveBytes() => Volatile.Read(ref _loops).SelectMany(loop => new[]
     {

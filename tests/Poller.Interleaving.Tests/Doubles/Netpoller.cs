@@ -21,8 +21,6 @@ internal sealed class Netpoller(TimeProvider clock, NetpollDispatch dispatch, in
     /// <summary>The explorer may keep a thread from coming back for any time.</summary>
     public void NoteStall(PollLoop loop, in HandlerTrace trace, TimeSpan stall, bool isOver) { }
 
-    public static string Describe(in HandlerTrace trace) => "";
-
     /// <summary>How often a failure of the backend was reported.</summary>
     public int Reports { get; private set; }
 

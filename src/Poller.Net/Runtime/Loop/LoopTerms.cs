@@ -66,7 +66,7 @@ internal sealed class LoopTerms(PollLoop loop)
     public bool IsShared { get => Volatile.Read(ref _isShared); set => Volatile.Write(ref _isShared, value); }
 
     /// <summary>How long the leader has been in one handler, as the monitor sees it. Zero while it makes progress.</summary>
-    public TimeSpan Stall
+    public TimeSpan StandStill
     {
         get
         {
@@ -75,7 +75,8 @@ internal sealed class LoopTerms(PollLoop loop)
         }
     }
 
-    public void NoteStall(long since) => Volatile.Write(ref _standsSince, since);
+    /// <summary>For the monitor: since when the leader has been in one handler, a time of Stopwatch. Zero if it makes progress.</summary>
+    public long StandsSince { set => Volatile.Write(ref _standsSince, value); }
 
     public static bool IsPolling(uint lead) => (lead & Polling) != 0;
 

@@ -210,9 +210,6 @@ internal sealed class PollLoop
     /// <summary>Reports a handler that holds its thread for long, or has done so.</summary>
     public void NoteStall(in HandlerTrace trace, TimeSpan stall, bool isOver) => _owner.NoteStall(this, trace, stall, isOver);
 
-    /// <summary>A handler and its connection, for a report.</summary>
-    public static string Describe(in HandlerTrace trace) => Netpoller.Describe(trace);
-
     /// <summary>Reports an error that reaches no caller.</summary>
     public void Report(string operation, Exception exception) => _owner.Report(operation, exception);
 

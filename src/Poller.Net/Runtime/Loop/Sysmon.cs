@@ -139,7 +139,7 @@ internal sealed class Sysmon(PollLoop[] loops)
                 quiet = 0;
                 if (!moved)
                 {
-                    foreach (PollLoop loop in loops) loop.Terms.NoteStall(0);
+                    foreach (PollLoop loop in loops) loop.Terms.StandsSince = 0;
                     SleepUntilNoticed(MillisecondsUntil(next));
                     tick = _tick;
                 }
@@ -161,7 +161,7 @@ internal sealed class Sysmon(PollLoop[] loops)
         };
         if (loop.Dispatch == NetpollDispatch.Adaptive) Share(loop, before, ref now);
         LookForStandStill(loop, before, ref now);
-        loop.Terms.NoteStall(now.StandsSince);
+        loop.Terms.StandsSince = now.StandsSince;
         uint? standing = now.StandsSince != 0 ? LoopTerms.TermOf(now.Lead) : null;
         now.NextLook = loop.Threads.LookForStalls(standing);
         return now;
@@ -191,11 +191,9 @@ internal sealed class Sysmon(PollLoop[] loops)
         now.ReportAt = before.ReportAt != 0 ? before.ReportAt : now.StandsSince + Ticks(LongStandStill);
         if (time < now.ReportAt) return;
         TimeSpan stands = Stopwatch.GetElapsedTime(now.StandsSince, time);
-        string handler = loop.Threads.TryFindHandler(LoopTerms.TermOf(now.Lead), out HandlerTrace trace)
-            ? PollLoop.Describe(trace)
-            : "one handler";
+        loop.Threads.TryFindHandler(LoopTerms.TermOf(now.Lead), out HandlerTrace trace);
         loop.Warn(
-            $"{loop.Name} has stood still for {stands.TotalSeconds:F0} s in {handler}, and all its other connections wait for it. "
+            $"{loop.Name} has stood still for {stands.TotalSeconds:F0} s in {HandlerNames.Describe(trace)}, and all its other connections wait for it. "
             + (loop.Dispatch == NetpollDispatch.Inline
                 ? "With inline dispatch a handler must not block or compute for long: await, or use NetpollDispatch.Adaptive or ThreadPool."
                 : "No thread could be started to take over; free descriptors and memory were expected."));
