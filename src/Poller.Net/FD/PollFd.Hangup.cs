@@ -26,13 +26,7 @@ internal abstract partial class PollFd
     public void WatchHangup(IThreadPoolWorkItem watch)
     {
         if (!Incref()) return;
-        try
-        {
-            PollLoop.RunOnPool(Loop.Cache.WatchHangup(Desc, watch));
-        }
-        finally
-        {
-            Decref();
-        }
+        using Reference held = new(this);
+        PollLoop.RunOnPool(Loop.Cache.WatchHangup(Desc, watch));
     }
 }

@@ -191,14 +191,8 @@ internal abstract partial class PollFd : IDisposable
     public void MakeReady(Direction side)
     {
         if (!Incref()) return;
-        try
-        {
-            Loop.Schedule(Desc.MakeReady(side));
-        }
-        finally
-        {
-            Decref();
-        }
+        using Reference held = new(this);
+        Loop.Schedule(Desc.MakeReady(side));
     }
 
     /// <summary>Has the loop run an operation, or wakes the thread that waits. Safe from any thread; the caller needs no lock.</summary>

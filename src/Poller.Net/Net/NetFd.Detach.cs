@@ -77,25 +77,18 @@ internal partial class NetFd
     public SafeSocketHandle Duplicate()
     {
         const string Operation = "duplicate";
-        if (!Incref()) throw Failed(Operation, IoResult.Disposed);
-        try
-        {
-            BeforeControl(); // Its user may set SO_LINGER.
-            IoResult result = Api.Duplicate(Fd);
-            return result.IsSuccess ? new SafeSocketHandle(result.Value, ownsHandle: true) : throw Failed(Operation, result);
-        }
-        finally
-        {
-            Decref();
-        }
+        using Reference held = Hold(Operation);
+        BeforeControl(); // Its user may set SO_LINGER.
+        IoResult result = Api.Duplicate(Fd);
+        return result.IsSuccess ? new SafeSocketHandle(result.Value, ownsHandle: true) : throw Failed(Operation, result);
     }
 
     /// <summary>For whoever leaves last: whether the descriptor is to be closed, and not detached. The answer never changes.</summary>
-    protected bool TryEnd() => _socketEnd.TryClose();
+    protected bool TryClose() => _socketEnd.TryClose();
 
     protected override void CloseDescriptor(PollLoop? loop)
     {
-        if (TryEnd()) base.CloseDescriptor(loop);
+        if (TryClose()) base.CloseDescriptor(loop);
         else if (LeftBy.TryGetValue(this, out TaskCompletionSource? left)) left.SetResult();
     }
 }

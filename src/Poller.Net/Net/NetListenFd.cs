@@ -153,7 +153,7 @@ internal sealed class NetListenFd : NetFd
     {
         try
         {
-            bool closes = TryEnd();
+            bool closes = TryClose();
             if (closes && UnlinksOnClose) _file?.Unlink();
 
             // close(2) frees the port only when it closes the last copy of the descriptor, and a child process has a copy from its fork(2)

@@ -53,7 +53,7 @@ internal sealed partial class UnixFd : PacketFd
     protected override void Destroy()
     {
         _pause?.Dispose();
-        if (TryEnd() && UnlinksOnClose) _file?.Unlink();
+        if (TryClose() && UnlinksOnClose) _file?.Unlink();
         base.Destroy();
     }
 
