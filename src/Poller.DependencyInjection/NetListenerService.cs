@@ -29,7 +29,7 @@ namespace Poller.DependencyInjection;
 /// It listens when the host has started it, and an error of the bind keeps the host from starting. If accepts fail later, it stops the
 /// host, and the host's stop throws the error.
 /// </remarks>
-public sealed partial class NetListenerService : IHostedLifecycleService, IAsyncDisposable, IDisposable
+public sealed class NetListenerService : IHostedLifecycleService, IAsyncDisposable, IDisposable
 {
     // How long an accept may take to notice the stop, and a handler that its connection was closed when the time for the shutdown was over.
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
@@ -102,7 +102,7 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
             throw new OptionsValidationException(_optionsName, typeof(NetListenerOptions), [Messages.Listener(Name, e.Message)]);
         }
         Volatile.Write(ref _localEndPoints, [.. _listeners.Select(static listener => listener.LocalEndPoint).Distinct()]);
-        foreach (EndPoint local in _localEndPoints) LogListening(_logger, Name, local);
+        foreach (EndPoint local in _localEndPoints) NetListenerLog.Listening(_logger, Name, local);
 
         // Without the flow of the context, the connections do not belong to the activity in which the host starts.
         using AsyncFlowControl flow = ExecutionContext.SuppressFlow();
@@ -130,7 +130,7 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            LogTimeOver(_logger, Name, _open.Count);
+            NetListenerLog.TimeOver(_logger, Name, _open.Count);
             await CloseConnectionsAsync().ConfigureAwait(false);
         }
         if (Volatile.Read(ref _failure) is { } failure) throw new IOException($"listener \"{Name}\": {failure.Message}", failure);
@@ -167,7 +167,10 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         {
             ActivatedSockets activated = _services.GetRequiredService<ActivatedSockets>();
             if (activated.Take(options.Name) is { Count: > 0 } handles) return Adopt(_net, handles, options.Listen);
-            if (activated.Names is { Length: > 0 } names) LogNotActivated(_logger, Name, options.Network, options.Address, names);
+            if (activated.Names is { Length: > 0 } names)
+            {
+                NetListenerLog.NotActivated(_logger, Name, options.Network, options.Address, names);
+            }
         }
         return options.Listen.ReusePort && !options.Network.StartsWith("unix", StringComparison.Ordinal)
             ? [.. _net.ListenPerLoop(options.Network, options.Address, options.Listen)]
@@ -205,7 +208,7 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
 #pragma warning restore CA1031
         {
             Volatile.Write(ref _failure, e);
-            LogAcceptFailed(_logger, Name, e);
+            NetListenerLog.AcceptFailed(_logger, Name, e);
             IHostApplicationLifetime lifetime = _services.GetRequiredService<IHostApplicationLifetime>();
 
             // The app's callbacks run there, and not on the loop's thread, on which their own I/O may depend.
@@ -236,7 +239,7 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
     {
         try
         {
-            using IDisposable? scope = ConnectionScope(_logger, Name, id);
+            using IDisposable? scope = NetListenerLog.ConnectionScope(_logger, Name, id);
             await HandleAsync(conn, id).ConfigureAwait(false);
         }
         finally
@@ -252,23 +255,23 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         EndPoint? remote = RemoteOf(conn);
         try
         {
-            LogAccepted(_logger, Name, id, remote);
+            NetListenerLog.Accepted(_logger, Name, id, remote);
             await _handle(_services, conn, _stopping.Token).ConfigureAwait(false);
-            LogEnded(_logger, Name, id);
+            NetListenerLog.Ended(_logger, Name, id);
         }
         catch (OperationCanceledException) when (_stopping.IsCancellationRequested)
         {
-            LogEnded(_logger, Name, id);
+            NetListenerLog.Ended(_logger, Name, id);
         }
         catch (Exception e) when (IsEndOfConnection(e, remote) || Volatile.Read(ref _closesAll))
         {
-            LogBroken(_logger, Name, id, e.Message);
+            NetListenerLog.Broken(_logger, Name, id, e.Message);
         }
 #pragma warning disable CA1031 // It is logged, and ends this connection alone.
         catch (Exception e)
 #pragma warning restore CA1031
         {
-            LogFailed(_logger, Name, id, e);
+            NetListenerLog.Failed(_logger, Name, id, e);
         }
     }
 
@@ -306,8 +309,8 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         }
     }
 
-    // The addresses are free before a handler learns of the stop, if that takes no second. In inline dispatch a handler that blocks its loop
-    // until it learns of the stop keeps an accept from ending.
+    // The addresses are free before a handler learns of the stop, if that takes no second. In inline dispatch a handler that blocks its
+    // loop until it learns of the stop keeps an accept from ending.
     private async Task BeginStopAsync(CancellationToken late)
     {
         if (Interlocked.Exchange(ref _isStopping, true)) return;
@@ -324,7 +327,7 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         }
         catch (AggregateException e)
         {
-            LogCallbackFailed(_logger, Name, e);
+            NetListenerLog.CallbackFailed(_logger, Name, e);
         }
         finally
         {
@@ -354,7 +357,7 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
         }
         catch (TimeoutException)
         {
-            LogStillRunning(_logger, Name, _open.Count);
+            NetListenerLog.StillRunning(_logger, Name, _open.Count);
         }
     }
 
@@ -362,45 +365,4 @@ public sealed partial class NetListenerService : IHostedLifecycleService, IAsync
     {
         if (Interlocked.Decrement(ref _running) == 0) _ended.TrySetResult();
     }
-
-    private static readonly Func<ILogger, string, long, IDisposable?> ConnectionScope =
-        LoggerMessage.DefineScope<string, long>("Listener: {Listener}, ConnectionId: {ConnectionId}");
-
-    [LoggerMessage(EventId = 1, Level = LogLevel.Information, Message = "{Listener}: listening on {LocalEndPoint}.")]
-    private static partial void LogListening(ILogger logger, string listener, EndPoint localEndPoint);
-
-    [LoggerMessage(
-        EventId = 2, Level = LogLevel.Debug,
-        Message = "{Listener}: connection {ConnectionId} accepted from {RemoteEndPoint}.")]
-    private static partial void LogAccepted(ILogger logger, string listener, long connectionId, EndPoint? remoteEndPoint);
-
-    [LoggerMessage(EventId = 3, Level = LogLevel.Debug, Message = "{Listener}: connection {ConnectionId} ended.")]
-    private static partial void LogEnded(ILogger logger, string listener, long connectionId);
-
-    [LoggerMessage(EventId = 4, Level = LogLevel.Debug, Message = "{Listener}: connection {ConnectionId} ended: {Reason}")]
-    private static partial void LogBroken(ILogger logger, string listener, long connectionId, string reason);
-
-    [LoggerMessage(EventId = 5, Level = LogLevel.Error, Message = "{Listener}: the handler of connection {ConnectionId} failed.")]
-    private static partial void LogFailed(ILogger logger, string listener, long connectionId, Exception exception);
-
-    [LoggerMessage(EventId = 6, Level = LogLevel.Critical, Message = "{Listener}: accepting failed. The host stops.")]
-    private static partial void LogAcceptFailed(ILogger logger, string listener, Exception exception);
-
-    [LoggerMessage(EventId = 7, Level = LogLevel.Warning, Message = "{Listener}: a handler's callback for the stop failed.")]
-    private static partial void LogCallbackFailed(ILogger logger, string listener, Exception exception);
-
-    [LoggerMessage(
-        EventId = 8, Level = LogLevel.Warning,
-        Message = "{Listener}: the time for the shutdown is over. Open connections, which are closed now: {Count}.")]
-    private static partial void LogTimeOver(ILogger logger, string listener, int count);
-
-    [LoggerMessage(
-        EventId = 9, Level = LogLevel.Error,
-        Message = "{Listener}: handlers that still run, although their connections were closed a second ago: {Count}.")]
-    private static partial void LogStillRunning(ILogger logger, string listener, int count);
-
-    [LoggerMessage(
-        EventId = 10, Level = LogLevel.Warning,
-        Message = "{Listener}: the service manager has handed over no socket of this name, but {Names}; it takes {Network} {Address}.")]
-    private static partial void LogNotActivated(ILogger logger, string listener, string network, string address, string names);
 }
