@@ -33,6 +33,15 @@ internal static class Raw
         while (socket.Available < count) await Task.Delay(1, patience.Token).ConfigureAwait(false);
     }
 
+    /// <summary>A System.Net.Sockets listener.</summary>
+    public static Socket Listen()
+    {
+        Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(AnyLoopbackPort);
+        socket.Listen();
+        return socket;
+    }
+
     /// <summary>A System.Net.Sockets client of a listener.</summary>
     public static async Task<Socket> ConnectAsync(EndPoint remote)
     {

@@ -14,9 +14,7 @@ public sealed class LinuxSocketApiTests
     {
         if (!OperatingSystem.IsLinux()) return;
         const int NoDescriptor = 1_000_000;
-        using Socket listener = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        listener.Bind(Raw.AnyLoopbackPort);
-        listener.Listen();
+        using Socket listener = Raw.Listen();
         using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint!);
         client.Blocking = false;
         nint fd = client.Handle;

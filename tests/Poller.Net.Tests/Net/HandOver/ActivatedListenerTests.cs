@@ -10,9 +10,7 @@ public abstract class ActivatedListenerTests<TBackend> : NetTest<TBackend> where
     public async Task A_listener_of_the_manager_is_adopted_by_its_name()
     {
         using Fixture fixture = new();
-        using Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        listening.Bind(Raw.AnyLoopbackPort);
-        listening.Listen();
+        using Socket listening = Raw.Listen();
         (Fd read, Fd write) = Fd.Pipe();
         using (write)
         {
@@ -41,9 +39,7 @@ public abstract class ActivatedListenerTests<TBackend> : NetTest<TBackend> where
     public async Task The_close_of_an_adopted_listener_leaves_the_managers_socket_listening()
     {
         using Fixture fixture = new();
-        using Socket managers = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        managers.Bind(Raw.AnyLoopbackPort);
-        managers.Listen();
+        using Socket managers = Raw.Listen();
         await using (ConnListener listener = fixture.Net.AdoptListener(Duplicate(managers)))
         {
             ValueTask<Conn> accepting = listener.AcceptAsync();
@@ -60,9 +56,7 @@ public abstract class ActivatedListenerTests<TBackend> : NetTest<TBackend> where
     public async Task An_adopted_listener_has_the_limits_of_its_options()
     {
         using Fixture fixture = new();
-        using Socket managers = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        managers.Bind(Raw.AnyLoopbackPort);
-        managers.Listen();
+        using Socket managers = Raw.Listen();
         ListenOptions options = new()
         {
             MaxConnections = 1,

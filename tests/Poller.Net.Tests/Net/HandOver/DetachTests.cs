@@ -288,9 +288,7 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
         using Fixture fixture = new();
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
-        using Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        listening.Bind(Raw.AnyLoopbackPort);
-        listening.Listen();
+        using Socket listening = Raw.Listen();
         fixture.Poller.Dispose();
         foreach (Action adopt in (Action[])
             [() => fixture.Net.AdoptConn(client.SafeHandle), () => fixture.Net.AdoptListener(listening.SafeHandle)])
@@ -345,9 +343,7 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
         using Fixture fixture = new();
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
-        using Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        listening.Bind(Raw.AnyLoopbackPort);
-        listening.Listen();
+        using Socket listening = Raw.Listen();
         using Socket fresh = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         (Fd read, Fd write) = Fd.Pipe();
         using (read)
@@ -381,9 +377,7 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
         using TcpConn server = await listener.AcceptTcpAsync().Within();
-        using Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        listening.Bind(Raw.AnyLoopbackPort);
-        listening.Listen();
+        using Socket listening = Raw.Listen();
         Fd number = new Fd((int)client.Handle).Duplicate();
         Fd listeningNumber = new((int)listening.Handle);
         Assert.Equal(0, UnixFileApi.SetNonBlocking(number, false).Value);
@@ -427,9 +421,7 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         using Socket client = await Raw.ConnectAsync(listener.LocalEndPoint);
         using TcpConn server = await listener.AcceptTcpAsync().Within();
-        using Socket listening = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        listening.Bind(Raw.AnyLoopbackPort);
-        listening.Listen();
+        using Socket listening = Raw.Listen();
         foreach (Action adopt in (Action[])
             [() => fixture.Net.AdoptConn(client.SafeHandle), () => fixture.Net.AdoptListener(listening.SafeHandle)])
         {

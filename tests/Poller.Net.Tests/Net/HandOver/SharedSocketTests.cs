@@ -82,9 +82,7 @@ public abstract class SharedSocketTests<TBackend> : NetTest<TBackend> where TBac
     public async Task An_accept_of_an_adopted_listener_waits_in_the_poller(bool blocking)
     {
         using Fixture fixture = new();
-        using Socket managers = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        managers.Bind(Raw.AnyLoopbackPort);
-        managers.Listen();
+        using Socket managers = Raw.Listen();
         using ConnListener listener = fixture.Net.AdoptListener(new Fd((int)managers.Handle).Duplicate().Release());
         Task<Conn> accepting = AcceptAsync();
         MakeBlocking(managers.Handle);

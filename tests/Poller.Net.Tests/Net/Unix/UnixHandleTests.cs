@@ -59,15 +59,8 @@ public abstract class UnixHandleTests<TBackend> : NetTest<TBackend> where TBacke
             // 1 of 2 lies within the padding of the control data, and 1 of 5 does not. There is room for none, and for exactly all.
             foreach ((int sent, int room) in ((int, int)[])[(2, 1), (5, 1), (5, 4), (3, 0), (3, 3), (253, 253), (253, 300)])
             {
-                await client.StartSend(blocking, "x"u8.ToArray(), [.. Enumerable.Repeat(file, sent)]).Within();
-                SafeHandle?[] handles = new SafeHandle?[room];
-                ReceivedHandles received = await server.StartReceive(blocking, new byte[8], handles).Within();
-                int expected = Math.Min(sent, room);
-                Assert.Equal(new ReceivedHandles { Bytes = 1, Handles = expected, HandlesDropped = sent > room }, received);
-                Assert.Equal(1 + expected, OpenWith(path));
-                Assert.All(handles.Take(expected), static handle => handle!.Dispose());
+                await PassAsync(client, server, blocking, file, path, sent, room);
             }
-            Assert.Equal(1, OpenWith(path));
         }
     }
 
@@ -96,15 +89,8 @@ public abstract class UnixHandleTests<TBackend> : NetTest<TBackend> where TBacke
             }
             foreach ((int sent, int room) in ((int, int)[])[(3, 5), (3, 3), (1, 1), (0, 1), (0, 0), (3, 1), (253, 253)])
             {
-                await client.StartSend(blocking, "x"u8.ToArray(), [.. Enumerable.Repeat(file, sent)]).Within();
-                SafeHandle?[] handles = new SafeHandle?[room];
-                ReceivedHandles received = await server.StartReceive(blocking, new byte[8], handles).Within();
-                int expected = Math.Min(sent, room);
-                Assert.Equal(new ReceivedHandles { Bytes = 1, Handles = expected, HandlesDropped = sent > room }, received);
-                Assert.Equal(1 + expected, OpenWith(path));
-                Assert.All(handles.Take(expected), static handle => handle!.Dispose());
+                await PassAsync(client, server, blocking, file, path, sent, room);
             }
-            Assert.Equal(1, OpenWith(path));
             Assert.Equal(hasPidFd, api.Received > 0);
             Assert.Empty(api.Open);
         }
@@ -356,6 +342,18 @@ public abstract class UnixHandleTests<TBackend> : NetTest<TBackend> where TBacke
             Assert.Equal(1, count);
             handles[0]!.Dispose();
         }
+    }
+
+    private static async Task PassAsync(UnixConn from, UnixConn to, bool blocking, SafeFileHandle file, string path, int sent, int room)
+    {
+        await from.StartSend(blocking, "x"u8.ToArray(), [.. Enumerable.Repeat(file, sent)]).Within();
+        SafeHandle?[] handles = new SafeHandle?[room];
+        ReceivedHandles received = await to.StartReceive(blocking, new byte[8], handles).Within();
+        int expected = Math.Min(sent, room);
+        Assert.Equal(new ReceivedHandles { Bytes = 1, Handles = expected, HandlesDropped = sent > room }, received);
+        Assert.Equal(1 + expected, OpenWith(path));
+        Assert.All(handles.Take(expected), static handle => handle!.Dispose());
+        Assert.Equal(1, OpenWith(path));
     }
 
     private static SafeFileHandle NewFile(SocketDirectory directory, string content, out string path)
