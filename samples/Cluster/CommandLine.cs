@@ -94,7 +94,8 @@ internal static class CommandLine
         // The parser ignores [text] if no directive has that name.
         string[] errors =
         [
-            .. parsed.Tokens.Where(static token => token.Type == TokenType.Directive).Select(static token => $"Unrecognized '{token.Value}'."),
+            .. parsed.Tokens.Where(static token => token.Type == TokenType.Directive)
+                .Select(static token => $"Unrecognized '{token.Value}'."),
             .. parsed.Errors.Select(static error => error.Message),
         ];
         if (errors.Length > 0)

@@ -29,7 +29,7 @@ internal sealed class CountedLoad
         _clients = [.. Enumerable.Range(0, clients).Select(client => Task.Run(() => RunAsync(client, first)))];
     }
 
-    /// <summary>Begins a phase. It ends when each client's next call is of that phase, so no call of the phase before runs any more.</summary>
+    /// <summary>Begins a phase. Completes once each client's next call is of that phase, so no call of the phase before runs.</summary>
     public async Task BeginAsync(Phase next, CancellationToken stop)
     {
         Phase before = _phase!;

@@ -8,7 +8,7 @@ internal static class Experiment
     // Orleans's default is 30 s, which callers of a killed silo would wait.
     private static readonly TimeSpan ResponseTimeout = TimeSpan.FromSeconds(3);
 
-    /// <summary>Runs it and prints its tables. Returns the exit code: 0 if no call was lost, doubled or answered wrongly; 1 otherwise.</summary>
+    /// <summary>Runs it and prints its tables. Returns the exit code: 0 if no call was lost, doubled or crossed; 1 otherwise.</summary>
     public static async Task<int> RunAsync(Transport transport, int clients, TimeSpan time, CancellationToken stop)
     {
         DirectoryInfo ledgers = Directory.CreateTempSubdirectory("cluster-");
@@ -72,7 +72,8 @@ internal static class Experiment
 
     private static void Print(IReadOnlyList<Phase> phases, IReadOnlyList<SiloProcess> silos)
     {
-        Table calls = new("calls that began", "seconds", "made", "acknowledged", "failed tries", "repeated", "crossed", "doubled", "lost", "longest");
+        Table calls = new(
+            "calls that began", "seconds", "made", "acknowledged", "failed tries", "repeated", "crossed", "doubled", "lost", "longest");
         foreach (Phase phase in phases)
         {
             calls.Add(
@@ -107,8 +108,12 @@ internal static class Experiment
         }
         answers.Print();
 
-        var failures = phases.SelectMany(static phase => phase.Failures).GroupBy(static failure => failure.Key, static failure => failure.Value);
-        foreach (IGrouping<string, long> failure in failures) Console.WriteLine($"failed tries: {Table.Count(failure.Sum())} by {failure.Key}");
+        var failures = phases.SelectMany(static phase => phase.Failures)
+            .GroupBy(static failure => failure.Key, static failure => failure.Value);
+        foreach (IGrouping<string, long> failure in failures)
+        {
+            Console.WriteLine($"failed tries: {Table.Count(failure.Sum())} by {failure.Key}");
+        }
 
         string Sum(Func<Phase, long> count) => Table.Count(phases.Sum(count));
     }

@@ -55,7 +55,8 @@ internal static class Silo
         {
             foreach (ClusterMember member in snapshot.Members.Values)
             {
-                if (member.Status == SiloStatus.Dead && told.Add(member.SiloAddress)) Console.WriteLine(Dead(member.SiloAddress.Endpoint.Port));
+                if (member.Status != SiloStatus.Dead || !told.Add(member.SiloAddress)) continue;
+                Console.WriteLine(Dead(member.SiloAddress.Endpoint.Port));
             }
         }
     }

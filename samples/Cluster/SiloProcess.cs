@@ -6,7 +6,9 @@ using System.Net.Sockets;
 
 namespace Cluster;
 
-/// <summary>A silo's process, which the driver starts and ends. Safe from any thread. Disposing it kills the process and awaits its end.</summary>
+/// <summary>
+/// A silo's process, which the driver starts and ends. Safe from any thread. Disposing it kills the process and awaits its end.
+/// </summary>
 internal sealed class SiloProcess : IAsyncDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
@@ -72,10 +74,10 @@ internal sealed class SiloProcess : IAsyncDisposable
         Task first = await Task.WhenAny(said, _reading, Task.Delay(Patience, stop));
         stop.ThrowIfCancellationRequested();
         if (first == said || said.IsCompleted) return;
-        bool hasEnded = first == _reading;
+        string fate = first == _reading ? "ended" : "ran for a minute";
         Kill();
         throw new InvalidOperationException(
-            $"Silo {Number} (process {ProcessId}) {(hasEnded ? "ended" : "ran for a minute")} without the line \"{line}\". It said:\n{await _log}");
+            $"Silo {Number} (process {ProcessId}) {fate} without the line \"{line}\". It said:\n{await _log}");
     }
 
     /// <summary>Ends the process by SIGKILL, if it has not ended.</summary>
