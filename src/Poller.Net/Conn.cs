@@ -416,8 +416,8 @@ public abstract class Conn : Stream
     /// <param name="cancellationToken">Ends the copy.</param>
     /// <remarks>
     /// The copy reads and writes in turn, with the deadlines and time-outs of this connection's reads and of the destination's writes. If a
-    /// write fails or is cancelled after splice(2), the exception's message says how many bytes were read and not written, and
-    /// <see cref="UnwrittenBytes"/> returns them. In a copy by a buffer they are lost.
+    /// write to a connection of this library fails or is cancelled, the exception's message says how many bytes were read and not written,
+    /// and <see cref="UnwrittenBytes"/> returns them.
     /// </remarks>
     public override Task CopyToAsync(Stream destination, int bufferSize, CancellationToken cancellationToken)
     {
@@ -444,8 +444,8 @@ public abstract class Conn : Stream
     /// exception around it.
     /// </param>
     /// <returns>
-    /// The bytes, at most 1 MiB, which the exception holds. Empty if the read of the source failed, if the copy used a buffer, or if the
-    /// exception comes from something else.
+    /// The bytes, which the exception holds: at most 1 MiB, or the size of the copy's buffer if that is more. Empty if the read of the
+    /// source failed, or if the exception comes from something else.
     /// </returns>
     public static ReadOnlyMemory<byte> UnwrittenBytes(Exception error)
     {

@@ -9,8 +9,8 @@ namespace Poller.Net;
 // when the pipe is empty. So each has the lock, the deadline and the close of its side, and the source is not read while the destination
 // is full. A read that must wait gives its pipe back first.
 //
-// What a pipe holds when its write ends early is taken out of it and goes with the exception. The source may stay usable, so its bytes must
-// not be lost.
+// What a pipe, or the buffer of a copy without one, still holds when its write ends early goes with the exception. The source may stay
+// usable, so its bytes must not be lost.
 internal abstract partial class SocketFd
 {
     private const int MaxSplice = 1 << 20;
@@ -25,7 +25,7 @@ internal abstract partial class SocketFd
     public static async ValueTask CopyAsync(SocketFd from, SocketFd to, int bufferSize, bool blocking, CancellationToken token)
     {
         SplicePipes pipes = from._network.Pipes;
-        byte[]? buffer = null;
+        CopyBuffer? buffer = null;
         pipes.BeginCopy();
         try
         {
@@ -37,15 +37,22 @@ internal abstract partial class SocketFd
                     : await from.StartAsync<SpliceReadAttempt, Spliced>(Direction.Read, ref read, token).ConfigureAwait(false);
                 if (spliced.Pipe is { } pipe)
                 {
-                    await to.WriteAsync(pipe, pipes, blocking, token).ConfigureAwait(false);
+                    try
+                    {
+                        await to.WriteAsync(pipe, buffer: null, blocking, token).ConfigureAwait(false);
+                    }
+                    finally
+                    {
+                        pipes.Return(pipe);
+                    }
                     continue;
                 }
                 if (!spliced.MustCopy) return;
-                buffer ??= new byte[bufferSize];
-                int count = blocking ? from.Read(buffer) : await from.ReadAsync(buffer, token).ConfigureAwait(false);
-                if (count == 0) return;
-                if (blocking) to.Write(buffer.AsSpan(0, count));
-                else await to.WriteAsync(buffer.AsMemory(0, count), token).ConfigureAwait(false);
+                buffer ??= new CopyBuffer(bufferSize);
+                buffer.Sent = 0;
+                buffer.Count = blocking ? from.Read(buffer.Bytes) : await from.ReadAsync(buffer.Bytes, token).ConfigureAwait(false);
+                if (buffer.Count == 0) return;
+                await to.WriteAsync(pipe: null, buffer, blocking, token).ConfigureAwait(false);
             }
         }
         finally
@@ -54,21 +61,18 @@ internal abstract partial class SocketFd
         }
     }
 
-    private async ValueTask WriteAsync(SplicePipe pipe, SplicePipes pipes, bool blocking, CancellationToken token)
+    // Writes all that one of the two holds.
+    private async ValueTask WriteAsync(SplicePipe? pipe, CopyBuffer? buffer, bool blocking, CancellationToken token)
     {
-        SpliceWriteAttempt write = new(pipe);
+        CopyWriteAttempt write = new(pipe, buffer);
         try
         {
-            if (blocking) Run<SpliceWriteAttempt, int>(Direction.Write, ref write);
-            else await StartAsync<SpliceWriteAttempt, int>(Direction.Write, ref write, token).ConfigureAwait(false);
+            if (blocking) Run<CopyWriteAttempt, int>(Direction.Write, ref write);
+            else await StartAsync<CopyWriteAttempt, int>(Direction.Write, ref write, token).ConfigureAwait(false);
         }
         catch (Exception e)
         {
-            throw WithUnwritten(e, TakeAll(pipe));
-        }
-        finally
-        {
-            pipes.Return(pipe);
+            throw WithUnwritten(e, pipe is null ? buffer!.Unsent.ToArray() : TakeAll(pipe));
         }
     }
 
@@ -184,16 +188,29 @@ internal abstract partial class SocketFd
         public readonly void Release() { }
     }
 
-    private struct SpliceWriteAttempt(SplicePipe pipe) : IAttempt<int>
+    /// <summary>The bytes of a copy without a pipe.</summary>
+    private sealed class CopyBuffer(int size)
+    {
+        public byte[] Bytes { get; } = new byte[size];
+
+        /// <summary>How many bytes are in it, and how many of them are sent.</summary>
+        public int Count, Sent;
+
+        public ReadOnlySpan<byte> Unsent => Bytes.AsSpan(Sent, Count - Sent);
+    }
+
+    private struct CopyWriteAttempt(SplicePipe? pipe, CopyBuffer? buffer) : IAttempt<int>
     {
         private SplicePipe? _pipe = pipe;
+        private CopyBuffer? _buffer = buffer;
 
         public readonly int Result => 0;
 
         public readonly string Name => NameOf(Kind.Write);
 
-        public readonly IoResult Try(PollFd fd) => ((SocketFd)fd).SpliceFrom(_pipe!);
+        public readonly IoResult Try(PollFd fd) =>
+            _pipe is null ? ((SocketFd)fd).Send(_buffer!.Bytes.AsSpan(0, _buffer.Count), ref _buffer.Sent) : ((SocketFd)fd).SpliceFrom(_pipe);
 
-        public void Release() => _pipe = null;
+        public void Release() => (_pipe, _buffer) = (null, null);
     }
 }

@@ -127,6 +127,23 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
+    public async Task A_token_that_ends_a_copy_without_a_pipe_gives_back_the_bytes_that_it_did_not_write(NetpollDispatch dispatch)
+    {
+        TransferApi api = new() { PipeFault = Errno.EMFILE };
+        using Fixture fixture = new(dispatch, api: api);
+        Chain chain = await Chain.CreateAsync(fixture);
+        chain.ShrinkBuffers();
+        byte[] sent = RandomNumberGenerator.GetBytes(4 << 20);
+        Operation<int> sending = chain.Source.StartWrite(blocking: false, sent);
+        using CancellationTokenSource cancel = new();
+        Task copy = chain.In.CopyToAsync(chain.Out, 1 << 20, cancel.Token);
+        await chain.WriterWaitsAsync(api);
+        await cancel.CancelAsync();
+        OperationCanceledException e = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => copy.Within());
+        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), sending, api);
+    }
+
+    [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task An_interrupted_write_gives_back_the_bytes_that_it_did_not_write(NetpollDispatch dispatch)
     {
         TransferApi api = new();
@@ -319,6 +336,52 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         }
         Assert.Equal(4 * 300_000, api.Spliced);
         Assert.Equal(0, api.OpenPipeEnds);
+    }
+
+    [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
+    public async Task Messages_as_a_source_are_copied_and_not_spliced(NetpollDispatch dispatch, bool blocking)
+    {
+        TransferApi api = new();
+        using Fixture fixture = new(dispatch, api: api);
+        (UnixConn source, UnixConn into) = await fixture.UnixPairAsync("unixpacket");
+        (TcpConn outOf, TcpConn sink) = await fixture.PairAsync();
+        using (source)
+        using (into)
+        {
+            Operation<int> copy = into.StartCopy(blocking, outOf);
+            byte[] sent = RandomNumberGenerator.GetBytes(500);
+            for (int i = 0; i < 5; i++) await source.WriteAsync(blocking, sent.AsMemory(100 * i, 100));
+            source.Dispose();
+            await copy.Within();
+            outOf.CloseWrite();
+            Gathered.AssertSame(sent, await sink.ReadAllAsync().Within(), "the messages");
+            Assert.Equal(0, api.Spliced);
+        }
+    }
+
+    // Go's issue 25985: the second copy of such a proxy once waited for ever.
+    [Theory, InlineData(false, false), InlineData(false, true), InlineData(true, false), InlineData(true, true)]
+    public async Task Both_copies_of_a_proxy_end_whose_client_has_closed_at_once(bool unixClient, bool unixServer)
+    {
+        using Fixture fixture = new();
+        (Conn client, Conn front) = await PairAsync(unixClient);
+        (Conn back, Conn server) = await PairAsync(unixServer);
+        using (client)
+        using (front)
+        using (back)
+        using (server)
+        {
+            client.Dispose();
+            Task up = front.CopyToAsync(back), down = back.CopyToAsync(front);
+            await up.Within();
+            back.CloseWrite();
+            Assert.Equal(0, await server.ReadAsync(new byte[1]).Within());
+            server.Dispose();
+            await down.Within();
+        }
+
+        async Task<(Conn Client, Conn Server)> PairAsync(bool isUnix) =>
+            isUnix ? await fixture.UnixPairAsync().ConfigureAwait(false) : await fixture.PairAsync().ConfigureAwait(false);
     }
 
     // The bytes, and the message says how many they are.

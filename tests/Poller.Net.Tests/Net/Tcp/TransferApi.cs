@@ -45,7 +45,7 @@ internal sealed class TransferApi : ForwardingSocketApi
     private readonly ConcurrentDictionary<nint, bool> _pipeEnds = new();
     private readonly ConcurrentDictionary<nint, bool> _full = new();
 
-    /// <summary>Whether the last splice into a descriptor found no room.</summary>
+    /// <summary>Whether the last splice into a descriptor, or the last send, found no room.</summary>
     public bool IsFull(nint fd) => _full.TryGetValue(fd, out bool full) && full;
 
     public override IoResult SendFile(nint fd, nint file, long offset, int count)
@@ -84,7 +84,9 @@ internal sealed class TransferApi : ForwardingSocketApi
     public override IoResult Send(nint fd, ReadOnlySpan<byte> buffer)
     {
         Interlocked.Increment(ref Sends);
-        return base.Send(fd, buffer[..Math.Min(buffer.Length, MaxFileSend)]);
+        IoResult result = base.Send(fd, buffer[..Math.Min(buffer.Length, MaxFileSend)]);
+        _full[fd] = result == Errno.EAGAIN;
+        return result;
     }
 
     public override IoResult SendMessage(
