@@ -49,7 +49,8 @@ public sealed record Dialer
 
     /// <summary>
     /// The address on this side; null, the default, leaves it to the system. A wildcard address chooses the port alone. Any other address
-    /// restricts a dial to the addresses of its family.
+    /// restricts a dial to the addresses of its family. On Linux the Unix address <c>"\0"</c> makes the system choose an abstract name, at
+    /// which the peer of a <c>unixgram</c> socket can answer (autobind, unix(7)).
     /// </summary>
     /// <remarks>It is copied when it is set and when it is read.</remarks>
     public EndPoint? LocalEndPoint { get => EndPoints.Copy(_local); init => _local = EndPoints.Copy(value); }

@@ -38,6 +38,35 @@ public abstract class FileReuseTests<TBackend> : NetTest<TBackend> where TBacken
         }
     }
 
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task What_waits_on_a_descriptor_that_is_closed_elsewhere_ends_when_the_system_tells_or_by_a_dispose(bool blocking)
+    {
+        using CapturingLogger log = new();
+        using Fixture fixture = new(log: log);
+        (TcpConn Client, TcpConn Server) other = await fixture.PairAsync();
+        (Fd read, Fd write) = Fd.Pipe();
+        using (read)
+        using (write)
+        {
+            Fd closed = read.Duplicate(HighNumber);
+            using PolledFile file = fixture.Polled(closed);
+            Operation<bool> wait = file.StartWait(blocking).Waiting();
+            closed.Dispose();
+            await Tests.Fixture.PassAsync(other); // The loop has polled since.
+            if (fixture.Poller.Backend == "posix")
+            {
+                NetOpException e = await Assert.ThrowsAsync<NetOpException>(wait.Within);
+                Assert.Equal($"wait to read pipe fd {closed.Number}: Bad file descriptor: it was closed elsewhere", e.Message);
+            }
+            else
+            {
+                Assert.False(wait.Task.IsCompleted);
+                file.Dispose();
+                Assert.True((await Assert.ThrowsAsync<NetOpException>(wait.Within)).IsClosed);
+            }
+        }
+    }
+
     [Fact]
     public async Task The_next_owner_of_a_number_gets_its_events_and_keeps_its_registration()
     {

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Net.NetworkInformation;
 using System.Net.Sockets;
 using Microsoft.Extensions.Time.Testing;
 
@@ -172,6 +173,25 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         using Fixture fixture = new();
         using IPacketConn heard = fixture.Net.ListenPacket(network, $"{host}:0");
         using Conn conn = await fixture.Net.DialAsync(network, heard.LocalEndPoint.ToString()!).Within();
+        await conn.WriteAsync(new byte[] { 7 });
+        SocketReceiveFromResult received = await heard.ReceiveFromAsync(new byte[4]).Within();
+        Assert.Equal((1, conn.LocalEndPoint), (received.ReceivedBytes, received.RemoteEndPoint));
+    }
+
+    [LinkLocalTheory, InlineData(false), InlineData(true)]
+    public async Task A_link_local_address_with_its_zone_is_listened_on_and_dialed(bool byName)
+    {
+        (IPAddress address, string name) = LinkLocal.Found!.Value;
+        string host = byName ? $"[{address.ToString().Split('%')[0]}%{name}]" : $"[{address}]";
+        using Fixture fixture = new();
+        using ConnListener listener = fixture.Net.Listen("tcp", $"{host}:0");
+        using Conn client = await fixture.Net.DialAsync("tcp", $"{host}:{((IPEndPoint)listener.LocalEndPoint).Port}").Within();
+        using Conn server = await listener.AcceptAsync().Within();
+        Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
+        Assert.Equal(address, ((IPEndPoint)client.RemoteEndPoint).Address);
+
+        using IPacketConn heard = fixture.Net.ListenPacket("udp", $"{host}:0");
+        using Conn conn = await fixture.Net.DialAsync("udp", heard.LocalEndPoint.ToString()!).Within();
         await conn.WriteAsync(new byte[] { 7 });
         SocketReceiveFromResult received = await heard.ReceiveFromAsync(new byte[4]).Within();
         Assert.Equal((1, conn.LocalEndPoint), (received.ReceivedBytes, received.RemoteEndPoint));
@@ -458,4 +478,30 @@ public abstract class DialListenTests<TBackend> : NetTest<TBackend> where TBacke
         });
         Assert.Equal(0, await peer.ReadAsync(new byte[1]).Within()); // The connection ends without a reset.
     }
+}
+
+/// <summary>A link-local address of this machine and its interface.</summary>
+internal static class LinkLocal
+{
+    public static (IPAddress Address, string Interface)? Found { get; } = Find();
+
+    private static (IPAddress, string)? Find()
+    {
+        foreach (NetworkInterface one in NetworkInterface.GetAllNetworkInterfaces())
+        {
+            if (one.OperationalStatus is not (OperationalStatus.Up or OperationalStatus.Unknown)) continue;
+            foreach (UnicastIPAddressInformation unicast in one.GetIPProperties().UnicastAddresses)
+            {
+                if (unicast.Address.IsIPv6LinkLocal) return (unicast.Address, one.Name);
+            }
+        }
+        return null;
+    }
+}
+
+/// <summary>A test that needs a link-local address.</summary>
+[AttributeUsage(AttributeTargets.Method)]
+internal sealed class LinkLocalTheoryAttribute : TheoryAttribute
+{
+    public LinkLocalTheoryAttribute() => Skip = LinkLocal.Found is null ? "no interface has a link-local address" : null;
 }

@@ -6,35 +6,55 @@ namespace Poller.Net.Tests;
 /// <summary>The options of a listener, and the tables of Go's listen_test (TestDualStackTCPListener).</summary>
 public abstract class ListenOptionsTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
-    [Theory]
-    [InlineData("tcp", "", "tcp", "", false)]
-    [InlineData("tcp", "", "tcp", "0.0.0.0", false)]
-    [InlineData("tcp", "0.0.0.0", "tcp", "", false)]
-    [InlineData("tcp", "", "tcp", "[::]", false)]
-    [InlineData("tcp", "[::]", "tcp", "", false)]
-    [InlineData("tcp", "0.0.0.0", "tcp", "[::]", false)]
-    [InlineData("tcp", "[::]", "tcp", "0.0.0.0", false)]
-    [InlineData("tcp", "[::ffff:0.0.0.0]", "tcp", "[::]", false)]
-    [InlineData("tcp", "[::]", "tcp", "[::ffff:0.0.0.0]", false)]
-    [InlineData("tcp4", "", "tcp6", "", true)]
-    [InlineData("tcp6", "", "tcp4", "", true)]
-    [InlineData("tcp4", "0.0.0.0", "tcp6", "[::]", true)]
-    [InlineData("tcp6", "[::]", "tcp4", "0.0.0.0", true)]
-    [InlineData("tcp", "127.0.0.1", "tcp", "[::1]", true)]
-    [InlineData("tcp", "[::1]", "tcp", "127.0.0.1", true)]
-    [InlineData("tcp4", "127.0.0.1", "tcp6", "[::1]", true)]
-    [InlineData("tcp6", "[::1]", "tcp4", "127.0.0.1", true)]
+    /// <summary>Two networks with their hosts, first without the kind of network, and whether they share a port.</summary>
+    public static TheoryData<string, string, string, string, bool> Pairs()
+    {
+        (string Family1, string Host1, string Family2, string Host2, bool Share)[] pairs =
+        [
+            ("", "", "", "", false),
+            ("", "", "", "0.0.0.0", false),
+            ("", "0.0.0.0", "", "", false),
+            ("", "", "", "[::]", false),
+            ("", "[::]", "", "", false),
+            ("", "", "4", "", false),
+            ("4", "", "", "", false),
+            ("", "", "6", "", false),
+            ("6", "", "", "", false),
+            ("", "0.0.0.0", "", "[::]", false),
+            ("", "[::]", "", "0.0.0.0", false),
+            ("", "[::ffff:0.0.0.0]", "", "[::]", false),
+            ("", "[::]", "", "[::ffff:0.0.0.0]", false),
+            ("4", "", "6", "", true),
+            ("6", "", "4", "", true),
+            ("4", "0.0.0.0", "6", "[::]", true),
+            ("6", "[::]", "4", "0.0.0.0", true),
+            ("", "127.0.0.1", "", "[::1]", true),
+            ("", "[::1]", "", "127.0.0.1", true),
+            ("4", "127.0.0.1", "6", "[::1]", true),
+            ("6", "[::1]", "4", "127.0.0.1", true),
+        ];
+        TheoryData<string, string, string, string, bool> all = [];
+        foreach (string kind in (string[])["tcp", "udp"])
+        {
+            foreach ((string family1, string host1, string family2, string host2, bool share) in pairs)
+            {
+                all.Add(kind + family1, host1, kind + family2, host2, share);
+            }
+        }
+        return all;
+    }
+
+    [Theory, MemberData(nameof(Pairs))]
     public void Two_listeners_share_a_port_if_their_addresses_do_not_overlap(
         string network1, string host1, string network2, string host2, bool share)
     {
         using Fixture fixture = new();
         for (int tries = 1; ; tries++)
         {
-            using ConnListener first = fixture.Net.Listen(network1, $"{host1}:0");
-            int port = ((IPEndPoint)first.LocalEndPoint).Port;
+            using IDisposable first = Open(network1, $"{host1}:0", out EndPoint local);
             try
             {
-                using ConnListener second = fixture.Net.Listen(network2, $"{host2}:{port}");
+                using IDisposable second = Open(network2, $"{host2}:{((IPEndPoint)local).Port}", out _);
                 Assert.True(share, "the second listener was expected to be refused.");
                 return;
             }
@@ -44,6 +64,19 @@ public abstract class ListenOptionsTests<TBackend> : NetTest<TBackend> where TBa
                 if (!share) return;
                 Assert.True(tries < 20, e.Message); // Somebody else may have the other family's port.
             }
+        }
+
+        IDisposable Open(string network, string address, out EndPoint local)
+        {
+            if (network.StartsWith("tcp", StringComparison.Ordinal))
+            {
+                ConnListener listener = fixture.Net.Listen(network, address);
+                local = listener.LocalEndPoint;
+                return listener;
+            }
+            IPacketConn conn = fixture.Net.ListenPacket(network, address);
+            local = conn.LocalEndPoint;
+            return conn;
         }
     }
 

@@ -43,6 +43,23 @@ public abstract class GatheredWriteTests<TBackend> : NetTest<TBackend> where TBa
         }
     }
 
+    // The sum of the lengths does not fit into 32 bits. The short form is the same write of a few pieces.
+    [Fact, Trait("Tests", "long")]
+    public async Task A_write_of_more_than_2_GiB_arrives()
+    {
+        using Fixture fixture = new();
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        byte[] piece = new byte[3 << 20];
+        long total = (TestLength.IsLong ? 1024L : 2) * piece.Length;
+        ReadOnlyMemory<byte>[] pieces = [.. Enumerable.Repeat((ReadOnlyMemory<byte>)piece, (int)(total / piece.Length))];
+        Task writing = client.WriteAsync(pieces).AsTask();
+        byte[] buffer = new byte[1 << 20];
+        long received = 0;
+        while (received < total) received += await server.ReadAtLeastAsync(buffer, 1).Within();
+        Assert.Equal(total, received);
+        await writing.Within();
+    }
+
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
     public async Task Empty_pieces_are_skipped_and_nothing_is_no_call(NetpollDispatch dispatch, bool blocking)
     {

@@ -194,6 +194,26 @@ public abstract class SendFileTests<TBackend> : NetTest<TBackend> where TBackend
         Assert.True(e.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown, e.Message);
     }
 
+    [Theory, MemberData(nameof(AllWays))]
+    public async Task A_file_without_a_size_is_sent_to_its_end_and_nothing_is_sent_from_behind_an_end(
+        NetpollDispatch dispatch, bool blocking, bool copies)
+    {
+        using Fixture fixture = new(dispatch, api: Api(copies));
+        (TcpConn client, TcpConn server) = await fixture.PairAsync();
+        using TemporaryFile empty = new(0);
+        Assert.Equal(0, await client.StartSendFile(blocking, empty.Handle, 0, null).Within());
+        using TemporaryFile file = new(10);
+        Assert.Equal(0, await client.StartSendFile(blocking, file.Handle, 1000, null).Within());
+        await Assert.ThrowsAsync<EndOfStreamException>(client.StartSendFile(blocking, file.Handle, 1000, 1).Within);
+
+        const string Path = "/proc/version"; // Its size is 0 by fstat(2).
+        byte[] expected = await File.ReadAllBytesAsync(Path);
+        using SafeFileHandle version = File.OpenHandle(Path);
+        Assert.Equal(expected.Length, await client.StartSendFile(blocking, version, 0, null).Within());
+        client.CloseWrite();
+        Gathered.AssertSame(expected, await server.ReadAllAsync().Within(), Path);
+    }
+
     [Fact]
     public async Task What_has_no_positions_and_what_is_no_range_are_refused()
     {

@@ -87,6 +87,21 @@ public abstract class UnixMessageTests<TBackend> : NetTest<TBackend> where TBack
         }
     }
 
+    [Fact]
+    public async Task A_dialed_socket_of_datagrams_is_answered_at_a_name_that_the_system_chose()
+    {
+        using Fixture fixture = new();
+        using UnixConn server = fixture.Net.ListenUnixgram(new UnixDomainSocketEndPoint("\0"));
+        Dialer dialer = new(fixture.Net) { LocalEndPoint = new UnixDomainSocketEndPoint("\0") };
+        using Conn client = await dialer.DialAsync("unixgram", server.LocalEndPoint.ToString()).Within();
+        Assert.StartsWith("@", client.LocalEndPoint.ToString(), StringComparison.Ordinal);
+        await client.WriteAsync(new byte[] { 1 });
+        SocketReceiveFromResult received = await server.ReceiveFromAsync(new byte[4]).Within();
+        Assert.Equal(client.LocalEndPoint, received.RemoteEndPoint);
+        await server.SendToAsync(new byte[] { 2, 3 }, received.RemoteEndPoint).Within();
+        Assert.Equal(2, await client.ReadAsync(new byte[4]).Within());
+    }
+
     [Theory, MemberData(nameof(Unix.AllWithMessages), MemberType = typeof(Unix))]
     public async Task A_writer_to_a_full_receiver_waits_until_it_reads(NetpollDispatch dispatch, bool blocking, string network)
     {
