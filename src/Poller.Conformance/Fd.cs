@@ -85,10 +85,12 @@ internal sealed unsafe class Fd : IDisposable
     }
 
     /// <summary>Writes one sequence of bytes. Returns the count, or the negated errno.</summary>
-    public int Write(ReadOnlySpan<byte> buffer)
+    public static int Write(nint number, ReadOnlySpan<byte> buffer)
     {
-        fixed (byte* bytes = buffer) return Result(LibC.write(Number, bytes, (nuint)buffer.Length));
+        fixed (byte* bytes = buffer) return Result(LibC.write((int)number, bytes, (nuint)buffer.Length));
     }
+
+    public int Write(ReadOnlySpan<byte> buffer) => Write(Number, buffer);
 
     /// <summary>Gives the descriptor to another owner.</summary>
     public int Release()

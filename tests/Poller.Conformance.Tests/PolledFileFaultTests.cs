@@ -16,6 +16,9 @@ public sealed class PolledFileFaultTests
         { nameof(ReportsBytesOnce), PollTrigger.Edge, nameof(Kit.Writers_of_a_FIFO_come_and_go) },
         { nameof(ReportsBytesOnce), PollTrigger.Edge, nameof(Kit.A_terminal_gives_its_lines_and_then_its_end) },
         { nameof(ReportsBytesOnce), PollTrigger.Edge, nameof(Kit.An_eventfd_gives_its_sum) },
+        { nameof(ReportsBytesOnce), PollTrigger.Edge, nameof(Kit.Any_sequence_of_operations_follows_the_model) },
+        { nameof(ReportsRoomOnce), PollTrigger.Edge, nameof(Kit.Any_sequence_of_operations_follows_the_model) },
+        { nameof(ArmsOnce), PollTrigger.Level, nameof(Kit.Any_sequence_of_operations_follows_the_model) },
         { nameof(ReportsRoomOnce), PollTrigger.Edge, nameof(Kit.A_wait_to_write_ends_while_there_is_room) },
         { nameof(ReportsRoomOnce), PollTrigger.Edge, nameof(Kit.Bytes_come_in_order_and_then_the_end) },
         { nameof(ArmsOnce), PollTrigger.Level, nameof(Kit.A_library_that_takes_one_record_of_two_is_woken_for_the_other) },
@@ -41,7 +44,9 @@ public sealed class PolledFileFaultTests
 
         // A fault leaves an operation waiting. Or, if the backend still has a number, the number cannot be opened again.
         string said = caught?.ToString() ?? "nothing";
-        string[] names = fault == nameof(ForgetsToClose) ? [nameof(TimeoutException), "already in the poller"] : [nameof(TimeoutException)];
+        string[] names = fault == nameof(ForgetsToClose) ? [nameof(TimeoutException), "already in the poller"]
+            : fact == nameof(Kit.Any_sequence_of_operations_follows_the_model) ? ["has not come back"]
+            : [nameof(TimeoutException)];
         Assert.True(names.Any(name => said.Contains(name, StringComparison.Ordinal)), $"{fact} said: {said}");
     }
 

@@ -52,8 +52,36 @@ public abstract class PolledFileConformance : IDisposable
     /// <summary>How many descriptors are opened and closed beside readers. The default takes about a second.</summary>
     protected virtual int Reopenings => 2_000;
 
+    /// <summary>How many sequences to check if the environment does not say. The default takes about half a second.</summary>
+    protected virtual int Sequences => 60;
+
     /// <summary>How long a fact waits for what must happen. Only one that fails waits so long.</summary>
     protected virtual TimeSpan Patience => Worker.Bound;
+
+    /// <summary>
+    /// After any sequence of reads, writes and waits on both ends of a pipe, blocking or async, beside a library which reads and writes by
+    /// itself, each byte has arrived once and in order, and each operation has ended as it must. POLLER_SEED and
+    /// POLLER_CONFORMANCE_SEQUENCES replay a failure.
+    /// </summary>
+    [Fact]
+    public void Any_sequence_of_operations_follows_the_model()
+    {
+        int seed = Setting.FromEnvironment("POLLER_SEED") ?? Random.Shared.Next();
+        int sequences = Setting.FromEnvironment("POLLER_CONFORMANCE_SEQUENCES") ?? Sequences;
+        SequenceCheck<FileCommand, FileHarness> check = new(
+            "The poller broke the contract of PolledFile",
+            FileCommand.Sequences,
+            FileCommand.MaxLength,
+            Patience,
+            shrinkFor: Patience * 3,
+            brief => new FileHarness(Poller, brief),
+            static _ => { });
+
+        (int ran, SequenceFailure? failure) = check.Run(seed, sequences);
+
+        Assert.True(failure is null, failure?.Report);
+        Assert.Equal(sequences, ran);
+    }
 
     /// <summary>
     /// A library takes one record of two, of which the poller told once, and waits again: the wait-only form is level-triggered.
