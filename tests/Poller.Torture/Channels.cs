@@ -28,34 +28,77 @@ internal interface IChannel
     void SetTimeout(PollMode mode, int milliseconds);
 }
 
-/// <summary>A connection.</summary>
-internal sealed class ConnChannel(Conn conn, Random plan) : IChannel
+/// <summary>
+/// The bytes of writes that go out by sendfile(2). The system sends the file's own pages later, so no place of it is used twice, and when
+/// it is full there are no more such writes. Safe from any thread.
+/// </summary>
+internal sealed class SentFile : IDisposable
 {
-    private const int OneIn = 8; // So many reads wait before they have a buffer.
+    private const long Capacity = 64 << 20;
+
+    private long _end;
+
+    private SentFile(SafeFileHandle handle) => Handle = handle;
+
+    public SafeFileHandle Handle { get; }
+
+    public static SentFile Open() => new(File.OpenHandle(
+        Path.GetTempFileName(), FileMode.Open, FileAccess.ReadWrite, FileShare.None, FileOptions.DeleteOnClose));
+
+    /// <summary>Puts bytes into the file; null if it is full.</summary>
+    public long? TryPut(ReadOnlySpan<byte> bytes)
+    {
+        if (Volatile.Read(ref _end) > Capacity) return null;
+        long offset = Interlocked.Add(ref _end, bytes.Length) - bytes.Length;
+        RandomAccess.Write(Handle, bytes, offset);
+        return offset;
+    }
+
+    public void Dispose() => Handle.Dispose();
+}
+
+/// <summary>A connection. Some of its writes are gathered or come from a file, and some of its reads are scattered.</summary>
+internal sealed class ConnChannel(Conn conn, Random plan, SentFile? file = null) : IChannel
+{
+    private const int OneIn = 8; // So many reads wait before they have a buffer, so many are scattered, and so many writes are gathered.
+    private const int OneFileIn = 32;
 
     public bool WritesExactly => false;
 
     public async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken token)
     {
         if (plan.Next(OneIn) == 0) await conn.WaitToReadAsync(token);
-        return await conn.ReadAsync(buffer, token);
+        return plan.Next(OneIn) == 0 ? await conn.ReadAsync(Scattered(buffer), token) : await conn.ReadAsync(buffer, token);
     }
 
     public int Read(Memory<byte> buffer)
     {
         if (plan.Next(OneIn) == 0) conn.WaitToRead();
-        return conn.Read(buffer.Span);
+        return plan.Next(OneIn) == 0 ? conn.Read(Scattered(buffer)) : conn.Read(buffer.Span);
     }
 
     public async ValueTask<int> WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken token)
     {
-        await conn.WriteAsync(buffer, token);
+        if (InFile(buffer) is { } offset)
+        {
+            await ((TcpConn)conn).SendFileAsync(file!.Handle, offset, buffer.Length, cancellationToken: token);
+        }
+        else if (plan.Next(OneIn) == 0)
+        {
+            await conn.WriteAsync(Gathered(buffer), token);
+        }
+        else
+        {
+            await conn.WriteAsync(buffer, token);
+        }
         return buffer.Length;
     }
 
     public int Write(ReadOnlyMemory<byte> buffer)
     {
-        conn.Write(buffer.Span);
+        if (InFile(buffer) is { } offset) ((TcpConn)conn).SendFile(file!.Handle, offset, buffer.Length);
+        else if (plan.Next(OneIn) == 0) conn.Write(Gathered(buffer));
+        else conn.Write(buffer.Span);
         return buffer.Length;
     }
 
@@ -83,6 +126,27 @@ internal sealed class ConnChannel(Conn conn, Random plan) : IChannel
     {
         if (mode == PollMode.Read) conn.ReadTimeout = milliseconds;
         else conn.WriteTimeout = milliseconds;
+    }
+
+    private long? InFile(ReadOnlyMemory<byte> buffer) =>
+        file is not null && plan.Next(OneFileIn) == 0 ? file.TryPut(buffer.Span) : null;
+
+    private List<ReadOnlyMemory<byte>> Gathered(ReadOnlyMemory<byte> buffer)
+    {
+        List<ReadOnlyMemory<byte>> pieces = [];
+        while (!buffer.IsEmpty)
+        {
+            int count = plan.Next(buffer.Length / 4, buffer.Length + 1); // Some are empty.
+            pieces.Add(buffer[..count]);
+            buffer = buffer[count..];
+        }
+        return pieces;
+    }
+
+    private Memory<byte>[] Scattered(Memory<byte> buffer)
+    {
+        int first = plan.Next(buffer.Length + 1);
+        return [buffer[..first], buffer[first..]];
     }
 }
 

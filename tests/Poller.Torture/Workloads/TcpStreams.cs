@@ -8,7 +8,7 @@ namespace Poller.Torture.Workloads;
 
 /// <summary>
 /// TCP connections, each with a stream in both directions. They end by half closes, or one side resets or closes in mid-stream. Accepts
-/// and dials are interrupted too, and no connection may be lost for it.
+/// and dials are interrupted too, and no connection may be lost for it. Some go through a hop, which copies from connection to connection.
 /// </summary>
 internal sealed class TcpStreams(Torture torture) : Workload(torture)
 {
@@ -57,10 +57,13 @@ internal sealed class TcpStreams(Torture torture) : Workload(torture)
     }
 
     private const int Listeners = 3;
+    private const int OneHopIn = 8;
 
     private readonly ConcurrentDictionary<long, Session> _sessions = new();
     private readonly List<TcpConnListener> _listeners = [];
     private readonly List<Task> _acceptors = [];
+    private SentFile _file = null!;
+    private TcpConnListener _hop = null!;
     private long _ids;
     private long _handlers;
     private long _headless;
@@ -79,6 +82,9 @@ internal sealed class TcpStreams(Torture torture) : Workload(torture)
     protected override Task BeginAsync()
     {
         for (int i = 0; i < Listeners; i++) _listeners.Add(Torture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0)));
+        _file = SentFile.Open();
+        _hop = Torture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        _acceptors.Add(Task.Run(AcceptHopsAsync));
         _acceptors.Add(Task.Run(() => AcceptAsync(_listeners[0], 0)));
         _acceptors.Add(Task.Run(() => AcceptAsync(_listeners[0], 1))); // They queue.
         _acceptors.Add(Task.Run(() => AcceptByDeadlinesAsync(_listeners[1])));
@@ -114,15 +120,17 @@ internal sealed class TcpStreams(Torture torture) : Workload(torture)
 
     protected override async Task EndAsync()
     {
+        await _hop.DisposeAsync();
         foreach (TcpConnListener listener in _listeners) await listener.DisposeAsync();
         await Task.WhenAll(_acceptors);
         while (Volatile.Read(ref _handlers) > 0) await Task.Delay(10);
+        _file.Dispose();
     }
 
     // Null if the dial was abandoned, by the plan, or refused in a shortage.
     private async Task<TcpConn?> DialAsync(Random plan, Activity activity)
     {
-        IPEndPoint remote = _listeners[plan.Next(Listeners)].LocalEndPoint;
+        IPEndPoint remote = (plan.Next(OneHopIn) == 0 ? _hop : _listeners[plan.Next(Listeners)]).LocalEndPoint;
         activity.Awaits($"a dial of {remote}");
         try
         {
@@ -174,7 +182,7 @@ internal sealed class TcpStreams(Torture torture) : Workload(torture)
         (int outSeed, int inSeed) = isClient ? (upSeed, downSeed) : (downSeed, upSeed);
         Flow sender = new(Torture, name, outSeed, outgoing, StyleOf(), session.Ending, new Random(plan.Next()));
         Flow receiver = new(Torture, name, inSeed, incoming, StyleOf(), session.Ending, new Random(plan.Next()));
-        ConnChannel channel = new(conn, new Random(plan.Next()));
+        ConnChannel channel = new(conn, new Random(plan.Next()), _file);
         ConnChannel from = new(conn, new Random(plan.Next()));
 
         Task aborting = session.End != End.Orderly && isClient == session.ClientEnds ? AbortAsync(session, conn, plan) : Task.CompletedTask;
@@ -240,6 +248,91 @@ internal sealed class TcpStreams(Torture torture) : Workload(torture)
         {
             Torture.Activities.End(activity);
             Interlocked.Decrement(ref _handlers);
+        }
+    }
+
+    private async Task AcceptHopsAsync()
+    {
+        int index = 0;
+        await foreach (Conn conn in _hop.AcceptAllAsync()) _ = HopAsync((TcpConn)conn, Torture.RandomOf(nameof(HopAsync), index++));
+    }
+
+    // Passes a connection on to a listener. An end of one side becomes an end of the other, and so does a reset.
+    private async Task HopAsync(TcpConn near, Random plan)
+    {
+        Interlocked.Increment(ref _handlers);
+        try
+        {
+            using (near)
+            using (TcpConn far = await DialOnAsync(_listeners[plan.Next(Listeners)].LocalEndPoint))
+            {
+                await Task.WhenAll(PassAsync(near, far, new Random(plan.Next())), PassAsync(far, near, new Random(plan.Next())));
+            }
+        }
+#pragma warning disable CA1031 // Whatever goes wrong is the run's failure.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            Torture.Fail($"{Name} hop: {e}");
+        }
+        finally
+        {
+            Interlocked.Decrement(ref _handlers);
+        }
+    }
+
+    private async Task<TcpConn> DialOnAsync(IPEndPoint remote)
+    {
+        while (true)
+        {
+            try
+            {
+                return await Torture.Net.DialTcpAsync(remote);
+            }
+            catch (NetOpException e) when (e.SocketErrorCode == SocketError.TooManyOpenSockets)
+            {
+                await Task.Delay(20);
+            }
+        }
+    }
+
+    private async Task PassAsync(TcpConn from, TcpConn to, Random plan)
+    {
+        try
+        {
+            for (int interruptions = plan.Next(8); ; interruptions--)
+            {
+                using CancellationTokenSource source = new();
+                if (interruptions > 0) source.CancelAfter(plan.Next(1, 20));
+                try
+                {
+                    await from.CopyToAsync(to, source.Token);
+                    break;
+                }
+                catch (OperationCanceledException e) when (e.CancellationToken == source.Token)
+                {
+                    Torture.Figures.Add(Figure.Cancellations);
+                    await to.WriteAsync(Conn.UnwrittenBytes(e));
+                }
+            }
+            to.CloseWrite();
+            Torture.Figures.Add(Figure.Copies);
+        }
+        catch (Exception e) when (Ending.IsEnd(e) || e is NetOpException { SocketErrorCode: SocketError.NotConnected })
+        {
+            // Whoever has not asked for this end sees it, and fails the run.
+            foreach (TcpConn conn in (TcpConn[])[from, to])
+            {
+                try
+                {
+                    conn.LingerState = new LingerOption(true, 0);
+                }
+                catch (ObjectDisposedException)
+                {
+                    // The other copy has come here before.
+                }
+                conn.Dispose();
+            }
         }
     }
 
