@@ -61,6 +61,17 @@ internal sealed class SequenceCheck<TCommand, THarness>(
     // Touched by the thread that runs the sequences. The watching thread reads them when that thread has ended, or counts as stuck.
     private int _seed, _sequence;
 
+    /// <summary>Runs sequences as the environment says, and fails a test if one breaks the contract.</summary>
+    /// <param name="limit">How many, if the environment does not say.</param>
+    public void Run(int limit)
+    {
+        int seed = Setting.FromEnvironment("POLLER_SEED") ?? Random.Shared.Next();
+        limit = Setting.FromEnvironment("POLLER_CONFORMANCE_SEQUENCES") ?? limit;
+        (int ran, SequenceFailure? failure) = Run(seed, limit);
+        Assert.True(failure is null, failure?.Report);
+        Assert.Equal(limit, ran);
+    }
+
     /// <summary>Returns how many sequences it ran, including the failing one, and how that one failed.</summary>
     public (int Sequences, SequenceFailure? Failure) Run(int seed, int limit)
     {

@@ -10,7 +10,7 @@ namespace Poller.Conformance;
 /// Applies the commands of one sequence to the two ends of a new connection, and asks the model about each operation, whether it is over or
 /// not.
 /// </summary>
-internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
+internal sealed class ConnHarness : SequenceHarness<ConnCommand>
 {
     // Long enough that some operations end before it, and some do not.
     private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(2);
@@ -22,18 +22,6 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
     private readonly Dictionary<ConnOp, Pending> _pending = [];
     private readonly Dictionary<(ConnEnd, PollMode), long> _soon = [];
     private Conn[] _conns = [];
-    private int _number;
-
-    // Touched only by the thread that runs the sequence.
-    private readonly List<ConnCommand> _effective = [];
-    private bool _hadEffect;
-
-    // Guarded by itself.
-    private readonly List<string> _trace = [];
-
-    // Atomic: written by the thread that runs the sequence.
-    private long _progress = Stopwatch.GetTimestamp();
-    private string _expectation = "";
 
     public ConnHarness(NetStack stack, string network, TimeSpan patience)
     {
@@ -41,35 +29,17 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         _model = new ConnModel(tellsCloseRead: network == "unix");
     }
 
-    public string[] Trace
-    {
-        get
-        {
-            lock (_trace) return [.. _trace];
-        }
-    }
-
-    public ConnCommand[] Effective => [.. _effective];
-
-    public TimeSpan Standstill => Stopwatch.GetElapsedTime(Volatile.Read(ref _progress));
-
-    public string Expectation => Volatile.Read(ref _expectation);
-
     /// <summary>The number of bytes that have arrived, in both directions.</summary>
     public long Bytes => _model.Ends.Sum(end => end.Sent.Delivered);
 
-    public void Run(IReadOnlyList<ConnCommand> commands)
+    public override void Run(IReadOnlyList<ConnCommand> commands)
     {
         Connect();
         try
         {
             foreach (ConnCommand command in commands)
             {
-                Begin(Describe(command));
-                _effective.Add(command);
-                _hadEffect = true;
-                Execute(command);
-                if (!_hadEffect) _effective.RemoveAt(_effective.Count - 1);
+                Execute(command, Describe(command), _model.Describe(), Execute);
                 Settle();
             }
             End();
@@ -80,7 +50,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         }
     }
 
-    public void Dispose()
+    public override void Dispose()
     {
         foreach (Conn conn in _conns) conn.Dispose();
         foreach (Pending pending in _pending.Values) pending.Dispose();
@@ -151,7 +121,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
     {
         foreach (ConnEnd end in _model.Ends.Where(end => !end.IsDisposed))
         {
-            Begin($"the end: {end} without deadlines");
+            Begin($"the end: {end} without deadlines", _model.Describe());
             SetDeadline(end, PollMode.ReadWrite, null);
             (end.ReadTimeout, end.WriteTimeout) = (null, null);
             Call(end, "time-outs", conn => (conn.ReadTimeout, conn.WriteTimeout) = (Timeout.Infinite, Timeout.Infinite));
@@ -159,23 +129,23 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         }
         foreach (ConnEnd end in _model.Ends.Where(end => !end.IsDisposed && !end.ReadIsClosed))
         {
-            Begin($"the end: all that was sent to {end}");
+            Begin($"the end: all that was sent to {end}", _model.Describe());
             while ((end.Peer.Writes.Count > 0 || (end.Peer.Sent.CertainBytes > 0 && end.Reads.Count == 0)) && Advance(end)) { }
         }
         foreach (ConnEnd end in _model.Ends.Where(end => !end.HasEnded))
         {
-            Begin($"the end: CloseWrite of {end}");
+            Begin($"the end: CloseWrite of {end}", _model.Describe());
             Shutdown(end, conn => conn.CloseWrite(), _model.CloseWrite);
             Settle();
         }
         foreach (ConnEnd end in _model.Ends.Where(end => !end.IsDisposed && !end.ReadIsClosed && end.Peer.HasEnded))
         {
-            Begin($"the end: {end} reads until its end");
+            Begin($"the end: {end} reads until its end", _model.Describe());
             while (Read(end, blocking: true)) { }
         }
         foreach (ConnEnd end in _model.Ends.Where(end => !end.IsDisposed))
         {
-            Begin($"the end: Dispose of {end}");
+            Begin($"the end: Dispose of {end}", _model.Describe());
             Close(end);
             Settle();
         }
@@ -203,7 +173,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         Settle();
         if (end.Reads.Count == 0) Start(end, PollMode.Read, ConnCall.Read, Plenty, blocking, ConnToken.None);
         Settle();
-        Volatile.Write(ref _progress, Stopwatch.GetTimestamp());
+        Progress();
         return end.Peer.Sent.Delivered > before;
     }
 
@@ -219,7 +189,7 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
         ConnOp op = ConnModel.Begin(end, mode, call, count, isCanceled: token == ConnToken.Cancelled);
         byte[] buffer = op.Segment is { } segment ? ConnStream.BytesOf(segment) : new byte[count];
         if (op.Segment is null) buffer.AsSpan().Fill(ConnStream.Nothing);
-        Pending pending = new(op, _number, buffer, source);
+        Pending pending = new(op, Number, buffer, source);
         bool queues = end.Queue(mode).Contains(op);
         try
         {
@@ -383,25 +353,6 @@ internal sealed class ConnHarness : ISequenceHarness<ConnCommand>
     private Conn ConnOf(ConnEnd end) => _conns[end == _model.Ends[0] ? 0 : 1];
 
     private ModelViolation Violation(string fault) => new(fault, _model.Describe());
-
-    private void Begin(string command)
-    {
-        Volatile.Write(ref _progress, Stopwatch.GetTimestamp());
-        Volatile.Write(ref _expectation, _model.Describe());
-        _number++;
-        lock (_trace) _trace.Add(string.Create(CultureInfo.InvariantCulture, $"{_number,4}  {command}"));
-    }
-
-    private void HasNoEffect()
-    {
-        _hadEffect = false;
-        Note("no effect in this state");
-    }
-
-    private void Note(string outcome)
-    {
-        lock (_trace) _trace[^1] += " → " + outcome;
-    }
 
     private string Describe(ConnCommand command) => command switch
     {

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Globalization;
 using Poller.Abstractions;
 using Poller.Net;
@@ -8,7 +7,7 @@ namespace Poller.Conformance;
 /// <summary>
 /// Applies the commands of one sequence to the two ends of a new pipe, and asks the model about each operation, whether it is over or not.
 /// </summary>
-internal sealed class FileHarness : ISequenceHarness<FileCommand>
+internal sealed class FileHarness : SequenceHarness<FileCommand>
 {
     private static readonly Func<nint, byte[], TryResult<int>> ReadCall = static (fd, buffer) => Result(Fd.Read(fd, buffer), "read");
 
@@ -24,19 +23,7 @@ internal sealed class FileHarness : ISequenceHarness<FileCommand>
     // What is in the pipe.
     private readonly Queue<byte> _content = new();
 
-    private int _number;
     private int _made;
-
-    // Touched only by the thread that runs the sequence.
-    private readonly List<FileCommand> _effective = [];
-    private bool _hadEffect;
-
-    // Guarded by itself.
-    private readonly List<string> _trace = [];
-
-    // Atomic: written by the thread that runs the sequence.
-    private long _progress = Stopwatch.GetTimestamp();
-    private string _expectation = "";
 
     public FileHarness(Netpoller poller, TimeSpan patience)
     {
@@ -47,42 +34,24 @@ internal sealed class FileHarness : ISequenceHarness<FileCommand>
         _files = [new PolledFile(poller, read.Release(), ownsHandle: true), new PolledFile(poller, write.Release(), ownsHandle: true)];
     }
 
-    public string[] Trace
-    {
-        get
-        {
-            lock (_trace) return [.. _trace];
-        }
-    }
-
-    public FileCommand[] Effective => [.. _effective];
-
-    public TimeSpan Standstill => Stopwatch.GetElapsedTime(Volatile.Read(ref _progress));
-
-    public string Expectation => Volatile.Read(ref _expectation);
-
-    public void Run(IReadOnlyList<FileCommand> commands)
+    public override void Run(IReadOnlyList<FileCommand> commands)
     {
         foreach (FileCommand command in commands)
         {
-            Begin(Describe(command));
-            _effective.Add(command);
-            _hadEffect = true;
-            Execute(command);
-            if (!_hadEffect) _effective.RemoveAt(_effective.Count - 1);
+            Execute(command, Describe(command), _model.Describe(), Execute);
             Settle();
         }
 
         // A close leaves no operation waiting.
         foreach (FileEnd end in _ends)
         {
-            Begin($"the end: dispose of the {end}");
+            Begin($"the end: dispose of the {end}", _model.Describe());
             Close(end);
             Settle();
         }
     }
 
-    public void Dispose()
+    public override void Dispose()
     {
         foreach (PolledFile file in _files) file.Dispose();
         foreach (Pending pending in _pending.Values) pending.Source?.Dispose();
@@ -131,8 +100,7 @@ internal sealed class FileHarness : ISequenceHarness<FileCommand>
                 Close(_ends[end]);
                 break;
             default:
-                _hadEffect = false;
-                Note("no effect in this state");
+                HasNoEffect();
                 break;
         }
     }
@@ -142,7 +110,7 @@ internal sealed class FileHarness : ISequenceHarness<FileCommand>
         FileEnd end = _ends[start.End];
         byte[] buffer = end.Reads ? new byte[start.Count] : NewBytes(start.Count);
         FileOp op = FileModel.Begin(end, start.Call, start.Count);
-        Pending pending = new(op, _number, buffer, start.HasToken ? new CancellationTokenSource() : null);
+        Pending pending = new(op, Number, buffer, start.HasToken ? new CancellationTokenSource() : null);
         bool queues = end.Ops.Contains(op);
         try
         {
@@ -268,23 +236,11 @@ internal sealed class FileHarness : ISequenceHarness<FileCommand>
 
     private InvalidOperationException Wrong(string what) => new($"{what}; {_model.Describe()}");
 
-    private void Begin(string command)
-    {
-        Volatile.Write(ref _progress, Stopwatch.GetTimestamp());
-        Volatile.Write(ref _expectation, _model.Describe());
-        _number++;
-        lock (_trace) _trace.Add(string.Create(CultureInfo.InvariantCulture, $"{_number,4}  {command}"));
-    }
-
-    private void Note(string outcome)
-    {
-        lock (_trace) _trace[^1] += " → " + outcome;
-    }
-
     private string Describe(FileCommand command) => command switch
     {
         FileCommand.Start start =>
-            $"{start.Call}({start.Count}) of the {_ends[start.End]}, {(start.Blocking ? "blocking" : start.HasToken ? "async, token" : "async")}",
+            $"{start.Call}({start.Count}) of the {_ends[start.End]}, "
+            + (start.Blocking ? "blocking" : start.HasToken ? "async, token" : "async"),
         FileCommand.Native(var end, var count) => $"a library {(end == 0 ? "reads" : "writes")} {count} bytes",
         FileCommand.Fill => "a library fills the pipe",
         FileCommand.Drain => "a library reads all",

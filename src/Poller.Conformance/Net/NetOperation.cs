@@ -229,7 +229,7 @@ internal static class NetOperation
     }
 
     /// <summary>A local address that is free: on the loopback, or a name that the system chooses.</summary>
-    public static string AnyAddress(string network) => network == "unix" ? "" : "127.0.0.1:0";
+    public static string AnyAddress(string network) => network.StartsWith("unix", StringComparison.Ordinal) ? "" : "127.0.0.1:0";
 
     /// <summary>The two ends of one connection.</summary>
     /// <exception cref="TimeoutException">The connection was not made in time.</exception>

@@ -157,6 +157,24 @@ public abstract partial class NetStackConformance
         Assert.All(seen, static times => Assert.Equal(1, times));
     }
 
+    /// <summary>
+    /// After any sequence of sends and receives, blocking or async, each packet has arrived once, in order and with its borders, and each
+    /// receive has ended as it must.
+    /// </summary>
+    [Fact]
+    public void Any_sequence_of_packets_follows_the_model() => new SequenceCheck<PacketCommand, PacketHarness>(
+        "The net stack broke the contract of UdpConn",
+        PacketCommand.Sequences,
+        PacketCommand.MaxLength,
+        Worker.Bound,
+        shrinkFor: Worker.Bound,
+        patience =>
+        {
+            UdpConn server = Stack.ListenUdp(new IPEndPoint(IPAddress.Loopback, 0)), client = Stack.DialUdp(server.LocalEndPoint);
+            return new PacketHarness((client, null), (server, client.LocalEndPoint), patience);
+        },
+        static _ => { }).Run(Sequences);
+
     // A socket without a peer, and one whose peer it is.
     private (UdpConn Client, UdpConn Server) Packets()
     {

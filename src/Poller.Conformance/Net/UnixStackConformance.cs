@@ -31,6 +31,33 @@ public abstract class UnixStackConformance : IDisposable
     /// <summary>The net stack that was passed to the constructor.</summary>
     protected NetStack Stack { get; }
 
+    /// <summary>How many sequences to check if the environment does not say. The default takes about half a second.</summary>
+    protected virtual int Sequences => 60;
+
+    /// <summary>
+    /// After any sequence of sends and receives, blocking or async, each message has arrived once, in order and with its borders, and each
+    /// receive has ended as it must.
+    /// </summary>
+    /// <param name="network">A network of messages.</param>
+    [Theory, InlineData("unixgram"), InlineData("unixpacket")]
+    public void Any_sequence_of_messages_follows_the_model(string network) => new SequenceCheck<PacketCommand, PacketHarness>(
+        "The net stack broke the contract of UnixConn",
+        PacketCommand.Sequences,
+        PacketCommand.MaxLength,
+        Worker.Bound,
+        shrinkFor: Worker.Bound,
+        patience =>
+        {
+            if (network == "unixgram")
+            {
+                UnixConn receiver = (UnixConn)Stack.ListenPacket(network, ""), sender = (UnixConn)Stack.ListenPacket(network, "");
+                return new PacketHarness((sender, receiver.LocalEndPoint), (receiver, sender.LocalEndPoint), patience);
+            }
+            (Conn client, Conn server) = Stack.Pair(network, patience);
+            return new PacketHarness((client, null), (server, null), patience);
+        },
+        static _ => { }).Run(Sequences);
+
     /// <summary>Each write is one message, also one of 0 bytes, and each read takes one.</summary>
     /// <param name="network">A network of messages.</param>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
