@@ -37,7 +37,42 @@ public sealed class PacketFaultTests
         }
     }
 
+    /// <summary>Both forms of the calls, over both networks of messages.</summary>
+    [Theory]
+    [InlineData(nameof(SendsAByteForNone), nameof(UnixStackConformance.Messages_keep_their_borders))]
+    [InlineData(nameof(HidesTheCut), nameof(UnixStackConformance.A_message_that_is_cut_is_told))]
+    public void A_fault_of_the_sockets_fails_a_fact_about_messages(string fault, string fact)
+    {
+        MethodInfo method = typeof(UnixStackConformance).GetMethod(fact)!;
+        foreach (bool blocking in (bool[])[false, true])
+        {
+            foreach (string network in (string[])["unixgram", "unixpacket"])
+            {
+                using Netpoller poller = new(new EpollNetpollFactory());
+                using (UnixFacts right = new(new NetStack(poller))) method.Invoke(right, [network, blocking]);
+                using UnixFacts facts = new(new NetStack(poller, Sockets[fault]()));
+                TargetInvocationException failure =
+                    Assert.Throws<TargetInvocationException>(() => method.Invoke(facts, [network, blocking]));
+                Assert.IsNotType<TimeoutException>(failure.InnerException);
+            }
+        }
+    }
+
+    [Theory, InlineData(nameof(SendsAByteForNone)), InlineData(nameof(HidesTheCut))]
+    public void A_fault_of_the_sockets_breaks_the_model_of_packets(string fault)
+    {
+        using Netpoller poller = new(new EpollNetpollFactory());
+        using Facts facts = new(new NetStack(poller, Sockets[fault]()));
+        Exception? caught = Record.Exception(facts.Any_sequence_of_packets_follows_the_model);
+        Assert.Contains("broke the contract of UdpConn", caught?.Message, StringComparison.Ordinal);
+        using UnixFacts unix = new(new NetStack(poller, Sockets[fault]()));
+        caught = Record.Exception(() => unix.Any_sequence_of_messages_follows_the_model("unixpacket"));
+        Assert.Contains("broke the contract of UnixConn", caught?.Message, StringComparison.Ordinal);
+    }
+
     private sealed class Facts(NetStack stack) : NetStackConformance(stack);
+
+    private sealed class UnixFacts(NetStack stack) : UnixStackConformance(stack);
 
     private sealed class SendsAByteForNone : FaultySockets
     {
