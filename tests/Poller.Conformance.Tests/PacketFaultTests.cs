@@ -63,10 +63,10 @@ public sealed class PacketFaultTests
     {
         using Netpoller poller = new(new EpollNetpollFactory());
         using Facts facts = new(new NetStack(poller, Sockets[fault]()));
-        Exception? caught = Record.Exception(facts.Any_sequence_of_packets_follows_the_model);
+        Exception? caught = Record.Exception(facts.Any_order_of_packets_follows_the_model);
         Assert.Contains("broke the contract of UdpConn", caught?.Message, StringComparison.Ordinal);
         using UnixFacts unix = new(new NetStack(poller, Sockets[fault]()));
-        caught = Record.Exception(() => unix.Any_sequence_of_messages_follows_the_model("unixpacket"));
+        caught = Record.Exception(() => unix.Any_order_of_messages_follows_the_model("unixpacket"));
         Assert.Contains("broke the contract of UnixConn", caught?.Message, StringComparison.Ordinal);
     }
 

@@ -162,7 +162,7 @@ public abstract partial class NetStackConformance
     /// receive has ended as it must.
     /// </summary>
     [Fact]
-    public void Any_sequence_of_packets_follows_the_model() => new SequenceCheck<PacketCommand, PacketHarness>(
+    public void Any_order_of_packets_follows_the_model() => new SequenceCheck<PacketCommand, PacketHarness>(
         "The net stack broke the contract of UdpConn",
         PacketCommand.Sequences,
         PacketCommand.MaxLength,

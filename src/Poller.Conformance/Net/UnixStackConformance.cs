@@ -40,7 +40,7 @@ public abstract class UnixStackConformance : IDisposable
     /// </summary>
     /// <param name="network">A network of messages.</param>
     [Theory, InlineData("unixgram"), InlineData("unixpacket")]
-    public void Any_sequence_of_messages_follows_the_model(string network) => new SequenceCheck<PacketCommand, PacketHarness>(
+    public void Any_order_of_messages_follows_the_model(string network) => new SequenceCheck<PacketCommand, PacketHarness>(
         "The net stack broke the contract of UnixConn",
         PacketCommand.Sequences,
         PacketCommand.MaxLength,
