@@ -2,6 +2,7 @@ using System.IO.Pipes;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
+using Poller.Abstractions;
 using Poller.Net;
 
 namespace Poller.Conformance;
@@ -33,6 +34,9 @@ public abstract class UnixStackConformance : IDisposable
 
     /// <summary>How many sequences to check if the environment does not say. The default takes about half a second.</summary>
     protected virtual int Sequences => 60;
+
+    /// <summary>How long to wait for what comes through a descriptor that was passed, or for its end. 30 s by default.</summary>
+    protected virtual TimeSpan Patience => Worker.Bound;
 
     /// <summary>
     /// After any sequence of sends and receives, blocking or async, each message has arrived once, in order and with its borders, and each
@@ -69,8 +73,8 @@ public abstract class UnixStackConformance : IDisposable
         NetOperation<int> reading = server.StartRead(blocking, buffer).Waiting();
         client.StartWrite(blocking, new byte[3]).Result();
         Assert.Equal(3, reading.Result());
-        foreach (int length in (int[])[7, 0, 1]) client.StartWrite(blocking, new byte[length]).Result();
-        foreach (int length in (int[])[7, 0, 1]) Assert.Equal(length, server.StartRead(blocking, buffer).Result());
+        foreach (int length in (int[])[7, 2, 0, 1]) client.StartWrite(blocking, new byte[length]).Result();
+        foreach (int length in (int[])[7, 2, 0, 1]) Assert.Equal(length, server.StartRead(blocking, buffer).Result());
     }
 
     /// <summary>A message that is longer than the buffer is cut, and the next one begins at its own start.</summary>
@@ -100,14 +104,13 @@ public abstract class UnixStackConformance : IDisposable
     public void A_message_to_a_full_peer_waits_until_it_reads(string network, bool blocking)
     {
         (UnixConn client, UnixConn server) = Pair(network);
-        int count = 0;
-        NetOperation<int> writing;
-        do
+        NetOperation<int> writing = client.StartWrite(blocking, new byte[4000]);
+        int count = 1;
+        for (; !writing.HasBegun(Worker.Bound); count++)
         {
+            Assert.Equal(4000, writing.Result()); // One that fails will never wait.
             writing = client.StartWrite(blocking, new byte[4000]);
-            count++;
         }
-        while (!writing.HasBegun(Worker.Bound));
         for (int i = 0; i < count; i++) Assert.Equal(4000, server.StartRead(blocking, new byte[5000]).Result());
         Assert.Equal(4000, writing.Result());
     }
@@ -134,16 +137,20 @@ public abstract class UnixStackConformance : IDisposable
         Assert.Equal(6, one.StartRead(blocking, buffer).Result());
     }
 
-    /// <summary>Each descriptor arrives with the bytes that it was sent with, and works.</summary>
+    /// <summary>
+    /// Each descriptor arrives with the bytes that it was sent with, works, and stays out of the programs that the process starts.
+    /// </summary>
     /// <param name="network">A network of connections.</param>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData("unix", false), InlineData("unix", true), InlineData("unixpacket", false), InlineData("unixpacket", true)]
     public void Descriptors_arrive_with_their_bytes(string network, bool blocking)
     {
         (UnixConn client, UnixConn server) = Pair(network);
-        using AnonymousPipeServerStream first = new(PipeDirection.In), second = new(PipeDirection.In);
-        Send(client, blocking, "1"u8.ToArray(), [first.ClientSafePipeHandle]);
-        Send(client, blocking, "2"u8.ToArray(), [second.ClientSafePipeHandle, first.ClientSafePipeHandle]);
+        (Fd firstRead, Fd firstWrite) = Own(Fd.Pipe());
+        (Fd secondRead, Fd secondWrite) = Own(Fd.Pipe());
+        using SafeFileHandle first = Borrow(firstWrite), second = Borrow(secondWrite);
+        Send(client, blocking, "1"u8.ToArray(), [first]);
+        Send(client, blocking, "2"u8.ToArray(), [second, first]);
         foreach ((byte expected, int count) in ((byte, int)[])[((byte)'1', 1), ((byte)'2', 2)])
         {
             byte[] buffer = new byte[8];
@@ -152,10 +159,10 @@ public abstract class UnixStackConformance : IDisposable
             Assert.Equal(expected, buffer[0]);
             using SafeHandle handle = handles[0]!;
             handles[1]?.Dispose();
-            using SafeFileHandle file = new(handle.DangerousGetHandle(), ownsHandle: false);
-            using FileStream copy = new(file, FileAccess.Write, bufferSize: 0);
-            copy.WriteByte(expected);
-            Assert.Equal(expected, (expected == '1' ? first : second).ReadByte());
+            int flags = LibC.fcntl((int)handle.DangerousGetHandle(), LibC.F_GETFD, 0);
+            Assert.True((flags & LibC.FD_CLOEXEC) != 0, "a descriptor that came is not close-on-exec");
+            Assert.Equal(1, Fd.Write(handle.DangerousGetHandle(), [expected]));
+            Assert.Equal(expected, ReadByte(expected == '1' ? firstRead : secondRead));
         }
     }
 
@@ -166,8 +173,8 @@ public abstract class UnixStackConformance : IDisposable
     public void A_descriptor_that_nobody_takes_is_closed(string network, bool blocking)
     {
         (UnixConn client, UnixConn server) = Pair(network);
-        using AnonymousPipeServerStream pipe = new(PipeDirection.In);
-        SafeHandle writer = pipe.ClientSafePipeHandle;
+        (Fd read, Fd write) = Own(Fd.Pipe());
+        using SafeFileHandle writer = Borrow(write);
         byte[] buffer = new byte[8];
         Send(client, blocking, "x"u8.ToArray(), [writer]);
         Assert.Equal(1, server.StartRead(blocking, buffer).Result());
@@ -178,11 +185,10 @@ public abstract class UnixStackConformance : IDisposable
         Assert.Equal(new ReceivedHandles { Bytes = 1, Handles = 1, HandlesDropped = true }, Receive(server, blocking, buffer, handles));
         handles[0]!.Dispose();
         Send(client, blocking, "x"u8.ToArray(), [writer]);
-        pipe.DisposeLocalCopyOfClientHandle();
+        write.Dispose();
         client.Dispose();
         server.Dispose();
-        NetOperation<int> end = new(pipe.ReadByte);
-        Assert.Equal(-1, end.Result());
+        Assert.Equal(-1, ReadByte(read));
     }
 
     /// <summary>A stream that takes a send in parts takes its descriptors once, with the first of them.</summary>
@@ -255,6 +261,21 @@ public abstract class UnixStackConformance : IDisposable
     private static ReceivedHandles Receive(UnixConn conn, bool blocking, Memory<byte> buffer, SafeHandle?[] handles) => (blocking
         ? new NetOperation<ReceivedHandles>(() => conn.Receive(buffer.Span, handles))
         : new NetOperation<ReceivedHandles>(conn.ReceiveAsync(buffer, handles).AsTask())).Result();
+
+    private static SafeFileHandle Borrow(Fd descriptor) => new(descriptor.Number, ownsHandle: false);
+
+    // Returns -1 at the end. No thread blocks in the read: it would block for ever if a descriptor of the other end is left open, and to
+    // dispose a PipeStream waits for its reads.
+    private int ReadByte(Fd pipe)
+    {
+        byte[] buffer = new byte[1];
+        int result = 0;
+        return SpinWait.SpinUntil(() => (result = Fd.Read(pipe.Number, buffer)) != -Errno.EAGAIN.Number, Patience)
+            ? result == 0 ? -1 : result == 1 ? buffer[0] : throw new InvalidOperationException($"read of a pipe: {result}")
+            : throw new TimeoutException($"neither a byte nor the end came through a pipe within {Patience.TotalSeconds} s");
+    }
+
+    private (Fd Read, Fd Write) Own((Fd Read, Fd Write) pipe) => (Own(pipe.Read), Own(pipe.Write));
 
     private T Own<T>(T resource) where T : IDisposable
     {
