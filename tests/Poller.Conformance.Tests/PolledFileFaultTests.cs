@@ -16,6 +16,7 @@ public sealed class PolledFileFaultTests
         { nameof(ReportsBytesOnce), PollTrigger.Edge, nameof(Kit.Writers_of_a_FIFO_come_and_go) },
         { nameof(ReportsBytesOnce), PollTrigger.Edge, nameof(Kit.A_terminal_gives_its_lines_and_then_its_end) },
         { nameof(ReportsBytesOnce), PollTrigger.Edge, nameof(Kit.An_eventfd_gives_its_sum) },
+        { nameof(ReportsBytesOnce), PollTrigger.Edge, nameof(Kit.Old_readiness_ends_no_wait) },
         { nameof(ReportsBytesOnce), PollTrigger.Edge, nameof(Kit.Any_sequence_of_operations_follows_the_model) },
         { nameof(ReportsRoomOnce), PollTrigger.Edge, nameof(Kit.Any_sequence_of_operations_follows_the_model) },
         { nameof(ArmsOnce), PollTrigger.Level, nameof(Kit.Any_sequence_of_operations_follows_the_model) },
