@@ -117,9 +117,10 @@ public sealed partial class NetStack
     }
 
     /// <summary>
-    /// Connects to <paramref name="address"/>, with the default options of a <see cref="Dialer"/>. An empty host, <c>[::]</c>
-    /// and <c>0.0.0.0</c> mean this machine: a dial of <c>tcp</c> finds a listener of either family. A <see cref="Dialer"/> says how it tries the addresses of a name, and can set a time-out. If nobody answers, the system decides how
-    /// long it takes, perhaps minutes, unless the token ends it.
+    /// Connects to <paramref name="address"/>, with the default options of a <see cref="Dialer"/>. An empty host, <c>[::]</c> and
+    /// <c>0.0.0.0</c> mean this machine: a dial of <c>tcp</c> finds a listener of either family. A <see cref="Dialer"/> says how it tries
+    /// the addresses of a name, and can set a time-out. If nobody answers, the system decides how long it takes, perhaps minutes, unless
+    /// the token ends it.
     /// </summary>
     /// <exception cref="ArgumentException">The network is unknown.</exception>
     /// <exception cref="FormatException">The address is not host:port.</exception>
@@ -136,9 +137,10 @@ public sealed partial class NetStack
     public Conn Dial(string network, string address) => _dialer.Dial(network, address);
 
     /// <summary>
-    /// Connects to an <see cref="IPEndPoint"/>, of which a wildcard address means this machine, or to a <see cref="DnsEndPoint"/>, whose host is a name or an address without brackets. A
-    /// name is looked up as in <see cref="DialAsync(string, string, CancellationToken)"/>. The address family of a
-    /// <see cref="DnsEndPoint"/> restricts the addresses that it tries.
+    /// Connects to an <see cref="IPEndPoint"/>, of which a wildcard address means this machine, or to a <see cref="DnsEndPoint"/>, whose
+    /// host is a name or an address without brackets. A name is looked up as in
+    /// <see cref="DialAsync(string, string, CancellationToken)"/>. The address family of a <see cref="DnsEndPoint"/> restricts the
+    /// addresses that it tries.
     /// </summary>
     /// <exception cref="ArgumentException">The end point is of another kind.</exception>
     /// <exception cref="FormatException">The host is neither a name nor an address.</exception>

@@ -67,7 +67,9 @@ public sealed class HealthCheckTests
         services.AddLogging();
         services.AddPoller();
         services.AddKeyedPoller("second");
-        services.AddHealthChecks().AddPollerHealthCheck().AddPollerHealthCheck(key: "second", failureStatus: HealthStatus.Degraded, tags: ["live"]);
+        services.AddHealthChecks()
+            .AddPollerHealthCheck()
+            .AddPollerHealthCheck(key: "second", failureStatus: HealthStatus.Degraded, tags: ["live"]);
         await using ServiceProvider provider = services.BuildServiceProvider();
         provider.GetRequiredKeyedService<Netpoller>("second").Dispose();
         HealthReport report = await provider.GetRequiredService<HealthCheckService>().CheckHealthAsync();

@@ -26,7 +26,9 @@ internal sealed class Activity(Activities all, string name)
     /// <summary>Whether its step has lasted for more than so many looks.</summary>
     public bool IsStuck(long looks) => Volatile.Read(ref _isWatched) && all.Looks - Volatile.Read(ref _look) > looks;
 
-    /// <summary>What the system says of the descriptor that its steps use: it tells a lost wake-up from a system that has nothing to tell.</summary>
+    /// <summary>
+    /// What the system says of the descriptor that its steps use: it tells a lost wake-up from a system that has nothing to tell.
+    /// </summary>
     public void Uses(Func<string> system) => Volatile.Write(ref _system, system);
 
     public override string ToString() =>

@@ -84,7 +84,10 @@ internal abstract partial class SocketFd
         {
             IoResult result = Api.ReadPipe(pipe.ReadEnd, bytes.AsSpan(count));
             if (result == Errno.EINTR) continue;
-            if (!result.IsSuccess || result.Value == 0) throw new InvalidOperationException($"a pipe gave {count} of its {bytes.Length} bytes.");
+            if (!result.IsSuccess || result.Value == 0)
+            {
+                throw new InvalidOperationException($"a pipe gave {count} of its {bytes.Length} bytes.");
+            }
             count += result.Value;
         }
         pipe.Length = 0;
@@ -208,8 +211,9 @@ internal abstract partial class SocketFd
 
         public readonly string Name => NameOf(Kind.Write);
 
-        public readonly IoResult Try(PollFd fd) =>
-            _pipe is null ? ((SocketFd)fd).Send(_buffer!.Bytes.AsSpan(0, _buffer.Count), ref _buffer.Sent) : ((SocketFd)fd).SpliceFrom(_pipe);
+        public readonly IoResult Try(PollFd fd) => _pipe is null
+            ? ((SocketFd)fd).Send(_buffer!.Bytes.AsSpan(0, _buffer.Count), ref _buffer.Sent)
+            : ((SocketFd)fd).SpliceFrom(_pipe);
 
         public void Release() => (_pipe, _buffer) = (null, null);
     }

@@ -212,8 +212,8 @@ internal sealed class NetListenFd : NetFd
         return 0;
     }
 
-    // Another holder of the socket may clear O_NONBLOCK, which is one for all. accept4(2) has no flag against that, and would block where no
-    // close ends it. Another holder may also take the connection that we see. Only both together still block: a cleared flag between the
+    // Another holder of the socket may clear O_NONBLOCK, which is one for all. accept4(2) has no flag against that, and would block where
+    // no close ends it. Another holder may also take the connection that we see. Only both together still block: a cleared flag between the
     // two calls, and a taken connection.
     private IoResult LookAtQueue()
     {

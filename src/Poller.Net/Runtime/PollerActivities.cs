@@ -54,8 +54,8 @@ internal static class PollerActivities
     /// <summary>Records an accept that began at <paramref name="start"/> and has taken a connection from the queue.</summary>
     public static void Accepted(Netpoller poller, NetFd listener, NetFd conn, DateTimeOffset start)
     {
-        // It is internal, because a server activity counts as a request. An accept that waited runs on a loop, where no activity is current.
-        // One that did not wait has none above it either.
+        // It is internal, because a server activity counts as a request. An accept that waited runs on a loop, where no activity is
+        // current. One that did not wait has none above it either.
         Activity? before = Activity.Current;
         Activity.Current = null;
         try

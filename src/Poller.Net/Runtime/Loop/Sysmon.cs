@@ -193,7 +193,8 @@ internal sealed class Sysmon(PollLoop[] loops)
         TimeSpan stands = Stopwatch.GetElapsedTime(now.StandsSince, time);
         loop.Threads.TryFindHandler(LoopTerms.TermOf(now.Lead), out HandlerTrace trace);
         loop.Warn(
-            $"{loop.Name} has stood still for {stands.TotalSeconds:F0} s in {HandlerNames.Describe(trace)}, and all its other connections wait for it. "
+            $"{loop.Name} has stood still for {stands.TotalSeconds:F0} s in {HandlerNames.Describe(trace)}, "
+            + "and all its other connections wait for it. "
             + (loop.Dispatch == NetpollDispatch.Inline
                 ? "With inline dispatch a handler must not block or compute for long: await, or use NetpollDispatch.Adaptive or ThreadPool."
                 : "No thread could be started to take over; free descriptors and memory were expected."));
