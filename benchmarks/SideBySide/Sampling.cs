@@ -16,7 +16,7 @@ internal sealed record Timing(int MainRounds, int Rounds, TimeSpan LongestWarmUp
 
     public static Timing Smoke { get; } = Of(1, 1, 0.02, 0.02, 0.05);
     public static Timing Quick { get; } = Of(2, 2, 2, 0.3, 0.8);
-    public static Timing Full { get; } = Of(5, 3, 8, 0.5, 1.5);
+    public static Timing Full { get; } = Of(5, 3, 40, 0.5, 1.5);
 
     public int RoundsOf(Load load) => load.Quick ? MainRounds : Rounds;
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Net.ServerSentEvents;
 using System.Text.Json;
 
@@ -23,15 +24,23 @@ internal sealed class LoopStream : IAsyncDisposable
         await _samples.MoveNextAsync().Within("a sample") ? JsonDocument.Parse(_samples.Current.Data).RootElement : null;
 
     /// <summary>Awaits a sample whose first loop is as it is expected to be.</summary>
-    public async Task<JsonElement> LoopAsync(Predicate<JsonElement> isExpected)
+    public async Task<JsonElement> LoopAsync(Predicate<JsonElement> isExpected) =>
+        await FindAsync(isExpected, new TaskCompletionSource().Task) ?? throw new UnreachableException();
+
+    /// <summary>Whether there is a sample whose first loop is as it is expected to be before a task has ended.</summary>
+    public async Task<bool> SeesAsync(Predicate<JsonElement> isExpected, Task end) => await FindAsync(isExpected, end) is not null;
+
+    private async Task<JsonElement?> FindAsync(Predicate<JsonElement> isExpected, Task end)
     {
         long start = Environment.TickCount64;
+        JsonElement? loop = null;
         while (Environment.TickCount64 - start < Waiting.Patience.TotalMilliseconds)
         {
-            JsonElement loop = (await NextAsync())!.Value.GetProperty("loops")[0];
-            if (isExpected(loop)) return loop;
+            if (end.IsCompleted) return null;
+            loop = (await NextAsync())!.Value.GetProperty("loops")[0];
+            if (isExpected(loop.Value)) return loop;
         }
-        throw new TimeoutException("No sample was as it was expected to be.");
+        throw new TimeoutException($"No sample was as it was expected to be. The last: {loop}.");
     }
 
     public async ValueTask DisposeAsync()
