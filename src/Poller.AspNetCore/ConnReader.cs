@@ -10,10 +10,10 @@ namespace Poller.AspNetCore;
 // The input of a connection. There is no pump: the app's read is the socket's read, and its continuation runs where the poller runs it. A
 // read that waits holds no buffer.
 //
-// So nothing reads while the app does not. The contract wants to know of the peer's end all the same, and the poller reports that without a
+// So nothing reads while the app does not. ConnectionClosed must fire at the peer's end all the same, and the poller reports that without a
 // read. From then on the reader reads ahead: a pump reads into a pipe, up to the limit, as other transports do all the time, and the app's
-// reads take from the pipe. Over a level-triggered poller, which reports nothing unasked, it reads ahead from the start. An app that takes
-// from the pipe runs on the pool, and never under the pump, which must go on if the app blocks.
+// reads take from the pipe. A level-triggered poller reports nothing unasked, so over it the pump begins at once. An app that takes from
+// the pipe runs on the pool, and never on the pump's stack, because the pump must go on if the app blocks.
 //
 //   from -> to          by
 //   Idle -> Reading     a read of the app begins on the socket
@@ -51,7 +51,8 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
     // Nobody takes the connection's lock under this one.
     private readonly Lock _lock = new();
 
-    // Guarded by the lock. _isLooking: the pool is about to run this. _hasEnded: the socket's read has found the end, or failed.
+    // Guarded by the lock. _isLooking: the pool is about to run Execute. _pipe and _isPumping: the pump has begun, and has not ended.
+    // _error: what the app's reads throw from now on. _done: WhenDone waits.
     private State _state;
     private bool _isCompleted;
     private bool _isLooking;
@@ -63,19 +64,19 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
     // Guarded by the lock, and read without it by the socket's read: whoever sets it wakes that read afterwards.
     private bool _isCanceled;
 
-    // What was read and not consumed: from _firstIndex of the first segment to the end of the last. The socket's read has it while it is
-    // Reading; else the lock guards it.
+    // What was read and not consumed: from _firstIndex of the first segment to the end of the last, _buffered bytes. While the state is
+    // Reading, only the socket's read touches them; otherwise the lock guards them.
     private BufferSegment? _first;
     private BufferSegment? _last;
     private int _firstIndex;
     private long _buffered;
     private bool _isExamined = true;
 
-    // The socket's read writes them before it is done: a segment that is not in the list yet, and whether it found the end or failed.
+    // Written by the socket's read before it is done. _next: a segment that is not in the list yet. _hasEnded: it found the end, or failed.
     private BufferSegment? _next;
     private bool _hasEnded;
 
-    // The read that waits, and whether the app awaits it: then its continuation runs as soon as the read is done.
+    // Written by the app's flow. _op: the read that waits. _isAwaited: its continuation runs as soon as the read is done.
     private PollOp? _op;
     private bool _isAwaited;
 
@@ -94,14 +95,14 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         }
     }
 
-    // Of a descriptor that is closed the answer means nothing, and does no harm.
+    // After the descriptor is closed the answer is meaningless, and harmless.
     private bool HasHangup => _fd.HasHangup || _fd.IsPollerGone;
 
     /// <summary>Begins to watch for the peer's end.</summary>
     public void Start()
     {
         if (_fd.ReportsHangupUnasked) _fd.WatchHangup(this);
-        else if (TryGoAhead()) _ = _connection.PumpAsync(_pipe!.Writer);
+        else GoAhead();
     }
 
     public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
@@ -221,16 +222,6 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         pipe?.Writer.CancelPendingFlush();
     }
 
-    /// <summary>The pump has ended.</summary>
-    public void Pumped()
-    {
-        lock (_lock)
-        {
-            _isPumping = false;
-            _done?.TrySetResult();
-        }
-    }
-
     /// <summary>Completes when no read of the socket is under way any more. Call it after the end of the connection.</summary>
     public Task WhenDone()
     {
@@ -275,7 +266,7 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
             Settle();
         }
 
-        // An app that awaits fetches the end now, and is told of it by that first. Another may fetch it late.
+        // An app that awaits the read fetches the end at once, and that fires ConnectionClosed. Another app may fetch it late.
         if (_hasEnded && !Volatile.Read(ref _isAwaited)) _connection.FireConnectionClosed();
     }
 
@@ -304,7 +295,7 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         {
             count = ((IValueTaskSource<int>)_op!).GetResult(token);
         }
-        catch (Exception e) when (e is ObjectDisposedException or not InvalidOperationException) // The others tell of a second await.
+        catch (Exception e) when (e is ObjectDisposedException or not InvalidOperationException) // The latter tells of a second await.
         {
             error = e;
         }
@@ -318,14 +309,14 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
     {
         lock (_lock) _isLooking = false;
 
-        // A late event of the descriptor's earlier life may have run this too early.
+        // A late event of the slot's earlier descriptor may have run this too early.
         if (!HasHangup) _fd.WatchHangup(this);
-        else if (TryGoAhead()) _ = _connection.PumpAsync(_pipe!.Writer);
+        else GoAhead();
     }
 
     // The members from here on are called under the lock, unless they say otherwise.
 
-    // What there is without the socket: bytes that the app has not examined, a cancellation, the end or an error.
+    // Takes what needs no read of the socket: a cancellation, an error, the end, or bytes that the app has not examined.
     private bool TryTake(out ReadResult result)
     {
         ThrowIfCompleted();
@@ -342,7 +333,7 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         return true;
     }
 
-    // Returns the pipe to read from; else it is the socket.
+    // Returns the pipe to read from; null means the socket.
     private Pipe? BeginRead()
     {
         if (_state is State.Reading or State.Taken)
@@ -397,7 +388,7 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         Settle();
     }
 
-    // The socket's read is done. Has the pool begin to read ahead if the peer's end was reported meanwhile.
+    // The socket's read is done. If the peer's end was reported meanwhile, the pool begins to read ahead.
     private void Settle()
     {
         if (_hasEnded) _state = State.Ended;
@@ -408,17 +399,55 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
     }
 
-    // The pump begins if it returns true. Takes the lock.
-    private bool TryGoAhead()
+    // Begins the pump. While a read of the socket is under way it does not: that read has it begin when it is done. Takes the lock.
+    private void GoAhead()
     {
+        Pipe pipe;
         lock (_lock)
         {
-            if (_state is not (State.Idle or State.Taken)) return false;
+            if (_state is not (State.Idle or State.Taken)) return;
             _state = State.Ahead;
-            _pipe = new Pipe(_connection.InputOptions);
+            _pipe = pipe = new Pipe(_connection.InputOptions);
             _isPumping = true;
-            if (_isCompleted) _pipe.Reader.Complete();
-            return true;
+            if (_isCompleted) pipe.Reader.Complete();
+        }
+        _ = PumpAsync(pipe.Writer);
+    }
+
+    // Reads into the pipe, until the end or until the pipe's reader is done. Takes the lock.
+    private async Task PumpAsync(PipeWriter into)
+    {
+        Conn conn = _connection.Conn;
+        Exception? error = null;
+        try
+        {
+            bool isOver = false;
+            while (!isOver && await conn.WaitToReadAsync().ConfigureAwait(false))
+            {
+                int count = await conn.ReadAsync(into.GetMemory(MinBuffer)).ConfigureAwait(false);
+                if (count == 0) break;
+                into.Advance(count);
+                ValueTask<FlushResult> flush = into.FlushAsync();
+                bool pauses = !flush.IsCompleted;
+                if (pauses && _connection.DebugLog is { } pause) TransportLog.ConnectionPause(pause, _connection.ConnectionId);
+                FlushResult flushed = await flush.ConfigureAwait(false);
+                isOver = flushed.IsCompleted || flushed.IsCanceled;
+                if (pauses && _connection.DebugLog is { } resume) TransportLog.ConnectionResume(resume, _connection.ConnectionId);
+            }
+            if (!isOver && _connection.DebugLog is { } log) TransportLog.ConnectionReadFin(log, _connection.ConnectionId);
+        }
+#pragma warning disable CA1031 // The app's read throws it, whatever it is.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            error = _connection.Translate(e);
+        }
+        await into.CompleteAsync(_connection.Reason ?? error).ConfigureAwait(false);
+        _connection.FireConnectionClosed();
+        lock (_lock)
+        {
+            _isPumping = false;
+            _done?.TrySetResult();
         }
     }
 
@@ -467,7 +496,8 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         }
     }
 
-    // Moves bytes from the pipe behind those that the app has not consumed. False for a cancellation that was taken before. Takes the lock.
+    // Moves bytes from the pipe behind those that the app has not consumed. Returns false for a cancellation that an earlier read has taken
+    // already. Takes the lock.
     private bool TryTakeFromPipe(Pipe pipe, ReadResult read, out ReadResult result)
     {
         if (!read.Buffer.IsEmpty) _connection.NoteRead();

@@ -5,9 +5,9 @@ using Poller.Net;
 
 namespace Poller.AspNetCore;
 
-// The output of a connection. There is no pump: a flush sends, on the stack of its caller, all segments by one system call. Mostly that is
-// all. If the socket's buffer is full, the poller sends the rest, and the flush is done when not much is left, as with a pipe. It goes by
-// batches, so that a slow peer holds no more memory than it must.
+// The output of a connection. There is no pump: a flush sends, on the stack of its caller, all segments by one system call. If the socket's
+// buffer is full, the poller sends the rest, and the flush is done when not much is left, as with a pipe. Large output goes in batches: the
+// buffers of a batch go back as soon as it is sent, so a slow peer holds little memory.
 //
 // An app that flushes more than once for what it has read would pay a system call for each flush: HTTP/2 does so for its streams, and
 // HTTP/1.1 for a body in chunks. So from the second flush on, and from the first where the last read had several, a flush is Deferred. What
@@ -22,7 +22,7 @@ namespace Poller.AspNetCore;
 //   Sending -> Quiet      all is sent
 //   any -> Ended          the connection ends: what is flushed from here on is dropped
 //
-// While it is Quiet, the segments are the app's alone. Else the lock guards them, and _isSending is set.
+// While it is Quiet, only the app's flow touches the segments. Otherwise _isSending is set, and the connection's lock guards them.
 
 /// <summary>Writes a connection. As with every <see cref="PipeWriter"/>, one flow at a time writes.</summary>
 internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IThreadPoolWorkItem
@@ -36,32 +36,33 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
     private readonly NetFd _fd;
     private readonly long _pauseAt;
 
-    // What is not sent yet: from _firstIndex of the first segment to the end of the last.
+    // What is not sent yet: from _firstIndex of the first segment to the end of the last. The head of this file says what protects it.
+    // _unflushed: how many bytes were written since the last flush. _isWriting: the app has asked for memory since then.
     private BufferSegment? _first;
     private BufferSegment? _last;
     private int _firstIndex;
     private long _unflushed;
     private bool _isWriting;
 
-    // Guarded by the connection's lock. _isSending is also read without it; it is cleared last.
+    // Guarded by the lock. _isSending is also read without it, and is cleared last.
     private bool _isSending;
     private bool _hasEnded;
     private bool _isCompleted;
     private Exception? _error;
 
-    // Guarded by the lock; the first is also read without it. The second says that it is the loop's to send, and the third that the loop
-    // has the object by which it does.
+    // Guarded by the lock; _isDeferred is also read without it. _isLoops: the loop is to send what is deferred, and not the pool.
+    // _isScheduled: the flusher is in the loop's queue.
     private bool _isDeferred;
     private bool _isLoops;
     private bool _isScheduled;
     private Flusher? _flusher;
 
-    // How often the app has flushed since it read, and whether it flushed more than once for what it had read before. The reader writes
-    // them without the lock; a wrong value costs a system call, or a hop.
+    // How often the app has flushed since its last read, and whether it flushed more than once between that read and the one before. The
+    // reader writes them without the lock; a wrong value only costs a system call, or a hop.
     private int _flushes;
     private bool _flushesOften;
 
-    // Guarded by the lock while it is Sending: how many flushed bytes are not sent, and where they end.
+    // Guarded by the lock: how many flushed bytes are not sent, and where they end.
     private long _unsent;
     private BufferSegment? _flushedTo;
     private int _flushedIndex;
@@ -79,7 +80,7 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
     private bool _isFlushing;
     private bool _isCanceled;
 
-    // Guarded by the lock: somebody waits for all to be sent.
+    // Guarded by the lock: WhenSent waits.
     private TaskCompletionSource? _sent;
 
     public ConnWriter(PollerConnection connection, NetFd fd, long? pauseAt)
@@ -245,8 +246,8 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
         else SendOn();
     }
 
-    // Sends what is flushed, until the socket takes no more; OnSent then goes on. Under the lock. True if the caller has to resume the
-    // flush that waits, after it has left the lock: that runs the app.
+    // Sends what is flushed, until the socket takes no more; OnSent then goes on. Under the lock. If it returns true, the caller has to
+    // leave the lock and call Resume, which runs the app.
     private bool SendOn()
     {
         bool isPending = false;
@@ -350,7 +351,7 @@ internal sealed class ConnWriter : PipeWriter, IValueTaskSource<FlushResult>, IT
         bool resumes;
         lock (Lock)
         {
-            // The end of a flush that waits runs the app's code, so it is no business of the app's read.
+            // To end a flush that waits would run the app's code inside the app's own read.
             if (!_isDeferred || (isApp && (!_isLoops || _isFlushing))) return;
             _isDeferred = false;
             resumes = SendOn();

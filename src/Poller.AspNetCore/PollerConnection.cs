@@ -12,36 +12,30 @@ namespace Poller.AspNetCore;
 /// <summary>A connection as Microsoft.AspNetCore.Connections wants it, over a <see cref="Conn"/>.</summary>
 internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
 {
-    private const int MinBuffer = 2048;
-
-    // What a graceful end drops of the input, where the app sets no limit of what is read ahead: the default of that.
+    // How much unread input a graceful end drops if MaxReadBufferSize sets no limit: as much as its default.
     private const int MaxDiscard = 1024 * 1024;
 
     private static readonly bool FinOnError =
         AppContext.TryGetSwitch("Microsoft.AspNetCore.Server.Kestrel.FinOnError", out bool isOn) && isOn;
 
     // Constant.
-    private readonly Conn _conn;
     private readonly PollerTransportOptions _options;
     private readonly ILogger _logger;
     private readonly ConnReader _input;
     private readonly ConnWriter _output;
     private readonly CancellationTokenSource _closed = new();
 
-    // Guarded by the lock: made when it is first asked for.
+    // Guarded by the lock. _socket is null until somebody asks for it, and _reason until the connection ends. _fires: ConnectionClosed will
+    // fire, or has fired. _hasFired: its callbacks have run. _fired: DisposeAsync waits for that.
     private Socket? _socket;
-
-    // Guarded by the lock: why the connection ends; null while it does not.
     private Exception? _reason;
-
-    // Guarded by the lock: whether ConnectionClosed is to fire or has fired, and who waits for that.
     private bool _fires;
     private bool _hasFired;
     private TaskCompletionSource? _fired;
 
     private PollerConnection(Conn conn, PollerTransportOptions options, MemoryPool<byte> pool, ILogger logger)
     {
-        _conn = conn;
+        Conn = conn;
         _options = options;
         _logger = logger;
         MemoryPool = pool;
@@ -79,7 +73,7 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
     {
         get
         {
-            lock (Lock) return _socket ??= new Socket(_conn.NetFd.Duplicate());
+            lock (Lock) return _socket ??= new Socket(Conn.NetFd.Duplicate());
         }
     }
 
@@ -111,12 +105,17 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
         }
     }
 
-    private bool LogsDebug => _logger.IsEnabled(LogLevel.Debug);
+    /// <summary>The connection's log; null if nobody listens at the level Debug.</summary>
+    public ILogger? DebugLog => _logger.IsEnabled(LogLevel.Debug) ? _logger : null;
+
+    public Conn Conn { get; }
 
     /// <summary>Takes ownership of a connection.</summary>
-    /// <exception cref="NetOpException">The connection is dead.</exception>
+    /// <exception cref="NetOpException">The connection is dead. It remains the caller's.</exception>
     public static PollerConnection Start(Conn conn, PollerTransportOptions options, MemoryPool<byte> pool, ILogger logger)
     {
+        // The net package has set TCP_NODELAY, on the listener or after the dial.
+        if (!options.NoDelay && conn is TcpConn) conn.NoDelay = false;
         PollerConnection connection = new(conn, options, pool, logger);
         connection._input.Start();
         return connection;
@@ -146,7 +145,7 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
     /// <summary>The app's read has come to the end.</summary>
     public void ReceivedEnd()
     {
-        if (LogsDebug && Reason is null) TransportLog.ConnectionReadFin(_logger, ConnectionId);
+        if (Reason is null && DebugLog is { } log) TransportLog.ConnectionReadFin(log, ConnectionId);
         FireConnectionClosed();
     }
 
@@ -156,38 +155,6 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
         error = Translate(error);
         FireConnectionClosed();
         return Reason ?? error;
-    }
-
-    /// <summary>Reads into a pipe, until the end or until the pipe's reader is done.</summary>
-    public async Task PumpAsync(PipeWriter into)
-    {
-        Exception? error = null;
-        try
-        {
-            bool hasEnded = false;
-            while (!hasEnded && await _conn.WaitToReadAsync().ConfigureAwait(false))
-            {
-                int count = await _conn.ReadAsync(into.GetMemory(MinBuffer)).ConfigureAwait(false);
-                if (count == 0) break;
-                into.Advance(count);
-                ValueTask<FlushResult> flush = into.FlushAsync();
-                bool pauses = !flush.IsCompleted;
-                if (pauses && LogsDebug) TransportLog.ConnectionPause(_logger, ConnectionId);
-                FlushResult flushed = await flush.ConfigureAwait(false);
-                hasEnded = flushed.IsCompleted || flushed.IsCanceled;
-                if (pauses && LogsDebug) TransportLog.ConnectionResume(_logger, ConnectionId);
-            }
-            if (!hasEnded && LogsDebug) TransportLog.ConnectionReadFin(_logger, ConnectionId);
-        }
-#pragma warning disable CA1031 // Whatever it is, it is the reader's.
-        catch (Exception e)
-#pragma warning restore CA1031
-        {
-            error = Translate(e);
-        }
-        await into.CompleteAsync(Reason ?? error).ConfigureAwait(false);
-        FireConnectionClosed();
-        _input.Pumped();
     }
 
     /// <summary>Has ConnectionClosed fire, once, on the pool.</summary>
@@ -211,15 +178,16 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
         Shutdown(error, isExpected: error is ConnectionResetException or ObjectDisposedException or NetOpException { IsClosed: true });
     }
 
-    private Exception Translate(Exception error)
+    /// <summary>Logs an error of the socket, unless we ended the connection. Returns what the app sees of it.</summary>
+    public Exception Translate(Exception error)
     {
         if (Reason is not null) return error;
         if (error is NetOpException { SocketErrorCode: SocketError.ConnectionReset or SocketError.Shutdown })
         {
             error = new ConnectionResetException(error.Message, error);
-            if (LogsDebug) TransportLog.ConnectionReset(_logger, ConnectionId);
+            if (DebugLog is { } log) TransportLog.ConnectionReset(log, ConnectionId);
         }
-        else if (LogsDebug) TransportLog.ConnectionError(_logger, ConnectionId, error);
+        else if (DebugLog is { } log) TransportLog.ConnectionError(log, ConnectionId, error);
         return error;
     }
 
@@ -234,21 +202,21 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
             {
                 if (error is not null && !FinOnError)
                 {
-                    if (LogsDebug) TransportLog.ConnectionWriteRst(_logger, ConnectionId, error.Message);
-                    _conn.LingerState = new LingerOption(true, 0);
+                    if (DebugLog is { } log) TransportLog.ConnectionWriteRst(log, ConnectionId, error.Message);
+                    Conn.LingerState = new LingerOption(true, 0);
                 }
                 else
                 {
-                    if (LogsDebug) TransportLog.ConnectionWriteFin(_logger, ConnectionId, _reason.Message);
-                    if (!_input.HasEnded) _conn.NetFd.Discard(_options.MaxReadBufferSize is > 0 and var limit ? limit : MaxDiscard);
-                    _conn.NetFd.Shutdown(SocketShutdown.Both, "close");
+                    if (DebugLog is { } log) TransportLog.ConnectionWriteFin(log, ConnectionId, _reason.Message);
+                    if (!_input.HasEnded) Conn.NetFd.Discard(_options.MaxReadBufferSize is > 0 and var limit ? limit : MaxDiscard);
+                    Conn.NetFd.Shutdown(SocketShutdown.Both, "close");
                 }
             }
             catch (NetOpException)
             {
-                // It is over already.
+                // The peer has ended the connection already.
             }
-            _conn.Dispose();
+            Conn.Dispose();
             _socket?.Dispose();
             _output.End(isExpected ? null : error);
             FireConnectionClosed();

@@ -47,9 +47,6 @@ public sealed class PollerConnectionFactory : IConnectionFactory, IDisposable
                 _ => throw new NotSupportedException(
                     $"connect {endpoint}: an IPEndPoint, a DnsEndPoint or a UnixDomainSocketEndPoint was expected."),
             };
-
-            // Dialed sockets have TCP_NODELAY.
-            if (!_options.NoDelay && conn is TcpConn) conn.NoDelay = false;
             return PollerConnection.Start(conn, _options, _pool, _logger);
         }
         catch (NetOpException e)
@@ -59,6 +56,6 @@ public sealed class PollerConnectionFactory : IConnectionFactory, IDisposable
         }
     }
 
-    /// <summary>Lets go of the buffers' pool. Dispose the connections before.</summary>
+    /// <summary>Disposes the pool of the buffers. Dispose the connections first.</summary>
     public void Dispose() => _pool.Dispose();
 }

@@ -17,7 +17,7 @@ internal sealed class PollerConnectionListener : IConnectionListener
     private readonly ILogger _logger;
     private readonly Lock _lock = new();
 
-    // Guarded by the lock: the end of the listener, once it was unbound.
+    // Guarded by the lock: null until the unbind.
     private Task? _unbound;
 
     /// <summary>
@@ -52,8 +52,6 @@ internal sealed class PollerConnectionListener : IConnectionListener
             }
             try
             {
-                // Accepted sockets have TCP_NODELAY from their listener.
-                if (!_options.NoDelay && conn is TcpConn) conn.NoDelay = false;
                 PollerConnection connection = PollerConnection.Start(conn, _options, _pool, _logger);
                 if (EndPoint.AddressFamily == AddressFamily.InterNetworkV6)
                 {
@@ -64,14 +62,14 @@ internal sealed class PollerConnectionListener : IConnectionListener
             }
             catch (NetOpException)
             {
-                // It died in the queue.
+                // The connection died in the queue.
                 await conn.DisposeAsync().ConfigureAwait(false);
                 if (_logger.IsEnabled(LogLevel.Debug)) TransportLog.ConnectionReset(_logger, "(null)");
             }
         }
     }
 
-    // Nothing undoes an unbind, so no token ends it: a Kestrel that is disposed while it serves cancels it before it begins.
+    // It ignores the token: a Kestrel that is disposed while it serves cancels that before the call, and still needs the unbind.
     public ValueTask UnbindAsync(CancellationToken cancellationToken = default) => new(Unbind());
 
     public async ValueTask DisposeAsync()
@@ -80,8 +78,8 @@ internal sealed class PollerConnectionListener : IConnectionListener
         _pool.Dispose();
     }
 
-    // The net package tells the IPv4 address, as Go does. Apps know the client of a dual-stack listener by its IPv4-mapped address, which
-    // the sockets transport tells.
+    // The net package tells the IPv4 address, as Go does. Apps expect the IPv4-mapped address from a dual-stack listener, as the sockets
+    // transport tells it.
     private static EndPoint? Mapped(EndPoint? address) => address is IPEndPoint { AddressFamily: AddressFamily.InterNetwork } ip
         ? new IPEndPoint(ip.Address.MapToIPv6(), ip.Port)
         : address;
