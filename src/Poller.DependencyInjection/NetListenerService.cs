@@ -22,7 +22,7 @@ namespace Poller.DependencyInjection;
 // writes _closesAll and then reads _open. So one of the two closes it.
 
 /// <summary>
-/// A listener that runs in a host, and hands each connection to a handler: what <c>AddNetListener</c> adds. The services hold one for each
+/// A listener that runs in a host, and hands each connection to a handler. <c>AddNetListener</c> adds it. The services hold one for each
 /// call, in the order of the calls. Safe from any thread.
 /// </summary>
 /// <remarks>
@@ -31,10 +31,10 @@ namespace Poller.DependencyInjection;
 /// </remarks>
 public sealed class NetListenerService : IHostedLifecycleService, IAsyncDisposable, IDisposable
 {
-    // How long an accept may take to notice the stop, and a handler that its connection was closed when the time for the shutdown was over.
+    // How long an accept may take to notice the stop, and how long a handler may take to notice that its connection was closed.
     private static readonly TimeSpan Grace = TimeSpan.FromSeconds(1);
 
-    // Atomic: the last connection's number. It counts over all listeners of the process, so that a number names one connection.
+    // Atomic: the newest connection's number. All listeners of the process share the count, so that a number names one connection.
     private static long _lastId;
 
     // Constant.
@@ -46,18 +46,22 @@ public sealed class NetListenerService : IHostedLifecycleService, IAsyncDisposab
     private readonly CancellationTokenSource _stopping = new(); // It has no timer, so it needs no dispose.
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    // Constant after StartAsync.
+    // Constant once it is not null.
     private NetListenerOptions? _options;
+
+    // Constant after StartAsync.
     private List<ConnListener> _listeners = [];
     private EndPoint[] _localEndPoints = [];
 
-    // Atomic.
+    // Atomic. _open holds the connections whose handlers have not ended, and their numbers. _failure is why the accepts ended.
     private readonly ConcurrentDictionary<Conn, long> _open = new();
     private int _running = 1;
     private bool _isStopping;
     private bool _closesAll;
-    private Task? _lastWait;
     private Exception? _failure;
+
+    // Guarded by a lock on _open: the wait that all stops and disposes share.
+    private Task? _lastWait;
 
     internal NetListenerService(
         IServiceProvider services, string optionsName, Func<IServiceProvider, Conn, CancellationToken, Task> handle)
