@@ -9,39 +9,24 @@ using Microsoft.AspNetCore.Http.Features;
 namespace Poller.AspNetCore.Tests;
 
 /// <summary>The contract of a connection.</summary>
-public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Shared shared)
-    : IClassFixture<ConnectionTests<TTransport>.Shared>, IAsyncLifetime where TTransport : ITestTransport
+public abstract class ConnectionTests<TTransport>(SharedTransport<TTransport> shared) : PairTests<TTransport>(shared)
+    where TTransport : ITestTransport
 {
-    private RawClient _client = null!;
-    private ConnectionContext _connection = null!;
-
-    private PipeReader Input => _connection.Transport.Input;
-
-    private PipeWriter Output => _connection.Transport.Output;
-
-    public async Task InitializeAsync() => (_client, _connection) = await shared.Transport.PairAsync();
-
-    public async Task DisposeAsync()
-    {
-        await _connection.DisposeAsync().Within();
-        _client.Dispose();
-    }
-
     [Fact]
     public void It_has_the_addresses_of_its_ends()
     {
-        Assert.Equal(_client.Socket.LocalEndPoint, _connection.RemoteEndPoint);
-        Assert.Equal(_client.Socket.RemoteEndPoint, _connection.LocalEndPoint);
+        Assert.Equal(Client.Socket.LocalEndPoint, Connection.RemoteEndPoint);
+        Assert.Equal(Client.Socket.RemoteEndPoint, Connection.LocalEndPoint);
     }
 
     [Fact]
     public void It_has_the_features_of_a_transport()
     {
-        IFeatureCollection features = _connection.Features;
-        Assert.Equal(_connection.ConnectionId, features.GetRequiredFeature<IConnectionIdFeature>().ConnectionId);
-        Assert.Same(_connection.Transport, features.GetRequiredFeature<IConnectionTransportFeature>().Transport);
-        Assert.Same(_connection.Items, features.GetRequiredFeature<IConnectionItemsFeature>().Items);
-        Assert.Equal(_connection.ConnectionClosed, features.GetRequiredFeature<IConnectionLifetimeFeature>().ConnectionClosed);
+        IFeatureCollection features = Connection.Features;
+        Assert.Equal(Connection.ConnectionId, features.GetRequiredFeature<IConnectionIdFeature>().ConnectionId);
+        Assert.Same(Connection.Transport, features.GetRequiredFeature<IConnectionTransportFeature>().Transport);
+        Assert.Same(Connection.Items, features.GetRequiredFeature<IConnectionItemsFeature>().Items);
+        Assert.Equal(Connection.ConnectionClosed, features.GetRequiredFeature<IConnectionLifetimeFeature>().ConnectionClosed);
         using IMemoryOwner<byte> memory = features.GetRequiredFeature<IMemoryPoolFeature>().MemoryPool.Rent();
         Assert.NotEqual(0, memory.Memory.Length);
     }
@@ -49,29 +34,29 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     [Fact]
     public void Its_features_can_be_set()
     {
-        IDuplexPipe transport = _connection.Transport;
+        IDuplexPipe transport = Connection.Transport;
         EndPoint other = new IPEndPoint(IPAddress.Any, 1);
         Dictionary<object, object?> items = [];
         using CancellationTokenSource closed = new();
-        CancellationToken before = _connection.ConnectionClosed;
+        CancellationToken before = Connection.ConnectionClosed;
 
-        _connection.ConnectionId = "an id";
-        _connection.Items = items;
-        _connection.LocalEndPoint = other;
-        _connection.RemoteEndPoint = other;
-        _connection.ConnectionClosed = closed.Token;
-        _connection.Transport = new Duplex(transport.Input, transport.Output);
+        Connection.ConnectionId = "an id";
+        Connection.Items = items;
+        Connection.LocalEndPoint = other;
+        Connection.RemoteEndPoint = other;
+        Connection.ConnectionClosed = closed.Token;
+        Connection.Transport = new Duplex(transport.Input, transport.Output);
 
-        Assert.Equal("an id", _connection.Features.GetRequiredFeature<IConnectionIdFeature>().ConnectionId);
-        Assert.Same(items, _connection.Features.GetRequiredFeature<IConnectionItemsFeature>().Items);
-        Assert.Same(other, _connection.LocalEndPoint);
-        Assert.Same(other, _connection.RemoteEndPoint);
-        Assert.Equal(closed.Token, _connection.Features.GetRequiredFeature<IConnectionLifetimeFeature>().ConnectionClosed);
-        Assert.IsType<Duplex>(_connection.Features.GetRequiredFeature<IConnectionTransportFeature>().Transport);
+        Assert.Equal("an id", Connection.Features.GetRequiredFeature<IConnectionIdFeature>().ConnectionId);
+        Assert.Same(items, Connection.Features.GetRequiredFeature<IConnectionItemsFeature>().Items);
+        Assert.Same(other, Connection.LocalEndPoint);
+        Assert.Same(other, Connection.RemoteEndPoint);
+        Assert.Equal(closed.Token, Connection.Features.GetRequiredFeature<IConnectionLifetimeFeature>().ConnectionClosed);
+        Assert.IsType<Duplex>(Connection.Features.GetRequiredFeature<IConnectionTransportFeature>().Transport);
 
-        _connection.Features.Set<IConnectionIdFeature>(null);
-        Assert.Null(_connection.Features.Get<IConnectionIdFeature>());
-        (_connection.Transport, _connection.ConnectionClosed) = (transport, before);
+        Connection.Features.Set<IConnectionIdFeature>(null);
+        Assert.Null(Connection.Features.Get<IConnectionIdFeature>());
+        (Connection.Transport, Connection.ConnectionClosed) = (transport, before);
     }
 
     [Fact]
@@ -79,10 +64,10 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     {
         for (int i = 0; i < 10; i++)
         {
-            await _client.SendAsync($"question {i}");
+            await Client.SendAsync($"question {i}");
             Assert.Equal($"question {i}", await ReadAsync(10));
             await Output.WriteAsync(Encoding.ASCII.GetBytes($"answer {i}")).Within();
-            Assert.Equal($"answer {i}", await _client.ReadTextAsync(8));
+            Assert.Equal($"answer {i}", await Client.ReadTextAsync(8));
         }
     }
 
@@ -90,7 +75,7 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     public async Task An_output_of_many_segments_arrives_whole_and_in_order()
     {
         const int Length = 3_000_000;
-        Task<string> reading = _client.ReadTextAsync(Length);
+        Task<string> reading = Client.ReadTextAsync(Length);
         for (int done = 0; done < Length;)
         {
             // Several segments, and then one flush.
@@ -110,12 +95,12 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     [Fact]
     public async Task What_was_examined_and_not_consumed_comes_again_with_more()
     {
-        await _client.SendAsync("one ");
+        await Client.SendAsync("one ");
         ReadResult read = await Input.ReadAtLeastAsync(4).Within();
         Input.AdvanceTo(read.Buffer.Start, read.Buffer.End);
         Task<ReadResult> more = Input.ReadAsync().AsTask();
         Assert.False(more.IsCompleted);
-        await _client.SendAsync("two");
+        await Client.SendAsync("two");
         read = await more.Within();
         if (read.Buffer.Length < 7)
         {
@@ -129,7 +114,7 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     [Fact]
     public async Task What_was_not_examined_comes_again_at_once()
     {
-        await _client.SendAsync("one two");
+        await Client.SendAsync("one two");
         ReadResult read = await Input.ReadAtLeastAsync(7).Within();
         Input.AdvanceTo(read.Buffer.GetPosition(4));
         Assert.True(Input.TryRead(out read));
@@ -146,7 +131,7 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
         ReadResult read = await reading.Within();
         Assert.True(read.IsCanceled);
         Input.AdvanceTo(read.Buffer.End);
-        await _client.SendAsync("more");
+        await Client.SendAsync("more");
         Assert.Equal("more", await ReadAsync(4));
     }
 
@@ -157,31 +142,31 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
         Task<ReadResult> reading = Input.ReadAsync(cancellation.Token).AsTask();
         await cancellation.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => reading.Within());
-        await _client.SendAsync("more");
+        await Client.SendAsync("more");
         Assert.Equal("more", await ReadAsync(4));
     }
 
     [Fact]
     public async Task The_clients_end_completes_the_input_and_the_output_still_goes()
     {
-        await _client.SendAsync("last words");
-        _client.EndSending();
+        await Client.SendAsync("last words");
+        Client.EndSending();
         Assert.Equal("last words", await ReadAsync(10));
         ReadResult read = await Input.ReadAsync().Within();
         Assert.True(read.IsCompleted && read.Buffer.IsEmpty);
         Input.AdvanceTo(read.Buffer.End);
-        await _connection.ConnectionClosed.Fired().Within();
+        await Connection.ConnectionClosed.Fired().Within();
         await Output.WriteAsync("an answer"u8.ToArray()).Within();
-        Assert.Equal("an answer", await _client.ReadTextAsync(9));
+        Assert.Equal("an answer", await Client.ReadTextAsync(9));
     }
 
     [Theory, InlineData(false), InlineData(true)]
     public async Task Its_closed_token_fires_when_the_client_goes_while_nobody_reads(bool reset)
     {
-        Task closed = _connection.ConnectionClosed.Fired();
-        await _client.SendAsync("nobody reads this");
-        if (reset) _client.Reset();
-        else _client.EndSending();
+        Task closed = Connection.ConnectionClosed.Fired();
+        await Client.SendAsync("nobody reads this");
+        if (reset) Client.Reset();
+        else Client.EndSending();
         await closed.Within();
     }
 
@@ -190,25 +175,25 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     {
         int fired = 0;
         TaskCompletionSource<bool> onPool = new(TaskCreationOptions.RunContinuationsAsynchronously);
-        _connection.ConnectionClosed.Register(() =>
+        Connection.ConnectionClosed.Register(() =>
         {
             fired++;
             onPool.TrySetResult(Thread.CurrentThread.IsThreadPoolThread);
         });
-        _client.EndSending();
+        Client.EndSending();
         Assert.True(await onPool.Task.Within());
-        await _connection.DisposeAsync().Within();
+        await Connection.DisposeAsync().Within();
         Assert.Equal(1, fired);
     }
 
     [Fact]
     public async Task Its_closed_token_has_fired_when_dispose_returns()
     {
-        CancellationToken closed = _connection.ConnectionClosed;
+        CancellationToken closed = Connection.ConnectionClosed;
         Task fired = closed.Fired();
         await Output.CompleteAsync();
         await Input.CompleteAsync();
-        await _connection.DisposeAsync().Within();
+        await Connection.DisposeAsync().Within();
         await fired.Within();
     }
 
@@ -216,7 +201,7 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     public async Task A_reset_fails_the_pending_read()
     {
         Task<ReadResult> reading = Input.ReadAsync().AsTask();
-        _client.Reset();
+        Client.Reset();
         ConnectionResetException error = await Assert.ThrowsAsync<ConnectionResetException>(() => reading.Within());
         Assert.Equal(SocketError.ConnectionReset, Assert.IsType<SocketException>(error.GetBaseException()).SocketErrorCode);
     }
@@ -224,8 +209,8 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     [Fact]
     public async Task A_reset_fails_a_later_read()
     {
-        Task closed = _connection.ConnectionClosed.Fired();
-        _client.Reset();
+        Task closed = Connection.ConnectionClosed.Fired();
+        Client.Reset();
         await closed.Within();
         await Assert.ThrowsAsync<ConnectionResetException>(() => Input.ReadAsync().Within());
     }
@@ -233,8 +218,8 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     [Fact]
     public async Task A_flush_after_a_reset_completes()
     {
-        Task closed = _connection.ConnectionClosed.Fired();
-        _client.Reset();
+        Task closed = Connection.ConnectionClosed.Fired();
+        Client.Reset();
         await closed.Within();
 
         // The transport may take some before it knows.
@@ -247,24 +232,24 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     public async Task Abort_resets_and_fails_the_pending_read_with_its_reason()
     {
         Task<ReadResult> reading = Input.ReadAsync().AsTask();
-        Task closed = _connection.ConnectionClosed.Fired();
+        Task closed = Connection.ConnectionClosed.Fired();
         ConnectionAbortedException reason = new("the reason");
-        _connection.Abort(reason);
+        Connection.Abort(reason);
         Assert.Same(reason, await Assert.ThrowsAsync<ConnectionAbortedException>(() => reading.Within()));
-        Assert.Equal((End.Reset, 0), await _client.ReadToEndAsync());
+        Assert.Equal((End.Reset, 0), await Client.ReadToEndAsync());
         await closed.Within();
     }
 
     [Fact]
     public async Task Abort_may_come_twice_and_after_the_end()
     {
-        _connection.Abort(new ConnectionAbortedException("the first"));
-        _connection.Abort(new ConnectionAbortedException("the second"));
-        Assert.Equal(End.Reset, (await _client.ReadToEndAsync()).End);
+        Connection.Abort(new ConnectionAbortedException("the first"));
+        Connection.Abort(new ConnectionAbortedException("the second"));
+        Assert.Equal(End.Reset, (await Client.ReadToEndAsync()).End);
         ConnectionAbortedException error = await Assert.ThrowsAsync<ConnectionAbortedException>(() => Input.ReadAsync().Within());
         Assert.Equal("the first", error.Message);
-        await _connection.DisposeAsync().Within();
-        _connection.Abort(new ConnectionAbortedException("the third"));
+        await Connection.DisposeAsync().Within();
+        Connection.Abort(new ConnectionAbortedException("the third"));
     }
 
     [Fact]
@@ -283,18 +268,18 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
         });
         await Waiting.StandsStillAsync(() => written);
         Assert.False(filling.IsCompleted);
-        _connection.Abort(new ConnectionAbortedException("enough"));
+        Connection.Abort(new ConnectionAbortedException("enough"));
         await filling.Within();
     }
 
     [Theory, InlineData(0), InlineData(10), InlineData(1_000_000)]
     public async Task All_that_was_written_arrives_before_the_end(int length)
     {
-        Task<(End, long)> reading = _client.ReadToEndAsync();
+        Task<(End, long)> reading = Client.ReadToEndAsync();
         await Pattern.WriteAsync(Output.AsStream(leaveOpen: true), length).Within();
         await Output.CompleteAsync();
         await Input.CompleteAsync();
-        await _connection.DisposeAsync().Within();
+        await Connection.DisposeAsync().Within();
         Assert.Equal((End.Graceful, length), await reading);
     }
 
@@ -303,18 +288,18 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     {
         await Output.WriteAsync("bye"u8.ToArray()).Within();
         await Output.CompleteAsync();
-        Assert.Equal((End.Graceful, 3), await _client.ReadToEndAsync());
+        Assert.Equal((End.Graceful, 3), await Client.ReadToEndAsync());
         await Assert.ThrowsAsync<ConnectionAbortedException>(() => Input.ReadAsync().Within());
     }
 
     [Fact]
     public async Task Dispose_ends_a_connection_whose_pipes_nobody_completed()
     {
-        await _client.SendAsync("nobody reads this");
-        Task closed = _connection.ConnectionClosed.Fired();
-        await _connection.DisposeAsync().Within();
+        await Client.SendAsync("nobody reads this");
+        Task closed = Connection.ConnectionClosed.Fired();
+        await Connection.DisposeAsync().Within();
         await closed.Within();
-        await _client.ReadToEndAsync();
+        await Client.ReadToEndAsync();
     }
 
     [Fact]
@@ -346,16 +331,4 @@ public abstract class ConnectionTests<TTransport>(ConnectionTests<TTransport>.Sh
     }
 
     private sealed record Duplex(PipeReader Input, PipeWriter Output) : IDuplexPipe;
-
-    /// <summary>The listener that the tests share.</summary>
-    public sealed class Shared : IAsyncLifetime
-    {
-        internal BoundTransport Transport { get; private set; } = null!;
-
-        /// <inheritdoc/>
-        public async Task InitializeAsync() => Transport = await BoundTransport.BindAsync<TTransport>();
-
-        /// <inheritdoc/>
-        public Task DisposeAsync() => Transport.DisposeAsync().AsTask();
-    }
 }

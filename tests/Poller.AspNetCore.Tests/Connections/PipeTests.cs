@@ -6,29 +6,14 @@ using System.Text;
 namespace Poller.AspNetCore.Tests;
 
 /// <summary>The contract of a connection's PipeReader and PipeWriter.</summary>
-public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared shared)
-    : IClassFixture<ConnectionTests<TTransport>.Shared>, IAsyncLifetime where TTransport : ITestTransport
+public abstract class PipeTests<TTransport>(SharedTransport<TTransport> shared) : PairTests<TTransport>(shared)
+    where TTransport : ITestTransport
 {
-    private RawClient _client = null!;
-    private ConnectionContext _connection = null!;
-
-    private PipeReader Input => _connection.Transport.Input;
-
-    private PipeWriter Output => _connection.Transport.Output;
-
-    public async Task InitializeAsync() => (_client, _connection) = await shared.Transport.PairAsync();
-
-    public async Task DisposeAsync()
-    {
-        await _connection.DisposeAsync().Within();
-        _client.Dispose();
-    }
-
     [Fact]
     public async Task A_long_message_that_is_awaited_whole_is_one_buffer_of_many_segments()
     {
         const int Length = 500_000;
-        Task sending = _client.SendAsync(Pattern.Of(Length));
+        Task sending = Client.SendAsync(Pattern.Of(Length));
         ReadResult read = await Input.ReadAtLeastAsync(Length).Within();
         Assert.True(read.Buffer.ToArray().AsSpan().SequenceEqual(Pattern.Of(Length)));
         Input.AdvanceTo(read.Buffer.End);
@@ -39,7 +24,7 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
     public async Task A_message_that_is_consumed_in_small_steps_comes_in_order()
     {
         const int Length = 100_000;
-        Task sending = _client.SendAsync(Pattern.Of(Length));
+        Task sending = Client.SendAsync(Pattern.Of(Length));
         for (int done = 0; done < Length;)
         {
             ReadResult read = await Input.ReadAsync().Within();
@@ -58,7 +43,7 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
         ReadResult read = await Input.ReadAsync().Within();
         Assert.True(read.IsCanceled);
         Input.AdvanceTo(read.Buffer.Start);
-        await _client.SendAsync("data");
+        await Client.SendAsync("data");
         read = await Input.ReadAtLeastAsync(4).Within();
         Assert.False(read.IsCanceled);
         Assert.Equal("data", Encoding.ASCII.GetString(read.Buffer));
@@ -68,8 +53,8 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
     [Fact]
     public async Task The_end_is_told_again_and_again_with_what_was_not_consumed()
     {
-        await _client.SendAsync("rest");
-        _client.EndSending();
+        await Client.SendAsync("rest");
+        Client.EndSending();
         ReadResult read;
         while (!(read = await Input.ReadAsync().Within()).IsCompleted) Input.AdvanceTo(read.Buffer.Start, read.Buffer.End);
         Assert.Equal("rest", Encoding.ASCII.GetString(read.Buffer));
@@ -99,7 +84,7 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
     {
         await Input.CompleteAsync();
         await Output.WriteAsync("still here"u8.ToArray()).Within();
-        Assert.Equal("still here", await _client.ReadTextAsync(10));
+        Assert.Equal("still here", await Client.ReadTextAsync(10));
     }
 
     [Theory, InlineData(0), InlineData(1), InlineData(4096), InlineData(100_000)]
@@ -129,10 +114,10 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
         "second"u8.CopyTo(Output.GetSpan(6));
         Output.Advance(6);
         Assert.Equal(12, Output.UnflushedBytes);
-        Assert.False(_client.Socket.Poll(TimeSpan.FromMilliseconds(20), SelectMode.SelectRead));
+        Assert.False(Client.Socket.Poll(TimeSpan.FromMilliseconds(20), SelectMode.SelectRead));
         await Output.FlushAsync().Within();
         Assert.Equal(0, Output.UnflushedBytes);
-        Assert.Equal("first second", await _client.ReadTextAsync(12));
+        Assert.Equal("first second", await Client.ReadTextAsync(12));
     }
 
     [Fact]
@@ -141,7 +126,7 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
         "not flushed"u8.CopyTo(Output.GetSpan(11));
         Output.Advance(11);
         await Output.CompleteAsync();
-        Assert.Equal((End.Graceful, 11), await _client.ReadToEndAsync());
+        Assert.Equal((End.Graceful, 11), await Client.ReadToEndAsync());
     }
 
     [Fact]
@@ -156,7 +141,7 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
     public async Task An_output_that_is_completed_with_an_error_resets()
     {
         await Output.CompleteAsync(new InvalidOperationException("the app fails"));
-        Assert.Equal((End.Reset, 0), await _client.ReadToEndAsync());
+        Assert.Equal((End.Reset, 0), await Client.ReadToEndAsync());
     }
 
     [Theory, InlineData(false), InlineData(true)]
@@ -188,7 +173,7 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
         Output.Advance(1000);
         written += 1000;
         Task completing = Output.CompleteAsync().AsTask();
-        Assert.Equal(written, await Pattern.CheckAsync(new NetworkStream(_client.Socket)).Within());
+        Assert.Equal(written, await Pattern.CheckAsync(new NetworkStream(Client.Socket)).Within());
         await completing.Within();
     }
 
@@ -198,7 +183,7 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
         Output.CancelPendingFlush();
         Assert.True((await Output.WriteAsync("one "u8.ToArray()).Within()).IsCanceled);
         Assert.False((await Output.WriteAsync("two"u8.ToArray()).Within()).IsCanceled);
-        Assert.Equal("one two", await _client.ReadTextAsync(7));
+        Assert.Equal("one two", await Client.ReadTextAsync(7));
     }
 
     [Fact]
@@ -208,7 +193,7 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
         Task writing = Output.WriteAsync(Pattern.Of(Length)).AsTask();
         long received = 0;
         byte[] buffer = new byte[Length];
-        while (received < Length) received += await _client.ReadAsync(buffer.AsMemory((int)received));
+        while (received < Length) received += await Client.ReadAsync(buffer.AsMemory((int)received));
         Assert.True(buffer.AsSpan().SequenceEqual(Pattern.Of(Length)));
         await writing.Within();
     }
@@ -224,7 +209,7 @@ public abstract class PipeTests<TTransport>(ConnectionTests<TTransport>.Shared s
                 Output.Advance(4);
             });
             await Task.Run(async () => await Output.FlushAsync());
-            Assert.Equal("abcd", await _client.ReadTextAsync(4));
+            Assert.Equal("abcd", await Client.ReadTextAsync(4));
         }
     }
 }

@@ -5,8 +5,8 @@ using System.Net.Sockets;
 namespace Poller.AspNetCore.Tests;
 
 /// <summary>Both ends read and write in random steps at once; what one sends is what the other gets.</summary>
-public abstract class RandomTests<TTransport>(ConnectionTests<TTransport>.Shared shared)
-    : IClassFixture<ConnectionTests<TTransport>.Shared> where TTransport : ITestTransport
+public abstract class RandomTests<TTransport>(SharedTransport<TTransport> shared) : IClassFixture<SharedTransport<TTransport>>
+    where TTransport : ITestTransport
 {
     private static readonly int Rounds = TestLength.IsLong ? 400 : 20;
 

@@ -57,3 +57,16 @@ internal sealed class BoundTransport : IAsyncDisposable
         await _services.DisposeAsync().Within();
     }
 }
+
+/// <summary>A listener that the tests of a class share.</summary>
+/// <typeparam name="TTransport">The transport.</typeparam>
+public sealed class SharedTransport<TTransport> : IAsyncLifetime where TTransport : ITestTransport
+{
+    internal BoundTransport Transport { get; private set; } = null!;
+
+    /// <inheritdoc/>
+    public async Task InitializeAsync() => Transport = await BoundTransport.BindAsync<TTransport>();
+
+    /// <inheritdoc/>
+    public Task DisposeAsync() => Transport.DisposeAsync().AsTask();
+}

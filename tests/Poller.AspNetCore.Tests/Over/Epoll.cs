@@ -4,7 +4,7 @@ public sealed class AbortTests(SharedServer<EpollTransport> shared) : AbortTests
 public sealed class AppTests : AppTests<EpollTransport>;
 public sealed class BackPressureTests : BackPressureTests<EpollTransport>;
 public sealed class BodyTests(SharedServer<EpollTransport> shared) : BodyTests<EpollTransport>(shared);
-public sealed class ConnectionTests(ConnectionTests<EpollTransport>.Shared shared) : ConnectionTests<EpollTransport>(shared);
+public sealed class ConnectionTests(SharedTransport<EpollTransport> shared) : ConnectionTests<EpollTransport>(shared);
 public sealed class CrowdTests(SharedServer<EpollTransport> shared) : CrowdTests<EpollTransport>(shared);
 public sealed class DescriptorTests : DescriptorTests<EpollTransport>;
 public sealed class EndPointTests : EndPointTests<EpollTransport>;
@@ -13,10 +13,10 @@ public sealed class Http2Tests(Http2Tests<EpollTransport>.Http2Server shared) : 
 public sealed class ListenerTests : ListenerTests<EpollTransport>;
 public sealed class LogTests : LogTests<EpollTransport>;
 public sealed class MiddlewareTests : MiddlewareTests<EpollTransport>;
-public sealed class PipeTests(ConnectionTests<EpollTransport>.Shared shared) : PipeTests<EpollTransport>(shared);
+public sealed class PipeTests(SharedTransport<EpollTransport> shared) : PipeTests<EpollTransport>(shared);
 public sealed class PipeliningTests(SharedServer<EpollTransport> shared) : PipeliningTests<EpollTransport>(shared);
 public sealed class ProgramTests : ProgramTests<EpollTransport>;
-public sealed class RandomTests(ConnectionTests<EpollTransport>.Shared shared) : RandomTests<EpollTransport>(shared);
+public sealed class RandomTests(SharedTransport<EpollTransport> shared) : RandomTests<EpollTransport>(shared);
 public sealed class ShutdownTests : ShutdownTests<EpollTransport>;
 public sealed class TimeoutTests(TimeoutTests<EpollTransport>.SlowClients shared) : TimeoutTests<EpollTransport>(shared);
 public sealed class TlsTests(TlsTests<EpollTransport>.TlsServer shared) : TlsTests<EpollTransport>(shared);

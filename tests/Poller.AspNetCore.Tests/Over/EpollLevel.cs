@@ -4,7 +4,7 @@ public sealed class AbortTests(SharedServer<EpollLevelTransport> shared) : Abort
 public sealed class AppTests : AppTests<EpollLevelTransport>;
 public sealed class BackPressureTests : BackPressureTests<EpollLevelTransport>;
 public sealed class BodyTests(SharedServer<EpollLevelTransport> shared) : BodyTests<EpollLevelTransport>(shared);
-public sealed class ConnectionTests(ConnectionTests<EpollLevelTransport>.Shared shared) : ConnectionTests<EpollLevelTransport>(shared);
+public sealed class ConnectionTests(SharedTransport<EpollLevelTransport> shared) : ConnectionTests<EpollLevelTransport>(shared);
 public sealed class CrowdTests(SharedServer<EpollLevelTransport> shared) : CrowdTests<EpollLevelTransport>(shared);
 public sealed class DescriptorTests : DescriptorTests<EpollLevelTransport>;
 public sealed class EndPointTests : EndPointTests<EpollLevelTransport>;
@@ -13,10 +13,10 @@ public sealed class Http2Tests(Http2Tests<EpollLevelTransport>.Http2Server share
 public sealed class ListenerTests : ListenerTests<EpollLevelTransport>;
 public sealed class LogTests : LogTests<EpollLevelTransport>;
 public sealed class MiddlewareTests : MiddlewareTests<EpollLevelTransport>;
-public sealed class PipeTests(ConnectionTests<EpollLevelTransport>.Shared shared) : PipeTests<EpollLevelTransport>(shared);
+public sealed class PipeTests(SharedTransport<EpollLevelTransport> shared) : PipeTests<EpollLevelTransport>(shared);
 public sealed class PipeliningTests(SharedServer<EpollLevelTransport> shared) : PipeliningTests<EpollLevelTransport>(shared);
 public sealed class ProgramTests : ProgramTests<EpollLevelTransport>;
-public sealed class RandomTests(ConnectionTests<EpollLevelTransport>.Shared shared) : RandomTests<EpollLevelTransport>(shared);
+public sealed class RandomTests(SharedTransport<EpollLevelTransport> shared) : RandomTests<EpollLevelTransport>(shared);
 public sealed class ShutdownTests : ShutdownTests<EpollLevelTransport>;
 public sealed class TimeoutTests(TimeoutTests<EpollLevelTransport>.SlowClients shared) : TimeoutTests<EpollLevelTransport>(shared);
 public sealed class TlsTests(TlsTests<EpollLevelTransport>.TlsServer shared) : TlsTests<EpollLevelTransport>(shared);

@@ -4,7 +4,7 @@ public sealed class AbortTests(SharedServer<KqueueTransport> shared) : AbortTest
 public sealed class AppTests : AppTests<KqueueTransport>;
 public sealed class BackPressureTests : BackPressureTests<KqueueTransport>;
 public sealed class BodyTests(SharedServer<KqueueTransport> shared) : BodyTests<KqueueTransport>(shared);
-public sealed class ConnectionTests(ConnectionTests<KqueueTransport>.Shared shared) : ConnectionTests<KqueueTransport>(shared);
+public sealed class ConnectionTests(SharedTransport<KqueueTransport> shared) : ConnectionTests<KqueueTransport>(shared);
 public sealed class CrowdTests(SharedServer<KqueueTransport> shared) : CrowdTests<KqueueTransport>(shared);
 public sealed class DescriptorTests : DescriptorTests<KqueueTransport>;
 public sealed class EndPointTests : EndPointTests<KqueueTransport>;
@@ -13,10 +13,10 @@ public sealed class Http2Tests(Http2Tests<KqueueTransport>.Http2Server shared) :
 public sealed class ListenerTests : ListenerTests<KqueueTransport>;
 public sealed class LogTests : LogTests<KqueueTransport>;
 public sealed class MiddlewareTests : MiddlewareTests<KqueueTransport>;
-public sealed class PipeTests(ConnectionTests<KqueueTransport>.Shared shared) : PipeTests<KqueueTransport>(shared);
+public sealed class PipeTests(SharedTransport<KqueueTransport> shared) : PipeTests<KqueueTransport>(shared);
 public sealed class PipeliningTests(SharedServer<KqueueTransport> shared) : PipeliningTests<KqueueTransport>(shared);
 public sealed class ProgramTests : ProgramTests<KqueueTransport>;
-public sealed class RandomTests(ConnectionTests<KqueueTransport>.Shared shared) : RandomTests<KqueueTransport>(shared);
+public sealed class RandomTests(SharedTransport<KqueueTransport> shared) : RandomTests<KqueueTransport>(shared);
 public sealed class ShutdownTests : ShutdownTests<KqueueTransport>;
 public sealed class TimeoutTests(TimeoutTests<KqueueTransport>.SlowClients shared) : TimeoutTests<KqueueTransport>(shared);
 public sealed class TlsTests(TlsTests<KqueueTransport>.TlsServer shared) : TlsTests<KqueueTransport>(shared);

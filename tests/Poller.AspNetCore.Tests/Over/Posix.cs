@@ -4,7 +4,7 @@ public sealed class AbortTests(SharedServer<PosixTransport> shared) : AbortTests
 public sealed class AppTests : AppTests<PosixTransport>;
 public sealed class BackPressureTests : BackPressureTests<PosixTransport>;
 public sealed class BodyTests(SharedServer<PosixTransport> shared) : BodyTests<PosixTransport>(shared);
-public sealed class ConnectionTests(ConnectionTests<PosixTransport>.Shared shared) : ConnectionTests<PosixTransport>(shared);
+public sealed class ConnectionTests(SharedTransport<PosixTransport> shared) : ConnectionTests<PosixTransport>(shared);
 public sealed class CrowdTests(SharedServer<PosixTransport> shared) : CrowdTests<PosixTransport>(shared);
 public sealed class DescriptorTests : DescriptorTests<PosixTransport>;
 public sealed class EndPointTests : EndPointTests<PosixTransport>;
@@ -13,10 +13,10 @@ public sealed class Http2Tests(Http2Tests<PosixTransport>.Http2Server shared) : 
 public sealed class ListenerTests : ListenerTests<PosixTransport>;
 public sealed class LogTests : LogTests<PosixTransport>;
 public sealed class MiddlewareTests : MiddlewareTests<PosixTransport>;
-public sealed class PipeTests(ConnectionTests<PosixTransport>.Shared shared) : PipeTests<PosixTransport>(shared);
+public sealed class PipeTests(SharedTransport<PosixTransport> shared) : PipeTests<PosixTransport>(shared);
 public sealed class PipeliningTests(SharedServer<PosixTransport> shared) : PipeliningTests<PosixTransport>(shared);
 public sealed class ProgramTests : ProgramTests<PosixTransport>;
-public sealed class RandomTests(ConnectionTests<PosixTransport>.Shared shared) : RandomTests<PosixTransport>(shared);
+public sealed class RandomTests(SharedTransport<PosixTransport> shared) : RandomTests<PosixTransport>(shared);
 public sealed class ShutdownTests : ShutdownTests<PosixTransport>;
 public sealed class TimeoutTests(TimeoutTests<PosixTransport>.SlowClients shared) : TimeoutTests<PosixTransport>(shared);
 public sealed class TlsTests(TlsTests<PosixTransport>.TlsServer shared) : TlsTests<PosixTransport>(shared);

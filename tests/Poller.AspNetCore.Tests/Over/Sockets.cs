@@ -4,7 +4,7 @@ public sealed class AbortTests(SharedServer<SocketsTransport> shared) : AbortTes
 public sealed class AppTests : AppTests<SocketsTransport>;
 public sealed class BackPressureTests : BackPressureTests<SocketsTransport>;
 public sealed class BodyTests(SharedServer<SocketsTransport> shared) : BodyTests<SocketsTransport>(shared);
-public sealed class ConnectionTests(ConnectionTests<SocketsTransport>.Shared shared) : ConnectionTests<SocketsTransport>(shared);
+public sealed class ConnectionTests(SharedTransport<SocketsTransport> shared) : ConnectionTests<SocketsTransport>(shared);
 public sealed class CrowdTests(SharedServer<SocketsTransport> shared) : CrowdTests<SocketsTransport>(shared);
 public sealed class DescriptorTests : DescriptorTests<SocketsTransport>;
 public sealed class EndPointTests : EndPointTests<SocketsTransport>;
@@ -13,10 +13,10 @@ public sealed class Http2Tests(Http2Tests<SocketsTransport>.Http2Server shared) 
 public sealed class ListenerTests : ListenerTests<SocketsTransport>;
 public sealed class LogTests : LogTests<SocketsTransport>;
 public sealed class MiddlewareTests : MiddlewareTests<SocketsTransport>;
-public sealed class PipeTests(ConnectionTests<SocketsTransport>.Shared shared) : PipeTests<SocketsTransport>(shared);
+public sealed class PipeTests(SharedTransport<SocketsTransport> shared) : PipeTests<SocketsTransport>(shared);
 public sealed class PipeliningTests(SharedServer<SocketsTransport> shared) : PipeliningTests<SocketsTransport>(shared);
 public sealed class ProgramTests : ProgramTests<SocketsTransport>;
-public sealed class RandomTests(ConnectionTests<SocketsTransport>.Shared shared) : RandomTests<SocketsTransport>(shared);
+public sealed class RandomTests(SharedTransport<SocketsTransport> shared) : RandomTests<SocketsTransport>(shared);
 public sealed class ShutdownTests : ShutdownTests<SocketsTransport>;
 public sealed class TimeoutTests(TimeoutTests<SocketsTransport>.SlowClients shared) : TimeoutTests<SocketsTransport>(shared);
 public sealed class TlsTests(TlsTests<SocketsTransport>.TlsServer shared) : TlsTests<SocketsTransport>(shared);
