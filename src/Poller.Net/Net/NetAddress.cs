@@ -126,7 +126,7 @@ internal readonly struct NetAddress
         }
     }
 
-    // Go's toLocal has one of the two addresses, by the form of the text. A listener of the other family is then not found.
+    // Go's toLocal has the one of the network's family, and 127.0.0.1 for tcp. A listener on ::1 is then not found.
     private List<IPEndPoint> ThisMachine()
     {
         IPEndPoint four = new(IPAddress.Loopback, Port), six = new(IPAddress.IPv6Loopback, Port);
