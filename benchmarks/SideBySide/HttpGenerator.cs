@@ -29,9 +29,10 @@ internal sealed partial class HttpGenerator(Load load, int port) : LoadGenerator
     /// <inheritdoc/>
     public override long Cpu() => base.Cpu() + LibC.ChildrenCpu();
 
-    public override void Connect(CancellationToken cancel)
+    public override void Connect(CancellationToken cancel) => CheckAnswer(cancel);
+
+    public override void Disturb()
     {
-        CheckAnswer(cancel);
         if (Load.Sleepers == 0) return;
         const string Long = "1h"; // It is killed before.
         _sleepers = Start("wrk", "-t1", $"-c{Load.Sleepers}", $"-d{Long}", "--timeout", "60s", Url("/sleep"));

@@ -56,6 +56,9 @@ internal abstract class LoadGenerator : IDisposable
     /// <summary>Makes the idle connections, and uses each once.</summary>
     public virtual void ConnectIdle(CancellationToken cancel) { }
 
+    /// <summary>Starts what goes on beside the load from when it is measured.</summary>
+    public virtual void Disturb() { }
+
     /// <summary>
     /// Sends for the time <paramref name="window"/>, then waits for the messages that are under way. Zero means one message on each
     /// connection. <paramref name="rate"/> is in messages per second, whenever the answers come; 0 means a closed loop.

@@ -92,6 +92,7 @@ internal sealed class Sampling(Cores cores, Timing timing)
             warmUp += WarmUp(peer, server, generator, rate, cancel); // Warms up what the connects and the collection left cold.
         }
 
+        generator.Disturb();
         PeerStatistics before = server.Ask("stats");
         long busyCpu = Machine.BusyCpu(), serverCpu = LibC.ProcessCpu(server.Id), ownCpu = generator.Cpu();
         LoadResult result = generator.Run(timing.Window, rate, cancel);
