@@ -6,9 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using Poller.Abstractions;
 using Poller.Net;
-using Poller.Posix;
 
 namespace Poller.DependencyInjection.Tests;
 
@@ -363,9 +361,11 @@ public sealed class NetListenerTests
             s.AddPoller(o => o.Dispatch = NetpollDispatch.Inline);
             s.AddNetListener("tcp", AnyPort, async (conn, stopping) =>
             {
-                await ReadUntilOnLoopAsync(conn);
-                blocked.Release();
-                stopping.WaitHandle.WaitOne(ListenerHost.Patience);
+                await RunOnLoopAsync(conn, () =>
+                {
+                    blocked.Release();
+                    stopping.WaitHandle.WaitOne(ListenerHost.Patience);
+                });
             });
         });
         using Socket client = await host.ConnectAsync();
@@ -425,9 +425,11 @@ public sealed class NetListenerTests
         TaskCompletionSource<bool> cancelled = new(TaskCreationOptions.RunContinuationsAsynchronously);
         ListenerHost host = await ListenerHost.StartAsync(s => s.AddNetListener("tcp", AnyPort, async (conn, stopping) =>
         {
-            await ReadUntilOnLoopAsync(conn);
-            blocked.Release();
-            cancelled.SetResult(stopping.WaitHandle.WaitOne(ListenerHost.Patience));
+            await RunOnLoopAsync(conn, () =>
+            {
+                blocked.Release();
+                cancelled.SetResult(stopping.WaitHandle.WaitOne(ListenerHost.Patience));
+            });
         }));
 
         // Asking for NetListenerService itself would have the container dispose it once more, before the poller.
@@ -490,9 +492,11 @@ public sealed class NetListenerTests
             s.Configure<HostOptions>(static o => o.ShutdownTimeout = TimeSpan.FromMilliseconds(1));
             s.AddNetListener("tcp", AnyPort, async (conn, _) =>
             {
-                await ReadUntilOnLoopAsync(conn);
-                blocked.Release();
-                never.Wait(CancellationToken.None);
+                await RunOnLoopAsync(conn, () =>
+                {
+                    blocked.Release();
+                    never.Wait(CancellationToken.None);
+                });
             });
         });
         try
@@ -592,17 +596,21 @@ public sealed class NetListenerTests
     [Fact]
     public async Task A_listener_whose_accepts_fail_stops_the_host_and_the_stop_throws()
     {
-        using BreakingFactory factory = new();
-        ListenerHost host = await ListenerHost.StartAsync(s =>
+        nint listening = -1;
+        ListenerHost host = await ListenerHost.StartAsync(s => s.AddNetListener(
+            "tcp", AnyPort, Echo, o => o.Listen = new ListenOptions { Control = (fd, _, _) => listening = fd }));
+
+        // The first accept begins on the pool. The second one waits, and so fails on the loop.
+        using (Socket client = await host.ConnectAsync())
         {
-            s.AddPoller(o => o.Factories.Add(factory));
-            s.AddNetListener("tcp", AnyPort, Echo);
-        });
+            await client.SendAsync(new byte[1]);
+            Assert.Equal(1, await client.ReceiveAsync(new byte[1]).WaitAsync(ListenerHost.Patience));
+        }
         IHostApplicationLifetime lifetime = host.Services.GetRequiredService<IHostApplicationLifetime>();
         TaskCompletionSource<bool> stopping = new(TaskCreationOptions.RunContinuationsAsynchronously);
         await using CancellationTokenRegistration registration =
             lifetime.ApplicationStopping.Register(() => stopping.SetResult(Thread.CurrentThread.IsThreadPoolThread));
-        factory.Break();
+        using (Socket socket = new(new SafeSocketHandle(listening, ownsHandle: false))) socket.Shutdown(SocketShutdown.Both);
         Assert.True(await stopping.Task.WaitAsync(ListenerHost.Patience), "the app's callback ran on the loop's thread.");
         IOException e = await Assert.ThrowsAsync<IOException>(() => host.StopAsync());
         Assert.StartsWith($"listener \"tcp {AnyPort}\": accept tcp 127.0.0.1:", e.Message, StringComparison.Ordinal);
@@ -623,14 +631,16 @@ public sealed class NetListenerTests
         }
     }
 
-    // A read that finds its byte there goes on on the thread pool, where the handler began. One that waits goes on on a thread of the loop.
-    private static async Task ReadUntilOnLoopAsync(Conn conn)
+    // A read that finds its byte there goes on on the thread pool, where the handler began. One that waits goes on on a thread of the loop,
+    // but who awaits this method may already be past that on the pool.
+    private static async Task RunOnLoopAsync(Conn conn, Action action)
     {
         do
         {
             await conn.ReadExactlyAsync(new byte[1], CancellationToken.None);
         }
         while (Thread.CurrentThread.IsThreadPoolThread);
+        action();
     }
 
     private static async Task SendUntilAsync(SemaphoreSlim reached, Socket client)
@@ -692,59 +702,5 @@ public sealed class NetListenerTests
         public void Dispose()
         {
         }
-    }
-
-    // A backend whose poll fails when the test says so.
-    private sealed class BreakingFactory : INetpollFactory, IDisposable
-    {
-        private BreakingPoll? _made;
-
-        public string Name => "breaking";
-
-        public bool IsSupported([System.Diagnostics.CodeAnalysis.NotNullWhen(false)] out string? reason)
-        {
-            reason = null;
-            return true;
-        }
-
-        public INetpoll Create() => _made = new BreakingPoll();
-
-        public void Break() => _made!.BreakDown();
-
-        public void Dispose() => _made?.Dispose();
-    }
-
-    private sealed class BreakingPoll : INetpoll
-    {
-        private readonly INetpoll _inner = new PosixNetpollFactory().Create();
-        private bool _isBroken;
-
-        public string Name => "breaking";
-
-        public PollTrigger Trigger => _inner.Trigger;
-
-        public void BreakDown()
-        {
-            Volatile.Write(ref _isBroken, true);
-            _inner.Break();
-        }
-
-        public void Init() => _inner.Init();
-
-        public Errno Open(nint fd, PollToken token) => _inner.Open(fd, token);
-
-        public Errno Close(nint fd) => _inner.Close(fd);
-
-        public Errno Arm(nint fd, PollMode mode) => _inner.Arm(fd, mode);
-
-        public int Poll(Span<PollEvent> events, long delay)
-        {
-            int count = _inner.Poll(events, delay);
-            return Volatile.Read(ref _isBroken) ? throw new NetpollException("poll", Errno.EBADF) : count;
-        }
-
-        public void Break() => _inner.Break();
-
-        public void Dispose() => _inner.Dispose();
     }
 }
