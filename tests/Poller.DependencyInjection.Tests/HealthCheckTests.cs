@@ -1,6 +1,7 @@
 using System.Net;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Poller.Abstractions;
 using Poller.Net;
 
 namespace Poller.DependencyInjection.Tests;
@@ -58,6 +59,27 @@ public sealed class HealthCheckTests
         HealthReportEntry entry = await CheckAsync(services);
         Assert.Equal(HealthStatus.Unhealthy, entry.Status);
         Assert.Contains("is disposed", entry.Description, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData(null, HealthStatus.Unhealthy)]
+    [InlineData(HealthStatus.Degraded, HealthStatus.Degraded)]
+    public async Task A_poller_whose_loop_has_ended_has_the_failure_status(HealthStatus? failureStatus, HealthStatus expected)
+    {
+        using BreakingFactory factory = new();
+        ServiceCollection services = new();
+        services.AddLogging();
+        services.AddPoller(options => options.Factories.Add(factory));
+        services.AddHealthChecks().AddPollerHealthCheck(failureStatus: failureStatus, timeout: Patience);
+        await using ServiceProvider provider = services.BuildServiceProvider();
+        using TcpConnListener listener = provider.GetRequiredService<NetStack>().ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
+        factory.Break();
+        HealthReportEntry entry;
+        do entry = await CheckAsync(provider);
+        while (entry.Status == HealthStatus.Healthy); // The loop has not polled since.
+        Assert.Equal(expected, entry.Status);
+        Assert.StartsWith("loop 0 of poller breaking has ended: poll: ", entry.Description, StringComparison.Ordinal);
+        Assert.IsType<NetpollException>(entry.Exception);
     }
 
     [Fact]
