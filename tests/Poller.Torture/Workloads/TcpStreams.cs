@@ -22,6 +22,9 @@ internal sealed class TcpStreams(Torture torture) : Workload(torture)
     /// <summary>What both sides of a connection know of it.</summary>
     private sealed class Session(long id, Random plan)
     {
+        // A window that was full opens again by a timer of the kernel's, 0.1 s later. So this bounds how long a stream of many bytes takes.
+        private const int MaxWindows = 32;
+
         public long Id => id;
 
         public Ending Ending { get; } = new();
@@ -36,8 +39,10 @@ internal sealed class TcpStreams(Torture torture) : Workload(torture)
 
         public long Down { get; } = Size(plan);
 
+        private readonly int _buffers = plan.Next(3) == 0 ? 0 : 1 << plan.Next(14, 18);
+
         /// <summary>The size of the sockets' buffers; 0 for the system's.</summary>
-        public int Buffers { get; } = plan.Next(3) == 0 ? 0 : 1 << plan.Next(14, 18);
+        public int Buffers => _buffers == 0 ? 0 : Math.Max(_buffers, (int)(Math.Max(Up, Down) / MaxWindows));
 
         public Random ClientPlan { get; } = new(plan.Next());
 
