@@ -92,7 +92,14 @@ internal sealed class Server : IDisposable
     {
         using PosixSignalRegistration interrupted = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
         using PosixSignalRegistration terminated = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
-        await _host.StartAsync();
+        try
+        {
+            await _host.StartAsync();
+        }
+        catch (OperationCanceledException) when (_lifetime.ApplicationStopping.IsCancellationRequested)
+        {
+            return; // A signal came before it served.
+        }
 
         Netpoller poller = _host.Services.GetRequiredService<Netpoller>();
         NetListenerService listener = _host.Services.GetRequiredService<NetListenerService>();

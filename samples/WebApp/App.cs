@@ -41,7 +41,14 @@ internal static class App
 
             await using WebApplication app = builder.Build();
             Endpoints.Map(app);
-            await app.StartAsync();
+            try
+            {
+                await app.StartAsync();
+            }
+            catch (OperationCanceledException) when (app.Lifetime.ApplicationStopping.IsCancellationRequested)
+            {
+                return 0; // A signal came before it served.
+            }
             serves = true;
             await app.WaitForShutdownAsync();
             return 0;
