@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.CommandLine.Parsing;
+using System.ComponentModel;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Poller.DependencyInjection;
@@ -127,6 +128,11 @@ internal static class CommandLine
             Console.Error.WriteLine("interrupted");
             return Interrupted;
         }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or Win32Exception)
+        {
+            Console.Error.WriteLine(e.Message); // The system refused a folder, a file, a socket, a process or a line of output.
+            return 1;
+        }
 
         void OnSignal(PosixSignalContext signal)
         {
@@ -155,7 +161,7 @@ internal static class CommandLine
         catch (Exception e) when (e is ArgumentException or PlatformNotSupportedException)
         {
             string parameter = $" (Parameter '{(e as ArgumentException)?.ParamName}')";
-            result.AddError($"--backend: {e.Message.Replace(parameter, "", StringComparison.Ordinal)}");
+            result.AddError($"--{e.Message.Replace(parameter, "", StringComparison.Ordinal)}");
             return null;
         }
     }

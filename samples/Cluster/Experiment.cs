@@ -11,7 +11,15 @@ internal static class Experiment
     /// <summary>Runs it and prints its tables. Returns the exit code: 0 if no call was lost, doubled or crossed; 1 otherwise.</summary>
     public static async Task<int> RunAsync(Transport transport, int clients, TimeSpan time, CancellationToken stop)
     {
-        DirectoryInfo ledgers = Directory.CreateTempSubdirectory("cluster-");
+        DirectoryInfo ledgers;
+        try
+        {
+            ledgers = Directory.CreateTempSubdirectory("cluster-");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"{Path.GetTempPath()}: {e.Message.TrimEnd('.')}; a folder that takes the ledgers was expected.", e);
+        }
         try
         {
             return await RunAsync(transport, clients, time, ledgers.FullName, stop);

@@ -47,7 +47,7 @@ internal static class Parsers
         }
         catch (PlatformNotSupportedException e)
         {
-            result.AddError($"--backend: {e.Message}");
+            result.AddError($"--{e.Message}");
             return null;
         }
     }

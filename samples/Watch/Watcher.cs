@@ -28,7 +28,7 @@ internal sealed class Watcher(Output output)
         catch (Exception e) when (e is ArgumentException or PlatformNotSupportedException)
         {
             string parameter = $" (Parameter '{(e as ArgumentException)?.ParamName}')";
-            Complain($"--backend: {e.Message.Replace(parameter, "", StringComparison.Ordinal)}");
+            Complain($"--{e.Message.Replace(parameter, "", StringComparison.Ordinal)}");
             return 2;
         }
         if (!OperatingSystem.IsLinux())

@@ -42,7 +42,7 @@ public sealed partial class ClusterTests
     [InlineData("--transport \"pigeons\": poller or sockets was expected.", "--transport", "pigeons")]
     [InlineData("--clients \"0\": a whole number from 1 to 1024 was expected.", "--clients", "0")]
     [InlineData("--seconds \"-1\": a whole number from 1 to 3600 was expected.", "--seconds", "-1")]
-    [InlineData("--backend: ", "--backend", "nonsense")]
+    [InlineData("--backend \"nonsense\": ", "--backend", "nonsense")]
     [InlineData("--rounds \"many\": a whole number from 1 to 1000 was expected.", "compare", "--rounds", "many")]
     public async Task A_wrong_option_is_one_line_and_exit_code_2(string expected, params string[] arguments)
     {
@@ -51,6 +51,20 @@ public sealed partial class ClusterTests
         Assert.Equal((2, ""), (code, output));
         Assert.StartsWith(expected, error, StringComparison.Ordinal);
         Assert.Single(error.TrimEnd().Split('\n'));
+    }
+
+    [Fact]
+    public async Task A_folder_that_the_system_refuses_is_one_line_and_exit_code_1()
+    {
+        ProcessStartInfo command = Command("--seconds", "1");
+        command.Environment["TMPDIR"] = "/nowhere";
+        using Process process = Process.Start(command)!;
+        Task<string> error = process.StandardError.ReadToEndAsync();
+        using CancellationTokenSource late = new(Bound);
+        await process.WaitForExitAsync(late.Token);
+
+        Assert.Equal(1, process.ExitCode);
+        Assert.StartsWith("/nowhere/: ", Assert.Single((await error).TrimEnd().Split('\n')), StringComparison.Ordinal);
     }
 
     [Fact, Trait("Tests", "long")]
@@ -158,11 +172,13 @@ public sealed partial class ClusterTests
         return (process.ExitCode, await output, await error);
     }
 
+    private static Process Start(params string[] arguments) => Process.Start(Command(arguments))!;
+
     // A shell that starts a program in the background may ignore SIGINT there, and .NET leaves a signal ignored that is so at its start.
-    private static Process Start(params string[] arguments) => Process.Start(new ProcessStartInfo(
+    private static ProcessStartInfo Command(params string[] arguments) => new(
         "env", ["--default-signal=INT", Environment.ProcessPath!, "exec", Repository.AssemblyOf("Cluster"), .. arguments])
     {
         RedirectStandardOutput = true,
         RedirectStandardError = true,
-    })!;
+    };
 }

@@ -112,7 +112,7 @@ public sealed class WatchTests : IDisposable
     [InlineData(1, "nosuch: there is no kind \"nosuch\"; ", "nosuch")]
     [InlineData(2, "Required argument missing")]
     [InlineData(2, "Unrecognized option '--nosuch'.", "--nosuch", "timer:1ms")]
-    [InlineData(2, "--backend: backend \"nosuch\": ", "--backend", "nosuch", "timer:1ms")]
+    [InlineData(2, "--backend \"nosuch\": ", "--backend", "nosuch", "timer:1ms")]
     [InlineData(1, "pipe: the path of a pipe or of a FIFO was expected after \"pipe\"", "pipe:")]
     [InlineData(1, "pipe:/etc/passwd: open: it cannot be polled; the path of a pipe or of a FIFO was expected", "pipe:/etc/passwd")]
     public async Task Without_a_source_it_ends_with_an_error(int code, string error, params string[] arguments)

@@ -13,10 +13,10 @@ internal static class SourceKinds
     [
         new("pipe", "/path", "the path of a pipe or of a FIFO", PipeSource.Open),
         new("fifo", "/path", "the path of a FIFO", FifoSource.Open),
-        new("pty", "bash", "a program, such as bash", PtySource.Open),
+        new("pty", "bash", "a program, such as bash,", PtySource.Open),
         new("inotify", "/dir", "the path of a directory or of a file", InotifySource.Open),
-        new("timer", "250ms", "a time of at least 1ms, such as 250ms, 5s or 1m", TimerSource.Open),
-        new("udp", "127.0.0.1:9999", "an address of this machine and a port, such as 127.0.0.1:9999 or [::1]:9999", UdpSource.Open),
+        new("timer", "250ms", "a time of at least 1ms, such as 250ms, 5s or 1m,", TimerSource.Open),
+        new("udp", "127.0.0.1:9999", "an address of this machine and a port, such as 127.0.0.1:9999 or [::1]:9999,", UdpSource.Open),
         new("signal", "USR1", $"one of {SignalSource.Names}", SignalSource.Open),
         new("process", "PID", "the number of a process that runs", ProcessSource.Open),
         new("stdin", null, "nothing after it", StdinSource.Open),
