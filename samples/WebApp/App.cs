@@ -57,6 +57,10 @@ internal static class App
         {
             return Complain(2, e.Message);
         }
+        catch (InvalidDataException e)
+        {
+            return Complain(2, $"{e.Message} {e.GetBaseException().Message}"); // appsettings.json is no JSON.
+        }
         catch (OptionsValidationException e)
         {
             return Complain(2, [.. e.Failures]);

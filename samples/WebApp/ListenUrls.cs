@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Sockets;
 
 namespace WebApp;
 
@@ -34,7 +35,7 @@ internal static class ListenUrls
             return $"\"{url}\" is no URL";
         }
         if (address.Scheme is not ("http" or "https")) return $"unknown scheme \"{address.Scheme}\"";
-        if (address.IsUnixPipe) return null;
+        if (address.IsUnixPipe) return PathFault(address.UnixPipePath);
         if (address.PathBase.Length > 0) return $"\"{url}\" has a path";
         if (address.Host is not ("*" or "+") && Uri.CheckHostName(address.Host) == UriHostNameType.Unknown)
         {
@@ -43,5 +44,18 @@ internal static class ListenUrls
         if (address.Port is < 0 or > ushort.MaxValue) return string.Create(CultureInfo.InvariantCulture, $"no port {address.Port}");
         bool isTwo = address.Port == 0 && address.Host.Equals("localhost", StringComparison.OrdinalIgnoreCase);
         return isTwo ? "localhost has two addresses, for which the system cannot choose one port" : null;
+    }
+
+    private static string? PathFault(string path)
+    {
+        try
+        {
+            _ = new UnixDomainSocketEndPoint(path);
+            return null;
+        }
+        catch (ArgumentException)
+        {
+            return $"\"{path}\" is no path of a Unix socket, which has 1 to 107 bytes on Linux";
+        }
     }
 }

@@ -8,6 +8,9 @@ namespace WebApp.Tests;
 /// <summary>How the app starts and ends.</summary>
 public sealed class CommandLineTests
 {
+    private const string TooLong =
+        "a-path-of-a-Unix-socket-has-107-bytes-at-most-on-Linux-and-this-one-has-some-more-than-its-address-takes-so";
+
     [Theory]
     [InlineData("--transport \"nonsense\": poller, sockets or sockets-inline was expected.", "--transport", "nonsense")]
     [InlineData("--transport: one value, poller|sockets|sockets-inline, was expected.", "--transport")]
@@ -19,6 +22,7 @@ public sealed class CommandLineTests
     [InlineData("\"127.0.0.1:port\" is no host with a port;", "--urls", "http://127.0.0.1:port")]
     [InlineData("no port 65536;", "--urls", "http://127.0.0.1:65536")]
     [InlineData("\"http://127.0.0.1:0/path\" has a path;", "--urls", "http://127.0.0.1:0/path")]
+    [InlineData("\" is no path of a Unix socket", "--urls", "http://unix:/tmp/" + TooLong)]
     [InlineData("localhost has two addresses", "--urls", "http://127.0.0.1:0;http://localhost:0")]
     [InlineData("Poller:Loops \"many\": a whole number from 1 to 1024 was expected.", "Poller:Loops=many")]
     [InlineData("\"nonsense\": an option, or a setting such as Poller:Loops=2, was expected;", "nonsense")]
@@ -32,6 +36,24 @@ public sealed class CommandLineTests
         Assert.Contains(error, Assert.Single(errors), StringComparison.Ordinal);
         Assert.Equal(2, code);
         Assert.DoesNotContain("Exception", output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Settings_that_are_no_JSON_are_one_line_and_exit_code_2()
+    {
+        string name = $"broken{Environment.ProcessId}";
+        string file = Path.Combine(AppContext.BaseDirectory, $"appsettings.{name}.json");
+        await File.WriteAllTextAsync(file, "{ \"Poller\": ");
+        try
+        {
+            (int code, _, string[] errors) = await AppProcess.RunAsync("--urls", "http://127.0.0.1:0", $"environment={name}");
+            Assert.Contains(file, Assert.Single(errors), StringComparison.Ordinal);
+            Assert.Equal(2, code);
+        }
+        finally
+        {
+            File.Delete(file);
+        }
     }
 
     [Theory]
