@@ -134,7 +134,7 @@ public sealed class NetListenerService : IHostedLifecycleService, IAsyncDisposab
         }
         catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
         {
-            NetListenerLog.TimeOver(_logger, Name, _open.Count);
+            if (_open.Count is var left and > 0) NetListenerLog.TimeOver(_logger, Name, left);
             await CloseConnectionsAsync().ConfigureAwait(false);
         }
         if (Volatile.Read(ref _failure) is { } failure) throw new IOException($"listener \"{Name}\": {failure.Message}", failure);

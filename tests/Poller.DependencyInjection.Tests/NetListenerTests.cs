@@ -353,6 +353,14 @@ public sealed class NetListenerTests
     }
 
     [Fact]
+    public async Task A_stop_without_time_warns_of_no_connection_if_none_is_open()
+    {
+        await using ListenerHost host = await ListenerHost.StartAsync(s => s.AddNetListener("tcp", AnyPort, (_, _) => Task.CompletedTask));
+        await host.Listeners[0].StopAsync(new CancellationToken(canceled: true));
+        Assert.DoesNotContain(host.Log.Entries, static entry => entry.Line.Contains("time for the shutdown", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public async Task A_handler_that_blocks_its_loop_in_inline_dispatch_learns_of_the_stop_long_before_the_time_is_over()
     {
         using SemaphoreSlim blocked = new(0);
