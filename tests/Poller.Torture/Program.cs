@@ -21,7 +21,7 @@ internal sealed record TortureOptions
     {
         ["epoll"] = new EpollNetpollFactory(),
         ["epoll-level"] = new EpollNetpollFactory(new EpollNetpollOptions { Trigger = PollTrigger.Level }),
-        ["poll"] = new PosixNetpollFactory(),
+        ["posix"] = new PosixNetpollFactory(),
         ["kqueue"] = new EmulatedKqueueFactory(),
     };
 

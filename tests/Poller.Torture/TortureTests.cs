@@ -16,7 +16,7 @@ public sealed class TortureTests(ITestOutputHelper output)
         {
             { "epoll", "adaptive", 60 },
             { "epoll-level", "adaptive", 30 },
-            { "poll", "adaptive", 30 },
+            { "posix", "adaptive", 30 },
             { "kqueue", "adaptive", 30 },
             { "epoll", "inline", 30 },
             { "epoll", "threadpool", 30 },
@@ -25,7 +25,7 @@ public sealed class TortureTests(ITestOutputHelper output)
         {
             { "epoll", "adaptive", 12 },
             { "epoll-level", "adaptive", 6 },
-            { "poll", "adaptive", 6 },
+            { "posix", "adaptive", 6 },
             { "kqueue", "adaptive", 6 },
         };
 
