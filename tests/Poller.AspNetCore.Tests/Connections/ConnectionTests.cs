@@ -92,6 +92,29 @@ public abstract class ConnectionTests<TTransport>(SharedTransport<TTransport> sh
         Assert.True(Encoding.Latin1.GetBytes(await reading.Within()).AsSpan().SequenceEqual(Pattern.Of(Length)));
     }
 
+    // With inline dispatch, a flush that is left to the loop would wait for this handler.
+    [Fact]
+    public async Task All_that_was_flushed_has_been_sent_when_the_app_has_begun_its_next_read()
+    {
+        Task answering = AnswerAsync();
+        await Client.SendAsync("a question");
+        await answering.Within();
+
+        async Task AnswerAsync()
+        {
+            ReadResult read = await Input.ReadAsync().ConfigureAwait(false);
+            Input.AdvanceTo(read.Buffer.End);
+            for (int i = 0; i < 3; i++) await Output.WriteAsync(new byte[1]).ConfigureAwait(false);
+            ValueTask<ReadResult> next = Input.ReadAsync();
+            byte[] buffer = new byte[3];
+            Client.Socket.ReceiveTimeout = (int)Waiting.Patience.TotalMilliseconds;
+            for (int received = 0; received < 3;) received += Client.Socket.Receive(buffer);
+            Client.Socket.Send(buffer);
+            read = await next.ConfigureAwait(false);
+            Input.AdvanceTo(read.Buffer.End);
+        }
+    }
+
     [Fact]
     public async Task What_was_examined_and_not_consumed_comes_again_with_more()
     {

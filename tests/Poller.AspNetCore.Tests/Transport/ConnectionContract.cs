@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Http.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.Extensions.Logging.Abstractions;
 using Microsoft.Extensions.Options;
+using Poller.Net;
 
 namespace Poller.AspNetCore.Tests.Transport;
 
@@ -764,6 +765,8 @@ public abstract class PollerConnectionContract : ConnectionContract
 
     private protected CountingPool Pool { get; } = new();
 
+    private protected Netpoller Poller => _services.GetRequiredService<Netpoller>();
+
     private protected override IConnectionListenerFactory Factory => _services.GetRequiredService<IConnectionListenerFactory>();
 
     [Fact]
@@ -793,15 +796,24 @@ public abstract class PollerConnectionContract : ConnectionContract
     [Fact]
     public async Task A_dispose_gives_back_what_was_read_and_not_consumed()
     {
-        Pair pair = await ConnectAsync();
+        await using Pair pair = await ConnectAsync();
         PipeReader input = pair.Server.Transport.Input;
         await pair.Client.SendAsync(new byte[2]);
         ReadResult read = await input.ReadAsync();
         input.AdvanceTo(read.Buffer.Start, read.Buffer.End);
         ValueTask<ReadResult> pending = input.ReadAsync();
-        await pair.DisposeAsync();
+        pair.Server.Abort(new ConnectionAbortedException("enough")); // Before the client ends, whose end would complete the read.
+        await pair.Server.DisposeAsync().AsTask().WaitAsync(Soon);
         await Assert.ThrowsAnyAsync<Exception>(async () => await pending.AsTask().WaitAsync(Soon));
         Assert.Equal(0, Pool.Rented);
+    }
+
+    [Fact]
+    public async Task The_end_of_the_poller_fires_ConnectionClosed_where_the_app_never_reads()
+    {
+        await using Pair pair = await ConnectAsync();
+        Poller.Dispose();
+        await Fires(pair.Server.ConnectionClosed);
     }
 
     [Fact]
@@ -866,10 +878,14 @@ public abstract class PollerConnectionContract : ConnectionContract
 
         public bool IsEmpty { get; set; }
 
+        /// <summary>Runs before a buffer is given out, in the call.</summary>
+        public Action? Renting { get; set; }
+
         public override int MaxBufferSize => 4096;
 
         public override IMemoryOwner<byte> Rent(int minBufferSize = -1)
         {
+            Renting?.Invoke();
             if (IsEmpty) throw new InsufficientMemoryException("the test's pool is empty.");
             Interlocked.Increment(ref _rented);
             return new Block(this);
@@ -924,6 +940,25 @@ public sealed class EpollConnectionTests() : PollerConnectionContract("epoll")
             socket.GetRawSocketOption(6, 11, info);
             return BitConverter.ToUInt32(info, 152);
         }
+    }
+
+    // The end is then reported while nothing can read ahead, and no event follows.
+    [Fact]
+    public async Task The_peers_end_fires_ConnectionClosed_though_it_is_reported_while_a_read_is_under_way()
+    {
+        await using Pair pair = await ConnectAsync();
+        ValueTask<ReadResult> pending = pair.Server.Transport.Input.ReadAsync();
+        Pool.Renting = () =>
+        {
+            Pool.Renting = null;
+            long events = Poller.Statistics.Events;
+            pair.Client.Close();
+            Assert.True(SpinWait.SpinUntil(() => Poller.Statistics.Events > events, Soon));
+            SpinWait.SpinUntil(static () => ThreadPool.PendingWorkItemCount == 0, TimeSpan.FromSeconds(1)); // The pool has looked by then.
+        };
+        await pair.Client.SendAsync(new byte[1]);
+        await Fires(pair.Server.ConnectionClosed);
+        Assert.Equal(1, (await pending.AsTask().WaitAsync(Soon)).Buffer.Length);
     }
 
     [Fact]
