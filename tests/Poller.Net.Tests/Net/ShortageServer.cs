@@ -1,5 +1,3 @@
-using System.Diagnostics;
-using System.Globalization;
 using System.Net;
 using Poller.Abstractions;
 
@@ -26,7 +24,6 @@ internal static class ShortageServer
         using Netpoller poller = new(backend);
         NetStack net = new(poller);
         using TcpConnListener listener = net.ListenTcp(new IPEndPoint(IPAddress.Loopback, 0));
-        int accepted = 0;
         if (blocking) new Thread(AcceptBlocking) { IsBackground = true }.Start();
         else _ = AcceptAsync();
         Console.WriteLine($"port {listener.LocalEndPoint.Port}");
@@ -34,46 +31,28 @@ internal static class ShortageServer
         {
             Console.WriteLine(question switch
             {
-                "count" => await CountAsync(),
                 "dial" => Dial(),
                 "work" => await WorkAsync(),
-                _ => throw new ArgumentException($"\"{question}\": count, dial or work was expected."),
+                _ => throw new ArgumentException($"\"{question}\": dial or work was expected."),
             });
         }
         return 0;
 
         async Task AcceptAsync()
         {
-            while (true) Serve(await listener.AcceptAsync());
+            while (true) _ = EchoAsync(await listener.AcceptAsync());
         }
 
         void AcceptBlocking()
         {
             try
             {
-                while (true) Serve(listener.Accept());
+                while (true) _ = EchoAsync(listener.Accept());
             }
             catch (Exception e) when (e is NetOpException { IsClosed: true } or ObjectDisposedException)
             {
                 // The end of the process.
             }
-        }
-
-        void Serve(Conn conn)
-        {
-            Interlocked.Increment(ref accepted);
-            _ = EchoAsync(conn);
-        }
-
-        // What the process has done, and what it does in the next seconds.
-        async Task<string> CountAsync()
-        {
-            TimeSpan before = Process.GetCurrentProcess().TotalProcessorTime;
-            await Task.Delay(2000);
-            double used = (Process.GetCurrentProcess().TotalProcessorTime - before).TotalSeconds;
-            int descriptors = new DirectoryInfo("/proc/self/fd").EnumerateFiles().Count();
-            return string.Create(CultureInfo.InvariantCulture,
-                $"accepted {Volatile.Read(ref accepted)}, descriptors {descriptors}, CPU {used:F2} s in 2 s");
         }
 
         // In a shortage the handlers of an app may do these for the first time: fail and log why, wait, start threads.

@@ -90,9 +90,7 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         TransferApi api = new();
         using Fixture fixture = new(dispatch, api: api);
         Chain chain = await Chain.CreateAsync(fixture);
-        chain.ShrinkBuffers();
-        byte[] sent = RandomNumberGenerator.GetBytes(4 << 20);
-        Operation<int> sending = chain.Source.StartWrite(blocking, sent);
+        Sent sent = chain.SendMoreThanFits();
         Operation<int> copy = chain.In.StartCopy(blocking, chain.Out);
 
         // Nobody reads at the sink. The copy fills it, and then waits with bytes in its pipe.
@@ -104,7 +102,7 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         Assert.Equal(SocketError.TimedOut, e.SocketErrorCode);
         chain.Out.SetWriteDeadline(null);
         chain.Out.CloseWrite(); // It still is usable.
-        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), sending, api);
+        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), api);
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
@@ -113,9 +111,7 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         TransferApi api = new();
         using Fixture fixture = new(dispatch, api: api);
         Chain chain = await Chain.CreateAsync(fixture);
-        chain.ShrinkBuffers();
-        byte[] sent = RandomNumberGenerator.GetBytes(4 << 20);
-        Operation<int> sending = chain.Source.StartWrite(blocking: false, sent);
+        Sent sent = chain.SendMoreThanFits();
         using CancellationTokenSource cancel = new();
         Task copy = chain.In.CopyToAsync(chain.Out, cancel.Token);
         await chain.WriterWaitsAsync(api);
@@ -123,7 +119,7 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         OperationCanceledException e = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => copy.Within());
         Assert.True(copy.IsCanceled);
         Assert.Equal(cancel.Token, e.CancellationToken);
-        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), sending, api);
+        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), api);
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
@@ -132,15 +128,13 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         TransferApi api = new() { PipeFault = Errno.EMFILE };
         using Fixture fixture = new(dispatch, api: api);
         Chain chain = await Chain.CreateAsync(fixture);
-        chain.ShrinkBuffers();
-        byte[] sent = RandomNumberGenerator.GetBytes(4 << 20);
-        Operation<int> sending = chain.Source.StartWrite(blocking: false, sent);
+        Sent sent = chain.SendMoreThanFits();
         using CancellationTokenSource cancel = new();
         Task copy = chain.In.CopyToAsync(chain.Out, 1 << 20, cancel.Token);
         await chain.WriterWaitsAsync(api);
         await cancel.CancelAsync();
         OperationCanceledException e = await Assert.ThrowsAnyAsync<OperationCanceledException>(() => copy.Within());
-        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), sending, api);
+        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), api);
     }
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
@@ -149,14 +143,12 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         TransferApi api = new();
         using Fixture fixture = new(dispatch, api: api);
         Chain chain = await Chain.CreateAsync(fixture);
-        chain.ShrinkBuffers();
-        byte[] sent = RandomNumberGenerator.GetBytes(4 << 20);
-        Operation<int> sending = chain.Source.StartWrite(blocking: false, sent);
+        Sent sent = chain.SendMoreThanFits();
         Operation<int> copy = chain.In.StartCopy(blocking: true, chain.Out);
         await chain.WriterWaitsAsync(api);
         copy.Waiting().Interrupt();
         ThreadInterruptedException e = await Assert.ThrowsAsync<ThreadInterruptedException>(copy.Within);
-        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), sending, api);
+        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), api);
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
@@ -165,15 +157,13 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         TransferApi api = new();
         using Fixture fixture = new(dispatch, api: api);
         Chain chain = await Chain.CreateAsync(fixture);
-        chain.ShrinkBuffers();
-        byte[] sent = RandomNumberGenerator.GetBytes(4 << 20);
-        Operation<int> sending = chain.Source.StartWrite(blocking: false, sent);
+        Sent sent = chain.SendMoreThanFits();
         Operation<int> copy = chain.In.StartCopy(blocking, chain.Out);
         await chain.WriterWaitsAsync(api);
         chain.Out.Dispose();
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(copy.Within);
         Assert.True(e.IsClosed);
-        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), sending, api);
+        await chain.AssertNothingIsLostAsync(sent, UnwrittenOf(e), api);
     }
 
     [Theory, MemberData(nameof(Forms.All), MemberType = typeof(Forms))]
@@ -392,6 +382,8 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
         return bytes;
     }
 
+    private sealed record Sent(byte[] Bytes, Operation<int> Sending);
+
     private sealed record Chain(TcpConn Source, TcpConn In, TcpConn Out, TcpConn Sink)
     {
         public static async Task<Chain> CreateAsync(Fixture fixture)
@@ -401,23 +393,28 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
             return new Chain(source, into, outOf, sink);
         }
 
-        public void ShrinkBuffers()
+        /// <summary>Begins to send more than the sockets take while nobody reads at the sink.</summary>
+        public Sent SendMoreThanFits()
         {
-            using Socket sender = Raw.SocketOf(Out), receiver = Raw.SocketOf(Sink);
-            sender.SendBufferSize = receiver.ReceiveBufferSize = 1 << 14;
+            using (Socket sender = Raw.SocketOf(Out), receiver = Raw.SocketOf(Sink))
+            {
+                sender.SendBufferSize = receiver.ReceiveBufferSize = 1 << 14;
+            }
+            byte[] bytes = RandomNumberGenerator.GetBytes(4 << 20);
+            return new Sent(bytes, Source.StartWrite(blocking: false, bytes));
         }
 
         /// <summary>What was sent is what arrived, what was given back, and what still is in the source.</summary>
-        public async Task AssertNothingIsLostAsync(byte[] sent, byte[] unwritten, Operation<int> sending, TransferApi api)
+        public async Task AssertNothingIsLostAsync(Sent sent, byte[] unwritten, TransferApi api)
         {
             Assert.NotEmpty(unwritten);
             Assert.Equal(0, api.OpenPipeEnds);
             Task<byte[]> arriving = Sink.ReadAllAsync(), left = In.ReadAllAsync();
-            await sending.Within().ConfigureAwait(false);
+            await sent.Sending.Within().ConfigureAwait(false);
             Source.CloseWrite();
             Out.Dispose();
             byte[] first = await arriving.Within().ConfigureAwait(false), last = await left.Within().ConfigureAwait(false);
-            Gathered.AssertSame(sent, [.. first, .. unwritten, .. last], "what was sent");
+            Gathered.AssertSame(sent.Bytes, [.. first, .. unwritten, .. last], "what was sent");
         }
 
         /// <summary>Comes back once a splice has found the destination full.</summary>
