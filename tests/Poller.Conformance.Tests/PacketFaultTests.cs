@@ -85,6 +85,15 @@ public sealed class PacketFaultTests
         Assert.Contains("broke the contract of UnixConn", caught?.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void A_message_without_its_sender_breaks_the_model_of_packets()
+    {
+        using Netpoller poller = new(new EpollNetpollFactory());
+        using Facts facts = new(new NetStack(poller, new ForgetsTheSender()));
+        Exception? caught = Record.Exception(facts.Any_order_of_packets_follows_the_model);
+        Assert.Contains(" had sent the packet; ", caught?.Message, StringComparison.Ordinal);
+    }
+
     private sealed class Facts(NetStack stack) : NetStackConformance(stack);
 
     private sealed class UnixFacts(NetStack stack) : UnixStackConformance(stack);
@@ -112,6 +121,14 @@ public sealed class PacketFaultTests
         {
             IoResult result = base.ReceiveFrom(fd, buffer, address, out addressLength);
             if (result.IsSuccess) address[2..4].Clear(); // The port.
+            return result;
+        }
+
+        public override IoResult ReceiveMessage(
+            nint fd, Span<byte> buffer, Span<byte> address, Span<byte> control, out MessageInfo info)
+        {
+            IoResult result = base.ReceiveMessage(fd, buffer, address, control, out info);
+            if (result.IsSuccess && !address.IsEmpty) address[2..4].Clear();
             return result;
         }
     }

@@ -23,7 +23,10 @@ internal sealed class PacketHarness : SequenceHarness<PacketCommand>
     public PacketHarness((Conn Conn, EndPoint? To) one, (Conn Conn, EndPoint? To) other, TimeSpan patience)
     {
         (_sockets, _patience) = ([one, other], patience);
-        _model = new PacketModel(tellsEnd: one.To is null && other.To is null);
+        bool isConnection = one.To is null && other.To is null;
+        _model = new PacketModel(tellsEnd: isConnection);
+        if (isConnection) return;
+        foreach (PacketEnd end in _model.Ends) end.Address = ConnOf(end).LocalEndPoint;
     }
 
     public override void Run(IReadOnlyList<PacketCommand> commands)
@@ -66,7 +69,7 @@ internal sealed class PacketHarness : SequenceHarness<PacketCommand>
         switch (command)
         {
             case PacketCommand.Receive(var end, var call, var size, var blocking, var hasToken)
-                when PacketModel.CanReceive(_model.Ends[end]):
+                when PacketModel.CanBegin(_model.Ends[end]):
                 Receive(_model.Ends[end], call, size, blocking, hasToken ? new CancellationTokenSource() : null);
                 break;
             case PacketCommand.Send(var end, var size, var blocking) when PacketModel.CanSend(_model.Ends[end]):
@@ -90,8 +93,7 @@ internal sealed class PacketHarness : SequenceHarness<PacketCommand>
 
     private void Receive(PacketEnd end, PacketCall call, int size, bool blocking, CancellationTokenSource? source)
     {
-        PacketOp op = new(end, call, size);
-        end.Ops.Add(op);
+        PacketOp op = PacketModel.Begin(end, call, size);
         Pending pending = new(op, Number, source);
         pending.Begin(ConnOf(end), blocking);
         _pending.Add(op, pending);
@@ -146,7 +148,7 @@ internal sealed class PacketHarness : SequenceHarness<PacketCommand>
         {
             _model.Evaluate();
             PacketOp? over = _model.Ends.SelectMany(static end => end.Ops)
-                .FirstOrDefault(op => op.Must != PacketOutcomes.None || _pending[op].Operation.Task.IsCompleted);
+                .FirstOrDefault(op => op.Must || _pending[op].Operation.Task.IsCompleted);
             if (over is null) return;
             Complete(_pending[over]);
         }
@@ -156,13 +158,13 @@ internal sealed class PacketHarness : SequenceHarness<PacketCommand>
     {
         if (!Task.WhenAny(pending.Operation.Task).Wait(_patience))
         {
-            throw Violation($"{pending.Name} has not come back for {_patience.TotalSeconds} s; {pending.Op.Must} was expected");
+            throw Violation($"{pending.Name} has not come back for {_patience.TotalSeconds} s; {pending.Op.Allowed} was expected");
         }
         _pending.Remove(pending.Op);
-        PacketOutcomes outcome = pending.Outcome(out int count, out bool? isTruncated, out string text);
+        PacketOutcomes outcome = pending.Outcome(out int count, out string text);
         Note($"{pending.Name}: {text}");
         if (outcome == PacketOutcomes.None) throw Violation($"{pending.Name} came to {text}");
-        string? fault = PacketModel.Complete(pending.Op, outcome, pending.Buffer.AsSpan(0, count), isTruncated);
+        string? fault = PacketModel.Complete(pending.Op, outcome, pending.Buffer.AsSpan(0, count), pending.IsTruncated, pending.Sender);
         if (fault is not null) throw Violation(fault);
         pending.Source?.Dispose();
     }
@@ -204,10 +206,15 @@ internal sealed class PacketHarness : SequenceHarness<PacketCommand>
     /// <summary>A receive that has begun.</summary>
     private sealed class Pending(PacketOp op, int number, CancellationTokenSource? source)
     {
-        private bool? _isTruncated;
+        private readonly SocketAddress? _address = op.End.Peer.Address is { } peer ? new(peer.AddressFamily) : null;
 
         public PacketOp Op => op;
-        public byte[] Buffer { get; } = new byte[op.Size];
+        public byte[] Buffer { get; } = new byte[op.Count];
+
+        /// <summary>What a message told; null before it is over, and for the other calls.</summary>
+        public bool? IsTruncated { get; private set; }
+        public EndPoint? Sender { get; private set; }
+
         public CancellationTokenSource? Source => source;
         public string Name { get; } = string.Create(CultureInfo.InvariantCulture, $"{op.Call} #{number} of the {op.End}");
         public NetOperation<int> Operation { get; private set; } = null!;
@@ -227,15 +234,14 @@ internal sealed class PacketHarness : SequenceHarness<PacketCommand>
         }
 
         /// <summary>Its outcome; None if no receive may end so.</summary>
-        public PacketOutcomes Outcome(out int count, out bool? isTruncated, out string text)
+        public PacketOutcomes Outcome(out int count, out string text)
         {
-            (count, isTruncated) = (0, null);
+            count = 0;
             try
             {
                 count = Operation.Task.GetAwaiter().GetResult();
-                isTruncated = _isTruncated;
-                text = op.Call == PacketCall.Wait ? "over" : $"{count}{(isTruncated is true ? ", cut" : "")}";
-                return count > op.Size ? PacketOutcomes.None : PacketOutcomes.Done;
+                text = op.Call == PacketCall.Wait ? "over" : $"{count}{(IsTruncated is true ? ", cut" : "")}";
+                return count > op.Count ? PacketOutcomes.None : PacketOutcomes.Done;
             }
 #pragma warning disable CA1031 // The model judges every exception.
             catch (Exception e)
@@ -253,15 +259,16 @@ internal sealed class PacketHarness : SequenceHarness<PacketCommand>
         }
 
         private ReceivedMessage Message(Conn conn) =>
-            conn is UdpConn udp ? udp.ReceiveMessage(Buffer, default, null) : ((UnixConn)conn).ReceiveMessage(Buffer, default, null);
+            conn is UdpConn udp ? udp.ReceiveMessage(Buffer, default, _address) : ((UnixConn)conn).ReceiveMessage(Buffer, default, _address);
 
         private async Task<int> MessageAsync(Conn conn, CancellationToken token) => Take(conn is UdpConn udp
-            ? await udp.ReceiveMessageAsync(Buffer, default, null, token).ConfigureAwait(false)
-            : await ((UnixConn)conn).ReceiveMessageAsync(Buffer, default, null, token).ConfigureAwait(false));
+            ? await udp.ReceiveMessageAsync(Buffer, default, _address, token).ConfigureAwait(false)
+            : await ((UnixConn)conn).ReceiveMessageAsync(Buffer, default, _address, token).ConfigureAwait(false));
 
         private int Take(ReceivedMessage message)
         {
-            _isTruncated = message.IsTruncated;
+            IsTruncated = message.IsTruncated;
+            if (_address is not null) Sender = op.End.Peer.Address!.Create(_address);
             return message.Bytes;
         }
 

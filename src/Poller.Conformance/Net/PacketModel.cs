@@ -1,11 +1,15 @@
 using System.Globalization;
+using System.Net;
 using System.Text;
 
 namespace Poller.Conformance;
 
-// The contract of packets as a state machine: two sockets, each the other's peer, with a queue of packets in each direction. A receive
-// takes one packet, with its borders; what the buffer has no room for is lost, and a message tells so. A packet of 0 bytes is one. None is
-// lost, doubled or overtaken: so few are under way that every system's buffers hold them, over the loopback too.
+// The contract of packets as a state machine: two sockets, each the other's peer, with a queue of packets in each direction. It does no I/O.
+// The harness tells it what was done, and the model says how each receive must end.
+//
+// A receive takes one packet, with its borders; what the buffer has no room for is lost. A packet of 0 bytes is one. A message tells whether
+// its packet was cut, and who sent it. No packet is lost, doubled or overtaken: so few are under way that every system's buffers hold them,
+// over the loopback too. Control data, and with it descriptors that are passed, stands in facts of its own.
 
 /// <summary>How an operation ends.</summary>
 [Flags]
@@ -29,26 +33,33 @@ internal enum PacketCall
 }
 
 /// <summary>A receive that is not over yet.</summary>
-internal sealed class PacketOp(PacketEnd end, PacketCall call, int size)
+internal sealed class PacketOp(PacketEnd end, PacketCall call, int count)
 {
     public PacketEnd End => end;
     public PacketCall Call => call;
 
     /// <summary>The length of its buffer.</summary>
-    public int Size => size;
+    public int Count => count;
 
-    /// <summary>How it must have ended by now; None if it must wait.</summary>
-    public PacketOutcomes Must { get; set; }
+    /// <summary>How it must have ended by now; None if it waits.</summary>
+    public PacketOutcomes Allowed { get; set; }
+
+    /// <summary>Whether it must be over.</summary>
+    public bool Must => Allowed != PacketOutcomes.None;
 
     public bool IsCanceled { get; set; }
 
-    public override string ToString() => $"{Call}({Size}): " + (Must == PacketOutcomes.None ? "waits" : $"must be over, by {Must}");
+    public override string ToString() => $"{Call}({Count}): " + (Must ? $"must be over, by {Allowed}" : "waits");
 }
 
 /// <summary>One socket.</summary>
 internal sealed class PacketEnd(string name)
 {
     public PacketEnd Peer { get; set; } = null!;
+
+    /// <summary>Its address, which the receiver of a message is told; null if the network tells none.</summary>
+    public EndPoint? Address { get; set; }
+
     public bool IsDisposed { get; set; }
     public bool ReadDeadlineIsPast { get; set; }
     public bool WriteDeadlineIsPast { get; set; }
@@ -90,7 +101,16 @@ internal sealed class PacketModel
     /// <summary>Whether the system has room for a packet for sure.</summary>
     public static bool CanSend(PacketEnd end) => end.Peer.Packets.Count < MaxPackets;
 
-    public static bool CanReceive(PacketEnd end) => end.Ops.Count < MaxQueue;
+    /// <summary>Whether a receive may begin.</summary>
+    public static bool CanBegin(PacketEnd end) => end.Ops.Count < MaxQueue;
+
+    /// <summary>Notes that a receive begins, or queues.</summary>
+    public static PacketOp Begin(PacketEnd end, PacketCall call, int count)
+    {
+        PacketOp op = new(end, call, count);
+        end.Ops.Add(op);
+        return op;
+    }
 
     /// <summary>Computes how each receive must end.</summary>
     public void Evaluate()
@@ -99,7 +119,7 @@ internal sealed class PacketModel
         {
             foreach (PacketOp op in end.Ops)
             {
-                op.Must =
+                op.Allowed =
                     end.IsDisposed ? PacketOutcomes.Closed
                     : op.IsCanceled ? PacketOutcomes.Canceled
                     : end.ReadDeadlineIsPast ? PacketOutcomes.Timeout
@@ -114,23 +134,28 @@ internal sealed class PacketModel
     /// <param name="outcome">Its outcome.</param>
     /// <param name="bytes">What it has received.</param>
     /// <param name="isTruncated">Whether it said that the packet was cut; null if it does not tell.</param>
-    public static string? Complete(PacketOp op, PacketOutcomes outcome, ReadOnlySpan<byte> bytes, bool? isTruncated)
+    /// <param name="sender">Who it said had sent the packet; null if it does not tell.</param>
+    public static string? Complete(PacketOp op, PacketOutcomes outcome, ReadOnlySpan<byte> bytes, bool? isTruncated, EndPoint? sender)
     {
         op.End.Ops.Remove(op);
-        if (op.Must != outcome)
+        if (op.Allowed != outcome)
         {
-            string expected = op.Must == PacketOutcomes.None ? "it was expected to wait" : $"{op.Must} was expected";
+            string expected = op.Must ? $"{op.Allowed} was expected" : "it was expected to wait";
             return $"{op.Call} of the {op.End} came to {outcome}; {expected}";
         }
         if (outcome != PacketOutcomes.Done || op.Call == PacketCall.Wait) return null;
         if (!op.End.Packets.TryDequeue(out byte[]? packet)) packet = []; // The end is like a packet of 0 bytes.
-        int count = Math.Min(packet.Length, op.Size);
+        int count = Math.Min(packet.Length, op.Count);
         if (!bytes.SequenceEqual(packet.AsSpan(0, count)))
         {
             return $"{op.Call} of the {op.End} got {bytes.Length} bytes; {count} others of a packet of {packet.Length} were expected";
         }
-        return isTruncated is { } said && said != (packet.Length > op.Size)
-            ? $"{op.Call} of the {op.End} said that the packet was {(said ? "cut" : "whole")}, and it has {packet.Length} bytes"
+        if (isTruncated is { } said && said != (packet.Length > op.Count))
+        {
+            return $"{op.Call} of the {op.End} said that the packet was {(said ? "cut" : "whole")}, and it has {packet.Length} bytes";
+        }
+        return sender is not null && !sender.Equals(op.End.Peer.Address)
+            ? $"{op.Call} of the {op.End} said that {sender} had sent the packet; {op.End.Peer.Address} was expected"
             : null;
     }
 
