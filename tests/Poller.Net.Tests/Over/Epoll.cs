@@ -73,3 +73,4 @@ public sealed class UnixListenerTests : UnixListenerTests<EpollBackend>;
 public sealed class UnixMessageTests : UnixMessageTests<EpollBackend>;
 public sealed class UnixStackTests : UnixStackTests<EpollBackend>;
 public sealed class UnpollableTests : UnpollableTests<EpollBackend>;
+public sealed class UnwaitedReadTests : UnwaitedReadTests<EpollBackend>;

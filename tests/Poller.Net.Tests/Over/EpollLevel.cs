@@ -73,3 +73,4 @@ public sealed class UnixListenerTests : UnixListenerTests<EpollLevelBackend>;
 public sealed class UnixMessageTests : UnixMessageTests<EpollLevelBackend>;
 public sealed class UnixStackTests : UnixStackTests<EpollLevelBackend>;
 public sealed class UnpollableTests : UnpollableTests<EpollLevelBackend>;
+public sealed class UnwaitedReadTests : UnwaitedReadTests<EpollLevelBackend>;

@@ -73,3 +73,4 @@ public sealed class UnixListenerTests : UnixListenerTests<KqueueBackend>;
 public sealed class UnixMessageTests : UnixMessageTests<KqueueBackend>;
 public sealed class UnixStackTests : UnixStackTests<KqueueBackend>;
 public sealed class UnpollableTests : UnpollableTests<KqueueBackend>;
+public sealed class UnwaitedReadTests : UnwaitedReadTests<KqueueBackend>;

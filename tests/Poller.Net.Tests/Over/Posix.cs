@@ -73,3 +73,4 @@ public sealed class UnixListenerTests : UnixListenerTests<PosixBackend>;
 public sealed class UnixMessageTests : UnixMessageTests<PosixBackend>;
 public sealed class UnixStackTests : UnixStackTests<PosixBackend>;
 public sealed class UnpollableTests : UnpollableTests<PosixBackend>;
+public sealed class UnwaitedReadTests : UnwaitedReadTests<PosixBackend>;

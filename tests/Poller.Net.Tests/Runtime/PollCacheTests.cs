@@ -19,6 +19,16 @@ public sealed class PollCacheTests
     }
 
     [Fact]
+    public void A_freed_desc_is_watched_by_nobody()
+    {
+        PollCache cache = new();
+        PollDesc desc = cache.Alloc(3);
+        Assert.Null(cache.WatchHangup(desc, new TestWaiter()));
+        cache.Free(desc);
+        Assert.Null(cache.TakeHangupWatch(cache.Alloc(4)));
+    }
+
+    [Fact]
     public void Every_desc_is_found_by_its_token_while_the_cache_grows()
     {
         PollCache cache = new();
