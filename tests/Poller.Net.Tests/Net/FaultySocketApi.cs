@@ -18,6 +18,9 @@ internal sealed class FaultySocketApi : ForwardingSocketApi
     /// <summary>What every accept answers, unless none.</summary>
     public Errno EveryAccept { get => new(_everyAccept); set => _everyAccept = value.Number; }
 
+    /// <summary>Runs before each accept, in it.</summary>
+    public Action? Accepting { get; set; }
+
     /// <summary>Runs after a connection was accepted, in the accept.</summary>
     public Action? Accepted { get; set; }
 
@@ -85,6 +88,7 @@ internal sealed class FaultySocketApi : ForwardingSocketApi
         if (!Accepts.TryDequeue(out IoResult fault)) fault = EveryAccept;
         if (fault == 0)
         {
+            Accepting?.Invoke();
             IoResult result = base.Accept(fd, address, out addressLength);
             if (result.IsSuccess) Accepted?.Invoke();
             return Opened(result);

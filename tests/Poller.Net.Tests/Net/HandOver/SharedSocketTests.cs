@@ -61,6 +61,19 @@ public abstract class SharedSocketTests<TBackend> : NetTest<TBackend> where TBac
     }
 
     [Theory, InlineData(false), InlineData(true)]
+    public async Task A_send_to_a_full_receiver_waits_in_the_poller(bool blocking)
+    {
+        using SocketDirectory directory = new();
+        using Fixture fixture = new();
+        using UnixConn server = fixture.Net.ListenUnixgram(directory.NewEndPoint());
+        using UnixConn others = fixture.Net.ListenUnixgram(directory.NewEndPoint());
+        using UnixConn conn = fixture.Net.ListenUnixgram(directory.NewEndPoint());
+        await others.FillAsync(server);
+        MakeBlocking(conn.Raw.Control(0, static (fd, _) => fd));
+        await TimesOutAsync(conn, () => conn.StartSendTo(blocking, new byte[1], server.LocalEndPoint).Task);
+    }
+
+    [Theory, InlineData(false), InlineData(true)]
     public async Task A_receive_of_datagrams_waits_in_the_poller(bool blocking)
     {
         using Fixture fixture = new();
@@ -95,6 +108,33 @@ public abstract class SharedSocketTests<TBackend> : NetTest<TBackend> where TBac
         Assert.True(e.IsTimeout, e.Message);
 
         Task<Conn> AcceptAsync() => Task.Run(() => blocking ? Task.FromResult(listener.Accept()) : listener.AcceptAsync().AsTask());
+    }
+
+    // The accept looks whether a connection is there, and sets the flag. Meanwhile the other holder clears the flag, or takes the connection.
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task An_accept_of_an_adopted_listener_waits_in_the_poller_though_another_holder_is_quicker(bool takes)
+    {
+        FaultySocketApi api = new();
+        using Fixture fixture = new(api: api);
+        using Socket managers = Raw.Listen();
+        using ConnListener listener = fixture.Net.AdoptListener(new Fd((int)managers.Handle).Duplicate().Release());
+        TaskCompletionSource taken = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        api.Accepting = () =>
+        {
+            if (!takes) MakeBlocking(managers.Handle);
+            else if (!taken.Task.IsCompleted)
+            {
+                managers.Accept().Dispose();
+                taken.SetResult();
+            }
+        };
+        using Socket? client = takes ? await Raw.ConnectAsync(managers.LocalEndPoint!) : null;
+        MakeBlocking(managers.Handle);
+        Task<Conn> accepting = Task.Run(() => listener.AcceptAsync().AsTask());
+        if (takes) await taken.Task.Within();
+        listener.SetDeadline(Soon);
+        NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => accepting.Within());
+        Assert.True(e.IsTimeout, e.Message);
     }
 
     private static void MakeBlocking(nint fd) => Assert.Equal(0, UnixFileApi.SetNonBlocking(fd, false).Value);

@@ -55,6 +55,17 @@ internal static class Unix
         return ((UnixConn)await fixture.Net.DialAsync(network, server.LocalEndPoint.ToString()).Within(), server);
     }
 
+    /// <summary>Sends to a receiver of datagrams until it has no room.</summary>
+    public static async Task FillAsync(this UnixConn conn, UnixConn receiver)
+    {
+        using CancellationTokenSource cancel = new();
+        Task sending;
+        do sending = conn.SendToAsync(new byte[1], receiver.LocalEndPoint, cancel.Token).AsTask();
+        while (sending.IsCompleted);
+        await cancel.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(sending.Within);
+    }
+
     public static Operation<bool> StartSendTo(this UnixConn conn, bool blocking, ReadOnlyMemory<byte> buffer, EndPoint remote) =>
         Start(blocking, () => conn.SendTo(buffer.Span, remote), () => conn.SendToAsync(buffer, remote));
 
