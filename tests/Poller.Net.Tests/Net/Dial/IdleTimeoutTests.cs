@@ -133,6 +133,21 @@ public abstract class IdleTimeoutTests<TBackend> : NetTest<TBackend> where TBack
     }
 
     [Fact]
+    public async Task A_connection_that_comes_after_all_others_have_gone_ends_too()
+    {
+        FakeTimeProvider clock = new();
+        using Fixture fixture = new(clock: clock);
+        using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort, Options);
+        (await fixture.Net.DialTcpAsync(listener.LocalEndPoint).Within()).Dispose();
+        (await listener.AcceptTcpAsync().Within()).Dispose();
+        clock.Advance(Look); // There is nothing to look at any more.
+        using TcpConn client = await fixture.Net.DialTcpAsync(listener.LocalEndPoint).Within();
+        using TcpConn server = await listener.AcceptTcpAsync().Within();
+        for (int i = 0; i < 9; i++) clock.Advance(Look);
+        Assert.True((await Assert.ThrowsAsync<NetOpException>(() => server.WriteAsync(new byte[1]).Within())).IsTimeout);
+    }
+
+    [Fact]
     public async Task A_connection_that_is_closed_is_not_kept_until_the_next_look()
     {
         const int Count = 50, OfOperations = 5; // What is kept of an operation may hold the last ones.
