@@ -23,6 +23,7 @@ public abstract class ActivatedListenerTests<TBackend> : NetTest<TBackend> where
             Assert.Equal(["http", "control"], taken.Select(static one => one.Name));
             Assert.Empty(variables.Left);
             Assert.IsType<SafeFileHandle>(taken[1].Handle);
+            Assert.All(taken, static one => Assert.True(UnixFileApi.IsCloseOnExec(one.Handle.DangerousGetHandle()) == 1, one.Name));
             using (ConnListener listener = fixture.Net.AdoptListener(taken[0].Handle))
             using (PolledFile control = new(fixture.Poller, taken[1].Handle))
             {
