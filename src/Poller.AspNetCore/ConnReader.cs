@@ -86,15 +86,6 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         _fd = fd;
     }
 
-    /// <summary>Whether the app's reads have come to the end of the socket.</summary>
-    public bool HasEnded
-    {
-        get
-        {
-            lock (_lock) return _state == State.Ended;
-        }
-    }
-
     // After the descriptor is closed the answer is meaningless, and harmless.
     private bool HasHangup => _fd.HasHangup || _fd.IsPollerGone;
 

@@ -12,9 +12,6 @@ namespace Poller.AspNetCore;
 /// <summary>A connection as Microsoft.AspNetCore.Connections wants it, over a <see cref="Conn"/>.</summary>
 internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
 {
-    // How much unread input a graceful end drops if MaxReadBufferSize sets no limit: as much as its default.
-    private const int MaxDiscard = 1024 * 1024;
-
     private static readonly bool FinOnError =
         AppContext.TryGetSwitch("Microsoft.AspNetCore.Server.Kestrel.FinOnError", out bool isOn) && isOn;
 
@@ -208,8 +205,7 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
                 else
                 {
                     if (DebugLog is { } log) TransportLog.ConnectionWriteFin(log, ConnectionId, _reason.Message);
-                    if (!_input.HasEnded) Conn.NetFd.Discard(_options.MaxReadBufferSize is > 0 and var limit ? limit : MaxDiscard);
-                    Conn.NetFd.Shutdown(SocketShutdown.Both, "close");
+                    Conn.NetFd.EndBoth("close");
                 }
             }
             catch (NetOpException)

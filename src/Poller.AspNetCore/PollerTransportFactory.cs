@@ -46,6 +46,7 @@ public sealed class PollerTransportFactory : IConnectionListenerFactory, IConnec
     /// </summary>
     /// <exception cref="AddressInUseException">Another socket has the address.</exception>
     /// <exception cref="SocketException">The system refused.</exception>
+    /// <exception cref="ArgumentException">The descriptor is no listening socket.</exception>
     /// <exception cref="NotSupportedException">The end point is of another kind.</exception>
     public ValueTask<IConnectionListener> BindAsync(EndPoint endpoint, CancellationToken cancellationToken = default)
     {

@@ -701,6 +701,12 @@ internal static class Mutations
             "Interlocked.CompareExchange(ref end, SocketEnd.Detached, SocketEnd.Open) == SocketEnd.Open;",
             "Interlocked.Exchange(ref end, SocketEnd.Detached) != SocketEnd.Detached;",
             "detach ‖ close"),
+        new(
+            "an end in both directions does not look whether the descriptor was detached",
+            "SocketEnd.cs",
+            "Interlocked.CompareExchange(ref end, SocketEnd.Emptied, SocketEnd.Open);",
+            "Interlocked.Exchange(ref end, SocketEnd.Emptied);",
+            "detach ‖ end"),
 
         // RunWatch.
         new(

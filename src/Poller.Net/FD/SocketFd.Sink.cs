@@ -1,4 +1,3 @@
-using System.Buffers;
 using Poller.Abstractions;
 
 namespace Poller.Net;
@@ -66,31 +65,6 @@ internal abstract partial class SocketFd
         }
         finally
         {
-            Unlock(Direction.Read);
-        }
-    }
-
-    /// <summary>
-    /// Drops what has arrived, at most so many bytes, without a wait; nothing if a read is under way. A close(2) with unread bytes resets
-    /// the peer, which then loses what it was sent and has not read (tcp_close and unix_release in the kernel).
-    /// </summary>
-    public void Discard(long limit)
-    {
-        if (TryLock(Direction.Read) != FdLock.Acquired) return;
-        byte[] buffer = ArrayPool<byte>.Shared.Rent(16 * 1024);
-        try
-        {
-            do
-            {
-                _drained.Waited(); // What has come since may have raised no edge yet.
-                IoResult result = Receive(buffer.AsSpan(0, (int)Math.Min(buffer.Length, limit)));
-                limit -= result.IsSuccess && result.Value > 0 ? result.Value : limit;
-            }
-            while (limit > 0);
-        }
-        finally
-        {
-            ArrayPool<byte>.Shared.Return(buffer);
             Unlock(Direction.Read);
         }
     }

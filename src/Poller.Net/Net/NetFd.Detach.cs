@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using Poller.Abstractions;
@@ -86,9 +87,23 @@ internal partial class NetFd
     /// <summary>For whoever leaves last: whether the descriptor is to be closed, and not detached. The answer never changes.</summary>
     protected bool TryClose() => _socketEnd.TryClose();
 
+    // The operations of the descriptor have ended, so nobody else reads.
     protected override void CloseDescriptor(PollLoop? loop)
     {
+        if (_socketEnd == SocketEnd.Emptied) DropUnread();
         if (TryClose()) base.CloseDescriptor(loop);
         else if (LeftBy.TryGetValue(this, out TaskCompletionSource? left)) left.SetResult();
+    }
+
+    private void DropUnread()
+    {
+        byte[] buffer = ArrayPool<byte>.Shared.Rent(16 * 1024);
+        IoResult result;
+        do
+        {
+            result = Api.Receive(Fd, buffer);
+        }
+        while (result == Errno.EINTR || (result.IsSuccess && result.Value > 0));
+        ArrayPool<byte>.Shared.Return(buffer);
     }
 }

@@ -142,6 +142,17 @@ internal partial class NetFd : SocketFd
         if (_network.IsUnix && how != SocketShutdown.Receive) WakeWriter();
     }
 
+    /// <summary>
+    /// Ends both directions. The close, which is to follow, drops what nobody has read: close(2) with unread bytes resets the peer, which
+    /// then loses what it was sent and has not read (tcp_close and unix_release in the kernel). Nothing comes after the shutdown, so the
+    /// socket's buffer bounds what is dropped.
+    /// </summary>
+    public void EndBoth(string operation)
+    {
+        Shutdown(SocketShutdown.Both, operation);
+        _socketEnd.Empty();
+    }
+
     public int GetOption(SocketOptionLevel level, SocketOptionName name, string operation)
     {
         using Reference held = Hold(operation);

@@ -713,11 +713,13 @@ public abstract class ConnectionContract : IAsyncLifetime
         }
     }
 
-    private protected async Task<Pair> ConnectAsync()
+    private protected Task<Pair> ConnectAsync() => ConnectAsync(_listener);
+
+    private protected static async Task<Pair> ConnectAsync(IConnectionListener listener)
     {
-        Socket client = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        await client.ConnectAsync(_listener.EndPoint);
-        return new Pair(client, (await _listener.AcceptAsync())!);
+        Socket client = new(listener.EndPoint.AddressFamily, SocketType.Stream, ProtocolType.Unspecified);
+        await client.ConnectAsync(listener.EndPoint);
+        return new Pair(client, (await listener.AcceptAsync())!);
     }
 
     private protected sealed class Pair(Socket client, ConnectionContext server) : IAsyncDisposable
@@ -757,11 +759,14 @@ public sealed class SocketsConnectionTests : ConnectionContract
 
 public abstract class PollerConnectionContract : ConnectionContract
 {
+    private readonly string _backend;
     private readonly ServiceProvider _services;
 
-    private protected PollerConnectionContract(string backend) =>
-        _services = new ServiceCollection().AddLogging().AddSingleton<IMemoryPoolFactory<byte>>(Pool).AddPollerTransport().Services
-            .AddPoller(options => options.Backend = backend).Services.BuildServiceProvider();
+    private protected PollerConnectionContract(string backend)
+    {
+        _backend = backend;
+        _services = ServicesWith(NetpollDispatch.Adaptive);
+    }
 
     private protected CountingPool Pool { get; } = new();
 
@@ -777,6 +782,45 @@ public abstract class PollerConnectionContract : ConnectionContract
         Assert.Equal(pair.Server.LocalEndPoint, feature.LocalEndPoint);
         feature.RemoteEndPoint = new IPEndPoint(IPAddress.Loopback, 1);
         Assert.Equal(feature.RemoteEndPoint, pair.Server.RemoteEndPoint);
+    }
+
+    // A handler holds the loop of inline dispatch, so the read that waits has not taken the client's bytes when the connection ends. The
+    // client is a Unix socket, for which a reset comes before what it was sent.
+    [Fact]
+    public async Task An_end_does_not_reset_a_client_whose_bytes_a_read_is_about_to_take()
+    {
+        await using ServiceProvider services = ServicesWith(NetpollDispatch.Inline);
+        await using IConnectionListener listener = await services.GetRequiredService<IConnectionListenerFactory>()
+            .BindAsync(new UnixDomainSocketEndPoint(Path.Combine(Path.GetTempPath(), Path.GetRandomFileName())));
+        await using Pair pair = await ConnectAsync(listener);
+        await pair.Server.Transport.Output.WriteAsync("bye"u8.ToArray());
+        Task<ReadResult> reading = pair.Server.Transport.Input.ReadAsync().AsTask();
+        Socket socket = pair.Server.Features.Get<IConnectionSocketFeature>()!.Socket;
+
+        await using UdpConn holder = (UdpConn)services.GetRequiredService<NetStack>().ListenPacket("udp", "127.0.0.1:0");
+        TaskCompletionSource held = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        using ManualResetEventSlim release = new();
+        Task holding = HoldAsync();
+        await holder.SendToAsync(new byte[1], holder.LocalEndPoint);
+        await held.Task.WaitAsync(Soon);
+
+        await pair.Client.SendAsync(new byte[20_000]);
+        Assert.True(SpinWait.SpinUntil(() => socket.Available == 20_000, Soon));
+        await pair.Server.Transport.Output.CompleteAsync();
+        release.Set();
+        await holding.WaitAsync(Soon);
+        await Task.WhenAny(reading).WaitAsync(Soon); // It fails, or has the first of the bytes.
+
+        byte[] buffer = new byte[10];
+        Assert.Equal(3, await pair.Client.ReceiveAsync(buffer).WaitAsync(Soon));
+        Assert.Equal(0, await pair.Client.ReceiveAsync(buffer).WaitAsync(Soon));
+
+        async Task HoldAsync()
+        {
+            await holder.ReadAsync(new byte[1]).ConfigureAwait(false);
+            held.SetResult();
+            release.Wait();
+        }
     }
 
     [Fact]
@@ -868,6 +912,10 @@ public abstract class PollerConnectionContract : ConnectionContract
         await base.DisposeAsync();
         await _services.DisposeAsync();
     }
+
+    private ServiceProvider ServicesWith(NetpollDispatch dispatch) =>
+        new ServiceCollection().AddLogging().AddSingleton<IMemoryPoolFactory<byte>>(Pool).AddPollerTransport().Services
+            .AddPoller(options => (options.Backend, options.Dispatch) = (_backend, dispatch)).Services.BuildServiceProvider();
 
     /// <summary>A pool that counts what is out, and may be told to have nothing.</summary>
     private protected sealed class CountingPool : MemoryPool<byte>, IMemoryPoolFactory<byte>

@@ -50,6 +50,7 @@ public static class AllScenarios
         ["idle time-out ‖ set deadline"] = NetScenarios.EndIdleAndSetDeadline,
         ["idle time-out ‖ activity"] = NetScenarios.EndIdleAndActivity,
         ["detach ‖ close"] = NetScenarios.DetachAndClose,
+        ["detach ‖ end"] = NetScenarios.DetachAndEnd,
         ["fill ‖ claim"] = LoopScenarios.FillAndClaim,
         ["claim ‖ claim"] = LoopScenarios.TwoClaim,
         ["push ‖ push ‖ take all"] = LoopScenarios.PushAndTakeAll,

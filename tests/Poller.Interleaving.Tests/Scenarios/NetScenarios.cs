@@ -56,7 +56,16 @@ internal static class NetScenarios
     }
 
     // A detach, and a close whose last user leaves meanwhile.
-    public static void DetachAndClose(Run run)
+    public static void DetachAndClose(Run run) => DetachAnd(run, static ending => ending.Close());
+
+    // A detach, and an end in both directions with its close.
+    public static void DetachAndEnd(Run run) => DetachAnd(run, static ending =>
+    {
+        ending.End.Empty();
+        ending.Close();
+    });
+
+    private static void DetachAnd(Run run, Action<Ending> close)
     {
         Ending ending = new();
         bool isDetached = false;
@@ -66,7 +75,7 @@ internal static class NetScenarios
             ending.Close();
             isDetached = true;
         });
-        run.Thread("close", ending.Close);
+        run.Thread("close", () => close(ending));
         run.Finally(() =>
         {
             Invariant.Holds(ending.Destroyed == 1, $"the descriptor left its poller {ending.Destroyed} times.");
