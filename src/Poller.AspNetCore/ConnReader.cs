@@ -160,18 +160,16 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         lock (_lock)
         {
             ThrowIfCompleted();
-            BufferSegment? to = (BufferSegment?)consumed.GetObject();
-            BufferSegment? seen = (BufferSegment?)examined.GetObject();
-            if (to is null || seen is null || _first is null) return;
+            if (_first is null || consumed.GetObject() is null || examined.GetObject() is null) return;
+            long count = CountTo(consumed);
+            long seen = CountTo(examined);
+            const string Expected = "a position in the last result's buffer was expected.";
+            if (count < 0) throw new ArgumentOutOfRangeException(nameof(consumed), Expected);
+            if (seen < 0) throw new ArgumentOutOfRangeException(nameof(examined), Expected);
+            if (seen < count) throw new ArgumentOutOfRangeException(nameof(examined), "a position behind what is consumed was expected.");
+            _isExamined = seen == _buffered;
+            BufferSegment to = (BufferSegment)consumed.GetObject()!;
             int index = consumed.GetInteger();
-            BufferSegment? found = _first;
-            while (found is not null && found != to) found = found.Next;
-            long count = to.RunningIndex + index - _first.RunningIndex - _firstIndex;
-            if (found is null || count < 0 || count > _buffered)
-            {
-                throw new ArgumentOutOfRangeException(nameof(consumed), "a position in the last result's buffer was expected.");
-            }
-            _isExamined = seen == _last && examined.GetInteger() == _last!.Length;
             _buffered -= count;
             while (_first != to) DropFirst();
             _firstIndex = index;
@@ -454,6 +452,19 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         _last!.Advance(count);
         _buffered += count;
         _isExamined = false;
+    }
+
+    // How many bytes of the list are before a position; below 0 if it is no position in the list.
+    private long CountTo(SequencePosition position)
+    {
+        object? of = position.GetObject();
+        BufferSegment? found = _last;
+        if (of != found)
+        {
+            for (found = _first; found is not null && found != of;) found = found.Next;
+        }
+        int index = position.GetInteger();
+        return found is null || index < 0 || index > found.Length ? -1 : found.RunningIndex + index - _first!.RunningIndex - _firstIndex;
     }
 
     private void DropFirst()

@@ -824,6 +824,31 @@ public abstract class PollerConnectionContract : ConnectionContract
     }
 
     [Fact]
+    public async Task A_position_outside_of_the_result_is_refused_and_the_connection_goes_on()
+    {
+        await using Pair pair = await ConnectAsync();
+        PipeReader input = pair.Server.Transport.Input;
+        await pair.Client.SendAsync(new byte[10_000]);
+        ReadOnlySequence<byte> buffer = (await input.ReadAtLeastAsync(10_000).AsTask().WaitAsync(Soon)).Buffer;
+        SequencePosition foreign = new ReadOnlySequence<byte>(new byte[10_000]).End;
+        SequencePosition beyondSegment = new(buffer.Start.GetObject(), buffer.First.Length + 1);
+        SequencePosition beyondAll = new(buffer.End.GetObject(), buffer.End.GetInteger() + 1);
+        SequencePosition negative = new(buffer.Start.GetObject(), -1);
+        foreach (SequencePosition wrong in (SequencePosition[])[foreign, beyondSegment, beyondAll, negative])
+        {
+            Assert.Equal("consumed", Assert.Throws<ArgumentOutOfRangeException>(() => input.AdvanceTo(wrong)).ParamName);
+            Assert.Equal("examined", Assert.Throws<ArgumentOutOfRangeException>(() => input.AdvanceTo(buffer.Start, wrong)).ParamName);
+        }
+        Assert.Throws<ArgumentOutOfRangeException>(() => input.AdvanceTo(buffer.GetPosition(2), buffer.GetPosition(1)));
+
+        input.AdvanceTo(buffer.GetPosition(9_000), buffer.End);
+        ValueTask<ReadResult> pending = input.ReadAsync();
+        Assert.False(pending.IsCompleted);
+        await pair.Client.SendAsync(new byte[1]);
+        Assert.Equal(1_001, (await pending.AsTask().WaitAsync(Soon)).Buffer.Length);
+    }
+
+    [Fact]
     public async Task A_position_of_an_earlier_result_is_refused_and_the_connection_goes_on()
     {
         await using Pair pair = await ConnectAsync();
