@@ -26,7 +26,7 @@ public sealed class PollerConnectionFactory : IConnectionFactory, IDisposable
         ArgumentNullException.ThrowIfNull(loggerFactory);
         _net = net;
         _options = options.Value;
-        _logger = TransportLog.CreateLogger(loggerFactory);
+        _logger = TransportLog.CreateLogger(loggerFactory, net.Poller);
         _pool = pools.CreatePool();
     }
 

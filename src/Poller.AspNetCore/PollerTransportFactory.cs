@@ -30,7 +30,7 @@ public sealed class PollerTransportFactory : IConnectionListenerFactory, IConnec
         ArgumentNullException.ThrowIfNull(loggerFactory);
         _net = net;
         _options = options.Value;
-        _logger = TransportLog.CreateLogger(loggerFactory);
+        _logger = TransportLog.CreateLogger(loggerFactory, net.Poller);
         _pools = pools;
     }
 

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Poller.Net;
 
 namespace Poller.AspNetCore;
 
@@ -6,7 +7,8 @@ namespace Poller.AspNetCore;
 // level Debug, because asking a connection for its id makes the id.
 internal static partial class TransportLog
 {
-    public static ILogger CreateLogger(ILoggerFactory factory) => factory.CreateLogger("Poller.AspNetCore.Transport");
+    public static ILogger CreateLogger(ILoggerFactory factory, Netpoller poller) =>
+        new TransportLogger(factory.CreateLogger("Poller.AspNetCore.Transport"), poller);
 
     [LoggerMessage(4, LogLevel.Debug, @"Connection id ""{ConnectionId}"" paused.", EventName = "ConnectionPause", SkipEnabledCheck = true)]
     public static partial void ConnectionPause(ILogger logger, string connectionId);

@@ -863,6 +863,28 @@ public abstract class PollerConnectionContract : ConnectionContract
     }
 
     [Fact]
+    public async Task A_logger_that_throws_keeps_no_connection_open()
+    {
+        await using ServiceProvider services = ServicesWith(NetpollDispatch.Adaptive, static logging =>
+            logging.SetMinimumLevel(LogLevel.Trace).AddProvider(new ThrowingLog()));
+        await using IConnectionListener listener = await services.GetRequiredService<IConnectionListenerFactory>()
+            .BindAsync(new IPEndPoint(IPAddress.Loopback, 0));
+        for (int end = 0; end < 4; end++)
+        {
+            await using Pair pair = await ConnectAsync(listener);
+            Task<ReadResult> reading = pair.Server.Transport.Input.ReadAsync().AsTask();
+            pair.Server.ConnectionClosed.Register(static () => throw new InvalidOperationException("the app's own"));
+            if (end == 0) pair.Server.Abort(new ConnectionAbortedException("enough"));
+            if (end == 1) await pair.Server.Transport.Output.CompleteAsync();
+            if (end == 2) pair.Client.Shutdown(SocketShutdown.Send);
+            if (end == 3) pair.Client.Close(timeout: 0);
+            await Task.WhenAny(reading).WaitAsync(Soon);
+            await Fires(pair.Server.ConnectionClosed);
+            await pair.Server.DisposeAsync().AsTask().WaitAsync(Soon);
+        }
+    }
+
+    [Fact]
     public async Task A_dispose_gives_back_what_was_read_and_not_consumed()
     {
         await using Pair pair = await ConnectAsync();
@@ -938,9 +960,25 @@ public abstract class PollerConnectionContract : ConnectionContract
         await _services.DisposeAsync();
     }
 
-    private ServiceProvider ServicesWith(NetpollDispatch dispatch) =>
-        new ServiceCollection().AddLogging().AddSingleton<IMemoryPoolFactory<byte>>(Pool).AddPollerTransport().Services
+    private ServiceProvider ServicesWith(NetpollDispatch dispatch, Action<ILoggingBuilder>? log = null) =>
+        new ServiceCollection().AddLogging(log ?? (static _ => { })).AddSingleton<IMemoryPoolFactory<byte>>(Pool).AddPollerTransport().Services
             .AddPoller(options => (options.Backend, options.Dispatch) = (_backend, dispatch)).Services.BuildServiceProvider();
+
+    private sealed class ThrowingLog : ILoggerProvider, ILogger
+    {
+        public ILogger CreateLogger(string categoryName) =>
+            categoryName == "Poller.AspNetCore.Transport" ? this : NullLogger.Instance;
+
+        public IDisposable? BeginScope<TState>(TState state) where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => true;
+
+        public void Log<TState>(
+            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
+            throw new InvalidOperationException("the logger's own");
+
+        public void Dispose() { }
+    }
 
     /// <summary>A pool that counts what is out, and may be told to have nothing.</summary>
     private protected sealed class CountingPool : MemoryPool<byte>, IMemoryPoolFactory<byte>
