@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Connections;
 using Microsoft.Extensions.DependencyInjection.Extensions;
+using Microsoft.Extensions.Options;
 using Poller.AspNetCore;
 using Poller.DependencyInjection;
 
@@ -25,6 +26,7 @@ public static class PollerTransportServiceCollectionExtensions
     {
         ArgumentNullException.ThrowIfNull(services);
         if (configure is not null) services.Configure(configure);
+        services.TryAddTransient<IOptionsFactory<PollerTransportOptions>, BoundOptionsFactory<PollerTransportOptions>>();
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IConnectionListenerFactory, PollerTransportFactory>());
         services.TryAddSingleton<IConnectionFactory, PollerConnectionFactory>();
         return services.AddPoller();

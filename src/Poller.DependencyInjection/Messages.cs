@@ -33,5 +33,8 @@ internal static class Messages
 
     public static string Listener(string listener, string failure) => $"listener \"{listener}\": {failure}";
 
+    public static string Options(string options, string name, string failure) =>
+        name.Length == 0 ? $"{options}: {failure}" : $"{options} \"{name}\": {failure}";
+
     public static string OneOf(string[] names) => $"{string.Join(", ", names[..^1])} or {names[^1]}";
 }

@@ -83,6 +83,7 @@ public static class NetListenerServiceCollectionExtensions
         ArgumentNullException.ThrowIfNull(address);
         services.AddPoller();
         services.TryAddSingleton<ActivatedSockets>();
+        services.TryAddTransient<IOptionsFactory<NetListenerOptions>, BoundOptionsFactory<NetListenerOptions>>();
         services.TryAddEnumerable(ServiceDescriptor.Singleton<IValidateOptions<NetListenerOptions>, NetListenerOptionsValidator>());
 
         // The number makes the name unique: two listeners may have one address, such as one with port 0.

@@ -121,6 +121,19 @@ public sealed class NetListenerTests
     }
 
     [Fact]
+    public async Task A_limit_of_the_configuration_that_cannot_be_is_named()
+    {
+        OptionsValidationException e = await Assert.ThrowsAsync<OptionsValidationException>(() => ListenerHost.StartAsync(s =>
+        {
+            s.AddSettings(("Echo:Listen:MaxConnections", "-5"));
+            s.AddNetListener("tcp", AnyPort, Echo).BindConfiguration("Echo");
+        }));
+        string failure = Assert.Single(e.Failures);
+        Assert.Contains("MaxConnections: a number above 0 was expected.", failure, StringComparison.Ordinal);
+        Assert.Contains("-5", failure, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task Each_connection_has_a_scope_of_its_own()
     {
         BlockingCollection<string> ends = [];
