@@ -52,7 +52,7 @@ internal sealed partial class UnixFd : PacketFd
 
     protected override void Destroy()
     {
-        _pause?.Dispose();
+        _pause?.Remove();
         if (TryClose() && UnlinksOnClose) _file?.Unlink();
         base.Destroy();
     }

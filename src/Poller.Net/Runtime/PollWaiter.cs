@@ -39,8 +39,8 @@ internal abstract class PollWaiter : IThreadPoolWorkItem
     }
 
     /// <summary>
-    /// If the waiter is a thread, wakes it and returns true. Otherwise returns false, and a loop or the pool must call
-    /// <see cref="Execute"/>.
+    /// If the waiter is a thread, or only wakes another waiter, does so and returns true. Otherwise returns false, and a loop or the pool
+    /// must call <see cref="Execute"/>.
     /// </summary>
     internal abstract bool TryWakeThread();
 

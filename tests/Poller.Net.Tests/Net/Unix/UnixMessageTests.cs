@@ -221,6 +221,7 @@ public abstract class UnixMessageTests<TBackend> : NetTest<TBackend> where TBack
 
         // The clock stands. poll(2) calls the socket writable in each of the loop's turns, and each try raises an edge.
         int before = api.Sends;
+        int timers = clock.Timers;
         Operation<bool> sending = client.StartSendTo(blocking, new byte[2], server.LocalEndPoint).Waiting();
         (UnixConn near, UnixConn far) = await fixture.UnixPairAsync();
         using (near)
@@ -234,6 +235,9 @@ public abstract class UnixMessageTests<TBackend> : NetTest<TBackend> where TBack
             }
         }
         Assert.Equal(before + 1, api.Sends);
+
+        // A timer of the clock would fire on the thread pool, whose threads may all be in blocking sends.
+        Assert.Equal(timers, clock.Timers);
 
         while (await server.ReadAsync(blocking, new byte[8]).WaitAsync(Fixture.Patience) == 1) clock.Advance(TimeSpan.FromMilliseconds(32));
         await sending.Within();
