@@ -8,19 +8,15 @@ namespace Poller.Net.Tests;
 /// <summary>A file goes out byte by byte as it is, by sendfile(2) and by copying (Go's sendfile_test.go).</summary>
 public abstract class SendFileTests<TBackend> : NetTest<TBackend> where TBackend : ITestBackend
 {
-    /// <summary>Every dispatch and form, by sendfile (false) and by copying (true).</summary>
+    /// <summary><see cref="Forms.All"/>, by sendfile (false) and by copying (true).</summary>
     public static TheoryData<NetpollDispatch, bool, bool> AllWays
     {
         get
         {
             TheoryData<NetpollDispatch, bool, bool> all = [];
-            foreach (NetpollDispatch dispatch in Enum.GetValues<NetpollDispatch>())
+            foreach (object[] form in Forms.All)
             {
-                foreach (bool blocking in (bool[])[false, true])
-                {
-                    all.Add(dispatch, blocking, false);
-                    all.Add(dispatch, blocking, true);
-                }
+                foreach (bool copies in (bool[])[false, true]) all.Add((NetpollDispatch)form[0], (bool)form[1], copies);
             }
             return all;
         }

@@ -113,13 +113,9 @@ internal static class Unix
     private static TheoryData<NetpollDispatch, bool, string> Combined(params string[] networks)
     {
         TheoryData<NetpollDispatch, bool, string> all = [];
-        foreach (NetpollDispatch dispatch in Enum.GetValues<NetpollDispatch>())
+        foreach (object[] form in Forms.All)
         {
-            foreach (string network in networks)
-            {
-                all.Add(dispatch, false, network);
-                all.Add(dispatch, true, network);
-            }
+            foreach (string network in networks) all.Add((NetpollDispatch)form[0], (bool)form[1], network);
         }
         return all;
     }
