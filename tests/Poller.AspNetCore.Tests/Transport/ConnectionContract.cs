@@ -198,6 +198,28 @@ public abstract class ConnectionContract : IAsyncLifetime
         }
     }
 
+    [Fact]
+    public async Task An_app_that_blocks_for_more_where_its_read_resumed_it_gets_it()
+    {
+        await using Pair pair = await ConnectAsync();
+        PipeReader input = pair.Server.Transport.Input;
+        TaskCompletionSource blocks = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        Task<bool> handling = HandleAsync();
+        await pair.Client.SendAsync(new byte[1]);
+        await blocks.Task.WaitAsync(Soon);
+        await pair.Client.SendAsync(new byte[1]);
+        Assert.True(await handling.WaitAsync(2 * Soon));
+
+        async Task<bool> HandleAsync()
+        {
+            ReadResult read = await input.ReadAsync().ConfigureAwait(false);
+            input.AdvanceTo(read.Buffer.End);
+            Task<ReadResult> more = input.ReadAsync().AsTask();
+            blocks.SetResult();
+            return SpinWait.SpinUntil(() => more.IsCompleted, Soon);
+        }
+    }
+
     // Kestrel's requests are so: the app asks for the next bytes, works, and awaits them later.
     [Fact]
     public async Task The_peers_end_fires_ConnectionClosed_before_the_app_fetches_what_it_has_asked_for()
@@ -306,6 +328,30 @@ public abstract class ConnectionContract : IAsyncLifetime
         output.Advance(3);
         await output.FlushAsync();
         byte[] buffer = new byte[10];
+        Assert.Equal(3, await pair.Client.ReceiveAsync(buffer).WaitAsync(Soon));
+        Assert.Equal("abc"u8.ToArray(), buffer[..3]);
+    }
+
+    [Fact]
+    public async Task Memory_that_the_app_has_outlives_the_end_of_a_send()
+    {
+        await using Pair pair = await ConnectAsync();
+        PipeWriter output = pair.Server.Transport.Output;
+        int left = 0;
+        Task<FlushResult> flush;
+        do
+        {
+            flush = output.WriteAsync(new byte[50_000]).AsTask();
+            left += 50_000;
+        }
+        while (await Task.WhenAny(flush, Task.Delay(100)) == flush);
+        Memory<byte> memory = output.GetMemory(3);
+        byte[] buffer = new byte[1 << 20];
+        while (left > 0) left -= await pair.Client.ReceiveAsync(buffer.AsMemory(0, Math.Min(left, buffer.Length))).AsTask().WaitAsync(Soon);
+        await flush.WaitAsync(Soon);
+        "abc"u8.CopyTo(memory.Span);
+        output.Advance(3);
+        await output.FlushAsync().AsTask().WaitAsync(Soon);
         Assert.Equal(3, await pair.Client.ReceiveAsync(buffer).WaitAsync(Soon));
         Assert.Equal("abc"u8.ToArray(), buffer[..3]);
     }
