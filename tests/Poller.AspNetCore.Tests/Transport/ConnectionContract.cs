@@ -946,6 +946,30 @@ public abstract class PollerConnectionContract : ConnectionContract
     }
 
     [Fact]
+    public async Task A_token_that_is_cancelled_between_a_flushs_look_and_its_registration_ends_the_flush()
+    {
+        await using Pair pair = await ConnectAsync();
+        PipeWriter output = pair.Server.Transport.Output;
+        Task<FlushResult> pending = await FillAsync(output);
+        output.CancelPendingFlush();
+        await pending.WaitAsync(Soon);
+        output.Write(new byte[10]);
+        using CancellationTokenSource source = new();
+        Task<FlushResult>? flush = null;
+        Thread thread = new(() => flush = output.FlushAsync(source.Token).AsTask());
+        lock (((PollerConnection)pair.Server).Lock)
+        {
+            thread.Start();
+            Assert.True(SpinWait.SpinUntil(() => thread.ThreadState.HasFlag(ThreadState.WaitSleepJoin), Soon)); // It waits for the lock.
+#pragma warning disable CA1849 // There is no await under a lock.
+            source.Cancel();
+#pragma warning restore CA1849
+        }
+        thread.Join();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => flush!.WaitAsync(Soon));
+    }
+
+    [Fact]
     public async Task The_end_of_the_poller_fires_ConnectionClosed_where_the_app_never_reads()
     {
         await using Pair pair = await ConnectAsync();
