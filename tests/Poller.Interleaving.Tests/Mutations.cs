@@ -708,6 +708,55 @@ internal static class Mutations
             "Interlocked.Exchange(ref end, SocketEnd.Emptied);",
             "detach ‖ end"),
 
+        // RoomPause.
+        new(
+            "a pause makes the side ready before it ends",
+            "RoomPause.cs",
+            """
+                    Interlocked.Exchange(ref _isOn, false);
+                    fd.MakeReady(Direction.Write);
+            """,
+            """
+                    fd.MakeReady(Direction.Write);
+                    Interlocked.Exchange(ref _isOn, false);
+            """,
+            "send pauses ‖ edge ‖ pause ends"),
+        new(
+            "a pause says that it has left the timer after it has ended",
+            "RoomPause.cs",
+            """
+                    Interlocked.Exchange(ref _isParked, false);
+                    Interlocked.Exchange(ref _isOn, false);
+                    fd.MakeReady(Direction.Write);
+            """,
+            """
+                    Interlocked.Exchange(ref _isOn, false);
+                    fd.MakeReady(Direction.Write);
+                    Interlocked.Exchange(ref _isParked, false);
+            """,
+            "next send pauses ‖ pause ends"),
+        new(
+            "a pause is on after its timer is set",
+            "RoomPause.cs",
+            """
+                    Volatile.Write(ref _isOn, true);
+                    fd.Loop.SetDeadline(_timer, PollMode.Read, fd.Loop.Clock.After(length));
+                    if (Interlocked.Exchange(ref _isParked, true)) return;
+                    if (_timer.Park(Direction.Read, this) != PollPark.Parked) End();
+            """,
+            """
+                    fd.Loop.SetDeadline(_timer, PollMode.Read, fd.Loop.Clock.After(length));
+                    if (!Interlocked.Exchange(ref _isParked, true) && _timer.Park(Direction.Read, this) != PollPark.Parked) End();
+                    Volatile.Write(ref _isOn, true);
+            """,
+            "send pauses ‖ edge ‖ pause ends"),
+        new(
+            "a pause whose timer has fired already does not end",
+            "RoomPause.cs",
+            "if (_timer.Park(Direction.Read, this) != PollPark.Parked) End();",
+            "_timer.Park(Direction.Read, this);",
+            "send pauses ‖ edge ‖ pause ends"),
+
         // RunWatch.
         new(
             "the monitor notes a run before its time",

@@ -59,7 +59,7 @@ internal abstract partial class PollFd : IDisposable
 
     private PollDesc Desc => _desc ?? throw NotInPoller();
 
-    private protected PollLoop Loop => _loop ?? throw NotInPoller();
+    internal PollLoop Loop => _loop ?? throw NotInPoller();
 
     /// <summary>The backend's exception that ended the descriptor's loop; null if none did.</summary>
     protected Exception? PollerFailure => _loop?.Failure;

@@ -20,13 +20,16 @@ internal abstract partial class PollFd
     /// <summary>Whether an accept is in a pause, for the condition of a wait.</summary>
     public bool IsPausing => _isPausing;
 
+    /// <summary>The last deadline that was set, for the condition of a wait.</summary>
+    public long LastDeadline { get; private set; }
+
     /// <summary>The number of operations that were returned.</summary>
     public int Returned { get; private set; }
 
     /// <summary>Whether the calling thread is the loop's.</summary>
     public static bool IsOnLoop => ControlledThread.Current?.Name == "loop";
 
-    private Deadlines Loop => new(this);
+    public Deadlines Loop => new(this);
 
     public void RunLoop()
     {
@@ -61,9 +64,15 @@ internal abstract partial class PollFd
 
     public void Schedule(PollWaiter waiter)
     {
+        if (waiter.TryWakeThread()) return;
         ControlledThread? self = ControlledThread.Step(new Site("Schedule", "an operation", "", 0));
         _scheduled.Enqueue(waiter);
         self?.Fence();
+    }
+
+    public void MakeReady(Direction side)
+    {
+        if (Desc.MakeReady(side) is { } waiter) Schedule(waiter);
     }
 
     public IoResult Prepare(Direction direction) => Desc.Reset(direction);
@@ -126,14 +135,25 @@ internal abstract partial class PollFd
     public Exception Failed(string operation, IoResult result, Direction direction) => new IOException($"{operation}: {result}");
 
     /// <summary>What PollFd needs of its loop.</summary>
-    private readonly struct Deadlines(PollFd fd)
+    internal readonly struct Deadlines(PollFd fd)
     {
+        public PollTimers Timers => fd.Timers;
+
+        public ClockOfScenario Clock => default;
+
         public void SetDeadline(PollDesc desc, PollMode mode, long when)
         {
             fd.Timers.SetDeadline(desc, mode, when, out PollWaiter? reader, out PollWaiter? writer);
+            fd.LastDeadline = when;
             if (reader is not null) fd.Schedule(reader);
             if (writer is not null) fd.Schedule(writer);
         }
+    }
+
+    /// <summary>A clock at whose start every span begins: a tick is a unit of the timers.</summary>
+    internal readonly struct ClockOfScenario
+    {
+        public long After(TimeSpan span) => span.Ticks;
     }
 }
 

@@ -49,6 +49,8 @@ public static class AllScenarios
         ["accept waits for a place ‖ connection leaves"] = NetScenarios.AcceptAndLeave,
         ["idle time-out ‖ set deadline"] = NetScenarios.EndIdleAndSetDeadline,
         ["idle time-out ‖ activity"] = NetScenarios.EndIdleAndActivity,
+        ["send pauses ‖ edge ‖ pause ends"] = NetScenarios.PauseAndEdgeAndEndOfPause,
+        ["next send pauses ‖ pause ends"] = NetScenarios.NextPauseAndEndOfPause,
         ["detach ‖ close"] = NetScenarios.DetachAndClose,
         ["detach ‖ end"] = NetScenarios.DetachAndEnd,
         ["fill ‖ claim"] = LoopScenarios.FillAndClaim,

@@ -55,6 +55,56 @@ internal static class NetScenarios
         });
     }
 
+    // A send pauses, and the pause ends while an edge comes. The send must end, and not before the pause.
+    public static void PauseAndEdgeAndEndOfPause(Run run)
+    {
+        AnyFd fd = new();
+        RoomPause pause = new(fd);
+        bool isOver = false;
+        run.Thread("send", () =>
+        {
+            pause.Begin(TimeSpan.FromTicks(10));
+            Wait(fd, pause, new SleepingWaiter());
+            Invariant.Holds(isOver, "a send went on before its pause was over.");
+        });
+        run.Thread("edge", () => fd.MakeReady(Direction.Write));
+        run.Thread("timer", () =>
+        {
+            ControlledThread.WaitUntil(() => fd.LastDeadline == 10, new Site("Wait", "for the pause", "", 0));
+            isOver = true;
+            fd.Expire(12);
+        });
+        run.Finally(() => Invariant.Holds(fd.Timers.Next == PollTimers.Never && !pause.IsOn, "a timer or a pause is left over."));
+    }
+
+    // A send has been cancelled in its pause, and that ends while the next send pauses. The next send may try early, but must end.
+    public static void NextPauseAndEndOfPause(Run run)
+    {
+        AnyFd fd = new();
+        RoomPause pause = new(fd);
+        int begun = 0;
+        pause.Begin(TimeSpan.FromTicks(10));
+        run.Thread("send", () =>
+        {
+            SleepingWaiter waiter = new();
+            pause.Begin(TimeSpan.FromTicks(20));
+            begun++;
+            Wait(fd, pause, waiter);
+            pause.Begin(TimeSpan.FromTicks(30)); // There was no room.
+            begun++;
+            Wait(fd, pause, waiter);
+        });
+        run.Thread("timer", () =>
+        {
+            fd.Expire(12);
+            ControlledThread.WaitUntil(() => begun > 0, new Site("Wait", "for the pause", "", 0));
+            fd.Expire(22);
+            ControlledThread.WaitUntil(() => begun > 1, new Site("Wait", "for the next pause", "", 0));
+            fd.Expire(32);
+        });
+        run.Finally(() => Invariant.Holds(!pause.IsOn, "a pause is left over."));
+    }
+
     // A detach, and a close whose last user leaves meanwhile.
     public static void DetachAndClose(Run run) => DetachAnd(run, static ending => ending.Close());
 
@@ -81,6 +131,12 @@ internal static class NetScenarios
             Invariant.Holds(ending.Destroyed == 1, $"the descriptor left its poller {ending.Destroyed} times.");
             Invariant.Holds(ending.IsClosed != isDetached, isDetached ? "it is detached and closed." : "nobody has closed it.");
         });
+    }
+
+    // What a send does after a try that found no room.
+    private static void Wait(AnyFd fd, RoomPause pause, SleepingWaiter waiter)
+    {
+        while (pause.IsOn) waiter.Wait(fd.Desc, Direction.Write);
     }
 
     private static AnyFd Quiet()
