@@ -6,7 +6,7 @@ using SideBySide;
 using Spectre.Console;
 
 Option<bool> quick = new("--quick") { Description = "The main loads, in about five minutes. The default." };
-Option<bool> full = new("--full") { Description = "Every load, long enough to publish: about an hour. Writes to docs/benchmarks." };
+Option<bool> full = new("--full") { Description = "Every load, long enough to publish: more than an hour. Writes to docs/benchmarks." };
 Option<bool> smoke = new("--smoke")
 {
     Description = "A little of every kind of load, in seconds. Asserts that the peers work, and no speed.",
