@@ -62,6 +62,11 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
     /// <summary>Whether a full run also measures the peers that are not main under this load.</summary>
     public bool Variants { get; init; }
 
+    /// <summary>
+    /// How many windows a round has. If there is more than one, the round's peers live at the same time, and are measured in turn.
+    /// </summary>
+    public int Turns { get; init; } = 1;
+
     /// <summary>Whether the peer is measured under this load.</summary>
     public bool Has(Peer peer) => (peer.Main || Variants) && peer.Http == (Kind == LoadKind.Http);
 
@@ -71,6 +76,9 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
     private const byte Compute = 0xFE;
     private const byte Block = 0xFD;
     private const int Kibi = 1024;
+
+    // A peer that is warm can be measured twice. More windows of the same process tell little: processes differ more than windows do.
+    private const int HttpTurns = 2;
 
     public static IReadOnlyList<Load> All { get; } = Make();
 
@@ -99,7 +107,7 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
         },
         new("stream", "One way, 4 connections", LoadKind.Stream, 4, 64 * Kibi),
         new("churn", "Connect, request, close; 4 at a time", LoadKind.Churn, 4, 64),
-        Http("plaintext", 4),
+        Http("plaintext", 4) with { Turns = 2 },
     ];
 
     private static List<Load> Make()
@@ -165,10 +173,12 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
         loads.Add(Named("http-blocking", "HTTP, plaintext, 64 connections beside 8 whose handlers sleep 20 ms", Http("plaintext", 64)) with
         {
             Sleepers = 8,
+            Turns = 1, // The second window would find the pool that the first one has grown.
         });
         loads.Add(Named("http-idle", "HTTP, plaintext, 64 connections beside 5,000 idle ones", Http("plaintext", 64)) with
         {
             Idle = 5_000,
+            Turns = 1,
         });
         return loads;
     }
@@ -189,6 +199,7 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
         {
             Path = $"/{path}",
             AllCores = allCores,
+            Turns = HttpTurns,
         };
 
     private static Load FixedRate(Load peak, double share) => peak with

@@ -83,6 +83,7 @@ internal static class Report
         text.AppendLine("100 % of CPU is one core. Latencies are of requests that ask for no work. At a fixed rate they count from when a");
         text.AppendLine("message was due, and the generator's CPU is that of its watching the clock.");
         text.AppendLine("Under HTTP a message is a request with its answer, and one core is the server's unless the load says otherwise.");
+        text.AppendLine("Most HTTP loads measure two windows of each peer in a round, in turn; each turn counts as a round.");
         text.AppendLine("System calls are counted under strace, which slows the server, so that it finds more to do at each wake-up.");
 
         foreach (string failure in results.Failures) text.AppendLine(Invariant, $"\nFAILED: {failure}");

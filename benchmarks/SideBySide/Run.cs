@@ -42,11 +42,8 @@ internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, 
             {
                 Peer[] order = [.. peers.Where(load.Has)];
                 if (round % 2 == 0) Array.Reverse(order); // A drift during a round then affects all peers alike.
-                foreach (Peer peer in order)
-                {
-                    step($"{load.Title}, round {round}: {peer.Title}");
-                    if (!results.Missing.ContainsKey(peer.Name)) Measure(peer, load, round, rate, results, cancel);
-                }
+                Peer[][] groups = load.Turns > 1 ? [order] : [.. order.Select(static peer => new[] { peer })];
+                foreach (Peer[] group in groups) Measure(group, load, round, rate, results, step, cancel);
             }
         }
         return results;
@@ -84,15 +81,48 @@ internal sealed class Run(IReadOnlyList<Peer> peers, IReadOnlyList<Load> loads, 
         }
     }
 
-    private void Measure(Peer peer, Load load, int round, double rate, Results results, CancellationToken cancel)
+    // Warms up all peers of the group. Each window then measures one of them, in turn.
+    private void Measure(Peer[] group, Load load, int round, double rate, Results results, Action<string> step, CancellationToken cancel)
     {
+        List<Sampling> samplings = [];
         try
         {
-            results.Samples.Add(new Sampling(_cores, timing).Measure(peer, load, round, rate, cancel));
+            foreach (Peer peer in group)
+            {
+                step($"{load.Title}, round {round}: {peer.Title}");
+                if (results.Missing.ContainsKey(peer.Name)) continue;
+                Try(() => samplings.Add(Sampling.Begin(_cores, timing, peer, load, rate, cancel)));
+            }
+            for (int turn = 0; turn < load.Turns; turn++)
+            {
+                int number = (round - 1) * load.Turns + turn + 1;
+                foreach (Sampling sampling in samplings.ToArray())
+                {
+                    if (Try(() => results.Samples.Add(sampling.Measure(number, cancel)))) continue;
+                    samplings.Remove(sampling);
+                    sampling.Dispose();
+                }
+                samplings.Reverse();
+            }
+            foreach (Sampling sampling in samplings) Try(sampling.End);
         }
-        catch (PeerFailedException e)
+        finally
         {
-            results.Failures.Add($"{load.Name}, round {round}: {e.Message}");
+            foreach (Sampling sampling in samplings) sampling.Dispose();
+        }
+
+        bool Try(Action action)
+        {
+            try
+            {
+                action();
+                return true;
+            }
+            catch (PeerFailedException e)
+            {
+                results.Failures.Add($"{load.Name}, round {round}: {e.Message}");
+                return false;
+            }
         }
     }
 }

@@ -53,61 +53,118 @@ internal sealed record Sample(string Load, string Peer, int Round)
     public string? SystemCallsMissing { get; init; }
 }
 
-/// <summary>Measures one peer under one load, in a new process, so that no load affects another's figures.</summary>
-internal sealed class Sampling(Cores cores, Timing timing)
+/// <summary>One peer in a new process, which is warm for one load. No load affects another's figures.</summary>
+internal sealed class Sampling : IDisposable
 {
-    /// <exception cref="PeerFailedException">The peer died, answered wrongly, or did not answer.</exception>
-    public Sample Measure(Peer peer, Load load, int round, double rate, CancellationToken cancel)
+    // Constant.
+    private readonly Cores _cores;
+    private readonly Timing _timing;
+    private readonly Peer _peer;
+    private readonly Load _load;
+    private readonly double _rate;
+    private readonly Server _server;
+    private readonly LoadGenerator _generator;
+
+    // Written once, by Begin.
+    private TimeSpan _warmUp;
+    private double? _residentPerIdle;
+    private double? _managedPerIdle;
+
+    private bool _clientsAreClosed;
+
+    private Sampling(Cores cores, Timing timing, Peer peer, Load load, double rate)
     {
-        using Server server = Start(peer, load);
-        Sample sample;
+        (_cores, _timing, _peer, _load, _rate) = (cores, timing, peer, load, rate);
+        using Cores.Pin pin = cores.Server(load.AllCores);
+        _server = Server.Start(peer, load.Arguments);
+        _generator = LoadGenerator.Create(load, _server.Port);
+    }
+
+    /// <summary>Starts the peer and warms it up.</summary>
+    /// <exception cref="PeerFailedException">The peer died, answered wrongly, or did not answer.</exception>
+    public static Sampling Begin(Cores cores, Timing timing, Peer peer, Load load, double rate, CancellationToken cancel)
+    {
+        Sampling sampling = new(cores, timing, peer, load, rate);
         try
         {
-            sample = Measure(server, peer, load, round, rate, cancel);
+            sampling.Talk(() => sampling.WarmUpWhole(cancel));
+            return sampling;
+        }
+        catch
+        {
+            sampling.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Measures one window.</summary>
+    /// <exception cref="PeerFailedException">The peer died, answered wrongly, or did not answer.</exception>
+    public Sample Measure(int round, CancellationToken cancel) => Talk(() => MeasureWindow(round, cancel));
+
+    /// <summary>Ends the peer.</summary>
+    /// <exception cref="PeerFailedException">It did not end as a peer must.</exception>
+    public void End()
+    {
+        CloseClients();
+        _server.Stop();
+    }
+
+    public void Dispose()
+    {
+        CloseClients();
+        _server.Dispose();
+    }
+
+    private void CloseClients()
+    {
+        if (_clientsAreClosed) return;
+        _clientsAreClosed = true;
+        _generator.Dispose();
+    }
+
+    private T Talk<T>(Func<T> talk)
+    {
+        using Cores.Pin pin = _cores.Generator(_load.AllCores);
+        try
+        {
+            return talk();
         }
         catch (Exception e) when (e is InvalidDataException or TimeoutException or Win32Exception or IOException)
         {
-            throw server.Failure(e.Message, e);
+            throw _server.Failure(e.Message, e);
         }
-        server.Stop();
-        return sample;
     }
 
-    private Server Start(Peer peer, Load load)
+    private TimeSpan WarmUpWhole(CancellationToken cancel)
     {
-        using Cores.Pin pin = cores.Server(load.AllCores);
-        return Server.Start(peer, load.Arguments);
-    }
-
-    private Sample Measure(Server server, Peer peer, Load load, int round, double rate, CancellationToken cancel)
-    {
-        using Cores.Pin pin = cores.Generator(load.AllCores);
-        using LoadGenerator generator = LoadGenerator.Create(load, server.Port);
-        generator.Connect(cancel);
-        TimeSpan warmUp = WarmUp(peer, server, generator, rate, cancel);
-        (double? residentPerIdle, double? managedPerIdle) = (null, null);
-        if (load.Idle > 0)
+        _generator.Connect(cancel);
+        _warmUp = WarmUp(cancel);
+        if (_load.Idle > 0)
         {
-            (residentPerIdle, managedPerIdle) = ConnectIdle(server, generator, load, cancel);
-            warmUp += WarmUp(peer, server, generator, rate, cancel); // Warms up what the connects and the collection left cold.
+            (_residentPerIdle, _managedPerIdle) = ConnectIdle(cancel);
+            _warmUp += WarmUp(cancel); // Warms up what the connects and the collection left cold.
         }
+        return _warmUp;
+    }
 
-        generator.Disturb();
-        PeerStatistics before = server.Ask("stats");
-        long busyCpu = Machine.BusyCpu(), serverCpu = LibC.ProcessCpu(server.Id), ownCpu = generator.Cpu();
-        LoadResult result = generator.Run(timing.Window, rate, cancel);
-        ownCpu = generator.Cpu() - ownCpu;
-        serverCpu = LibC.ProcessCpu(server.Id) - serverCpu;
+    private Sample MeasureWindow(int round, CancellationToken cancel)
+    {
+        _generator.Disturb();
+        PeerStatistics before = _server.Ask("stats");
+        long busyCpu = Machine.BusyCpu(), serverCpu = LibC.ProcessCpu(_server.Id), ownCpu = _generator.Cpu();
+        LoadResult result = _generator.Run(_timing.Window, _rate, cancel);
+        ownCpu = _generator.Cpu() - ownCpu;
+        serverCpu = LibC.ProcessCpu(_server.Id) - serverCpu;
         busyCpu = Machine.BusyCpu() - busyCpu;
-        PeerStatistics after = server.Ask("stats");
-        (long resident, int threads) = server.Look();
+        PeerStatistics after = _server.Ask("stats");
+        (long resident, int threads) = _server.Look();
 
         double nanoseconds = result.Elapsed.TotalNanoseconds;
-        Sample sample = new(load.Name, peer.Name, round)
+        Sample sample = new(_load.Name, _peer.Name, round)
         {
-            Rate = rate > 0 ? rate : null,
-            WarmUpSeconds = warmUp.TotalSeconds,
-            CompiledMethods = peer.HasJit ? after.Compiled - before.Compiled : null,
+            Rate = _rate > 0 ? _rate : null,
+            WarmUpSeconds = _warmUp.TotalSeconds,
+            CompiledMethods = _peer.HasJit ? after.Compiled - before.Compiled : null,
             Seconds = result.Elapsed.TotalSeconds,
             Messages = result.Messages,
             MessagesPerSecond = result.Messages / result.Elapsed.TotalSeconds,
@@ -123,42 +180,41 @@ internal sealed class Sampling(Cores cores, Timing timing)
             AllocatedBytes = (after.Allocated - before.Allocated) / result.Messages,
             ResidentBytes = resident,
             Threads = threads,
-            ResidentBytesPerIdle = residentPerIdle,
-            ManagedBytesPerIdle = managedPerIdle,
+            ResidentBytesPerIdle = _residentPerIdle,
+            ManagedBytesPerIdle = _managedPerIdle,
         };
-        return load.CountSystemCalls && round == 1 ? WithSystemCalls(sample, server, generator, rate, cancel) : sample;
+        return _load.CountSystemCalls && round == 1 ? WithSystemCalls(sample, cancel) : sample;
     }
 
-    private TimeSpan WarmUp(Peer peer, Server server, LoadGenerator generator, double rate, CancellationToken cancel)
+    private TimeSpan WarmUp(CancellationToken cancel)
     {
-        TimeSpan elapsed = generator.Run(timing.WarmUp, rate, cancel).Elapsed;
-        if (!peer.HasJit) return elapsed;
-        long? compiled = server.Ask("stats").Compiled;
-        for (int quiet = 0; quiet < Timing.QuietRuns && elapsed < timing.LongestWarmUp;)
+        TimeSpan elapsed = _generator.Run(_timing.WarmUp, _rate, cancel).Elapsed;
+        if (!_peer.HasJit) return elapsed;
+        long? compiled = _server.Ask("stats").Compiled;
+        for (int quiet = 0; quiet < Timing.QuietRuns && elapsed < _timing.LongestWarmUp;)
         {
-            elapsed += generator.Run(timing.WarmUp, rate, cancel).Elapsed;
+            elapsed += _generator.Run(_timing.WarmUp, _rate, cancel).Elapsed;
             long? before = compiled;
-            compiled = server.Ask("stats").Compiled;
+            compiled = _server.Ask("stats").Compiled;
             quiet = compiled - before <= Timing.MaxCompiled ? quiet + 1 : 0;
         }
         return elapsed;
     }
 
-    private static (double Resident, double? Managed) ConnectIdle(
-        Server server, LoadGenerator generator, Load load, CancellationToken cancel)
+    private (double Resident, double? Managed) ConnectIdle(CancellationToken cancel)
     {
-        PeerStatistics before = server.Ask("collect");
-        long resident = server.Look().Resident;
-        generator.ConnectIdle(cancel);
-        PeerStatistics after = server.Ask("collect");
-        return ((double)(server.Look().Resident - resident) / load.Idle, (double?)(after.Managed - before.Managed) / load.Idle);
+        PeerStatistics before = _server.Ask("collect");
+        long resident = _server.Look().Resident;
+        _generator.ConnectIdle(cancel);
+        PeerStatistics after = _server.Ask("collect");
+        return ((double)(_server.Look().Resident - resident) / _load.Idle, (double?)(after.Managed - before.Managed) / _load.Idle);
     }
 
-    private Sample WithSystemCalls(Sample sample, Server server, LoadGenerator generator, double rate, CancellationToken cancel)
+    private Sample WithSystemCalls(Sample sample, CancellationToken cancel)
     {
         double messages = 0;
         (Dictionary<string, long>? calls, string? missing) =
-            SystemCalls.Count(server.Id, () => messages = generator.Run(timing.Window / 2, rate, cancel).Messages);
+            SystemCalls.Count(_server.Id, () => messages = _generator.Run(_timing.Window / 2, _rate, cancel).Messages);
         return sample with
         {
             SystemCalls = calls?.Values.Sum() / messages,
