@@ -11,7 +11,8 @@ namespace Poller.Abstractions;
 /// <summary>An error of a system call (<c>errno</c>): this system's number, and its name. <see cref="None"/> is success.</summary>
 /// <remarks>
 /// The named errors are those that PollerKit tells apart. Any other number is an <see cref="Errno"/> too. A name that this system lacks,
-/// such as <see cref="ENONET"/> outside of Linux, has a number below 0, which no call returns.
+/// such as <see cref="ENONET"/> outside of Linux, has a number below 0, which no call returns. The numbers are known of Linux, macOS,
+/// FreeBSD, NetBSD and OpenBSD. On any other system, Windows too, the names have Linux's numbers.
 /// </remarks>
 public readonly struct Errno : IEquatable<Errno>
 {
@@ -147,7 +148,7 @@ public readonly struct Errno : IEquatable<Errno>
     /// <summary>This call has started the operation, and it is under way.</summary>
     public static Errno EINPROGRESS { get; } = Named();
 
-    /// <summary>This system's number; 0 is no error.</summary>
+    /// <summary>This system's number. 0 is no error; below 0 it is a named error that this system lacks.</summary>
     public int Number { get; }
 
     /// <summary>The name, such as <c>EAGAIN</c>; null for a number that is not one of the named errors.</summary>

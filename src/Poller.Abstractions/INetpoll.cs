@@ -10,14 +10,15 @@ namespace Poller.Abstractions;
 /// backend, calls <see cref="Init"/>, <see cref="Open"/>s descriptors under tokens of its choosing and calls <see cref="Poll"/>.
 /// </para>
 /// <para>
-/// Threads: the caller lets one thread at a time poll; it need not always be the same one. Every other member is safe from any thread
-/// while another polls.
+/// Threads: <see cref="Init"/> comes first. Then the caller lets one thread at a time poll; it need not always be the same one. Every
+/// other member is safe from any thread while another polls.
 /// </para>
 /// <para>
 /// Lifetime: <see cref="IDisposable.Dispose"/> frees the kernel object as soon as no call is inside the poller. It does not end a
 /// <see cref="Poll"/> that blocks: call <see cref="Break"/> first. A second call does nothing. <see cref="Name"/> and
 /// <see cref="Trigger"/> always answer. The other members throw <see cref="InvalidOperationException"/> before <see cref="Init"/> and
-/// <see cref="ObjectDisposedException"/> after <see cref="IDisposable.Dispose"/>.
+/// <see cref="ObjectDisposedException"/> after <see cref="IDisposable.Dispose"/>; only <see cref="Arm"/> of an
+/// <see cref="PollTrigger.Edge"/> poller always throws <see cref="NotSupportedException"/>.
 /// </para>
 /// <para>
 /// Ownership: the poller never closes a descriptor it was given. The caller takes a descriptor out with <see cref="Close"/> before it
@@ -26,7 +27,7 @@ namespace Poller.Abstractions;
 /// </remarks>
 public interface INetpoll : IDisposable
 {
-    /// <summary>The mechanism's name in lower case, such as <c>epoll</c>.</summary>
+    /// <summary>The backend's name in lower case, such as <c>epoll</c>: that of its <see cref="INetpollFactory"/>.</summary>
     string Name { get; }
 
     /// <summary>Whether the poller reports readiness on its edges, or by level, once for each <see cref="Arm"/>.</summary>
@@ -45,6 +46,7 @@ public interface INetpoll : IDisposable
     /// <returns>
     /// <see cref="Errno.None"/>, or why not: <see cref="Errno.EPERM"/> for a descriptor that cannot be polled, such as a regular file;
     /// <see cref="Errno.EEXIST"/> for one that is already registered; <see cref="Errno.EBADF"/> for a number that is no open descriptor.
+    /// The system may refuse for other reasons, such as <see cref="Errno.ENOSPC"/>; then it is that error.
     /// </returns>
     /// <exception cref="ArgumentException"><paramref name="token"/> is <see cref="PollToken.Wakeup"/>, the poller's own.</exception>
     Errno Open(nint fd, PollToken token);
@@ -55,7 +57,9 @@ public interface INetpoll : IDisposable
     /// </summary>
     /// <returns>
     /// <see cref="Errno.None"/>, or why not: <see cref="Errno.ENOENT"/> when the descriptor is not registered;
-    /// <see cref="Errno.EBADF"/> for a number that is not an open descriptor, for example because it was closed first.
+    /// <see cref="Errno.EBADF"/> for a number that is not an open descriptor, for example because it was closed first. A backend that
+    /// looks at a table of its own, and not at the descriptor, answers <see cref="Errno.ENOENT"/> for any number that is not registered,
+    /// and may answer <see cref="Errno.None"/> for one that was closed first.
     /// </returns>
     /// <remarks>
     /// Between <see cref="Init"/> and <see cref="IDisposable.Dispose"/> this method does not throw: it returns what the system refuses. The
@@ -68,7 +72,8 @@ public interface INetpoll : IDisposable
     /// ready. A direction that <paramref name="mode"/> does not name stays armed if it was.
     /// </summary>
     /// <returns>
-    /// <see cref="Errno.None"/>, or why not: <see cref="Errno.ENOENT"/> when the descriptor is not registered.
+    /// <see cref="Errno.None"/>, or why not: <see cref="Errno.ENOENT"/> when the descriptor is not registered;
+    /// <see cref="Errno.EBADF"/> for a number that is not an open descriptor, as far as the backend notices.
     /// </returns>
     /// <exception cref="NotSupportedException">The poller is <see cref="PollTrigger.Edge"/>: there is nothing to arm.</exception>
     Errno Arm(nint fd, PollMode mode);

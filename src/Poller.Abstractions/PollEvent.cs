@@ -19,14 +19,14 @@ public enum PollReadiness
     Writable = 2,
 
     /// <summary>
-    /// Behind the bytes there is something else to read: the end, an error or urgent data. So a short read does not mean that the
+    /// Behind the bytes there may be something else to read: the end, an error or urgent data. So a short read does not mean that the
     /// descriptor is drained: read until a read returns the end or an error, or would block.
     /// </summary>
     ReadHangup = 4,
 
     /// <summary>
     /// The descriptor has an error and nothing else, so perhaps it cannot be polled. The event names both directions as ready, so that the
-    /// users of both find the error.
+    /// users of both find the error. That of a <see cref="PollTrigger.Level"/> poller names those which are armed.
     /// </summary>
     Error = 8,
 }

@@ -12,7 +12,7 @@ public sealed class SequenceFailure
     /// <summary>What was wrong, in a sentence.</summary>
     public string Fault { get; }
 
-    /// <summary>The length of the sequence, after it was shrunk.</summary>
+    /// <summary>The length of the sequence, after it was shrunk. One that hung is not shrunk.</summary>
     public int Commands { get; }
 
     /// <summary>

@@ -27,7 +27,8 @@ namespace Poller.Net;
 /// <para>
 /// Errors: an operation throws <see cref="NetOpException"/> when the system refuses it, when its deadline passes, or when the connection is
 /// closed during it. After a close it throws <see cref="ObjectDisposedException"/>. When its token is cancelled it throws
-/// <see cref="OperationCanceledException"/>, and the connection stays usable.
+/// <see cref="OperationCanceledException"/>, and the connection stays usable. With <see cref="NetpollDispatch.Inline"/> a blocking
+/// operation on a thread of the connection's own loop throws <see cref="InvalidOperationException"/>.
 /// </para>
 /// <para>Await each <see cref="ValueTask"/> that a member returns only once.</para>
 /// </remarks>
@@ -68,7 +69,8 @@ public abstract class Conn : Stream
     /// <summary>
     /// What a close does with bytes that are not sent or not acknowledged yet (SO_LINGER, socket(7)). If it is not enabled, which is the
     /// default, the system sends them in the background. With a time of 0 s a close drops them and resets the connection. With a longer
-    /// time, at most 65,535 s, the bytes that are left after that time are dropped, and the connection is reset.
+    /// time, at most 65,535 s, the bytes that are left after that time are dropped, and the connection is reset. Only TCP lingers: the
+    /// option has no effect elsewhere.
     /// </summary>
     /// <remarks>
     /// A close always returns at once. The poller waits for the peer's acknowledgement, and no thread does. Bytes that the peer sends
@@ -132,7 +134,8 @@ public abstract class Conn : Stream
     }
 
     /// <summary>
-    /// An option by the name that System.Net.Sockets has for it. Linger is in seconds, and -1 if it is off.
+    /// An option by the name that System.Net.Sockets has for it, such as <see cref="SocketOptionName.KeepAlive"/>. Linger is in seconds,
+    /// and -1 if it is off.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">
     /// The library has no number for the option: use <see cref="GetRawSocketOption"/>.
@@ -141,9 +144,12 @@ public abstract class Conn : Stream
     /// <exception cref="NetOpException">The system refused.</exception>
     public int GetSocketOption(SocketOptionLevel level, SocketOptionName name) => _fd.GetOption(level, name, $"get {level}/{name}");
 
-    /// <summary>Sets an option by the name that System.Net.Sockets has for it. -1 turns Linger off.</summary>
+    /// <summary>
+    /// Sets an option by the name that System.Net.Sockets has for it. Linger is in seconds; a value below 0 turns it off. To set it is to
+    /// set <see cref="LingerState"/>.
+    /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">
-    /// The library has no number for the option: use <see cref="SetRawSocketOption"/>.
+    /// The library has no number for the option: use <see cref="SetRawSocketOption"/>. Or a linger time is above 65,535 s.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>
@@ -157,6 +163,9 @@ public abstract class Conn : Stream
     /// An option by the system's own numbers (getsockopt(2)). Returns the length of the value, in bytes, which is cut to the room in
     /// <paramref name="value"/>.
     /// </summary>
+    /// <param name="level">The level, such as the number of SOL_SOCKET.</param>
+    /// <param name="name">The option, such as the number of SO_RCVLOWAT.</param>
+    /// <param name="value">It receives the value.</param>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>
     public int GetRawSocketOption(int level, int name, Span<byte> value) => _fd.GetRawOption(level, name, value);
@@ -185,9 +194,11 @@ public abstract class Conn : Stream
     public override bool CanTimeout => true;
 
     /// <summary>Not supported.</summary>
+    /// <exception cref="NotSupportedException">Always.</exception>
     public override long Length => throw NotSeekable();
 
     /// <summary>Not supported.</summary>
+    /// <exception cref="NotSupportedException">Always.</exception>
     public override long Position { get => throw NotSeekable(); set => throw NotSeekable(); }
 
     /// <summary>
@@ -280,7 +291,8 @@ public abstract class Conn : Stream
     public Task<SafeSocketHandle> DetachAsync() => _fd.DetachAsync();
 
     /// <summary>
-    /// Waits until a read would return something. The wait holds no buffer. The result is true for bytes, and false if the peer has ended.
+    /// Waits until a read would return something. The wait holds no buffer. The result is true for bytes or a datagram, and false if the
+    /// peer has ended. It counts as a read: it queues behind other reads, and the read deadline holds.
     /// </summary>
     public ValueTask<bool> WaitToReadAsync(CancellationToken cancellationToken = default) => _fd.WaitToReadAsync(cancellationToken);
 
@@ -371,7 +383,8 @@ public abstract class Conn : Stream
     /// <summary>
     /// Sends several buffers, one after the other, as one write (sendmsg(2), the twin of Go's <c>net.Buffers</c>). One system call takes
     /// up to 1,024 of them. On a stream a longer list takes several calls, and empty buffers cost nothing. On a socket of messages the
-    /// buffers are one message. The list must not change until the write is done.
+    /// buffers are one message; more than 1,024 that are not empty fail with <see cref="SocketError.MessageSize"/>. The list must not
+    /// change until the write is done.
     /// </summary>
     public ValueTask WriteAsync(IReadOnlyList<ReadOnlyMemory<byte>> buffers, CancellationToken cancellationToken = default)
     {
@@ -412,12 +425,12 @@ public abstract class Conn : Stream
     /// both are streams, Linux moves the bytes from socket to socket (splice(2)), and they do not come into the process.
     /// </summary>
     /// <param name="destination">Where the bytes go. Its end is left to the caller: see <see cref="CloseWrite"/>.</param>
-    /// <param name="bufferSize">The size of the buffer for what is copied, in bytes.</param>
+    /// <param name="bufferSize">The size of the buffer, in bytes, if bytes are copied through the process.</param>
     /// <param name="cancellationToken">Ends the copy.</param>
     /// <remarks>
-    /// The copy reads and writes in turn, with the deadlines and time-outs of this connection's reads and of the destination's writes. If a
-    /// write to a connection of this library fails or is cancelled, the exception's message says how many bytes were read and not written,
-    /// and <see cref="UnwrittenBytes"/> returns them.
+    /// The copy reads and writes in turn, with the deadlines and time-outs of this connection's reads and of the destination's writes. If
+    /// both are streams of this library, and a write fails or is cancelled, the exception's message says how many bytes were read and not
+    /// written, and <see cref="UnwrittenBytes"/> returns them. A copy to any other stream loses them.
     /// </remarks>
     public override Task CopyToAsync(Stream destination, int bufferSize, CancellationToken cancellationToken)
     {
@@ -436,7 +449,7 @@ public abstract class Conn : Stream
     }
 
     /// <summary>
-    /// The bytes that a copy between two connections had read from its source and not written to its destination when
+    /// The bytes that a copy between two stream connections had read from its source and not written to its destination when
     /// <paramref name="error"/> ended it. They come before what a later read of the source returns. Send them first if you go on.
     /// </summary>
     /// <param name="error">
@@ -489,9 +502,11 @@ public abstract class Conn : Stream
         cancellationToken.IsCancellationRequested ? Task.FromCanceled(cancellationToken) : Task.CompletedTask;
 
     /// <summary>Not supported.</summary>
+    /// <exception cref="NotSupportedException">Always.</exception>
     public override long Seek(long offset, SeekOrigin origin) => throw NotSeekable();
 
     /// <summary>Not supported.</summary>
+    /// <exception cref="NotSupportedException">Always.</exception>
     public override void SetLength(long value) => throw NotSeekable();
 
     /// <inheritdoc/>

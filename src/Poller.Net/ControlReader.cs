@@ -13,7 +13,10 @@ public ref struct ControlReader
     private readonly ControlLayout _layout;
     private ReadOnlySpan<byte> _left;
 
-    /// <summary>Begins at the first item of <paramref name="control"/>, which is as long as the message's control data.</summary>
+    /// <summary>
+    /// Begins at the first item of <paramref name="control"/>, which is as long as the message's control data:
+    /// <see cref="ReceivedMessage.ControlBytes"/>.
+    /// </summary>
     /// <exception cref="PlatformNotSupportedException">PollerKit has no socket calls for this system yet.</exception>
     public ControlReader(ReadOnlySpan<byte> control) : this(ControlLayout.Current, control) { }
 

@@ -18,11 +18,13 @@ public ref struct ControlWriter
         _buffer = buffer;
     }
 
-    /// <summary>How many bytes were written.</summary>
+    /// <summary>How many bytes were written. Pass this part of the buffer to the send.</summary>
     public int Length { get; private set; }
 
-    /// <summary>The room that an item with so many bytes of data takes (CMSG_SPACE of cmsg(3)).</summary>
+    /// <summary>The room that an item takes, in bytes (CMSG_SPACE of cmsg(3)).</summary>
+    /// <param name="data">The length of its data, in bytes.</param>
     /// <exception cref="ArgumentOutOfRangeException">It is below 0, or more than a buffer takes with its header.</exception>
+    /// <exception cref="PlatformNotSupportedException">PollerKit has no socket calls for this system yet.</exception>
     public static int SpaceFor(int data)
     {
         ArgumentOutOfRangeException.ThrowIfNegative(data);

@@ -49,7 +49,8 @@ public sealed record Dialer
 
     /// <summary>
     /// The address on this side; null, the default, leaves it to the system. A wildcard address chooses the port alone. Any other address
-    /// restricts a dial to the addresses of its family. On Linux the Unix address <c>"\0"</c> makes the system choose an abstract name, at
+    /// restricts a dial to the addresses of its family. A dial of a network that has no such addresses throws
+    /// <see cref="ArgumentException"/>. On Linux the Unix address <c>"\0"</c> makes the system choose an abstract name, at
     /// which the peer of a <c>unixgram</c> socket can answer (autobind, unix(7)).
     /// </summary>
     /// <remarks>It is copied when it is set and when it is read.</remarks>
@@ -60,8 +61,8 @@ public sealed record Dialer
     public KeepAliveConfig KeepAlive { get; init => field = value ?? throw new ArgumentNullException(nameof(value)); } = new();
 
     /// <summary>
-    /// How long the addresses of the first family may try alone. The default is 300 ms. A negative time means that all addresses are tried
-    /// in turn.
+    /// How long the addresses of the first family may try alone. The default is 300 ms. With zero both families are tried at once. A
+    /// negative time means that all addresses are tried in turn.
     /// </summary>
     public TimeSpan FallbackDelay { get; init; } = TimeSpan.FromMilliseconds(300);
 
@@ -73,7 +74,10 @@ public sealed record Dialer
     /// <summary>Sees the descriptor before it is bound or connected. The default is null.</summary>
     public SocketControl? Control { get; init; }
 
-    /// <summary>Connects as <see cref="NetStack.DialAsync(string, string, CancellationToken)"/> does, with these options.</summary>
+    /// <summary>
+    /// Connects as <see cref="NetStack.DialAsync(string, string, CancellationToken)"/> does, with these options. A
+    /// <see cref="LocalEndPoint"/> of another kind than the network's throws <see cref="ArgumentException"/>.
+    /// </summary>
     /// <inheritdoc cref="NetStack.DialAsync(string, string, CancellationToken)"/>
     public ValueTask<Conn> DialAsync(string network, string address, CancellationToken cancellationToken = default) =>
         Stack.DialAsync(this, network, address, Mode(blocking: false, cancellationToken));

@@ -33,7 +33,7 @@ public abstract class IpPacketConn : Conn, IPacketConn
 
     /// <summary>The peer's address.</summary>
     /// <remarks>Each call returns a copy, which the caller may change.</remarks>
-    /// <exception cref="ObjectDisposedException">The socket is closed.</exception>
+    /// <exception cref="ObjectDisposedException">The socket was closed, and has no peer.</exception>
     /// <exception cref="NetOpException">The socket has no peer: <see cref="SocketError.NotConnected"/>.</exception>
     public override IPEndPoint RemoteEndPoint => (IPEndPoint)_fd.RemoteEndPoint;
 
@@ -56,7 +56,10 @@ public abstract class IpPacketConn : Conn, IPacketConn
         set => Packets.SetIpOption(SocketOptionName.TypeOfService, SocketOptionName.TypeOfService, value, "set TypeOfService");
     }
 
-    /// <summary>Whether packets may go to a broadcast address (SO_BROADCAST of socket(7)). As in Go, they may.</summary>
+    /// <summary>
+    /// Whether packets may go to a broadcast address (SO_BROADCAST of socket(7)). On a new socket they may, as in Go; an adopted one has
+    /// what it had.
+    /// </summary>
     /// <inheritdoc cref="Ttl"/>
     public bool EnableBroadcast
     {
@@ -99,6 +102,7 @@ public abstract class IpPacketConn : Conn, IPacketConn
     /// <param name="interfaceIndex">
     /// The interface's index: <see cref="System.Net.NetworkInformation.IPv4InterfaceProperties.Index"/>.
     /// </param>
+    /// <exception cref="ArgumentOutOfRangeException">The index is below 0.</exception>
     /// <inheritdoc cref="Ttl"/>
     public void SetMulticastInterface(int interfaceIndex) => Packets.SetMulticastInterface(interfaceIndex, "set multicast interface");
 
@@ -106,13 +110,17 @@ public abstract class IpPacketConn : Conn, IPacketConn
     /// <param name="group">The group's address.</param>
     /// <param name="interfaceIndex">The interface on which it joins; 0 lets the system choose.</param>
     /// <exception cref="ArgumentException">The address is no group's, or is not of the socket's family.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">The index is below 0.</exception>
     /// <exception cref="ObjectDisposedException">The socket is closed.</exception>
     /// <exception cref="NetOpException">The system refused, for example because the socket is in the group already.</exception>
     public void JoinMulticastGroup(IPAddress group, int interfaceIndex = 0) =>
         Packets.SetMembership(group, interfaceIndex, joins: true, "join multicast group");
 
     /// <summary>Leaves a multicast group.</summary>
-    /// <inheritdoc cref="JoinMulticastGroup"/>
+    /// <param name="group">The group's address.</param>
+    /// <param name="interfaceIndex">The interface on which it joined, as it was given.</param>
+    /// <exception cref="NetOpException">The system refused, for example because the socket is not in the group.</exception>
+    /// <inheritdoc cref="JoinMulticastGroup" path="/exception[not(@cref='T:Poller.Net.NetOpException')]"/>
     public void DropMulticastGroup(IPAddress group, int interfaceIndex = 0) =>
         Packets.SetMembership(group, interfaceIndex, joins: false, "drop multicast group");
 

@@ -5,9 +5,9 @@ namespace Poller.Net;
 /// <c>net.KeepAliveConfig</c>, with its defaults.
 /// </summary>
 /// <remarks>
-/// Times are rounded up to whole seconds. To set null leaves what the socket has, which is the system's on a new one. Null is read where
-/// the system has none for a socket, and for a time that is too long for this type. On OpenBSD, sockets have no times of their own: dials
-/// and listeners use the system's there, and a connection refuses to set them.
+/// Times are rounded up to whole seconds. A null that is set leaves what the socket has, which is the system's on a new one. Null is read
+/// where the system has none for a socket, and for a time that is too long for this type. On OpenBSD, sockets have no times of their own:
+/// dials and listeners use the system's there, and a connection refuses to set them.
 /// </remarks>
 public sealed record KeepAliveConfig
 {

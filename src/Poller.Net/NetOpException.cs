@@ -60,17 +60,22 @@ public sealed class NetOpException : IOException
     /// <summary>The address on this side; null if it is not known.</summary>
     public EndPoint? LocalEndPoint { get; }
 
-    /// <summary>The address of the peer; null if it is not known. For a dial, the address that it tried to reach.</summary>
+    /// <summary>
+    /// The address of the peer; null if it is not known. For a dial, the address that it tried to reach, and for a send to an address, that
+    /// one.
+    /// </summary>
     public EndPoint? RemoteEndPoint { get; }
 
     /// <summary>
-    /// The code that System.Net.Sockets has for the error. For a deadline or a time-out it is <see cref="SocketError.TimedOut"/>.
+    /// The code that System.Net.Sockets has for the error; <see cref="SocketError.SocketError"/> if it has none, and if a
+    /// <see cref="SocketControl"/> threw. For a deadline or a time-out it is <see cref="SocketError.TimedOut"/>, for a close on this side
+    /// <see cref="SocketError.OperationAborted"/>, and if the poller has failed <see cref="SocketError.SystemNotReady"/>.
     /// </summary>
     public SocketError SocketErrorCode { get; private init; }
 
     /// <summary>
     /// Whether a deadline or a time-out of this library ended the operation. The connection, listener or file, if there is one, stays
-    /// usable.
+    /// usable. Only <see cref="ListenOptions.IdleTimeout"/> ends its connection for good; the message then says so.
     /// </summary>
     public bool IsTimeout { get; init; }
 

@@ -24,16 +24,21 @@ public sealed partial class NetStack
     /// <exception cref="ArgumentException">It is no socket, or no connected one. The message says what it is.</exception>
     /// <exception cref="NetOpException">The system refused.</exception>
     /// <exception cref="ObjectDisposedException">The handle or the poller was disposed.</exception>
+    /// <exception cref="IOException">The backend of every loop has failed.</exception>
     public Conn AdoptConn(SafeHandle handle) => Adopt(handle, nameof(handle), AdoptConnOf).ToConn();
 
     /// <summary>As <see cref="AdoptConn(SafeHandle)"/>, of a descriptor's number, which the connection then owns and closes.</summary>
-    /// <inheritdoc cref="AdoptConn(SafeHandle)" path="/*[not(self::summary)][not(self::param)]"/>
+    /// <remarks>
+    /// The descriptor keeps its number. Nothing else may close it or read from it. It becomes non-blocking and close-on-exec, and if it is
+    /// TCP, it gets TCP_NODELAY and keep-alive. If the call throws, the descriptor is still yours, and as it was.
+    /// </remarks>
     /// <param name="descriptor">The descriptor's number.</param>
+    /// <inheritdoc cref="AdoptConn(SafeHandle)" path="/exception"/>
     public Conn AdoptConn(nint descriptor) => Adopt(descriptor, nameof(descriptor), AdoptConnOf).ToConn();
 
     /// <summary>Makes a listener of a listening socket that comes from elsewhere, such as one of <see cref="SocketActivation"/>.</summary>
     /// <remarks>
-    /// As <see cref="AdoptConn(SafeHandle)"/> says. Accepted connections inherit TCP_NODELAY and keep-alive. Others may listen on the
+    /// As <see cref="AdoptConn(SafeHandle)"/> says. Accepted connections have TCP_NODELAY and keep-alive too. Others may listen on the
     /// socket too, such as the service manager that opened it; when you close the listener, they go on. The socket is bound and listens
     /// already, so of the options only <see cref="ListenOptions.KeepAlive"/>, <see cref="ListenOptions.MaxConnections"/> and
     /// <see cref="ListenOptions.IdleTimeout"/> count.
@@ -48,9 +53,12 @@ public sealed partial class NetStack
     /// <summary>
     /// As <see cref="AdoptListener(SafeHandle, ListenOptions?)"/>, of a descriptor's number, which the listener then owns and closes.
     /// </summary>
-    /// <inheritdoc cref="AdoptListener(SafeHandle, ListenOptions?)" path="/*[not(self::summary)][not(self::param)]"/>
+    /// <remarks>
+    /// As <see cref="AdoptConn(nint)"/> says; for the options, see <see cref="AdoptListener(SafeHandle, ListenOptions?)"/>.
+    /// </remarks>
     /// <param name="descriptor">The descriptor's number.</param>
     /// <param name="options">The options; null means the defaults.</param>
+    /// <inheritdoc cref="AdoptListener(SafeHandle, ListenOptions?)" path="/exception"/>
     public ConnListener AdoptListener(nint descriptor, ListenOptions? options = null) =>
         ToListener(Adopt(descriptor, nameof(descriptor), (fd, known) => AdoptListenerOf(fd, known, options)));
 

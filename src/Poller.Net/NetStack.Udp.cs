@@ -7,14 +7,14 @@ public sealed partial class NetStack
 {
     /// <summary>
     /// Opens a UDP socket without a peer on one address. <see cref="IPAddress.IPv6Any"/> means every address of the machine, IPv4 and IPv6,
-    /// unless <see cref="ListenOptions.DualStack"/> is false.
-    /// A multicast address means every address too, and a port that other sockets may share; then join the group. With port 0 the system
-    /// chooses the port.
+    /// unless <see cref="ListenOptions.DualStack"/> is false. A multicast address means every address too, and a port that other sockets
+    /// may share; then join the group. With port 0 the system chooses the port.
     /// </summary>
     /// <param name="local">The address. It is copied.</param>
     /// <param name="options">The options; null means the defaults.</param>
-    /// <exception cref="NetOpException">The system refused.</exception>
+    /// <exception cref="NetOpException">The system refused, or the control hook threw.</exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
+    /// <exception cref="IOException">The backend of every loop has failed.</exception>
     public UdpConn ListenUdp(IPEndPoint local, ListenOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(local);
@@ -45,8 +45,11 @@ public sealed partial class NetStack
     /// The network is unknown, its sockets carry no packets, or its one family contradicts <see cref="ListenOptions.DualStack"/>.
     /// </exception>
     /// <exception cref="FormatException">The address is not one of the network.</exception>
-    /// <exception cref="NetOpException">The system refused, or the name is unknown. Raw sockets need the right CAP_NET_RAW.</exception>
+    /// <exception cref="NetOpException">
+    /// The system refused, the name is unknown, or the control hook threw. Raw sockets need the right CAP_NET_RAW.
+    /// </exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
+    /// <exception cref="IOException">The backend of every loop has failed.</exception>
     public IPacketConn ListenPacket(string network, string address, ListenOptions? options = null)
     {
         SocketNetwork found = FindNetwork(network);

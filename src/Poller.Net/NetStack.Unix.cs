@@ -16,8 +16,9 @@ public sealed partial class NetStack
     /// </param>
     /// <param name="options">The options; null means the defaults.</param>
     /// <exception cref="ArgumentException">It is not an address to listen on.</exception>
-    /// <exception cref="NetOpException">The system refused.</exception>
+    /// <exception cref="NetOpException">The system refused, or the control hook threw.</exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
+    /// <exception cref="IOException">The backend of every loop has failed.</exception>
     public UnixConnListener ListenUnix(UnixDomainSocketEndPoint local, ListenOptions? options = null) =>
         ListenUnix(_networks["unix"], UnixAddress.Check(local, isRemote: false, nameof(local)), options);
 
@@ -34,9 +35,13 @@ public sealed partial class NetStack
     /// the token or a time-out ends it.
     /// </summary>
     /// <exception cref="ArgumentException">It is not an address to dial.</exception>
-    /// <exception cref="NetOpException">Nobody listens there, the system refused, or the poller was disposed meanwhile.</exception>
+    /// <exception cref="NetOpException">
+    /// Nobody listens there, the system refused, a time-out of the <see cref="Dialer"/> passed, its control hook threw, or the poller was
+    /// disposed meanwhile.
+    /// </exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    /// <exception cref="IOException">The backend of every loop has failed.</exception>
     public ValueTask<UnixConn> DialUnixAsync(UnixDomainSocketEndPoint remote, CancellationToken cancellationToken = default) =>
         _dialer.DialUnixAsync(remote, cancellationToken);
 

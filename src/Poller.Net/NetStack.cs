@@ -8,15 +8,18 @@ namespace Poller.Net;
 /// <remarks>
 /// <para>
 /// The networks are <c>tcp</c> and <c>udp</c>, and <c>tcp4</c>, <c>tcp6</c>, <c>udp4</c> and <c>udp6</c> for one address family. An address
-/// is <c>host:port</c>. The host is a name, an IPv4 address, or an IPv6 address in brackets. The port is a number, or the name of a service,
-/// such as <c>https</c>. A network of raw sockets names its protocol, such as <c>ip4:icmp</c>; its address is a host alone.
+/// is <c>host:port</c>. The host is a name, an IPv4 address, or an IPv6 address in brackets. The port is a number, or the name of a
+/// service, such as <c>https</c>. A network of raw sockets names its protocol, such as <c>ip4:icmp</c>; its address is a host alone.
 /// </para>
 /// <para>
 /// The networks of Unix sockets are <c>unix</c> for streams, <c>unixpacket</c> for connections of messages and <c>unixgram</c> for
 /// datagrams; see <see cref="UnixConn"/>. An address is a path of at most 107 bytes (103 on macOS and the BSDs), or on Linux <c>@</c> and
 /// an abstract name of at most as many. To listen, an empty address lets the system choose an abstract name.
 /// </para>
-/// <para>You own the poller; dispose it after the connections.</para>
+/// <para>
+/// You own the poller; dispose it after the connections. A blocking member that must wait for a loop with
+/// <see cref="NetpollDispatch.Inline"/>, and is called on a thread of that loop, throws <see cref="InvalidOperationException"/>.
+/// </para>
 /// </remarks>
 public sealed partial class NetStack
 {
@@ -52,11 +55,12 @@ public sealed partial class NetStack
     /// <param name="address">The address.</param>
     /// <param name="options">The options; null means the defaults.</param>
     /// <exception cref="ArgumentException">
-    /// The network is unknown, or its one family contradicts <see cref="ListenOptions.DualStack"/>.
+    /// The network is unknown or has no connections, or its one family contradicts <see cref="ListenOptions.DualStack"/>.
     /// </exception>
-    /// <exception cref="FormatException">The address is not host:port.</exception>
-    /// <exception cref="NetOpException">The system refused, or the name is unknown.</exception>
+    /// <exception cref="FormatException">The address is not one of the network.</exception>
+    /// <exception cref="NetOpException">The system refused, the name is unknown, or the control hook threw.</exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
+    /// <exception cref="IOException">The backend of every loop has failed.</exception>
     public ConnListener Listen(string network, string address, ListenOptions? options = null)
     {
         SocketNetwork found = FindNetwork(network);
@@ -108,8 +112,9 @@ public sealed partial class NetStack
     /// </summary>
     /// <param name="local">The address. It is copied.</param>
     /// <param name="options">The options; null means the defaults.</param>
-    /// <exception cref="NetOpException">The system refused.</exception>
+    /// <exception cref="NetOpException">The system refused, or the control hook threw.</exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
+    /// <exception cref="IOException">The backend of every loop has failed.</exception>
     public TcpConnListener ListenTcp(IPEndPoint local, ListenOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(local);
@@ -123,12 +128,14 @@ public sealed partial class NetStack
     /// the token ends it.
     /// </summary>
     /// <exception cref="ArgumentException">The network is unknown.</exception>
-    /// <exception cref="FormatException">The address is not host:port.</exception>
+    /// <exception cref="FormatException">The address is not one of the network.</exception>
     /// <exception cref="NetOpException">
-    /// The system or the peer refused, the name is unknown, or the poller was disposed meanwhile.
+    /// The system or the peer refused, the name is unknown, a time-out of the <see cref="Dialer"/> passed, its control hook threw, or the
+    /// poller was disposed meanwhile.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    /// <exception cref="IOException">The backend of every loop has failed.</exception>
     public ValueTask<Conn> DialAsync(string network, string address, CancellationToken cancellationToken = default) =>
         _dialer.DialAsync(network, address, cancellationToken);
 
@@ -145,10 +152,12 @@ public sealed partial class NetStack
     /// <exception cref="ArgumentException">The end point is of another kind.</exception>
     /// <exception cref="FormatException">The host is neither a name nor an address.</exception>
     /// <exception cref="NetOpException">
-    /// The system or the peer refused, the name is unknown, or the poller was disposed meanwhile.
+    /// The system or the peer refused, the name is unknown, a time-out of the <see cref="Dialer"/> passed, its control hook threw, or the
+    /// poller was disposed meanwhile.
     /// </exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
+    /// <exception cref="IOException">The backend of every loop has failed.</exception>
     public ValueTask<TcpConn> DialTcpAsync(EndPoint remote, CancellationToken cancellationToken = default) =>
         _dialer.DialTcpAsync(remote, cancellationToken);
 

@@ -149,7 +149,8 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     internal PollLoop[] Loops => Volatile.Read(ref _loops) ?? Init();
 
     /// <summary>What the poller measures. It exists before the loops do.</summary>
-    internal PollerMetrics Metrics => _metrics ?? throw new InvalidOperationException("the poller has no loops yet, so it measures nothing.");
+    internal PollerMetrics Metrics =>
+        _metrics ?? throw new InvalidOperationException("the poller has no loops yet, so it measures nothing.");
 
     internal bool IsDisposed => Volatile.Read(ref _disposed);
 
@@ -157,8 +158,8 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     internal Sysmon? Sysmon { get; private set; }
 
     /// <summary>
-    /// Stops polling and frees the kernel objects. Waiting operations end as if their connections were closed. It does not wait for running
-    /// handlers, and a handler may call it. A second call does nothing.
+    /// Stops polling, and frees the kernel objects as soon as the loops no longer use them. Waiting operations end as if their connections
+    /// were closed. It does not wait for running handlers, and a handler may call it. A second call does nothing.
     /// </summary>
     public void Dispose()
     {

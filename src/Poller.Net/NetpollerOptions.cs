@@ -42,9 +42,9 @@ public sealed record NetpollerOptions
     public TimeProvider TimeProvider { get; init; } = TimeProvider.System;
 
     /// <summary>
-    /// Where the poller reports what reaches no caller: a continuation that threw, a listener that is short of descriptors, a loop that
-    /// stands still. With null, the default, reports go to the standard error stream. One thread writes all reports and does nothing else,
-    /// so a logger may block. If a logger throws, its report goes to the standard error stream.
+    /// Where the poller reports what reaches no caller: a continuation that threw, a handler that blocks its thread, a listener that is
+    /// short of descriptors, a loop that stands still. With null, the default, reports go to the standard error stream. One thread writes
+    /// all reports and does nothing else, so a logger may block. If a logger throws, its report goes to the standard error stream.
     /// </summary>
     public ILoggerFactory? LoggerFactory { get; init; }
 

@@ -10,7 +10,7 @@ public enum NonBlockingMode
     /// <summary>If the file owns the descriptor. This is the default.</summary>
     IfOwned,
 
-    /// <summary>Always. <see cref="PolledFile.Detach"/>, and a dispose that does not close the descriptor, put it back.</summary>
+    /// <summary>Always. A dispose that does not close the descriptor puts it back, as every <see cref="PolledFile.Detach"/> does.</summary>
     Always,
 
     /// <summary>Never. <see cref="PolledFile"/> says what holds for a descriptor that is left blocking.</summary>

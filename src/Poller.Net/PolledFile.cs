@@ -24,7 +24,9 @@ namespace Poller.Net;
 /// </para>
 /// <para>
 /// Errors and deadlines are those of a <see cref="Conn"/>. A <see cref="NetOpException"/> names the descriptor in place of the network, as
-/// <c>pipe fd 7</c>. If the system refused, its inner exception is a <see cref="NetpollException"/>, which has the error's number.
+/// <c>pipe fd 7</c>. If the system refused, its inner exception is a <see cref="NetpollException"/>, which has the error's number. With
+/// <see cref="NetpollDispatch.Inline"/> a blocking operation on a thread of the file's own loop throws
+/// <see cref="InvalidOperationException"/>.
 /// </para>
 /// <para>
 /// A descriptor that is left blocking (see <see cref="NonBlockingMode"/>) is tried only after poll(2) has said that it is ready, and then
@@ -43,21 +45,25 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
 {
     private readonly FileFd _fd;
 
-    /// <summary>Puts a descriptor into a poller. The file holds a reference to the handle until it is disposed or detached.</summary>
+    /// <summary>
+    /// Puts a descriptor into a poller. The file holds a reference to the handle until it is disposed or detached. If the constructor
+    /// throws, the handle and the descriptor are still yours, and as they were.
+    /// </summary>
     /// <param name="poller">The poller.</param>
     /// <param name="handle">The descriptor's handle, such as a <see cref="SafeFileHandle"/>.</param>
     /// <param name="ownsHandle">Whether <see cref="Dispose"/> disposes the handle too.</param>
     /// <param name="options">The options; null for the defaults.</param>
     /// <exception cref="NetOpException">
     /// The descriptor cannot be polled; the message says what it is. Or the system refused, for example because the descriptor is in the
-    /// poller already (only the loop which has it can tell).
+    /// poller already (only the loop which has it can tell), or because the number is no open descriptor.
     /// </exception>
+    /// <exception cref="ArgumentOutOfRangeException"><see cref="PolledFileOptions.NonBlocking"/> has an undefined value.</exception>
     /// <exception cref="ObjectDisposedException">The handle or the poller was disposed.</exception>
-    /// <exception cref="IOException">The poller's backend has failed.</exception>
+    /// <exception cref="IOException">The backend of every loop has failed.</exception>
     public PolledFile(Netpoller poller, SafeHandle handle, bool ownsHandle = true, PolledFileOptions? options = null)
         : this(poller, handle, ownsHandle, options, isFresh: false) { }
 
-    /// <summary>Puts a descriptor, by its number, into a poller.</summary>
+    /// <summary>Puts a descriptor, by its number, into a poller. If the constructor throws, the descriptor is still yours.</summary>
     /// <param name="poller">The poller.</param>
     /// <param name="descriptor">The descriptor's number.</param>
     /// <param name="ownsHandle">
@@ -97,13 +103,19 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     /// <param name="call">
     /// One try of a call that reads and does not block, such as read(2) or recvmsg(2). It returns the result, or
     /// <see cref="TryResult.WouldBlock"/> for EAGAIN, and only for that: otherwise the operation may wait for ever. It runs on this thread
-    /// first, and later where continuations run, under the lock of the read direction. So it must not block, and must not wait for another
-    /// read of this file. If it throws, the operation ends with the exception, and no other operation does.
+    /// first, and later where continuations run, under the lock of its direction. So it must not block, and must not wait for another
+    /// operation of this direction. If it throws, the operation ends with the exception, and no other operation does.
     /// </param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="ObjectDisposedException">The file was disposed or detached before.</exception>
-    /// <exception cref="NetOpException">The deadline passed, or the file was disposed or detached during the operation.</exception>
+    /// <exception cref="NetOpException">
+    /// The deadline passed, the file was disposed or detached during the operation, its poller was disposed or has failed, or the number
+    /// was closed elsewhere.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The token was cancelled. The file stays usable.</exception>
+    /// <exception cref="InvalidOperationException">
+    /// The descriptor cannot be polled (<see cref="PolledFileOptions.UnpollableIsReady"/>), and the function says that it would block.
+    /// </exception>
     public ValueTask<T> ReadAsync<TState, T>(
         TState state, Func<nint, TState, TryResult<T>> call, CancellationToken cancellationToken = default)
     {
@@ -121,6 +133,8 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     }
 
     /// <summary>The blocking form of <see cref="ReadAsync{TState, T}"/>.</summary>
+    /// <inheritdoc cref="TryRead{TState, T}" path="/param[not(@name='result')]"/>
+    /// <inheritdoc cref="TryRead{TState, T}" path="/exception"/>
     public T Read<TState, T>(TState state, Func<nint, TState, TryResult<T>> call)
     {
         ArgumentNullException.ThrowIfNull(call);
@@ -128,6 +142,8 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     }
 
     /// <summary>The blocking form of <see cref="WriteAsync{TState, T}"/>.</summary>
+    /// <inheritdoc cref="TryRead{TState, T}" path="/param[not(@name='result')]"/>
+    /// <inheritdoc cref="TryRead{TState, T}" path="/exception"/>
     public T Write<TState, T>(TState state, Func<nint, TState, TryResult<T>> call)
     {
         ArgumentNullException.ThrowIfNull(call);
@@ -137,7 +153,10 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     /// <summary>
     /// Runs your function once, on this thread. False, without a result, if it would block, or if another read is under way or queued.
     /// </summary>
-    /// <inheritdoc cref="ReadAsync{TState, T}" path="/exception"/>
+    /// <param name="state">What the function gets beside the descriptor's number.</param>
+    /// <param name="call">As in <see cref="ReadAsync{TState, T}"/>.</param>
+    /// <param name="result">The function's result.</param>
+    /// <inheritdoc cref="ReadAsync{TState, T}" path="/exception[not(@cref='T:System.OperationCanceledException')]"/>
     public bool TryRead<TState, T>(TState state, Func<nint, TState, TryResult<T>> call, [MaybeNullWhen(false)] out T result)
     {
         ArgumentNullException.ThrowIfNull(call);
@@ -147,7 +166,7 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     /// <summary>
     /// Runs your function once, on this thread. False, without a result, if it would block, or if another write is under way or queued.
     /// </summary>
-    /// <inheritdoc cref="ReadAsync{TState, T}" path="/exception"/>
+    /// <inheritdoc cref="TryRead{TState, T}" path="/*[not(self::summary)]"/>
     public bool TryWrite<TState, T>(TState state, Func<nint, TState, TryResult<T>> call, [MaybeNullWhen(false)] out T result)
     {
         ArgumentNullException.ThrowIfNull(call);
@@ -160,7 +179,8 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     /// </summary>
     /// <exception cref="ObjectDisposedException">The file was disposed or detached before.</exception>
     /// <exception cref="NetOpException">
-    /// The deadline passed, the file was disposed or detached during the wait, or the descriptor was closed elsewhere.
+    /// The deadline passed, the file was disposed or detached during the wait, its poller was disposed or has failed, or the descriptor was
+    /// closed elsewhere.
     /// </exception>
     /// <exception cref="OperationCanceledException">The token was cancelled. The file stays usable.</exception>
     public ValueTask WaitReadableAsync(CancellationToken cancellationToken = default) => _fd.WaitAsync(Direction.Read, cancellationToken);
@@ -184,7 +204,7 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     /// <remarks>
     /// The end of a pipe or a FIFO is that nobody has it open for writing. To stay for the next writer of a FIFO, open it for reading and
     /// writing. When the last process leaves a terminal, the read of its master end fails with EIO, as it does in Go. Linux may say so
-    /// while the terminal still has bytes, so it reads again before it fails.
+    /// while the terminal still has bytes, so the file reads again before the operation fails.
     /// </remarks>
     public ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
         _fd.ReadAsync(buffer, cancellationToken);
@@ -243,8 +263,8 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     /// it was found: O_NONBLOCK is cleared if the file has set it.
     /// </summary>
     /// <returns>
-    /// The handle that the file was given. For a number it is a <see cref="SafeFileHandle"/>, which owns the descriptor if the file owned
-    /// it.
+    /// The handle that the file was given, which is yours from now on. For a number it is a <see cref="SafeFileHandle"/>, which owns the
+    /// descriptor if the file owned it.
     /// </returns>
     /// <remarks>Do not call it from a function that you gave to this file: it would wait for itself.</remarks>
     /// <exception cref="ObjectDisposedException">The file was disposed or detached before.</exception>
@@ -263,7 +283,10 @@ public sealed class PolledFile : IDisposable, IAsyncDisposable
     /// </summary>
     public void Dispose() => _fd.Dispose();
 
-    /// <summary>Calls <see cref="Dispose"/>, and completes when the last operation has left and the handle is disposed.</summary>
+    /// <summary>
+    /// Calls <see cref="Dispose"/>, and completes when the last operation has left, the descriptor has left the poller, and the handle is
+    /// disposed if the file owns it.
+    /// </summary>
     public ValueTask DisposeAsync()
     {
         _fd.Dispose();

@@ -12,7 +12,10 @@ namespace Poller.Net;
 /// blocking. Reads and writes queue with those of the connection, and its deadlines hold. A function that throws ends its own operation
 /// only, with its exception.
 /// </para>
-/// <para>Threads: every member is safe from any thread.</para>
+/// <para>
+/// Threads: every member is safe from any thread. With <see cref="NetpollDispatch.Inline"/> a blocking operation on a thread of the
+/// connection's own loop throws <see cref="InvalidOperationException"/>, and so does every member of the default value.
+/// </para>
 /// </remarks>
 public readonly record struct RawConn
 {
@@ -23,7 +26,8 @@ public readonly record struct RawConn
     private NetFd Fd => _fd ?? throw new InvalidOperationException("RawConn: the one of a connection was expected, not the default value.");
 
     /// <summary>
-    /// Runs a function once, on this thread, beside reads and writes: to set or to read what the connection has no member for.
+    /// Runs a function once, on this thread, beside reads and writes: to set or to read what the connection has no member for. What the
+    /// function throws comes out.
     /// </summary>
     /// <exception cref="ObjectDisposedException">The connection is closed.</exception>
     public T Control<TState, T>(TState state, Func<nint, TState, T> call)
@@ -45,7 +49,9 @@ public readonly record struct RawConn
     /// </summary>
     /// <inheritdoc cref="PolledFile.ReadAsync{TState, T}" path="/param"/>
     /// <exception cref="ObjectDisposedException">The connection was closed before.</exception>
-    /// <exception cref="NetOpException">The deadline passed, or the connection was closed during the operation.</exception>
+    /// <exception cref="NetOpException">
+    /// The deadline passed, the connection was closed during the operation, or its poller was disposed or has failed.
+    /// </exception>
     /// <exception cref="OperationCanceledException">The token was cancelled. The connection stays usable.</exception>
     public ValueTask<T> ReadAsync<TState, T>(
         TState state, Func<nint, TState, TryResult<T>> call, CancellationToken cancellationToken = default)
@@ -64,6 +70,8 @@ public readonly record struct RawConn
     }
 
     /// <summary>The blocking form of <see cref="ReadAsync{TState, T}"/>.</summary>
+    /// <inheritdoc cref="TryRead{TState, T}" path="/param[not(@name='result')]"/>
+    /// <inheritdoc cref="TryRead{TState, T}" path="/exception"/>
     public T Read<TState, T>(TState state, Func<nint, TState, TryResult<T>> call)
     {
         ArgumentNullException.ThrowIfNull(call);
@@ -71,6 +79,8 @@ public readonly record struct RawConn
     }
 
     /// <summary>The blocking form of <see cref="WriteAsync{TState, T}"/>.</summary>
+    /// <inheritdoc cref="TryRead{TState, T}" path="/param[not(@name='result')]"/>
+    /// <inheritdoc cref="TryRead{TState, T}" path="/exception"/>
     public T Write<TState, T>(TState state, Func<nint, TState, TryResult<T>> call)
     {
         ArgumentNullException.ThrowIfNull(call);
@@ -78,10 +88,11 @@ public readonly record struct RawConn
     }
 
     /// <summary>
-    /// Runs a function that reads once, on this thread. False, without a result, if it would block, or if another read is under way or
+    /// Runs a function that reads, once, on this thread. False, without a result, if it would block, or if another read is under way or
     /// queued.
     /// </summary>
-    /// <inheritdoc cref="ReadAsync{TState, T}" path="/exception"/>
+    /// <inheritdoc cref="PolledFile.TryRead{TState, T}" path="/param"/>
+    /// <inheritdoc cref="ReadAsync{TState, T}" path="/exception[not(@cref='T:System.OperationCanceledException')]"/>
     public bool TryRead<TState, T>(TState state, Func<nint, TState, TryResult<T>> call, [MaybeNullWhen(false)] out T result)
     {
         ArgumentNullException.ThrowIfNull(call);
@@ -89,10 +100,10 @@ public readonly record struct RawConn
     }
 
     /// <summary>
-    /// Runs a function that writes once, on this thread. False, without a result, if it would block, or if another write is under way or
+    /// Runs a function that writes, once, on this thread. False, without a result, if it would block, or if another write is under way or
     /// queued.
     /// </summary>
-    /// <inheritdoc cref="ReadAsync{TState, T}" path="/exception"/>
+    /// <inheritdoc cref="TryRead{TState, T}" path="/*[not(self::summary)]"/>
     public bool TryWrite<TState, T>(TState state, Func<nint, TState, TryResult<T>> call, [MaybeNullWhen(false)] out T result)
     {
         ArgumentNullException.ThrowIfNull(call);

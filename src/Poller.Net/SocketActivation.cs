@@ -24,7 +24,7 @@ public static class SocketActivation
 
     /// <summary>
     /// Takes the descriptors: makes them close-on-exec, and clears the variables, so that no child process takes them for its own. A second
-    /// call finds none. The list is empty if there are none, or if they are for another process.
+    /// call finds none. The list is empty if there are none, or if they are for another process. Safe from any thread.
     /// </summary>
     /// <remarks>
     /// You own the handles. Give one to <see cref="NetStack.AdoptListener(SafeHandle, ListenOptions?)"/>,

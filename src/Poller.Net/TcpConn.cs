@@ -65,9 +65,14 @@ public sealed class TcpConn : Conn
     /// <exception cref="EndOfStreamException">
     /// The file ended before <paramref name="length"/> bytes. The message says how many were sent.
     /// </exception>
-    /// <exception cref="ObjectDisposedException">The connection is closed. Or the file was disposed, and the message says how many bytes
-    /// were sent.
+    /// <exception cref="ObjectDisposedException">
+    /// The connection is closed, or the file is disposed. If it was disposed meanwhile, the message says how many bytes were sent.
     /// </exception>
+    /// <exception cref="NetOpException">
+    /// The system refused, the write deadline passed, or the connection was closed meanwhile. A part may be sent.
+    /// </exception>
+    /// <exception cref="OperationCanceledException">The token was cancelled. A part may be sent.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file is not open for reading.</exception>
     public ValueTask<long> SendFileAsync(
         SafeFileHandle file,
         long offset = 0,

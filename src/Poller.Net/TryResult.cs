@@ -1,9 +1,11 @@
 namespace Poller.Net;
 
-/// <summary>Makes a <see cref="TryResult{T}"/>: what a function that you give to a <see cref="PolledFile"/> returns.</summary>
+/// <summary>
+/// Makes a <see cref="TryResult{T}"/>: what a function that you give to a <see cref="PolledFile"/> or a <see cref="RawConn"/> returns.
+/// </summary>
 public static class TryResult
 {
-    /// <summary>The call would block (EAGAIN). The file waits, and runs the function again.</summary>
+    /// <summary>The call would block (EAGAIN). The operation waits, and runs the function again.</summary>
     public static WouldBlock WouldBlock => default;
 
     /// <summary>The call is done, with this result. For most types the value alone does.</summary>

@@ -13,8 +13,8 @@ public sealed class UdpConn : IpPacketConn
     /// Then receive with a buffer of 64 KiB, by <see cref="IpPacketConn.ReceiveMessageAsync"/>: its
     /// <see cref="ReceivedMessage.SegmentSize"/> says where the datagrams end. Other receives do not say it. Only Linux, from 5.0.
     /// </summary>
-    /// <exception cref="ObjectDisposedException">The socket is closed.</exception>
-    /// <exception cref="NetOpException">The system cannot: <see cref="SocketError.OperationNotSupported"/>.</exception>
+    /// <exception cref="ObjectDisposedException">It is set, and the socket is closed.</exception>
+    /// <exception cref="NetOpException">It is set, and the system cannot: <see cref="SocketError.OperationNotSupported"/>.</exception>
     public bool ReceivesSegments { get => Packets.ReceivesSegments; set => Packets.ReceivesSegments = value; }
 
     /// <summary>

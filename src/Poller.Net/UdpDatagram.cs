@@ -2,7 +2,10 @@ using System.Net;
 
 namespace Poller.Net;
 
-/// <summary>One datagram of a <see cref="UdpBatch"/>. It is a view: use it before the batch's next operation.</summary>
+/// <summary>
+/// One datagram of a <see cref="UdpBatch"/>. It is a view: use it before the batch's next operation. Every member of the default value
+/// throws <see cref="InvalidOperationException"/>.
+/// </summary>
 public readonly ref struct UdpDatagram
 {
     private readonly MessageBatch? _batch;
@@ -42,7 +45,13 @@ public readonly ref struct UdpDatagram
 
     private ReadOnlySpan<byte> Address => Batch.AddressOf(_index)[..Slot.AddressLength];
 
-    /// <summary>Writes the address that it came from or goes to into <paramref name="address"/>, which you may reuse.</summary>
+    /// <summary>
+    /// Writes the address that it came from or goes to into <paramref name="address"/>, which you may reuse. If it goes to the peer, the
+    /// address gets a size of 0.
+    /// </summary>
+    /// <param name="address">
+    /// It receives the address. Create it by <c>new SocketAddress(AddressFamily.InterNetworkV6)</c>, which has room for both families.
+    /// </param>
     /// <exception cref="ArgumentException">The address has too little room.</exception>
     public void CopyAddressTo(SocketAddress address)
     {

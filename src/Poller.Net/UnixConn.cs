@@ -23,6 +23,10 @@ namespace Poller.Net;
 /// <see cref="ReceiveAsync"/> say so.
 /// </para>
 /// <para>
+/// What differs from TCP: after <see cref="Conn.CloseRead"/> the peer's writes fail with <see cref="SocketError.Shutdown"/>. A close while
+/// bytes are unread makes one read of the peer fail with <see cref="SocketError.ConnectionReset"/>.
+/// </para>
+/// <para>
 /// A socket without a name has an end point whose text is empty. That of an abstract name begins with <c>@</c>.
 /// </para>
 /// </remarks>
@@ -83,8 +87,8 @@ public sealed class UnixConn : Conn, IPacketConn
     /// dispose. They are close-on-exec; macOS cannot do that in one step, so a process that starts meanwhile may get them.
     /// </summary>
     /// <remarks>
-    /// On a stream, one receive returns the descriptors of one <see cref="SendAsync"/> at most. Bytes that were sent earlier may come before
-    /// them. Descriptors for which there is no room are closed. A read takes the bytes and closes the descriptors.
+    /// On a stream, one receive returns the descriptors of one <see cref="SendAsync"/> at most. Bytes that were sent earlier may come
+    /// before them. Descriptors for which there is no room are closed. A read takes the bytes and closes the descriptors.
     /// </remarks>
     /// <param name="buffer">It receives the bytes. On a stream it needs room for at least one.</param>
     /// <param name="handles">It receives the handles, from its start on. What it held is overwritten.</param>
@@ -108,7 +112,9 @@ public sealed class UnixConn : Conn, IPacketConn
     /// <param name="control">It receives the control data, which <see cref="ControlReader"/> reads; it may be empty.</param>
     /// <param name="address">It receives the sender's address; null if you do not need it.</param>
     /// <param name="cancellationToken">It ends the wait.</param>
-    /// <exception cref="ArgumentException">The address has too little room.</exception>
+    /// <exception cref="ArgumentException">
+    /// The address has too little room. Create it by <c>new SocketAddress(AddressFamily.Unix)</c>.
+    /// </exception>
     public ValueTask<ReceivedMessage> ReceiveMessageAsync(
         Memory<byte> buffer, Memory<byte> control, SocketAddress? address, CancellationToken cancellationToken = default) =>
         Fd.ReceiveMessageAsync(buffer, control, address, cancellationToken);

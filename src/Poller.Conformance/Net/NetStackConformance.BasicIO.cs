@@ -6,7 +6,7 @@ namespace Poller.Conformance;
 
 public abstract partial class NetStackConformance
 {
-    /// <summary>Go: testBasicIO of nettest.</summary>
+    /// <summary>Go: testBasicIO of nettest. One end sends a MiB and ends, and the other receives the same bytes and then the end.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_MiB_arrives_as_it_was_sent_and_then_the_end(bool blocking)

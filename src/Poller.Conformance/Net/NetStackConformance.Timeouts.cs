@@ -7,7 +7,7 @@ namespace Poller.Conformance;
 
 public abstract partial class NetStackConformance
 {
-    /// <summary>Go: TestDialTimeout.</summary>
+    /// <summary>Go: TestDialTimeout. The time-out of a dialer ends a dial to a listener without room, and not before its time.</summary>
     [Fact]
     public void A_dial_that_gets_no_answer_times_out_and_never_early()
     {
@@ -22,7 +22,7 @@ public abstract partial class NetStackConformance
         Assert.Equal(full.EndPoint, e.RemoteEndPoint);
     }
 
-    /// <summary>Go: TestDialTimeoutMaxDuration, and the other spans at the limits of a TimeSpan.</summary>
+    /// <summary>Go: TestDialTimeoutMaxDuration. A dial takes the longest time-out that a TimeSpan holds, and an infinite one.</summary>
     [Fact]
     public void A_dial_takes_the_longest_time_out_there_is()
     {
@@ -70,7 +70,7 @@ public abstract partial class NetStackConformance
         Assert.Equal(client.LocalEndPoint, server.RemoteEndPoint);
     }
 
-    /// <summary>Go: TestAcceptTimeoutMustReturn.</summary>
+    /// <summary>Go: TestAcceptTimeoutMustReturn. A deadline ahead ends an accept that waits, and not before its time.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_ahead_ends_an_accept_and_never_early(bool blocking)
@@ -83,7 +83,7 @@ public abstract partial class NetStackConformance
         AssertNotEarly(start, span);
     }
 
-    /// <summary>Go: TestAcceptTimeoutMustNotReturn.</summary>
+    /// <summary>Go: TestAcceptTimeoutMustNotReturn. An accept goes on after its deadline was cleared.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_cleared_ends_no_accept(bool blocking)
@@ -128,7 +128,7 @@ public abstract partial class NetStackConformance
         }
     }
 
-    /// <summary>Go: TestReadTimeoutMustNotReturn.</summary>
+    /// <summary>Go: TestReadTimeoutMustNotReturn. A read goes on after its deadline was cleared.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_cleared_ends_no_read(bool blocking)
@@ -144,7 +144,7 @@ public abstract partial class NetStackConformance
         Assert.Equal(1, reading.Result());
     }
 
-    /// <summary>Go: TestWriteTimeout and TestWriteTimeoutFluctuation.</summary>
+    /// <summary>Go: TestWriteTimeout and TestWriteTimeoutFluctuation. A write that waits for room waits in full for its deadline.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_write_deadline_ahead_is_never_early(bool blocking)
@@ -168,7 +168,7 @@ public abstract partial class NetStackConformance
         }
     }
 
-    /// <summary>Go: TestWriteTimeoutMustNotReturn.</summary>
+    /// <summary>Go: TestWriteTimeoutMustNotReturn. A write goes on after its deadline was cleared.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_that_is_cleared_ends_no_write(bool blocking)
@@ -186,7 +186,7 @@ public abstract partial class NetStackConformance
         draining.Result();
     }
 
-    /// <summary>Go: TestVariousTimeouts, against a peer that sends without end.</summary>
+    /// <summary>Go: TestVariousTimeouts. A deadline ends the reading from a peer that sends without end.</summary>
     /// <param name="blocking">True for the blocking calls, false for the async ones.</param>
     [Theory, InlineData(false), InlineData(true)]
     public void A_deadline_ends_reading_that_never_waits(bool blocking)

@@ -33,8 +33,8 @@ namespace Poller.Conformance;
 /// }
 /// </code>
 /// <para>
-/// Every fact runs over TCP on the loopback, with the async calls and with the blocking ones. Override <see cref="Network"/> to run them
-/// over Unix sockets. The stack's poller must use the system's clock.
+/// The facts run over TCP on the loopback, with the async calls and with the blocking ones. Override <see cref="Network"/> to run them over
+/// Unix sockets. Those of packets run over UDP. The stack's poller must use the system's clock.
 /// </para>
 /// <para>
 /// Two environment variables change the run. <c>POLLER_CONFORMANCE_SEQUENCES</c> is the number of command sequences that are checked

@@ -71,6 +71,7 @@ public abstract partial class NetpollConformance
 
         Assert.Equal(Errno.EBADF, Poller.Open(wide, new PollToken(1)));
         Assert.Equal(Errno.None, Poller.Open(near, new PollToken(1)));
+        if (IsLevel) Assert.NotEqual(Errno.None, Poller.Arm(wide, PollMode.Read));
         Assert.NotEqual(Errno.None, Poller.Close(wide));
         Assert.Equal(Errno.None, Poller.Close(near));
     }

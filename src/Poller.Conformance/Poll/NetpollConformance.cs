@@ -51,6 +51,7 @@ public abstract partial class NetpollConformance : IDisposable
     /// <summary>Creates and initialises the poller of one test.</summary>
     /// <param name="factory">The backend's factory.</param>
     /// <exception cref="PlatformNotSupportedException">The backend does not work on this machine.</exception>
+    /// <exception cref="NetpollException">The system refused its <see cref="INetpoll.Init"/>.</exception>
     protected NetpollConformance(INetpollFactory factory)
     {
         ArgumentNullException.ThrowIfNull(factory);
