@@ -92,9 +92,9 @@ public sealed partial class NetStack
         List<TcpConnListener> listeners = [];
         try
         {
-            foreach (PollLoop loop in Poller.Loops)
+            for (int i = 0; i < Poller.LoopCount; i++)
             {
-                listeners.Add(new TcpConnListener(NetListenFd.Listen(Poller, found, EndPoints.Copy(local), shared, loop)));
+                listeners.Add(new TcpConnListener(NetListenFd.Listen(Poller, found, EndPoints.Copy(local), shared, i)));
                 local.Port = listeners[0].LocalEndPoint.Port;
             }
             return listeners;

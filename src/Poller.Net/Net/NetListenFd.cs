@@ -76,11 +76,10 @@ internal sealed class NetListenFd : NetFd
     protected override string ObjectName => _network.IsUnix ? nameof(UnixConnListener) : nameof(TcpConnListener);
 
     /// <summary>
-    /// Listens on an address, which it takes ownership of. With a <paramref name="loop"/> the listener and its connections stay on that
-    /// loop.
+    /// Listens on an address, which it takes ownership of. With a <paramref name="loop"/>, by its number, the listener and its connections
+    /// stay on that loop.
     /// </summary>
-    public static NetListenFd Listen(
-        Netpoller poller, SocketNetwork network, EndPoint local, ListenOptions options, PollLoop? loop = null)
+    public static NetListenFd Listen(Netpoller poller, SocketNetwork network, EndPoint local, ListenOptions options, int? loop = null)
     {
         using NewSocket socket = new("listen", poller, network, local, remote: null, options.KeepAlive, options.MultipathTcp);
         if (local.AddressFamily == AddressFamily.InterNetworkV6)
@@ -94,9 +93,10 @@ internal sealed class NetListenFd : NetFd
         socket.Check(network.Api.Listen(socket.Fd, Math.Min(options.Backlog ?? int.MaxValue, network.Api.MaxBacklog)));
         NetListenFd listener =
             socket.Take(new NetListenFd(poller, network, socket.Fd, local.AddressFamily, socket.File, isShared: false, options));
-        listener._loopOfAccepted = loop;
         if (options.Control is not null) listener.BeforeControl();
-        return socket.Init(listener.Warmed(), loop);
+        socket.Init(listener.Warmed(), loop);
+        if (loop is not null) listener._loopOfAccepted = listener.Loop;
+        return listener;
     }
 
     /// <inheritdoc cref="NetFd.Adopt(Netpoller, SocketNetwork, nint)"/>

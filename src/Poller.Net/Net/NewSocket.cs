@@ -82,11 +82,11 @@ internal sealed class NewSocket(
 
     /// <summary>Puts a new descriptor into a loop. If no loop takes it, it is closed.</summary>
     public static void Init(
-        NetFd made, Netpoller poller, string operation, EndPoint? local, EndPoint? remote, PollLoop? loop = null)
+        NetFd made, Netpoller poller, string operation, EndPoint? local, EndPoint? remote, int? loop = null)
     {
         try
         {
-            made.Init(poller, loop);
+            made.Init(poller, loop is { } index ? poller.Loops[index] : null); // The first use starts the loops, and may fail.
         }
         catch (NetpollException e)
         {
@@ -132,8 +132,8 @@ internal sealed class NewSocket(
         return made;
     }
 
-    /// <summary>Puts the descriptor into a loop: the given one, or the next.</summary>
-    public T Init<T>(T made, PollLoop? loop = null) where T : NetFd
+    /// <summary>Puts the descriptor into a loop: the one with the given number, or the next.</summary>
+    public T Init<T>(T made, int? loop = null) where T : NetFd
     {
         Init(made, poller, operation, local, remote, loop);
         _isDone = true;

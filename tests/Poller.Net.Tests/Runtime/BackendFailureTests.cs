@@ -1,5 +1,6 @@
 using System.Net;
 using System.Net.Sockets;
+using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
@@ -81,6 +82,31 @@ public sealed class BackendFailureTests : IDisposable
         Assert.Contains("every loop", e.Message, StringComparison.Ordinal);
         Assert.Same(_backend.Fault, e.InnerException);
         await Assert.ThrowsAsync<NetOpException>(async () => await listener.AcceptAsync());
+    }
+
+    // The loops start at first use, whichever that is.
+    [Fact]
+    public void A_backend_that_cannot_start_fails_each_first_use_with_the_reason()
+    {
+        _backend.InitFault = new NetpollException("epoll_create1", Errno.EMFILE);
+        _poller = new Netpoller(_backend, new NetpollerOptions { Loops = 2, LoggerFactory = _log });
+        _net = new NetStack(_poller);
+        IPEndPoint any = new(IPAddress.Loopback, 0);
+        Func<object>[] uses =
+        [
+            () => _net.ListenPerLoop("tcp", "127.0.0.1:0"),
+            () => _net.ListenTcp(any),
+            () => _net.ListenUdp(any),
+            () => _net.DialUdp(new IPEndPoint(IPAddress.Loopback, 9)),
+        ];
+        Assert.All(uses, static use =>
+        {
+            NetOpException e = Assert.Throws<NetOpException>(use);
+            Assert.Equal(SocketError.TooManyOpenSockets, e.SocketErrorCode);
+            Assert.Contains("epoll_create1", e.Message, StringComparison.Ordinal);
+        });
+        _backend.InitFault = null;
+        foreach (TcpConnListener listener in _net.ListenPerLoop("tcp", "127.0.0.1:0")) listener.Dispose();
     }
 
     // While a peer resets a connection, a poll may see its error before its hang-up.

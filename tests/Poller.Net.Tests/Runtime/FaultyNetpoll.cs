@@ -15,6 +15,9 @@ internal sealed class FaultyNetpollFactory : INetpollFactory
     /// <summary>What the backends throw.</summary>
     public Exception Fault { get; } = new InvalidDataException("a fault of the backend");
 
+    /// <summary>What their Init throws; null for nothing.</summary>
+    public NetpollException? InitFault { get; set; }
+
     public bool IsSupported([NotNullWhen(false)] out string? reason) => EpollBackend.Factory.IsSupported(out reason);
 
     public INetpoll Create()
@@ -54,7 +57,11 @@ internal sealed class FaultyNetpoll(INetpoll inner, FaultyNetpollFactory factory
     // An edge-triggered backend is never armed.
     public PollTrigger Trigger => FailsArm ? PollTrigger.Level : inner.Trigger;
 
-    public void Init() => inner.Init();
+    public void Init()
+    {
+        if (factory.InitFault is { } fault) throw fault;
+        inner.Init();
+    }
 
     public Errno Open(nint fd, PollToken token)
     {
