@@ -11,11 +11,11 @@ namespace Poller.Net;
 /// </param>
 /// <param name="network">The network, for one address family: <c>tcp4</c>, <c>tcp6</c>, <c>unix</c>, …</param>
 /// <param name="address">
-/// The address to connect to or to listen on. A dial of a name calls once for each address that it tries, possibly from two threads at
-/// once.
+/// The address to connect to or to listen on; a copy. A dial of a name calls once for each address that it tries, possibly from two threads
+/// at once.
 /// </param>
 /// <remarks>
 /// If it throws, that socket is closed, and its dial or listen fails with a <see cref="NetOpException"/> whose inner exception is the one
 /// thrown. A dial of a name then goes on with the next address.
 /// </remarks>
-public delegate void SocketControl(nint descriptor, string network, EndPoint? address);
+public delegate void SocketControl(nint descriptor, string network, EndPoint address);

@@ -174,7 +174,8 @@ public sealed class UnixConn : Conn, IPacketConn
     /// meanwhile queue behind it, whomever they go to.
     /// </summary>
     /// <exception cref="NetOpException">
-    /// Nobody has the address, the socket has a peer, the system refused, a deadline passed, or the socket was closed meanwhile.
+    /// Nobody has the address, it is none of a Unix socket, the socket has a peer, the system refused, a deadline passed, or the socket was
+    /// closed meanwhile.
     /// </exception>
     public ValueTask SendToAsync(ReadOnlyMemory<byte> buffer, SocketAddress address, CancellationToken cancellationToken = default)
     {

@@ -295,8 +295,23 @@ internal partial class PacketFd : NetFd
     // The error of a send names the address that it went to.
     private NetOpException RefusedTo(string name, SocketAddress? address, Errno error, int length, int segmentSize = 0)
     {
-        EndPoint? to = address is null ? null : SocketAddressBytes.ToEndPoint(_network.Family, address.Buffer.Span[..address.Size]);
-        return Refused(name, error, HintForSend(error, to, length, segmentSize) ?? HintFor(name, error), to);
+        EndPoint? to = address is null ? null : EndPointOf(address);
+        string ours = _network.IsUnix ? "a Unix socket" : "IPv4 or IPv6";
+        string? hint = address is not null && to is null
+            ? $"{address.Size} bytes of {address.Family} were given, and an address of {ours} was expected"
+            : HintForSend(error, to, length, segmentSize) ?? HintFor(name, error);
+        return Refused(name, error, hint, to);
+    }
+
+    // Null for what is no address of the network. The caller may have given anything.
+    private EndPoint? EndPointOf(SocketAddress address)
+    {
+        bool isOurs = _network.IsUnix
+            ? address.Family == AddressFamily.Unix
+            : address.Family is AddressFamily.InterNetwork or AddressFamily.InterNetworkV6;
+        return isOurs && address.Size <= SocketAddressBytes.RoomFor(address.Family)
+            ? SocketAddressBytes.ToEndPoint(_network.Family, address.Buffer.Span[..address.Size])
+            : null;
     }
 
     private string? HintForSend(Errno error, EndPoint? to, int length, int segmentSize) =>

@@ -29,18 +29,18 @@ internal sealed partial class UnixFd
 
     public ValueTask SendAsync(ReadOnlyMemory<byte> buffer, IReadOnlyList<SafeHandle> handles, CancellationToken token)
     {
-        SendAttempt attempt = new(SendName, buffer, default, Check(buffer.IsEmpty, handles));
+        SendAttempt attempt = new(SendName, buffer, default, Check(buffer.IsEmpty, nameof(buffer), handles));
         return StartAsync(Direction.Write, ref attempt, token);
     }
 
     /// <summary>The blocking form of <see cref="SendAsync"/>.</summary>
     public void Send(ReadOnlySpan<byte> buffer, IReadOnlyList<SafeHandle> handles) =>
-        Send(SendName, buffer, default, Check(buffer.IsEmpty, handles));
+        Send(SendName, buffer, default, Check(buffer.IsEmpty, nameof(buffer), handles));
 
     /// <summary>Sends all bytes to the peer, and the control data with the first of them.</summary>
     public ValueTask SendControlAsync(ReadOnlyMemory<byte> buffer, ReadOnlyMemory<byte> control, CancellationToken token)
     {
-        CheckControl(buffer.IsEmpty, control.Length);
+        CheckControl(buffer.IsEmpty, nameof(buffer), control.Length);
         SendAttempt attempt = new(SendMessageName, buffer, control, null);
         return StartAsync(Direction.Write, ref attempt, token);
     }
@@ -48,13 +48,13 @@ internal sealed partial class UnixFd
     /// <summary>The blocking form of <see cref="SendControlAsync"/>.</summary>
     public void SendControl(ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> control)
     {
-        CheckControl(buffer.IsEmpty, control.Length);
+        CheckControl(buffer.IsEmpty, nameof(buffer), control.Length);
         Send(SendMessageName, buffer, control, null);
     }
 
     public ValueTask<ReceivedHandles> ReceiveAsync(Memory<byte> buffer, Memory<SafeHandle?> handles, CancellationToken token)
     {
-        CheckRoom(buffer.IsEmpty);
+        CheckRoom(buffer.IsEmpty, nameof(buffer));
         ReceiveAttempt attempt = new(buffer, handles);
         return StartAsync<ReceiveAttempt, ReceivedHandles>(Direction.Read, ref attempt, token);
     }
@@ -62,14 +62,14 @@ internal sealed partial class UnixFd
     /// <summary>The blocking form of <see cref="ReceiveAsync"/>.</summary>
     public ReceivedHandles Receive(Span<byte> buffer, Span<SafeHandle?> handles)
     {
-        CheckRoom(buffer.IsEmpty);
+        CheckRoom(buffer.IsEmpty, nameof(buffer));
         Receiving receiving = new() { Buffer = buffer, Handles = handles };
         RunBlocking(Direction.Read, ReceiveName, ref receiving, static (fd, ref receiving) =>
             ((UnixFd)fd).TryReceive(receiving.Buffer, receiving.Handles, out receiving.Result));
         return receiving.Result;
     }
 
-    private SafeHandle[] Check(bool isEmpty, IReadOnlyList<SafeHandle> handles)
+    private SafeHandle[] Check(bool isEmpty, string buffer, IReadOnlyList<SafeHandle> handles)
     {
         ArgumentNullException.ThrowIfNull(handles);
         SafeHandle[] copy = [.. handles]; // The operation may wait, and the list is the caller's.
@@ -78,20 +78,20 @@ internal sealed partial class UnixFd
             throw new ArgumentException($"{copy.Length} descriptors: at most {MaxHandles} were expected in one message.", nameof(handles));
         }
         if (Array.Exists(copy, static handle => handle is null)) throw new ArgumentException("a handle is null.", nameof(handles));
-        CheckControl(isEmpty, copy.Length);
+        CheckControl(isEmpty, buffer, copy.Length);
         return copy;
     }
 
-    private void CheckControl(bool isEmpty, int control)
+    private void CheckControl(bool isEmpty, string buffer, int control)
     {
         if (!isEmpty || control == 0 || !_network.IsStream) return;
-        throw new ArgumentException("on a stream, descriptors and control data go with a byte: at least one byte was expected.");
+        throw new ArgumentException("on a stream, descriptors and control data go with a byte: at least one byte was expected.", buffer);
     }
 
-    private void CheckRoom(bool isEmpty)
+    private void CheckRoom(bool isEmpty, string buffer)
     {
         if (!isEmpty || !_network.IsStream) return;
-        throw new ArgumentException("on a stream, descriptors come with a byte: room for at least one byte was expected.");
+        throw new ArgumentException("on a stream, descriptors come with a byte: room for at least one byte was expected.", buffer);
     }
 
     private void Send(string name, ReadOnlySpan<byte> buffer, ReadOnlySpan<byte> control, SafeHandle[]? handles)

@@ -184,7 +184,8 @@ internal abstract unsafe partial class UnixSocketApi(SocketNumbers os) : ISocket
         (SocketOptionLevel.IPv6, SocketOptionName.PacketInformation) => (os.IPPROTO_IPV6, os.IPV6_RECVPKTINFO),
         (SocketOptionLevel.IPv6, SocketOptionName.MulticastTimeToLive) => (os.IPPROTO_IPV6, os.IPV6_MULTICAST_HOPS),
         (SocketOptionLevel.IPv6, SocketOptionName.MulticastLoopback) => (os.IPPROTO_IPV6, os.IPV6_MULTICAST_LOOP),
-        _ => throw new ArgumentOutOfRangeException(nameof(name), $"{level}/{name}", "an option that the net layer sets was expected."),
+        _ => throw new ArgumentOutOfRangeException(
+            nameof(name), $"{level}/{name}", "an option that this library knows was expected; SetRawSocketOption takes any by its number."),
     };
 
     private protected static IoResult Get(int fd, int level, int name, out int value)

@@ -154,7 +154,7 @@ public abstract class DialOptionsTests<TBackend> : NetTest<TBackend> where TBack
         {
             Control = static (_, _, address) =>
             {
-                if (!IPAddress.IsLoopback(((IPEndPoint)address!).Address)) throw new UnauthorizedAccessException("not there");
+                if (!IPAddress.IsLoopback(((IPEndPoint)address).Address)) throw new UnauthorizedAccessException("not there");
             },
         };
         NetOpException e = await Assert.ThrowsAsync<NetOpException>(StartDial("10.0.0.1").Within);

@@ -46,6 +46,7 @@ public sealed class OptionTests : NetTest<EpollBackend>
         ArgumentOutOfRangeException unknown = Assert.Throws<ArgumentOutOfRangeException>(
             () => client.SetSocketOption(SocketOptionLevel.Tcp, (SocketOptionName)12_345, 1));
         Assert.Contains("Tcp/12345", unknown.Message, StringComparison.Ordinal);
+        Assert.Contains("SetRawSocketOption", unknown.Message, StringComparison.Ordinal);
         client.Dispose();
         Assert.Throws<ObjectDisposedException>(() => client.GetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay));
         Assert.Throws<ObjectDisposedException>(() => client.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.NoDelay, 1));

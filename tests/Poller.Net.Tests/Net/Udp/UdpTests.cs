@@ -304,6 +304,8 @@ public abstract class UdpTests<TBackend> : NetTest<TBackend> where TBackend : IT
         Assert.Equal(SocketError.AddressFamilyNotSupported, family.SocketErrorCode);
         Assert.Contains("[::1]:9", family.Message, StringComparison.Ordinal);
         Assert.Contains("an IPv4 address was expected", family.Message, StringComparison.Ordinal);
+        family = Assert.Throws<NetOpException>(() => conn.SendTo([1], new SocketAddress(AddressFamily.Unix)));
+        Assert.Contains("of Unix were given, and an address of IPv4 or IPv6 was expected", family.Message, StringComparison.Ordinal);
 
         NetOpException taken = Assert.Throws<NetOpException>(() => fixture.Net.ListenUdp(conn.LocalEndPoint));
         Assert.Equal(("listen", "udp", SocketError.AddressAlreadyInUse), (taken.Operation, taken.Network, taken.SocketErrorCode));

@@ -259,9 +259,11 @@ public abstract class UnixHandleTests<TBackend> : NetTest<TBackend> where TBacke
             Assert.Contains("254 descriptors: at most 253", e.Message, StringComparison.Ordinal);
             e = await Assert.ThrowsAsync<ArgumentException>(() => client.StartSend(blocking, default, [file]).Within());
             Assert.Contains("at least one byte", e.Message, StringComparison.Ordinal);
+            Assert.Equal("buffer", e.ParamName);
             await Assert.ThrowsAsync<ArgumentException>(() => client.StartSend(blocking, new byte[1], [file, null!]).Within());
             e = await Assert.ThrowsAsync<ArgumentException>(() => server.StartReceive(blocking, default, new SafeHandle?[1]).Within());
             Assert.Contains("room for at least one byte", e.Message, StringComparison.Ordinal);
+            Assert.Equal("buffer", e.ParamName);
 
             // The handle was let go, and the connection works.
             file.Dispose();

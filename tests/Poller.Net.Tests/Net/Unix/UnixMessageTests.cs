@@ -302,6 +302,27 @@ public abstract class UnixMessageTests<TBackend> : NetTest<TBackend> where TBack
     }
 
     [Fact]
+    public async Task An_address_that_no_Unix_socket_has_is_refused_and_named()
+    {
+        using SocketDirectory directory = new();
+        using Fixture fixture = new();
+        using UnixConn client = fixture.Net.ListenUnixgram(directory.NewEndPoint());
+        SocketAddress ip = Raw.AnyLoopbackPort.Serialize(), large = new(AddressFamily.Unix, 200);
+        Func<ValueTask>[] sends =
+        [
+            () => client.SendToAsync(new byte[1], ip),
+            () => client.SendToAsync(new byte[1], large),
+            () => client.SendMessageAsync(new byte[1], default, ip),
+        ];
+        foreach (Func<ValueTask> send in sends)
+        {
+            NetOpException e = await Assert.ThrowsAsync<NetOpException>(() => send().AsTask().Within());
+            Assert.Equal(SocketError.InvalidArgument, e.SocketErrorCode);
+            Assert.Contains("an address of a Unix socket was expected", e.Message, StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
     public void The_file_of_a_socket_of_datagrams_goes_with_it()
     {
         using SocketDirectory directory = new();
