@@ -117,13 +117,21 @@ public sealed class Netpoller : IDisposable, IAsyncDisposable
     /// Sends a probe through each loop and waits for it, for at most <paramref name="timeout"/>. A loop that sleeps wakes for it. With
     /// thread-pool dispatch the probe also waits for a thread of the pool. Safe from any thread; a handler must await it, and not block.
     /// </summary>
-    /// <param name="timeout">How long to wait, by the system's clock.</param>
+    /// <param name="timeout">
+    /// How long to wait, by the system's clock: up to 24 days, or <see cref="Timeout.InfiniteTimeSpan"/> for as long as it takes.
+    /// </param>
     /// <param name="cancellationToken">Ends the wait.</param>
     /// <returns>What it found about each loop. A poller that was not used yet has none.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">The time is below zero and not infinite, or is too long.</exception>
     /// <exception cref="ObjectDisposedException">The poller is disposed.</exception>
     /// <exception cref="OperationCanceledException">The token was cancelled.</exception>
     public async Task<IReadOnlyList<LoopProbe>> ProbeAsync(TimeSpan timeout, CancellationToken cancellationToken = default)
     {
+        if (timeout != Timeout.InfiniteTimeSpan && (timeout < TimeSpan.Zero || timeout > DialMode.MaxWait))
+        {
+            const string Expected = "a time from zero up to 24 days, or an infinite one, was expected.";
+            throw new ArgumentOutOfRangeException(nameof(timeout), timeout, Expected);
+        }
         ObjectDisposedException.ThrowIf(IsDisposed, this);
         PollLoop[] loops = Volatile.Read(ref _loops) ?? [];
         ProbeWaiter?[] probes = [.. loops.Select(static loop => loop.Failure is null ? loop.Probe() : null)];

@@ -1,5 +1,6 @@
 using Poller.Abstractions;
 using Poller.Epoll;
+using Poller.Net;
 using Xunit.Abstractions;
 
 namespace Poller.Conformance.Tests;
@@ -113,5 +114,19 @@ public sealed class FaultTests(ITestOutputHelper output)
         Assert.InRange(run.Commands, 20, 20 * (NetpollCommand.MaxLength + 1));
         Assert.InRange(run.Polls, 20, long.MaxValue);
         Assert.InRange(run.Events, 1, long.MaxValue);
+    }
+
+    [Theory]
+    [InlineData(0)]
+    [InlineData(-1)]
+    [InlineData(long.MaxValue)]
+    public void A_patience_that_is_out_of_range_is_refused(long ticks)
+    {
+        EpollNetpollFactory backend = new();
+        using Netpoller poller = new(backend);
+        TimeSpan patience = TimeSpan.FromTicks(ticks);
+
+        Assert.Throws<ArgumentOutOfRangeException>("patience", () => NetpollCheck.Run(backend, 1, 1, patience));
+        Assert.Throws<ArgumentOutOfRangeException>("patience", () => NetStackCheck.Run(new NetStack(poller), 1, 1, patience));
     }
 }

@@ -16,8 +16,8 @@ public sealed class NetStackFaultTests(ITestOutputHelper output)
     // read says that the socket is drained.
     private const string Hangs = "has not come back for|waits to read, and";
 
-    // What a fault that loses, adds or hides bytes is called. A wrong byte is found by its number, or because an operation waits in vain, ends
-    // where the stream goes on, or is done where it has to wait.
+    // What a fault that loses, adds or hides bytes is called. A wrong byte is found by its number, or because an operation waits in vain,
+    // ends where the stream goes on, or is done where it has to wait.
     private const string Bytes = "was expected, byte |nothing more was sent|wrote more into its buffer than that| bytes were to come"
         + "| came to End; | came to Done; it was expected to wait|" + Hangs;
 
@@ -117,6 +117,17 @@ public sealed class NetStackFaultTests(ITestOutputHelper output)
         Assert.Equal(10, run.Sequences);
         Assert.InRange(run.Commands, 10, 10 * (ConnCommand.MaxLength + 8));
         Assert.InRange(run.Bytes, 1, long.MaxValue);
+    }
+
+    /// <summary>A model of bytes would call the borders of messages a fault.</summary>
+    [Theory]
+    [InlineData("unixpacket")]
+    [InlineData("udp")]
+    public void A_network_of_messages_is_refused(string network)
+    {
+        using Netpoller poller = new(new EpollNetpollFactory());
+
+        Assert.Throws<ArgumentException>(nameof(network), () => NetStackCheck.Run(new NetStack(poller), 1, 1, network: network));
     }
 
     private void AssertCaught(

@@ -22,9 +22,14 @@ public static class NetStackCheck
     /// </param>
     /// <param name="network">The network of the connections: <c>tcp</c> or <c>unix</c>.</param>
     /// <returns>What ran, and the failure if there was one.</returns>
+    /// <exception cref="ArgumentException">The network is neither.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// The number of sequences is below 0. Or the patience is not above zero, or is more than a day.
+    /// </exception>
+    /// <exception cref="InvalidOperationException">The model is wrong here: that is a fault of the kit.</exception>
     public static NetStackRun Run(NetStack stack, int seed, int sequences, TimeSpan? patience = null, string network = "tcp")
     {
-        TimeSpan bound = patience ?? TimeSpan.FromSeconds(5);
+        TimeSpan bound = Setting.Patience(patience);
         return Run(stack, seed, sequences, bound, shrinkFor: bound * 3, network);
     }
 
@@ -32,6 +37,10 @@ public static class NetStackCheck
     {
         ArgumentNullException.ThrowIfNull(stack);
         ArgumentOutOfRangeException.ThrowIfNegative(sequences);
+        if (network is not ("tcp" or "unix"))
+        {
+            throw new ArgumentException($"network \"{network}\": tcp or unix was expected.", nameof(network));
+        }
         long commands = 0, bytes = 0;
         SequenceCheck<ConnCommand, ConnHarness> check = new(
             "The net stack broke the contract of Conn",

@@ -21,9 +21,14 @@ public static class NetpollCheck
     /// generous on a busy machine. Shrinking ends after three times as long.
     /// </param>
     /// <returns>What ran, and the failure if there was one.</returns>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// The number of sequences is below 0. Or the patience is not above zero, or is more than a day.
+    /// </exception>
+    /// <exception cref="PlatformNotSupportedException">The backend does not work on this machine.</exception>
+    /// <exception cref="InvalidOperationException">The model of the kernel is wrong here: that is a fault of the kit.</exception>
     public static NetpollRun Run(INetpollFactory factory, int seed, int sequences, TimeSpan? patience = null)
     {
-        TimeSpan bound = patience ?? TimeSpan.FromSeconds(5);
+        TimeSpan bound = Setting.Patience(patience);
         return Run(factory, seed, sequences, bound, shrinkFor: bound * 3);
     }
 

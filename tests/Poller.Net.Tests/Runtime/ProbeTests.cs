@@ -83,6 +83,18 @@ public sealed class ProbeTests : NetTest<EpollBackend>
         await Assert.ThrowsAsync<ObjectDisposedException>(() => poller.ProbeAsync(Fixture.Patience));
     }
 
+    [Theory]
+    [InlineData(-2)]
+    [InlineData(int.MaxValue + 1L)]
+    public async Task A_time_that_is_out_of_range_is_refused(long milliseconds)
+    {
+        using Netpoller poller = new(EpollBackend.Factory);
+        TimeSpan timeout = TimeSpan.FromMilliseconds(milliseconds);
+        ArgumentOutOfRangeException e =
+            await Assert.ThrowsAsync<ArgumentOutOfRangeException>("timeout", () => poller.ProbeAsync(timeout));
+        Assert.Contains($"{timeout}", e.Message, StringComparison.Ordinal);
+    }
+
     private static async Task BlockAsync(TcpConn conn, ManualResetEventSlim entered, ManualResetEventSlim release)
     {
         await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
