@@ -418,7 +418,7 @@ public sealed class NetListenerTests
             .Single(static type => type.Name.StartsWith("<AcceptAsync>", StringComparison.Ordinal));
         HandlerTrace trace = default;
         trace.Set(null!, static _ => { }, Activator.CreateInstance(typeof(List<>).MakeGenericType(machine)));
-        Assert.Equal("what awaits Poller.DependencyInjection.NetListenerService.AcceptAsync", HandlerNames.Of(trace));
+        Assert.Equal("that awaits Poller.DependencyInjection.NetListenerService.AcceptAsync", HandlerNames.Of(trace));
     }
 
     [Fact]

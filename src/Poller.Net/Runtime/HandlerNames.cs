@@ -27,12 +27,12 @@ internal static class HandlerNames
             object? box = awaiter is Action { Target: { } target } ? target : awaiter;
             if (box is null || Methods.GetOrAdd(box.GetType(), MethodOf) is not { } method) continue;
             if (method.IsUsers) return method.Name;
-            first ??= $"what awaits {method.Name}";
+            first ??= $"that awaits {method.Name}";
         }
         return first
             ?? (trace.Chain[0] is Delegate callback ? NameOf(callback) : null)
             ?? (trace.Continuation is { } continuation ? NameOf(continuation) : null)
-            ?? "a handler";
+            ?? "of unknown name";
     }
 
     /// <summary>A handler and its connection, for a report.</summary>

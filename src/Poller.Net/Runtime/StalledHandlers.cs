@@ -9,7 +9,8 @@ namespace Poller.Net;
 internal sealed record StalledHandler(string Handler, string Connection, long Milliseconds, bool IsOver, int Hidden)
 {
     /// <summary>What a line about it says of those that the log has not shown.</summary>
-    public string More => Hidden == 0 ? "" : $"; it did so {Hidden} more times since the last line about it";
+    public string More => Hidden == 0 ? ""
+        : $"; it did so {(Hidden == 1 ? "once more" : $"{Hidden} more times")} since the last line about it";
 }
 
 /// <summary>
