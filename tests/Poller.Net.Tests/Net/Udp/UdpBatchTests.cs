@@ -219,6 +219,9 @@ public abstract class UdpBatchTests<TBackend> : NetTest<TBackend> where TBackend
         Assert.Equal(0, batch.Count);
         batch.TryAdd([1]);
         Assert.Null(batch[0].RemoteEndPoint);
+        SocketAddress peer = new(AddressFamily.InterNetworkV6);
+        batch[0].CopyAddressTo(peer);
+        Assert.Equal(0, peer.Size);
         using Fixture fixture = new();
         using UdpConn conn = fixture.Net.ListenUdp(Udp.Any);
         Assert.Throws<ArgumentNullException>(() => conn.ReceiveBatch(null!));
