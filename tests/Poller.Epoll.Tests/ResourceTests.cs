@@ -83,6 +83,8 @@ public sealed class EpollResourceTests() : ResourceTests(() => new EpollNetpoll(
 
     private static Dictionary<int, string> OpenDescriptors()
     {
+        GC.Collect(); // A finalizer may not close what an earlier test dropped between two looks.
+        GC.WaitForPendingFinalizers();
         Dictionary<int, string> open = [];
         foreach (string path in Directory.GetFiles("/proc/self/fd"))
         {

@@ -23,11 +23,16 @@ internal sealed unsafe partial class DescriptorLimit : IDisposable
     }
 
     /// <summary>No descriptor is given out from this number on.</summary>
-    public static DescriptorLimit To(ulong count) => new(count, []);
+    public static DescriptorLimit To(ulong count)
+    {
+        CloseWhatWasDropped();
+        return new DescriptorLimit(count, []);
+    }
 
     /// <summary>So many can be opened, the highest that there are; the others are taken.</summary>
     public static DescriptorLimit Leaving(int free)
     {
+        CloseWhatWasDropped();
         int highest = new DirectoryInfo("/proc/self/fd").EnumerateFiles()
             .Max(static file => int.Parse(file.Name, CultureInfo.InvariantCulture));
         List<SafeFileHandle> fillers = [];
@@ -55,6 +60,13 @@ internal sealed unsafe partial class DescriptorLimit : IDisposable
     {
         Set(_before);
         _fillers.ForEach(static filler => filler.Dispose());
+    }
+
+    // The finalizers would give back the descriptors of earlier tests while the limit holds.
+    private static void CloseWhatWasDropped()
+    {
+        GC.Collect();
+        GC.WaitForPendingFinalizers();
     }
 
     private static void Set(Limit limit) => Check(setrlimit(NumberOfFiles, &limit));

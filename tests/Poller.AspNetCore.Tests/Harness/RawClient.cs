@@ -31,8 +31,16 @@ internal sealed class RawClient : IDisposable
         Socket socket = new(address.AddressFamily, SocketType.Stream, protocol);
         if (protocol == ProtocolType.Tcp) socket.NoDelay = true;
         if (receiveBuffer > 0) socket.ReceiveBufferSize = receiveBuffer;
-        await socket.ConnectAsync(address).Within();
-        return new RawClient(socket);
+        try
+        {
+            await socket.ConnectAsync(address).Within();
+            return new RawClient(socket);
+        }
+        catch
+        {
+            socket.Dispose(); // Otherwise its finalizer closes it during a test that counts descriptors.
+            throw;
+        }
     }
 
     public Task SendAsync(string text) => SendAsync(Encoding.ASCII.GetBytes(text));

@@ -20,14 +20,14 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
         using Fixture fixture = new(loops: 2);
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         _ = await fixture.PairAsync(); // Now the loops exist, and all that is made on first use.
-        int before = OpenSockets.Count();
+        HashSet<string> before = OpenSockets.Names();
 
         Task serving = Task.Run(() => ServeAsync(listener));
         IPEndPoint address = (IPEndPoint)listener.LocalEndPoint;
         await Task.WhenAll(Enumerable.Range(0, Dialers).Select(id => Task.Run(() => DialAsync(fixture.Net, address, id)))).Within();
         await serving.Within();
 
-        Assert.Equal(before, OpenSockets.Count());
+        Assert.Empty(OpenSockets.Since(before));
         int descs = fixture.Poller.Loops.Sum(static loop => loop.Cache.Snapshot().Length);
         Assert.InRange(descs, 1, 1000); // They are recycled, so there are only as many as were open at once.
 
@@ -86,15 +86,13 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
         using Fixture fixture = new();
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
 
-        // Bound and not listening: nobody else on this machine can take the port meanwhile.
-        using Socket silent = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        silent.Bind(Raw.AnyLoopbackPort);
+        using Socket silent = Raw.Bind();
         IPEndPoint closed = (IPEndPoint)silent.LocalEndPoint!;
         using Socket full = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
         full.Bind(Raw.AnyLoopbackPort);
         full.Listen(0);
         using Socket only = await Raw.ConnectAsync(full.LocalEndPoint!);
-        int before = OpenSockets.Count();
+        HashSet<string> before = OpenSockets.Names();
         for (int i = 0; i < 200; i++)
         {
             await Assert.ThrowsAsync<NetOpException>(() => fixture.Net.DialTcpAsync(closed).Within());
@@ -106,18 +104,18 @@ public abstract class LeakTests<TBackend> : NetTest<TBackend> where TBackend : I
             await cancel.CancelAsync();
             await Assert.ThrowsAnyAsync<OperationCanceledException>(() => dial.Within());
         }
-        Assert.Equal(before, OpenSockets.Count());
+        Assert.Empty(OpenSockets.Since(before));
 
         // One poller ends before its first use, and one after it.
         using Fixture unused = new();
         unused.Poller.Dispose();
         Assert.Throws<ObjectDisposedException>(() => unused.Net.ListenTcp(Raw.AnyLoopbackPort));
         Assert.Throws<ObjectDisposedException>(() => unused.Net.DialTcp((IPEndPoint)listener.LocalEndPoint));
-        Assert.Equal(before, OpenSockets.Count());
+        Assert.Empty(OpenSockets.Since(before));
         fixture.Poller.Dispose();
         Assert.Throws<ObjectDisposedException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
         Assert.Throws<ObjectDisposedException>(() => fixture.Net.DialTcp((IPEndPoint)listener.LocalEndPoint));
-        Assert.Equal(before, OpenSockets.Count());
+        Assert.Empty(OpenSockets.Since(before));
     }
 
     [Fact]

@@ -42,6 +42,14 @@ internal static class Raw
         return socket;
     }
 
+    /// <summary>A socket that has a port and does not listen. A connection to it is refused, and nobody else gets the port.</summary>
+    public static Socket Bind()
+    {
+        Socket socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(AnyLoopbackPort);
+        return socket;
+    }
+
     /// <summary>A System.Net.Sockets client of a listener.</summary>
     public static async Task<Socket> ConnectAsync(EndPoint remote)
     {

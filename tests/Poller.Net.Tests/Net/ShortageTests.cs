@@ -81,11 +81,10 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
             }
             Assert.InRange(served.Count, 1, Free + OfOthers);
 
-            Task<TcpConn> DialAsync() => fixture.Net.StartDial(blocking, listener.LocalEndPoint).Within();
-            NetOpException e = await Assert.ThrowsAsync<NetOpException>(DialAsync);
+            NetOpException e = await RefusedAsync(() => fixture.Net.StartDial(blocking, listener.LocalEndPoint).Within());
             Assert.Equal((SocketError.TooManyOpenSockets, "dial"), (e.SocketErrorCode, e.Operation));
             Assert.EndsWith(DescriptorReserve.Expected, e.Message, StringComparison.Ordinal);
-            e = Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
+            e = await RefusedAsync(() => Task.FromResult(fixture.Net.ListenTcp(Raw.AnyLoopbackPort)));
             Assert.Equal((SocketError.TooManyOpenSockets, "listen"), (e.SocketErrorCode, e.Operation));
             AssertReserveIsLeft();
 
@@ -112,16 +111,16 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
     {
         using Fixture fixture = new();
         await fixture.PairAsync(); // The poller's own descriptors.
-        int before = OpenSockets.Count();
+        HashSet<string> before = OpenSockets.Names();
         TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
-        Assert.Equal(before + 1, OpenSockets.Count());
+        Assert.Single(OpenSockets.Since(before));
         listener.Dispose();
-        Assert.Equal(before, OpenSockets.Count());
+        Assert.Empty(OpenSockets.Since(before));
         using (DescriptorLimit.Leaving(DescriptorReserve.Size))
         {
-            Assert.Throws<NetOpException>(() => fixture.Net.ListenTcp(Raw.AnyLoopbackPort));
+            await RefusedAsync(() => Task.FromResult(fixture.Net.ListenTcp(Raw.AnyLoopbackPort)));
         }
-        Assert.Equal(before, OpenSockets.Count());
+        Assert.Empty(OpenSockets.Since(before));
     }
 
     [Fact]
@@ -156,6 +155,25 @@ public abstract class ShortageTests<TBackend> : NetTest<TBackend> where TBackend
         {
             await conn.ReadExactlyAsync(new byte[1]).ConfigureAwait(false);
             release.Wait();
+        }
+    }
+
+    // Others give back the descriptors that they took for a moment, so an attempt or two may still find one. Each keeps what it found.
+    private static async Task<NetOpException> RefusedAsync<T>(Func<Task<T>> take) where T : IDisposable
+    {
+        List<T> taken = [];
+        try
+        {
+            while (taken.Count <= OfOthers) taken.Add(await take());
+            throw new InvalidOperationException($"{taken.Count} descriptors came out of the reserve");
+        }
+        catch (NetOpException e)
+        {
+            return e;
+        }
+        finally
+        {
+            foreach (T one in taken) one.Dispose();
         }
     }
 
