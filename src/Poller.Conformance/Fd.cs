@@ -107,6 +107,13 @@ internal sealed unsafe class Fd : IDisposable
         return new Fd(number);
     }
 
+    /// <summary>Whether nobody has the other end of a pipe or of a Unix socket, by poll(2).</summary>
+    public static bool HasHungUp(nint fd)
+    {
+        Span<LibC.PollFd> set = [new() { Fd = (int)fd }];
+        return LibC.poll(set) > 0 && (set[0].Revents & (LibC.POLLHUP | LibC.POLLERR)) != 0;
+    }
+
     /// <summary>Whether the process has a descriptor with this number.</summary>
     public static bool Exists(int number) => LibC.fcntl(number, LibC.F_GETFD, 0) >= 0;
 

@@ -262,7 +262,17 @@ internal sealed class ConnHarness : SequenceHarness<ConnCommand>
     {
         // Call would expect an exception from a second close, and there is none.
         ConnOf(end).Dispose();
-        if (!end.IsDisposed) _model.Dispose(end);
+        if (end.IsDisposed) return;
+        _model.Dispose(end);
+        AwaitClose(end.Peer);
+    }
+
+    // A child process that somebody starts has a copy of a closed descriptor from its fork(2) to its exec(2). Until then the peer of a Unix
+    // socket can write to it, and the model knows of no such time.
+    private void AwaitClose(ConnEnd peer)
+    {
+        if (_network != "unix" || peer.IsDisposed || !OperatingSystem.IsLinux()) return;
+        SpinWait.SpinUntil(() => ConnOf(peer).Raw.Control(0, static (fd, _) => Fd.HasHungUp(fd)), _patience);
     }
 
     // Makes a call that does not wait. After a close every call but a flush must throw.

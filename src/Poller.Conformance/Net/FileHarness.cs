@@ -164,6 +164,11 @@ internal sealed class FileHarness : SequenceHarness<FileCommand>
         Task closing = _files[end.Reads ? 0 : 1].DisposeAsync().AsTask();
         end.IsDisposed = true;
         if (!closing.Wait(_patience)) throw Violation($"the dispose of the {end} has not come back for {_patience.TotalSeconds} s");
+
+        // A child process that somebody starts has a copy from its fork(2) to its exec(2), and the model knows of no such time.
+        int other = end.Reads ? 1 : 0;
+        if (_ends[other].IsDisposed || !OperatingSystem.IsLinux()) return;
+        SpinWait.SpinUntil(() => Fd.HasHungUp(_fds[other].Number), _patience);
     }
 
     /// <summary>Waits for all operations that must be over, and notes all that are.</summary>

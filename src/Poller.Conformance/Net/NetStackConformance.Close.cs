@@ -124,7 +124,7 @@ public abstract partial class NetStackConformance
         Assert.Throws<ObjectDisposedException>(() => { listener.StartAccept(blocking).Result(); });
         Assert.Throws<ObjectDisposedException>(() => listener.SetDeadline(null));
         Assert.Equal(SocketError.ConnectionRefused, Stack.StartDial(blocking, Network, local).Fails().SocketErrorCode);
-        Own(Stack.Listen(Network, local));
+        Own(ListenAgain(local));
     }
 
     /// <summary>Go: TestTCPConcurrentAccept. With several accepts at once, each dial is accepted exactly once.</summary>
@@ -175,6 +175,28 @@ public abstract partial class NetStackConformance
                 Thread.SpinWait(round * 500);
                 client.Dispose();
                 foreach (NetOperation<bool> racer in racers) racer.Result();
+            }
+        }
+    }
+
+    // A child process that somebody starts has a copy of a closed descriptor from its fork(2) to its exec(2). Until then a name without a
+    // file is taken.
+    private ConnListener ListenAgain(string local)
+    {
+        ConnListener? listener = null;
+        SpinWait.SpinUntil(() => TryListen(), Worker.Bound);
+        return listener ?? Stack.Listen(Network, local);
+
+        bool TryListen()
+        {
+            try
+            {
+                listener = Stack.Listen(Network, local);
+                return true;
+            }
+            catch (NetOpException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse)
+            {
+                return false;
             }
         }
     }

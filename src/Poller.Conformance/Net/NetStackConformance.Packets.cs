@@ -74,6 +74,7 @@ public abstract partial class NetStackConformance
         (UdpConn client, UdpConn server) = Packets();
         IPEndPoint address = server.LocalEndPoint;
         server.Dispose();
+        AwaitNobody(address);
         byte[] buffer = new byte[8];
         for (int round = 0; round < 3; round++)
         {
@@ -174,6 +175,28 @@ public abstract partial class NetStackConformance
             return new PacketHarness((client, null), (server, client.LocalEndPoint), patience);
         },
         static _ => { }).Run(Sequences);
+
+    // Returns once datagrams to the address are refused. A child process that somebody starts has a copy of a closed descriptor from its
+    // fork(2) to its exec(2).
+    private static void AwaitNobody(IPEndPoint address)
+    {
+        Assert.True(SpinWait.SpinUntil(Refuses, Worker.Bound), $"{address} still takes datagrams");
+
+        bool Refuses()
+        {
+            using Socket probe = new(address.AddressFamily, SocketType.Dgram, ProtocolType.Udp);
+            probe.Connect(address);
+            try
+            {
+                for (int i = 0; i < 2; i++) probe.Send(One); // The second gets the error of the first.
+                return false;
+            }
+            catch (SocketException e)
+            {
+                return e.SocketErrorCode == SocketError.ConnectionRefused;
+            }
+        }
+    }
 
     // A socket without a peer, and one whose peer it is.
     private (UdpConn Client, UdpConn Server) Packets()

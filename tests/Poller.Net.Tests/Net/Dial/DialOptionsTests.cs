@@ -193,18 +193,17 @@ public abstract class DialOptionsTests<TBackend> : NetTest<TBackend> where TBack
         seen.Clear();
 
         string name = $"poller-{Guid.NewGuid():N}";
-        UnixDomainSocketEndPoint path = new($"\0{name}"), own = new($"\0{name}-client");
+        UnixDomainSocketEndPoint path = new($"\0{name}");
         using UnixConnListener listener = fixture.Net.ListenUnix(path, options);
-        Dialer unix = dialer with { LocalEndPoint = own };
-        using (UnixConn client = await unix.DialUnixAsync(path).Within())
-        using (UnixConn accepted = await listener.AcceptUnixAsync().Within())
+        Dialer unix = dialer with { LocalEndPoint = new UnixDomainSocketEndPoint($"\0{name}-client") };
+        using UnixConn client = await unix.DialUnixAsync(path).Within();
+        using UnixConn accepted = await listener.AcceptUnixAsync().Within();
+        Assert.Equal((unix.LocalEndPoint, unix.LocalEndPoint), (client.LocalEndPoint, accepted.RemoteEndPoint));
+        foreach (Func<Dialer, Conn> dial in (Func<Dialer, Conn>[])[d => d.Dial("unix", $"@{name}"), d => d.DialUnix(path)])
         {
-            Assert.Equal((own, own), (client.LocalEndPoint, accepted.RemoteEndPoint));
-        }
-        foreach (Func<Conn> dial in (Func<Conn>[])[() => unix.Dial("unix", $"@{name}"), () => unix.DialUnix(path)])
-        {
-            using Conn client = await new Operation<Conn>(dial).Within();
-            Assert.Equal(own, client.LocalEndPoint);
+            Dialer next = unix with { LocalEndPoint = new UnixDomainSocketEndPoint($"\0{Guid.NewGuid():N}") };
+            using Conn another = await new Operation<Conn>(() => dial(next)).Within();
+            Assert.Equal(next.LocalEndPoint, another.LocalEndPoint);
         }
         Assert.Equal([("unix", path), ("unix", path), ("unix", path), ("unix", path)], seen);
 

@@ -52,6 +52,47 @@ internal static class Udp
             () => conn.SendMessage(buffer.Span, control.Span, address),
             () => conn.SendMessageAsync(buffer, control, address));
 
+    /// <summary>Two sockets of one port: one of IPv6 alone, which <paramref name="listen"/> opens, and one of IPv4.</summary>
+    public static (UdpConn Six, UdpConn Four) OfOnePort(NetStack net, Func<UdpConn> listen)
+    {
+        for (int attempt = 1; ; attempt++)
+        {
+            UdpConn six = listen();
+            try
+            {
+                return (six, net.ListenUdp(six.At(IPAddress.Any)));
+            }
+            catch (NetOpException e) when (e.SocketErrorCode == SocketError.AddressAlreadyInUse && attempt < 20)
+            {
+                six.Dispose(); // Another test has the port of IPv4.
+            }
+        }
+    }
+
+    /// <summary>
+    /// Comes back once datagrams to an address are refused. A child process that another test starts holds a socket that was closed until
+    /// its exec.
+    /// </summary>
+    public static void AwaitNobody(EndPoint address)
+    {
+        Assert.True(SpinWait.SpinUntil(Refuses, Fixture.Patience), $"{address} still takes datagrams.");
+
+        bool Refuses()
+        {
+            using Socket probe = new(address.AddressFamily, SocketType.Dgram, ProtocolType.Unspecified) { Blocking = false };
+            try
+            {
+                probe.Connect(address);
+                for (int i = 0; i < 2; i++) probe.Send([0]); // The second gets the error of the first.
+                return false;
+            }
+            catch (SocketException e)
+            {
+                return e.SocketErrorCode == SocketError.ConnectionRefused;
+            }
+        }
+    }
+
     private static Task Do(bool blocking, Action sync, Func<ValueTask> async) =>
         blocking ? Operation.OnOwnThread(sync).Within() : async().Within();
 }

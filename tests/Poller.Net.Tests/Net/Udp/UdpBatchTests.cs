@@ -197,6 +197,7 @@ public abstract class UdpBatchTests<TBackend> : NetTest<TBackend> where TBackend
 
         // An error after some datagrams comes with the next call.
         server.Dispose();
+        Udp.AwaitNobody(client.RemoteEndPoint);
         batch.Clear();
         batch.TryAdd([1]);
         batch.TryAdd([2]);

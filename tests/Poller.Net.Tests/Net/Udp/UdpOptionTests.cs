@@ -67,11 +67,16 @@ public abstract class UdpOptionTests<TBackend> : NetTest<TBackend> where TBacken
         Assert.Equal(first.LocalEndPoint, second.LocalEndPoint);
         Assert.Equal(["udp4 127.0.0.1:0", $"udp4 {first.LocalEndPoint}"], seen);
 
-        using UdpConn six = fixture.Net.ListenUdp(new IPEndPoint(IPAddress.IPv6Any, 0), new ListenOptions { DualStack = false });
-        using UdpConn four = fixture.Net.ListenUdp(new IPEndPoint(IPAddress.Any, six.LocalEndPoint.Port));
-        using UdpConn client = fixture.Net.DialUdp(four.At(IPAddress.Loopback));
-        client.Write([1]);
-        Assert.Equal(1, (await four.ReceiveFromAsync(new byte[8]).Within()).ReceivedBytes);
+        ListenOptions alone = new() { DualStack = false };
+        (UdpConn six, UdpConn four) = Udp.OfOnePort(
+            fixture.Net, () => fixture.Net.ListenUdp(new IPEndPoint(IPAddress.IPv6Any, 0), alone));
+        using (six)
+        using (four)
+        {
+            using UdpConn client = fixture.Net.DialUdp(four.At(IPAddress.Loopback));
+            client.Write([1]);
+            Assert.Equal(1, (await four.ReceiveFromAsync(new byte[8]).Within()).ReceivedBytes);
+        }
     }
 
     [Theory, InlineData(false), InlineData(true)]

@@ -107,6 +107,7 @@ public abstract class UdpTests<TBackend> : NetTest<TBackend> where TBackend : IT
         UdpConn gone = fixture.Net.ListenUdp(Udp.Any);
         IPEndPoint address = gone.LocalEndPoint;
         gone.Dispose();
+        Udp.AwaitNobody(address);
         using UdpConn client = fixture.Net.DialUdp(address);
         byte[] buffer = new byte[16];
         for (int round = 0; round < 3; round++)
@@ -199,6 +200,7 @@ public abstract class UdpTests<TBackend> : NetTest<TBackend> where TBackend : IT
         }
         Assert.Throws<ObjectDisposedException>(() => conn.Ttl);
         Assert.Throws<ObjectDisposedException>(() => conn.JoinMulticastGroup(IPAddress.Parse("224.0.0.251")));
+        Udp.AwaitNobody(address);
         fixture.Net.ListenUdp(address).Dispose(); // The port is free.
     }
 

@@ -272,6 +272,7 @@ public abstract class UnixMessageTests<TBackend> : NetTest<TBackend> where TBack
         Assert.Contains("there is none", e.Message, StringComparison.Ordinal);
 
         using (UnixConn left = fixture.Net.ListenUnixgram(nobody)) left.UnlinkOnClose = false;
+        Udp.AwaitNobody(nobody);
         e = await Fails(() => client.SendToAsync(blocking, new byte[1], nobody));
         Assert.Equal(SocketError.ConnectionRefused, e.SocketErrorCode);
 
@@ -294,7 +295,10 @@ public abstract class UnixMessageTests<TBackend> : NetTest<TBackend> where TBack
         Assert.Throws<ArgumentException>(() => client.SendTo([1], Raw.AnyLoopbackPort));
 
         // The receiver goes: a write fails, and the socket stays usable.
+        EndPoint gone = server.LocalEndPoint;
+        server.UnlinkOnClose = false;
         server.Dispose();
+        Udp.AwaitNobody(gone);
         e = await Fails(() => dialed.WriteAsync(blocking, new byte[1]));
         Assert.Equal(SocketError.ConnectionRefused, e.SocketErrorCode);
 
