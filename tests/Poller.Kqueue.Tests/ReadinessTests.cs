@@ -119,14 +119,10 @@ public class ReadinessTests : KqueueTest
     [Fact]
     public void A_refused_connection_is_for_both_directions()
     {
-        EndPoint nobody;
-        using (Socket bound = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))
-        {
-            bound.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-            nobody = bound.LocalEndPoint!;
-        }
+        using Socket silent = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        silent.Bind(new IPEndPoint(IPAddress.Loopback, 0)); // It does not listen.
         using Socket near = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { Blocking = false };
-        Assert.Throws<SocketException>(() => near.Connect(nobody));
+        Assert.Throws<SocketException>(() => near.Connect(silent.LocalEndPoint!));
         Assert.Equal(Errno.None, Poller.Open(near.Handle, new PollToken(1)));
 
         Assert.Equal(Readable | Writable | ReadHangup, ReadinessOf(1));

@@ -33,9 +33,10 @@ public abstract class HttpClientTests<TBackend> : NetTest<TBackend> where TBacke
     [Fact]
     public async Task The_addresses_of_a_name_race()
     {
-        using Fixture fixture = new(names: new FakeNameLookup(IPAddress.IPv6Loopback, IPAddress.Loopback));
+        IPAddress four = IPAddress.Parse("127.0.0.11"); // On 127.0.0.1 another test may have the port.
+        using Fixture fixture = new(names: new FakeNameLookup(IPAddress.IPv6Loopback, four));
         using FullListener silent = new(new IPEndPoint(IPAddress.IPv6Loopback, 0));
-        using TcpConnListener listener = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.Loopback, silent.EndPoint.Port));
+        using TcpConnListener listener = fixture.Net.ListenTcp(new IPEndPoint(four, silent.EndPoint.Port));
         Task serving = ServeAsync(listener, secure: false);
         Dialer dialer = new(fixture.Net) { FallbackDelay = TimeSpan.FromMilliseconds(1) };
         using HttpClient client = new(new SocketsHttpHandler().UsePoller(dialer));

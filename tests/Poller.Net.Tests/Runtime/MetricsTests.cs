@@ -69,9 +69,8 @@ public sealed class MetricsTests
         using Gauges gauges = new();
         using Netpoller poller = Open(gauges);
         NetStack net = new(poller);
-        EndPoint closed;
-        using (TcpConnListener listener = net.ListenTcp(Loopback)) closed = listener.LocalEndPoint;
-        await Assert.ThrowsAsync<NetOpException>(() => net.DialTcpAsync(closed).AsTask());
+        using Socket silent = Raw.Bind();
+        await Assert.ThrowsAsync<NetOpException>(() => net.DialTcpAsync((IPEndPoint)silent.LocalEndPoint!).AsTask());
         Assert.Equal(0, gauges["poller.connections"]);
     }
 
@@ -159,7 +158,7 @@ public sealed class MetricsTests
         Task slow = ReadAndBlockAsync(server);
         await client.WriteAsync(One);
         await slow.Within();
-        Assert.True(await thrown.WaitAsync(TimeSpan.FromSeconds(30)));
+        Assert.True(await thrown.WaitAsync(Fixture.Patience));
         Task<int> read = server.ReadAsync(new byte[1]).AsTask();
         await client.WriteAsync(One);
         Assert.Equal(1, await read.Within());
@@ -167,7 +166,7 @@ public sealed class MetricsTests
         static async Task ReadAndBlockAsync(TcpConn conn)
         {
             Assert.Equal(1, await conn.ReadAsync(new byte[1]).ConfigureAwait(false));
-            Thread.Sleep(30); // A stall: the handler holds its thread.
+            Stall();
         }
     }
 

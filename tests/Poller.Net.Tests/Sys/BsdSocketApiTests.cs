@@ -45,8 +45,8 @@ public sealed class BsdSocketApiTests : IDisposable
     [Fact]
     public void A_refused_connection_is_told_by_the_socket()
     {
-        nint listener = Listen(AddressFamily.InterNetwork, out SocketAddress nobody);
-        Close(listener);
+        using Socket silent = Raw.Bind();
+        SocketAddress nobody = silent.LocalEndPoint!.Serialize();
         nint fd = Own(_api.Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
 
         IoResult result = _api.Connect(fd, nobody.Buffer.Span[..nobody.Size]);
@@ -158,7 +158,7 @@ public sealed class BsdSocketApiTests : IDisposable
 
     public void Dispose()
     {
-        foreach (nint fd in _open) _api.Close(fd);
+        foreach (nint fd in _open) Assert.Equal<IoResult>(0, _api.Close(fd));
     }
 
     private nint Own(IoResult fd)
@@ -166,12 +166,6 @@ public sealed class BsdSocketApiTests : IDisposable
         Assert.True(fd.IsSuccess, $"{fd}");
         _open.Add(fd.Value);
         return fd.Value;
-    }
-
-    private void Close(nint fd)
-    {
-        _open.Remove(fd);
-        Assert.Equal<IoResult>(0, _api.Close(fd));
     }
 
     private nint Listen(AddressFamily family, out SocketAddress address)

@@ -108,7 +108,8 @@ public abstract class ListenOptionsTests<TBackend> : NetTest<TBackend> where TBa
 
         using TcpConnListener alone = fixture.Net.ListenTcp(new IPEndPoint(IPAddress.IPv6Any, 0), new ListenOptions { DualStack = false });
         int port = alone.LocalEndPoint.Port;
-        await Assert.ThrowsAsync<NetOpException>(() => fixture.Net.DialTcpAsync(new IPEndPoint(IPAddress.Loopback, port)).Within());
+        IPEndPoint nobody = new(IPAddress.Parse("127.0.0.13"), port); // Another test may listen on the same port of 127.0.0.1.
+        await Assert.ThrowsAsync<NetOpException>(() => fixture.Net.DialTcpAsync(nobody).Within());
         using TcpConn taken = await fixture.Net.DialTcpAsync(new IPEndPoint(IPAddress.IPv6Loopback, port)).Within();
     }
 
