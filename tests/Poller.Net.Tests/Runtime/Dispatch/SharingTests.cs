@@ -233,10 +233,11 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
         (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => fixture.PairAsync()))];
         int running = 0;
         int together = 0;
+        long begin = Stopwatch.GetTimestamp();
         Task[] handlers = [.. pairs.Select(pair => ComputeAsync(pair.Server))];
         foreach ((TcpConn client, TcpConn _) in pairs) client.Write(One);
         await Task.WhenAll(handlers).WaitAsync(Fixture.Patience);
-        Assert.True(together > 1, "four handlers that compute for 50 ms never overlapped; more than one at a time was expected.");
+        Assert.True(together > 1, "four handlers that compute never overlapped; more than one at a time was expected.");
 
         async Task ComputeAsync(TcpConn conn)
         {
@@ -246,8 +247,9 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
             {
                 Interlocked.CompareExchange(ref together, now, seen);
             }
-            long start = Stopwatch.GetTimestamp();
-            while (Stopwatch.GetElapsedTime(start).TotalMilliseconds < 50) Thread.SpinWait(100);
+
+            // The first computes until another does, and gives up in the end.
+            while (Volatile.Read(ref together) < 2 && Stopwatch.GetElapsedTime(begin) < Fixture.Patience / 2) Thread.SpinWait(100);
             Interlocked.Decrement(ref running);
         }
     }
@@ -256,7 +258,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
     public async Task Short_handlers_of_a_long_batch_are_shared_with_a_helper()
     {
         const int Handlers = 300;
-        const int Batches = 20;
+        const int Batches = 100;
         if (Environment.ProcessorCount == 1) return; // Nobody helps on one core.
         using Fixture fixture = new();
         (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, Handlers).Select(_ => fixture.PairAsync()))];
@@ -290,7 +292,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
     public async Task Helpers_that_are_caught_in_handlers_do_not_keep_others_from_helping()
     {
         const int Handlers = 300;
-        const int Batches = 60;
+        const int Batches = 200;
         int places = Environment.ProcessorCount - 1;
         if (places == 0) return; // Nobody helps on one core.
         using Fixture fixture = new();
