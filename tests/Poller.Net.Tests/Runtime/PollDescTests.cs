@@ -1,9 +1,13 @@
+using System.Diagnostics;
 using Poller.Abstractions;
 
 namespace Poller.Net.Tests;
 
 public sealed class PollDescTests
 {
+    // A busy machine does fewer rounds than a race is to be tried.
+    private static readonly TimeSpan Most = TimeSpan.FromSeconds(10);
+
     [Fact]
     public void Readiness_and_a_deadline_racing_for_a_parked_waiter_wake_it_once()
     {
@@ -11,6 +15,7 @@ public sealed class PollDescTests
         PollDesc desc = new(0);
         desc.Open(3);
         using Barrier barrier = new(3);
+        bool isOver = false;
         int woken = 0;
         PollWaiter?[] got = new PollWaiter?[2];
         Worker a = Worker.Start(() => Repeat(0, () =>
@@ -20,7 +25,8 @@ public sealed class PollDescTests
         }));
         Worker b = Worker.Start(() => Repeat(1, () => desc.Expire(Direction.Read)));
         TestWaiter waiter = new();
-        for (int i = 0; i < Rounds; i++)
+        Stopwatch clock = Stopwatch.StartNew();
+        for (int i = 0; i < Rounds && clock.Elapsed < Most; i++)
         {
             desc.Unexpire(Direction.Read);
             Assert.Equal(0, desc.Reset(Direction.Read));
@@ -31,14 +37,17 @@ public sealed class PollDescTests
             Assert.Equal(i + 1, woken);
             desc.Consume(Direction.Read);
         }
+        isOver = true;
+        Assert.True(barrier.SignalAndWait(Fixture.Patience));
         a.Join();
         b.Join();
 
         void Repeat(int index, Func<PollWaiter?> act)
         {
-            for (int i = 0; i < Rounds; i++)
+            while (true)
             {
                 Assert.True(barrier.SignalAndWait(Fixture.Patience));
+                if (isOver) return;
                 got[index] = act();
                 Assert.True(barrier.SignalAndWait(Fixture.Patience));
             }
@@ -52,16 +61,19 @@ public sealed class PollDescTests
         using Barrier barrier = new(2);
         PollDesc desc = new(0);
         PollWaiter? evicted = null;
+        bool isOver = false;
         Worker closer = Worker.Start(() =>
         {
-            for (int i = 0; i < Rounds; i++)
+            while (true)
             {
                 Assert.True(barrier.SignalAndWait(Fixture.Patience));
+                if (isOver) return;
                 desc.Evict(out evicted, out PollWaiter? _);
                 Assert.True(barrier.SignalAndWait(Fixture.Patience));
             }
         });
-        for (int i = 0; i < Rounds; i++)
+        Stopwatch clock = Stopwatch.StartNew();
+        for (int i = 0; i < Rounds && clock.Elapsed < Most; i++)
         {
             desc.Open(3);
             TestWaiter waiter = new();
@@ -81,6 +93,8 @@ public sealed class PollDescTests
             Assert.Equal(IoResult.Closing, desc.Check(Direction.Read));
             desc.Free();
         }
+        isOver = true;
+        Assert.True(barrier.SignalAndWait(Fixture.Patience));
         closer.Join();
     }
 
@@ -143,7 +157,7 @@ public sealed class PollDescTests
     [Fact]
     public void A_park_racing_with_a_cancellation_is_woken_or_turned_away()
     {
-        const int Rounds = 100_000;
+        const int Rounds = 100_000, Over = -1;
         PollDesc desc = new(0);
         desc.Open(3);
         TestWaiter waiter = new();
@@ -154,16 +168,21 @@ public sealed class PollDescTests
         // The two threads meet by spinning. A barrier would be a fence, and this test looks for missing fences.
         Worker canceler = Worker.Start(() =>
         {
-            for (int i = 1; i <= Rounds; i++)
+            for (int i = 1; ; i++)
             {
-                for (int spins = 0; Volatile.Read(ref round) != i; spins++) Pause(spins);
+                for (int spins = 0; Volatile.Read(ref round) != i; spins++)
+                {
+                    if (Volatile.Read(ref round) == Over) return;
+                    Pause(spins);
+                }
                 waiter.Cancel();
                 woken = desc.Cancel(Direction.Read);
                 Volatile.Write(ref canceled, i);
             }
         });
         int lost = 0;
-        for (int i = 1; i <= Rounds; i++)
+        Stopwatch clock = Stopwatch.StartNew();
+        for (int i = 1; i <= Rounds && clock.Elapsed < Most; i++)
         {
             waiter.Cancel(false);
             Volatile.Write(ref round, i);
@@ -173,6 +192,7 @@ public sealed class PollDescTests
             if (woken is null && desc.Cancel(Direction.Read) is not null) lost++;
             desc.Consume(Direction.Read);
         }
+        Volatile.Write(ref round, Over);
         canceler.Join();
         Assert.Equal(0, lost);
 

@@ -60,7 +60,8 @@ public abstract class LevelBreakTests(INetpollFactory backend) : LevelTest(backe
             using (near)
             using (far)
             {
-                for (long round = 1; round <= Rounds; round++)
+                long begin = Stopwatch.GetTimestamp();
+                for (long round = 1; round <= Rounds && Stopwatch.GetElapsedTime(begin) < TimeSpan.FromSeconds(10); round++)
                 {
                     Open(near, (ulong)i);
                     Arm(near, PollMode.Read);
