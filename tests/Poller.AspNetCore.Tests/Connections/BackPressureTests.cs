@@ -24,7 +24,7 @@ public abstract class BackPressureTests<TTransport> where TTransport : ITestTran
                 while (sent < Length) sent += await client.Socket.SendAsync(Pattern.From(sent, Length - sent));
                 client.EndSending();
             });
-            Assert.InRange(await Waiting.StandsStillAsync(() => sent), 1024 * 1024, Bound);
+            Assert.InRange(await Waiting.StandsStillAsync(() => sent, least: 1024 * 1024), 1024 * 1024, Bound);
             Assert.False(sending.IsCompleted);
             Assert.Equal(Length, await Pattern.CheckAsync(connection.Transport.Input.AsStream()).Within());
             await sending.Within();
@@ -119,8 +119,7 @@ public abstract class BackPressureTests<TTransport> where TTransport : ITestTran
         using (client)
         using (ManualResetEventSlim received = new())
         {
-            long written = 0;
-            bool isBlocked = false;
+            long written = 0, expected = long.MaxValue;
             Task<bool> writing = Task.Run(async () =>
             {
                 for (bool hasWaited = false; !hasWaited;)
@@ -129,12 +128,12 @@ public abstract class BackPressureTests<TTransport> where TTransport : ITestTran
                     hasWaited = !flush.IsCompleted;
                     await flush.ConfigureAwait(false);
                 }
+                Volatile.Write(ref expected, written + 10 * 1000);
                 for (int i = 0; i < 10; i++) _ = WriteAsync(1000);
-                Volatile.Write(ref isBlocked, true);
                 return received.Wait(Waiting.Patience);
             });
             byte[] buffer = new byte[1024 * 1024];
-            for (long total = 0; !Volatile.Read(ref isBlocked) || total < written;) total += await client.ReadAsync(buffer);
+            for (long total = 0; total < Volatile.Read(ref expected);) total += await client.ReadAsync(buffer);
             received.Set();
             Assert.True(await writing.Within());
             await connection.DisposeAsync().Within();

@@ -158,7 +158,7 @@ public abstract class PipeTests<TTransport>(SharedTransport<TTransport> shared) 
             written += part.Length;
             flushing = Output.FlushAsync(cancellation.Token).AsTask();
         }
-        while (await Task.WhenAny(flushing, Task.Delay(100)) == flushing);
+        while (!await flushing.WaitsForRoomAsync(Connection));
         if (byToken)
         {
             await cancellation.CancelAsync();

@@ -6,7 +6,7 @@ namespace Poller.AspNetCore.Tests;
 internal static class Waiting
 {
     /// <summary>Longer than anything takes that is not stuck.</summary>
-    public static TimeSpan Patience { get; } = TimeSpan.FromSeconds(30);
+    public static TimeSpan Patience { get; } = TimeSpan.FromMinutes(1);
 
     public static async Task Within(this Task task, [CallerArgumentExpression(nameof(task))] string what = "")
     {
@@ -39,8 +39,10 @@ internal static class Waiting
         return fired.Task;
     }
 
-    /// <summary>Comes back once a count has begun and then stands still for a tenth of a second, and says at what.</summary>
-    public static async Task<long> StandsStillAsync(Func<long> count)
+    /// <summary>
+    /// Comes back once a count has come to <paramref name="least"/> and then stands still for a tenth of a second, and says at what.
+    /// </summary>
+    public static async Task<long> StandsStillAsync(Func<long> count, long least = 1)
     {
         long start = Environment.TickCount64, before, now = count();
         do
@@ -50,7 +52,7 @@ internal static class Waiting
             await Task.Delay(100); // That nothing more happens is no event.
             now = count();
         }
-        while (now != before || now == 0);
+        while (now != before || now < least);
         return now;
     }
 }

@@ -417,11 +417,19 @@ public abstract class SpliceTests<TBackend> : NetTest<TBackend> where TBackend :
             Gathered.AssertSame(sent.Bytes, [.. first, .. unwritten, .. last], "what was sent");
         }
 
-        /// <summary>Comes back once a splice has found the destination full.</summary>
+        /// <summary>Comes back once a splice has found the destination full, and no room has come since.</summary>
         public async Task WriterWaitsAsync(TransferApi api)
         {
             using CancellationTokenSource patience = new(Tests.Fixture.Patience);
-            while (!api.IsFull(Raw.FdOf(Out))) await Task.Delay(1, patience.Token).ConfigureAwait(false);
+            (long, int) seen;
+            do
+            {
+                seen = Moved();
+                await Task.Delay(5, patience.Token).ConfigureAwait(false);
+            }
+            while (!api.IsFull(Raw.FdOf(Out)) || Moved() != seen);
+
+            (long, int) Moved() => (Volatile.Read(ref api.Spliced), Volatile.Read(ref api.Sends));
         }
     }
 }
