@@ -11,7 +11,7 @@ namespace Poller.DependencyInjection.Tests;
 [Collection(nameof(EnvironmentTests))]
 public sealed class CycleTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
 
     [Fact]
     public async Task A_factory_that_asks_for_its_poller_is_refused()

@@ -38,7 +38,7 @@ public sealed partial class EchoServerTests
     [Theory, InlineData("async"), InlineData("blocking")]
     public async Task A_connection_that_sends_nothing_is_closed(string style)
     {
-        using EchoServerProcess server = new("", "--listen", AnyPort, "--idle-timeout", "0.2", "--style", style);
+        using EchoServerProcess server = new("", "--listen", AnyPort, "--idle-timeout", "2", "--style", style);
         using Socket client = await ListenerHost.ConnectToAsync(await server.ListeningAsync());
         Assert.Equal(1, await client.AskAsync(1));
         await client.AssertEndsAsync();

@@ -9,7 +9,7 @@ namespace Poller.DependencyInjection.Tests;
 /// <summary>The health of pollers that are services.</summary>
 public sealed class HealthCheckTests
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan Short = TimeSpan.FromMilliseconds(20);
 
     [Theory]

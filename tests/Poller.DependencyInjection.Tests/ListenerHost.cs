@@ -9,7 +9,7 @@ namespace Poller.DependencyInjection.Tests;
 /// <summary>A host with listeners, which has started. Disposing it stops it.</summary>
 internal sealed class ListenerHost : IAsyncDisposable
 {
-    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
 
     private readonly IHost _host;
 

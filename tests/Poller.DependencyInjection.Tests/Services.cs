@@ -33,7 +33,7 @@ internal static class Services
     /// <summary>That an echo comes back over a stack, both ends of it.</summary>
     public static async Task EchoAsync(this NetStack net)
     {
-        TimeSpan patience = TimeSpan.FromSeconds(30);
+        TimeSpan patience = TimeSpan.FromMinutes(1);
         using ConnListener listener = net.Listen("tcp", "127.0.0.1:0");
         ValueTask<Conn> accepting = listener.AcceptAsync();
         using Conn client = await net.DialAsync("tcp", listener.LocalEndPoint.ToString()!).AsTask().WaitAsync(patience);

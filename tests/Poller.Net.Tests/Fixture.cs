@@ -34,7 +34,7 @@ internal class Fixture : IDisposable
     private readonly ConcurrentBag<TcpConn> _pairs = [];
 
     /// <summary>Longer than anything takes that is not stuck.</summary>
-    public static TimeSpan Patience => TimeSpan.FromSeconds(30);
+    public static TimeSpan Patience => TimeSpan.FromMinutes(1);
 
     public Netpoller Poller { get; }
 

@@ -8,7 +8,7 @@ namespace Poller.Tests.Shared;
 internal sealed unsafe partial class Worker
 {
     /// <summary>How long a test waits for what has to happen. Only a failing test waits so long.</summary>
-    public static readonly TimeSpan Bound = TimeSpan.FromSeconds(30);
+    public static readonly TimeSpan Bound = TimeSpan.FromMinutes(1);
 
     private readonly TaskCompletionSource _started = new();
     private readonly TaskCompletionSource _finished = new();

@@ -84,7 +84,7 @@ public abstract partial class NetStackConformance : IDisposable
         int seed = Setting.FromEnvironment("POLLER_SEED") ?? Random.Shared.Next();
         int sequences = Setting.FromEnvironment("POLLER_CONFORMANCE_SEQUENCES") ?? Sequences;
 
-        NetStackRun run = NetStackCheck.Run(Stack, seed, sequences, network: Network);
+        NetStackRun run = NetStackCheck.Run(Stack, seed, sequences, Worker.Bound, Network);
 
         Assert.True(run.Failure is null, run.Failure?.Report);
         Assert.Equal(sequences, run.Sequences);

@@ -79,7 +79,7 @@ public abstract partial class NetpollConformance : IDisposable
         int seed = Setting.FromEnvironment("POLLER_SEED") ?? Random.Shared.Next();
         int sequences = Setting.FromEnvironment("POLLER_CONFORMANCE_SEQUENCES") ?? Sequences;
 
-        NetpollRun run = NetpollCheck.Run(Factory, seed, sequences);
+        NetpollRun run = NetpollCheck.Run(Factory, seed, sequences, Worker.Bound);
 
         Assert.True(run.Failure is null, run.Failure?.Report);
         Assert.Equal(sequences, run.Sequences);

@@ -79,7 +79,7 @@ internal static class ShortageServer
         string Dial()
         {
             List<Conn> dialed = [];
-            Dialer dialer = new(net) { Timeout = TimeSpan.FromSeconds(5) };
+            Dialer dialer = new(net) { Timeout = TimeSpan.FromMinutes(1) };
             try
             {
                 while (true) dialed.Add(dialer.DialTcp(listener.LocalEndPoint));

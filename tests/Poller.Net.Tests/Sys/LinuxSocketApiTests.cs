@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net.Sockets;
 using Poller.Abstractions;
 
@@ -36,6 +37,33 @@ public sealed class LinuxSocketApiTests
                 if (results != Expected) break;
             }
             return results;
+        }
+    }
+
+    // One test for the whole process takes the highest number.
+    [Fact]
+    public void A_duplicate_gets_a_number_above_its_own_and_any_free_one_at_the_limit()
+    {
+        if (!OperatingSystem.IsLinux()) return;
+        using Fd socket = Fd.TcpSocket();
+        using Fd high = socket.Duplicate(800); // Nothing else opens numbers so high.
+        for (int i = 0; i < 3; i++)
+        {
+            using Fd duplicate = new(LinuxSocketApi.Instance.Duplicate(high).Value);
+            Assert.InRange(duplicate.Number, high.Number + 1, int.MaxValue);
+        }
+        using Fd highest = socket.Duplicate(Limit() - 1);
+        using (Fd duplicate = new(LinuxSocketApi.Instance.Duplicate(highest).Value))
+        {
+            Assert.InRange(duplicate.Number, 3, highest.Number - 1);
+        }
+
+        // How many numbers this process may have.
+        static int Limit()
+        {
+            string limit = File.ReadLines("/proc/self/limits")
+                .First(static line => line.StartsWith("Max open files", StringComparison.Ordinal));
+            return int.Parse(limit.Split(' ', StringSplitOptions.RemoveEmptyEntries)[3], CultureInfo.InvariantCulture);
         }
     }
 }

@@ -83,7 +83,7 @@ internal sealed class EdgeModel : IDisposable
         }
 
         // There is a reason to return: a poll that waits the time out has lost it.
-        const long Delay = 10_000_000_000;
+        const long Delay = 60_000_000_000;
         BreakState before = _break;
         long start = Stopwatch.GetTimestamp();
         int count = PollOnce(Delay);

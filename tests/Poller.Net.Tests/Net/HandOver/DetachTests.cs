@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
@@ -164,25 +163,25 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
         using Fixture fixture = new();
         using TcpConnListener listener = fixture.Net.ListenTcp(Raw.AnyLoopbackPort);
         using Socket socket = await Raw.ConnectAsync(listener.LocalEndPoint);
-        socket.LingerState = new LingerOption(true, 20);
+        socket.LingerState = new LingerOption(true, 120);
         using TcpConn peer = await listener.AcceptTcpAsync().Within();
         Conn adopted = fixture.Net.AdoptConn(socket.SafeHandle);
         FillUp(adopted);
         long start = Stopwatch.GetTimestamp();
         adopted.Dispose();
-        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalSeconds, 0, 10);
+        Assert.InRange(Stopwatch.GetElapsedTime(start), TimeSpan.Zero, Fixture.Patience);
 
         TcpConn own = await fixture.Net.DialTcpAsync(listener.LocalEndPoint).AsTask().Within();
         using TcpConn other = await listener.AcceptTcpAsync().Within();
         own.Raw.Control(static fd =>
         {
             using Socket view = new(new SafeSocketHandle(fd, ownsHandle: false));
-            view.LingerState = new LingerOption(true, 20);
+            view.LingerState = new LingerOption(true, 120);
         });
         FillUp(own);
         start = Stopwatch.GetTimestamp();
         own.Dispose();
-        Assert.InRange(Stopwatch.GetElapsedTime(start).TotalSeconds, 0, 10);
+        Assert.InRange(Stopwatch.GetElapsedTime(start), TimeSpan.Zero, Fixture.Patience);
     }
 
     private static void FillUp(Conn conn)
@@ -226,33 +225,6 @@ public abstract class DetachTests<TBackend> : NetTest<TBackend> where TBackend :
         }
         conn.Dispose();
         Assert.Equal(0, await client.ReadAsync(buffer).Within());
-    }
-
-    [Fact]
-    public async Task A_duplicate_gets_a_number_above_its_own_and_any_free_one_at_the_limit()
-    {
-        using Fixture fixture = new();
-        (_, TcpConn server) = await fixture.PairAsync();
-        using Fd high = new Fd((int)Raw.FdOf(server)).Duplicate(800); // Nothing else opens numbers so high.
-        for (int i = 0; i < 3; i++)
-        {
-            using Fd duplicate = new(SystemSocketApi.Current.Duplicate(high).Value);
-            Assert.InRange(duplicate.Number, high.Number + 1, int.MaxValue);
-        }
-        Fd highest = Highest(high);
-        using (highest)
-        {
-            using Fd duplicate = new(SystemSocketApi.Current.Duplicate(highest).Value);
-            Assert.InRange(duplicate.Number, 3, highest.Number - 1);
-        }
-
-        static Fd Highest(Fd fd)
-        {
-            // The highest number that this process may have.
-            string limit = File.ReadLines("/proc/self/limits")
-                .First(static line => line.StartsWith("Max open files", StringComparison.Ordinal));
-            return fd.Duplicate(int.Parse(limit.Split(' ', StringSplitOptions.RemoveEmptyEntries)[3], CultureInfo.InvariantCulture) - 1);
-        }
     }
 
     [Fact]

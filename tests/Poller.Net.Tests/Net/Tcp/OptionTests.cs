@@ -62,17 +62,17 @@ public sealed class OptionTests : NetTest<EpollBackend>
         using Fixture fixture = new(NetpollDispatch.Inline);
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         Operation<int> writing = client.StartWrite(blocking: false, new byte[16 << 20]).Waiting();
-        if (raw) client.SetRawSocketOption(SolSocket, 13, MemoryMarshal.AsBytes<int>([1, 30]));
-        else client.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Linger, 30);
-        Assert.Equal(new LingerOption(true, 30), client.LingerState);
+        if (raw) client.SetRawSocketOption(SolSocket, 13, MemoryMarshal.AsBytes<int>([1, 240]));
+        else client.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.Linger, 240);
+        Assert.Equal(new LingerOption(true, 240), client.LingerState);
         Task closing = Operation.OnOwnThread(() =>
         {
             client.Dispose();
             while (!writing.Task.IsCompleted) Thread.Yield(); // The last operation to leave closes the descriptor.
         });
-        Assert.Same(closing, await Task.WhenAny(closing, Task.Delay(TimeSpan.FromSeconds(10))));
+        await closing.WaitAsync(Fixture.Patience);
         await Assert.ThrowsAsync<NetOpException>(writing.Within);
-        await Fixture.PassAsync(await fixture.PairAsync()).WaitAsync(TimeSpan.FromSeconds(10)); // The loop's thread does not hang in it.
+        await Fixture.PassAsync(await fixture.PairAsync()).Within(); // The loop's thread does not hang in it.
         server.Dispose();
     }
 
