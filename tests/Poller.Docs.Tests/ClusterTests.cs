@@ -18,10 +18,17 @@ public sealed partial class ClusterTests
     [Theory, MemberData(nameof(Transports)), Trait("Tests", "long")]
     public async Task No_call_is_lost_or_doubled_while_a_silo_is_killed_and_one_is_added(string transport, string backend)
     {
-        (int code, string output, string error) = await RunAsync(
-            "--transport", transport, "--backend", backend, "--seconds", "1", "--clients", "16");
+        // On a busy machine the clients call so few accounts in a second that there may be none on one silo.
+        string output;
+        int runs = 0;
+        do
+        {
+            (int code, output, string error) = await RunAsync(
+                "--transport", transport, "--backend", backend, "--seconds", "1", "--clients", "16");
+            Assert.True(code == 0, $"It exited with {code}.\n{output}\n{error}");
+        }
+        while (++runs < 3 && (AnswersOf(output, "before the kill", silo: 3) == 0 || AnswersOf(output, "with the new silo", silo: 4) == 0));
 
-        Assert.True(code == 0, $"It exited with {code}.\n{output}\n{error}");
         Dictionary<string, long> all = CountsOf(output, "all");
         Assert.True(all["made"] > 0, output);
         Assert.Equal(all["made"], all["acknowledged"]);

@@ -94,8 +94,8 @@ public sealed class WatchTests : IDisposable
             "nosuch:1", "timer", "timer:abc", "timer:0ms", "fifo:/nosuch", "pipe:/etc", "pty:nosuch", "inotify:/nosuch", "udp:127.0.0.1",
             "udp:nosuch:1", "signal:INT", "process:x", "process:2147483647", "stdin:x", "netlink:nosuch", "",
         ];
-        using WatchProcess watch = new([.. wrong, "timer:1ms"]);
-        await watch.LineAsync("timer:1ms: 1 expiration, ");
+        using WatchProcess watch = new([.. wrong, "timer:250ms"]);
+        await watch.LineAsync("timer:250ms: 1 expiration, ");
         watch.Signal("TERM");
         (int code, string error) = await watch.ExitAsync();
         Assert.Equal(0, code);
@@ -138,14 +138,14 @@ public sealed class WatchTests : IDisposable
     [Fact]
     public async Task A_source_for_which_too_few_descriptors_are_left_is_one_line_and_the_others_go_on()
     {
-        string[] sources = [.. Enumerable.Range(1, 80).Select(static i => $"timer:{i}ms")];
+        string[] sources = [.. Enumerable.Range(201, 80).Select(static i => $"timer:{i}ms")]; // Slow, so that one expiration is told alone.
         using WatchProcess watch = new(readsOutput: true, sources, ["sh", "-c", "ulimit -n 128; exec \"$@\"", "sh"]);
-        await watch.LineAsync("timer:1ms: 1 expiration, ");
+        await watch.LineAsync("timer:201ms: 1 expiration, ");
         watch.Signal("HUP");
         (int code, string error) = await watch.ExitAsync();
         Assert.Equal(0, code);
         string[] lines = error.TrimEnd('\n').Split('\n');
-        Assert.StartsWith("timer:80ms: ", lines[^1], StringComparison.Ordinal);
+        Assert.StartsWith("timer:280ms: ", lines[^1], StringComparison.Ordinal);
         const string Few = " descriptors are free (ulimit -n); at least 32 were expected";
         Assert.All(lines, static line => Assert.EndsWith(Few, line, StringComparison.Ordinal));
     }

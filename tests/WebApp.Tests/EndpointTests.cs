@@ -139,7 +139,7 @@ public sealed partial class EndpointTests(Apps apps) : IClassFixture<Apps>
         int tries = 0;
         do
         {
-            Assert.InRange(++tries, 1, 5);
+            Assert.InRange(++tries, 1, 10);
             block = http.GetStringAsync(Of("/block?ms=20000"));
         }
         while (!await samples.SeesAsync(loop => HandOvers(loop) > before && loop.GetProperty("blocked").GetInt64() > 0, block));

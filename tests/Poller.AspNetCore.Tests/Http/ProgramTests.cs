@@ -26,10 +26,13 @@ public abstract partial class ProgramTests<TTransport> : IAsyncLifetime where TT
     [ProgramFact("wrk")]
     public async Task Wrk_counts_no_error()
     {
-        string report = await Programs.RunAsync("wrk", "-t1", "-c32", "-d1s", _http.Uri(MapHello(_http)).ToString());
+        string url = _http.Uri(MapHello(_http)).ToString();
+        using HttpClient http = _http.NewHttpClient();
+        Assert.Equal("hello", await http.GetStringAsync(new Uri(url)).Within()); // The first request compiles the path.
+        string report = await Programs.RunAsync("wrk", "-t1", "-c32", "-d1s", "--timeout", "30s", url);
         Assert.DoesNotContain("Socket errors", report, StringComparison.Ordinal);
         Assert.DoesNotContain("Non-2xx", report, StringComparison.Ordinal);
-        Assert.InRange(NumberIn(WrkRequests().Match(report)), 100, int.MaxValue);
+        Assert.InRange(NumberIn(WrkRequests().Match(report)), 32, int.MaxValue);
     }
 
     [ProgramFact("h2load")]

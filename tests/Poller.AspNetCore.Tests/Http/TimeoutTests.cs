@@ -62,7 +62,7 @@ public abstract class TimeoutTests<TTransport>(TimeoutTests<TTransport>.SlowClie
         {
             _server = await Server.StartAsync<TTransport>(static kestrel =>
             {
-                kestrel.Limits.KeepAliveTimeout = TimeSpan.FromMilliseconds(500);
+                kestrel.Limits.KeepAliveTimeout = TimeSpan.FromSeconds(2); // It also ends a client whose first request is late.
                 kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromMilliseconds(500);
                 kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(10, TimeSpan.FromMilliseconds(1001));
                 kestrel.Limits.MinResponseDataRate = new MinDataRate(1_000_000, TimeSpan.FromMilliseconds(1001));
