@@ -77,7 +77,8 @@ internal sealed record Load(string Name, string Title, LoadKind Kind, int Connec
     private const byte Block = 0xFD;
     private const int Kibi = 1024;
 
-    // A peer that is warm can be measured twice. More windows of the same process tell little: processes differ more than windows do.
+    // A peer that is warm costs little to measure twice. With more windows in a round, a run has time for fewer rounds, and so for fewer
+    // processes of each peer.
     private const int HttpTurns = 2;
 
     public static IReadOnlyList<Load> All { get; } = Make();
