@@ -5,9 +5,6 @@ namespace Poller.Conformance;
 
 public abstract partial class NetpollConformance
 {
-    // How long a race is tried at most. A busy machine does fewer rounds.
-    private static readonly TimeSpan Most = TimeSpan.FromSeconds(10);
-
     /// <summary>A Break from another thread ends a poll long before its time-out.</summary>
     [Fact]
     public void Break_ends_a_poll_of_ten_seconds_at_once()
@@ -21,7 +18,7 @@ public abstract partial class NetpollConformance
         });
 
         Assert.Empty(events);
-        Assert.InRange(taken, TimeSpan.Zero, TimeSpan.FromSeconds(9));
+        Assert.InRange(taken, TimeSpan.Zero, TimeSpan.FromSeconds(5));
     }
 
     /// <summary>A Break ends a poll without a time-out, which nothing else would end.</summary>
@@ -150,8 +147,7 @@ public abstract partial class NetpollConformance
         string task = $"call Break {Rounds} times, and see each end a poll";
         Worker[] breakers = [.. Enumerable.Range(0, Breakers).Select(i => Worker.Start(task, () =>
         {
-            long start = Stopwatch.GetTimestamp();
-            for (long round = 1; round <= Rounds && Stopwatch.GetElapsedTime(start) < Most; round++)
+            for (long round = 1; round <= Rounds; round++)
             {
                 published[i * Stride] = round;
                 Poller.Break();
@@ -194,10 +190,9 @@ public abstract partial class NetpollConformance
             }
         });
 
-        long start = Stopwatch.GetTimestamp();
         try
         {
-            for (int round = 1; round <= Rounds && Stopwatch.GetElapsedTime(start) < Most; round++)
+            for (int round = 1; round <= Rounds; round++)
             {
                 Poller.Break();
                 Thread.SpinWait(random.Next(40));
@@ -229,8 +224,7 @@ public abstract partial class NetpollConformance
 
         Worker loop = Worker.Start($"take {Rounds} events, one by one, among Breaks", () =>
         {
-            long start = Stopwatch.GetTimestamp();
-            for (int round = 0; round < Rounds && Stopwatch.GetElapsedTime(start) < Most; round++)
+            for (int round = 0; round < Rounds; round++)
             {
                 Assert.Equal(1, far.Write());
                 Arm(near, PollMode.Read);

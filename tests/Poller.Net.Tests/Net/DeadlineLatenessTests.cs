@@ -8,31 +8,23 @@ public abstract class DeadlineLatenessTests<TBackend> : NetTest<TBackend> where 
 {
     private const int Connections = 100;
     private const int DeadlinesEach = 2;
-    private const int Rounds = 5; // A machine that does something else for a moment spoils some of them.
 
     [Theory, MemberData(nameof(Forms.Dispatches), MemberType = typeof(Forms))]
     public async Task Deadlines_set_from_many_threads_are_never_early_and_hardly_late(NetpollDispatch dispatch)
     {
         using Fixture fixture = new(dispatch);
         (TcpConn, TcpConn Server)[] pairs = await Task.WhenAll(Enumerable.Range(0, Connections).Select(_ => fixture.PairAsync()));
-        for (int round = 1; ; round++)
-        {
-            Task<(double Excess, double Control)[]>[] measuring =
-                [.. pairs.Select((pair, i) => Task.Run(() => MeasureAsync(pair.Server, i)))];
-            (double Excess, double Control)[] measured = [.. (await Task.WhenAll(measuring).Within()).SelectMany(static e => e)];
-            double[] excess = [.. measured.Select(static m => m.Excess).Order()];
-            double[] control = [.. measured.Select(static m => m.Control).Order()];
+        Task<(double Excess, double Control)[]>[] measuring = [.. pairs.Select((pair, i) => Task.Run(() => MeasureAsync(pair.Server, i)))];
+        (double Excess, double Control)[] measured = [.. (await Task.WhenAll(measuring).Within()).SelectMany(static e => e)];
+        double[] excess = [.. measured.Select(static m => m.Excess).Order()];
+        double[] control = [.. measured.Select(static m => m.Control).Order()];
 
-            // On a busy machine a timer of .NET's is late too, so we compare the typical deadline with the typical timer, and the latest
-            // with the latest.
-            double median = excess[excess.Length / 2], timer = Math.Max(0, control[control.Length / 2]);
-            double latest = Math.Max(0, control[^1]);
-            if (round < Rounds && (median >= timer + 20 || excess[^1] >= latest + 2000)) continue;
-            Assert.True(
-                median < timer + 20, $"half of the deadlines were more than 10 % and {median} ms late; half of the timers, {timer} ms.");
-            Assert.True(excess[^1] < latest + 2000, $"a deadline was {excess[^1]} ms late, and no timer more than {latest} ms.");
-            return;
-        }
+        // The rule holds for each deadline. On a busy machine a timer of .NET's is late too, so we compare the typical deadline with the
+        // typical timer, and the latest with the latest.
+        double median = excess[excess.Length / 2], timer = Math.Max(0, control[control.Length / 2]);
+        Assert.True(median < timer + 20, $"half of the deadlines were more than 10 % and {median} ms late; half of the timers, {timer} ms.");
+        double latest = Math.Max(0, control[^1]);
+        Assert.True(excess[^1] < latest + 2000, $"a deadline was {excess[^1]} ms late, and no timer more than {latest} ms.");
 
         // How much later than 10 %, in ms: a deadline, and a timer of .NET's that begins and should end with it.
         static async Task<(double Excess, double Control)[]> MeasureAsync(TcpConn conn, int id)

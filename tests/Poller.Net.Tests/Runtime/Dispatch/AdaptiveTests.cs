@@ -10,14 +10,14 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
     [Fact]
     public async Task A_handler_that_blocks_delays_the_others_by_less_than_20_ms()
     {
-        const int Good = 3, Rounds = 30; // A machine that does something else for a moment spoils some rounds.
+        const int Rounds = 5;
         using Fixture fixture = new();
         (TcpConn blockerClient, TcpConn blocker) = await fixture.PairAsync();
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
         Task echo = EchoAsync(server);
         using ManualResetEventSlim entered = new(), release = new();
         List<double> worst = [];
-        while (worst.Count(static ms => ms < 20) < Good && worst.Count < Rounds)
+        for (int round = 0; round < Rounds; round++)
         {
             entered.Reset();
             release.Reset();
@@ -38,9 +38,10 @@ public abstract class AdaptiveTests<TBackend> : NetTest<TBackend> where TBackend
             worst.Add(slowest);
             await blocking.Within();
         }
+        worst.Sort();
         Assert.True(
-            worst.Count(static ms => ms < 20) == Good,
-            $"the slowest echo of each round took {string.Join(", ", worst)} ms; less than 20 was expected of {Good} rounds.");
+            worst[Rounds / 2] < 20,
+            $"the slowest echo of each round took {string.Join(", ", worst)} ms; less than 20 was expected of the median.");
         client.Dispose();
         await echo.WaitAsync(Fixture.Patience);
 

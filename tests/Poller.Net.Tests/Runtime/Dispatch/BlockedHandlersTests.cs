@@ -15,14 +15,13 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
     public static TheoryData<int> Counts =>
         TestLength.IsLong ? [30, 64, 100, 300, 1_000] : [100];
 
-    // In each burst all handlers become ready at once and sleep for half a second. Meanwhile an echo is sent every millisecond. A machine
-    // that does something else for a moment spoils some bursts.
+    // In each burst all handlers become ready at once and sleep for half a second. Meanwhile an echo is sent every millisecond.
     [Theory]
     [MemberData(nameof(Counts))]
     [Trait("Tests", "long")]
     public async Task An_echo_beside_handlers_that_block_takes_less_than_20_ms(int count)
     {
-        int bursts = TestLength.IsLong ? 5 : 3, good = 0;
+        int bursts = TestLength.IsLong ? 5 : 3;
         using Fixture fixture = new();
         (TcpConn Client, TcpConn Server)[] pairs = new (TcpConn, TcpConn)[count];
         for (int i = 0; i < count; i++) pairs[i] = await fixture.PairAsync();
@@ -32,12 +31,12 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
         using TcpConn server = listener.AcceptTcp();
         Task echo = EchoAsync(server);
         List<double> echoes = [], fromSchedule = [];
-        List<string> each = []; // One for each burst. The first burst must start the threads.
+        List<double> worst = []; // One for each burst. The first burst must start the threads.
         long worstThreads = 0;
         int seen = 0;
         await Operation.OnOwnThread(() =>
         {
-            while (good < bursts && each.Count < bursts * 4)
+            for (int burst = 0; burst < bursts; burst++)
             {
                 CountdownEvent left = new(count);
                 Task[] handlers = [.. pairs.Select(pair => SleepAsync(pair.Server, left))];
@@ -58,9 +57,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
                     worstThreads = Math.Max(worstThreads, fixture.Poller.Statistics.BlockedHandlers);
                 }
                 writer.Join();
-                List<double> latest = echoes[seen..];
-                each.Add($"{Percentile(latest, 50):F1}, {Percentile(latest, 99):F1}, {latest.Max():F1}");
-                if (Percentile(latest, 50) < 20 && Percentile(latest, 99) < 100) good++;
+                worst.Add(echoes.Skip(seen).Max());
                 seen = echoes.Count;
                 Task.WaitAll(handlers);
             }
@@ -69,11 +66,9 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
             $"{count} handlers: an echo took {Percentile(echoes, 50):F2} ms at the median, " +
             $"{Percentile(echoes, 99):F2} at p99, of {echoes.Count}; " +
             $"from when it was due {Percentile(fromSchedule, 50):F2} and {Percentile(fromSchedule, 99):F2}. " +
-            $"The median, p99 and the slowest of each burst: {string.Join("; ", each)}. {worstThreads} threads were blocked.");
-        Assert.True(
-            good == bursts,
-            $"an echo took {string.Join("; ", each)} ms, the median, p99 and the slowest of each burst; " +
-            $"a median below 20 and a p99 below 100 were expected of {bursts} bursts.");
+            $"The slowest of each burst: {string.Join(", ", worst.Select(static ms => $"{ms:F1}"))}. {worstThreads} threads were blocked.");
+        Assert.True(Percentile(echoes, 50) < 20, $"an echo took {Percentile(echoes, 50)} ms at the median; less than 20 was expected.");
+        Assert.True(Percentile(echoes, 99) < 100, $"an echo took {Percentile(echoes, 99)} ms at p99; less than 100 was expected.");
         client.Close();
         await echo.WaitAsync(Fixture.Patience);
 
@@ -143,7 +138,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
             blockerClient.Write(One);
             Assert.True(entered.Wait(Fixture.Patience));
             Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Promotions > 0, Fixture.Patience));
-            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 128, releasePool.Task);
+            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 8, releasePool.Task);
             client.Write(One);
             Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Overflows > 0, Fixture.Patience));
             release.Set();
@@ -182,7 +177,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
             LoopThread? follower = threads.TryReserve();
             Assert.NotNull(follower);
             Assert.False(threads.HasPlace);
-            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 128, releasePool.Task);
+            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 8, releasePool.Task);
             try
             {
                 client.Write(One);
