@@ -32,7 +32,7 @@ public abstract partial class ProgramTests<TTransport> : IAsyncLifetime where TT
         string report = await Programs.RunAsync("wrk", "-t1", "-c32", "-d1s", "--timeout", "30s", url);
         Assert.DoesNotContain("Socket errors", report, StringComparison.Ordinal);
         Assert.DoesNotContain("Non-2xx", report, StringComparison.Ordinal);
-        Assert.InRange(NumberIn(WrkRequests().Match(report)), 32, int.MaxValue);
+        Assert.InRange(NumberIn(WrkRequests().Match(report)), 100, int.MaxValue);
     }
 
     [ProgramFact("h2load")]

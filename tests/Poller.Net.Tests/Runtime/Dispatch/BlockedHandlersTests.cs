@@ -138,7 +138,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
             blockerClient.Write(One);
             Assert.True(entered.Wait(Fixture.Patience));
             Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Promotions > 0, Fixture.Patience));
-            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 8, releasePool.Task);
+            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 128, releasePool.Task);
             client.Write(One);
             Assert.True(SpinWait.SpinUntil(() => fixture.Poller.Statistics.Overflows > 0, Fixture.Patience));
             release.Set();
@@ -177,7 +177,7 @@ public abstract class BlockedHandlersTests<TBackend>(ITestOutputHelper output) :
             LoopThread? follower = threads.TryReserve();
             Assert.NotNull(follower);
             Assert.False(threads.HasPlace);
-            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 8, releasePool.Task);
+            Starve(ThreadPool.ThreadCount + Environment.ProcessorCount + 128, releasePool.Task);
             try
             {
                 client.Write(One);

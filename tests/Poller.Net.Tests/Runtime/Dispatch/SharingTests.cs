@@ -258,7 +258,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
     public async Task Short_handlers_of_a_long_batch_are_shared_with_a_helper()
     {
         const int Handlers = 300;
-        const int Batches = 100;
+        const int Batches = 20;
         if (Environment.ProcessorCount == 1) return; // Nobody helps on one core.
         using Fixture fixture = new();
         (TcpConn Client, TcpConn Server)[] pairs = [.. await Task.WhenAll(Enumerable.Range(0, Handlers).Select(_ => fixture.PairAsync()))];
@@ -292,7 +292,7 @@ public abstract class SharingTests<TBackend> : NetTest<TBackend> where TBackend 
     public async Task Helpers_that_are_caught_in_handlers_do_not_keep_others_from_helping()
     {
         const int Handlers = 300;
-        const int Batches = 200;
+        const int Batches = 60;
         int places = Environment.ProcessorCount - 1;
         if (places == 0) return; // Nobody helps on one core.
         using Fixture fixture = new();
