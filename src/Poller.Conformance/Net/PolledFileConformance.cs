@@ -333,7 +333,8 @@ public abstract class PolledFileConformance : IDisposable
         const int Workers = 4, Readers = 8;
         (Fd Read, Fd Write)[] pipes = [.. Enumerable.Range(0, Readers).Select(_ => Own(Fd.Pipe()))];
         bool done = false;
-        Task[] reading = [.. pipes.Select(pipe => Task.Run(() => ReadInOrderAsync(Polled(pipe.Read))))];
+        PolledFile[] readers = [.. pipes.Select(pipe => Polled(pipe.Read))];
+        Task[] reading = [.. readers.Select(reader => Task.Run(() => ReadInOrderAsync(reader)))];
         Worker writing = Worker.Start("write to readers", () =>
         {
             for (byte value = 0; !Volatile.Read(ref done); value++)
@@ -444,7 +445,7 @@ public abstract class PolledFileConformance : IDisposable
     private PolledFile Polled(Fd fd)
     {
         PolledFile file = new(Poller, fd.Number, ownsHandle: false);
-        lock (_files) _files.Add(file);
+        _files.Add(file);
         return file;
     }
 
