@@ -35,6 +35,10 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
 {
     private const int MinBuffer = 2048;
 
+    // How much one read takes from the pipe. What an app holds is in memory beside what the pipe fills up with meanwhile, so an app that
+    // held all of a full pipe would double the limit.
+    private const int MaxTaken = 64 * 1024;
+
     private enum State : byte
     {
         Idle,
@@ -503,7 +507,8 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
     private bool TryTakeFromPipe(Pipe pipe, ReadResult read, out ReadResult result)
     {
         if (!read.Buffer.IsEmpty) _connection.NoteRead();
-        ReadOnlySequence<byte> rest = read.Buffer;
+        bool isAll = read.Buffer.Length <= MaxTaken;
+        ReadOnlySequence<byte> rest = isAll ? read.Buffer : read.Buffer.Slice(0, MaxTaken);
         try
         {
             lock (_lock)
@@ -520,8 +525,9 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
                 }
                 bool isCanceled = read.IsCanceled && _isCanceled;
                 if (isCanceled) _isCanceled = false;
-                result = Result(isCanceled, read.IsCompleted);
-                return isCanceled || read.IsCompleted || !_isExamined;
+                bool isCompleted = isAll && read.IsCompleted;
+                result = Result(isCanceled, isCompleted);
+                return isCanceled || isCompleted || !_isExamined;
             }
         }
         finally
