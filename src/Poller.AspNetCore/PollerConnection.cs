@@ -188,7 +188,7 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
         return error;
     }
 
-    // With an error the connection is reset; without one it ends in both directions. An unexpected error is the writer's too.
+    // With an error the connection is reset; without one it ends in good order. An unexpected error is the writer's too.
     private void Shutdown(Exception? error, bool isExpected = true)
     {
         lock (Lock)
@@ -205,7 +205,7 @@ internal sealed partial class PollerConnection : ConnectionContext, IDuplexPipe
                 else
                 {
                     if (DebugLog is { } log) TransportLog.ConnectionWriteFin(log, ConnectionId, _reason.Message);
-                    Conn.NetFd.EndBoth("close");
+                    Conn.NetFd.EndInOrder("close");
                 }
             }
             catch (NetOpException)

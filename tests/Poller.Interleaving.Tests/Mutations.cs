@@ -702,7 +702,7 @@ internal static class Mutations
             "Interlocked.Exchange(ref end, SocketEnd.Detached) != SocketEnd.Detached;",
             "detach ‖ close"),
         new(
-            "an end in both directions does not look whether the descriptor was detached",
+            "an end in order does not look whether the descriptor was detached",
             "SocketEnd.cs",
             "Interlocked.CompareExchange(ref end, SocketEnd.Emptied, SocketEnd.Open);",
             "Interlocked.Exchange(ref end, SocketEnd.Emptied);",

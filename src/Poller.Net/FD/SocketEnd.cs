@@ -4,7 +4,7 @@ namespace Poller.Net;
 //
 //   Detached -> Open   the end of an adopt (Own); until then a close leaves the descriptor to its user
 //   Open -> Detached   a detach, which then ends the descriptor's operations, as Dispose does
-//   Open -> Emptied    an end in both directions, whose close is to drop what nobody has read
+//   Open -> Emptied    an end in good order, whose close is to drop what nobody has read
 //   Open -> Closed     whoever leaves last; one that is Emptied stays so
 //
 // So a detach that comes when an operation still holds a closed descriptor gets it, and one that comes later is refused.

@@ -95,15 +95,23 @@ internal partial class NetFd
         else if (LeftBy.TryGetValue(this, out TaskCompletionSource? left)) left.SetResult();
     }
 
+    // A TCP peer may send for ever, so no more than its socket's buffer holds is dropped. To a Unix socket nothing comes any more.
     private void DropUnread()
     {
+        long left = long.MaxValue;
+        if (!_network.IsUnix)
+        {
+            IoResult told = Api.GetOption(Fd, SocketOptionLevel.Socket, SocketOptionName.ReceiveBuffer, out int size);
+            left = told.IsSuccess ? size : 0;
+        }
         byte[] buffer = ArrayPool<byte>.Shared.Rent(16 * 1024);
         IoResult result;
         do
         {
             result = Api.Receive(Fd, buffer);
+            if (result.IsSuccess) left -= result.Value;
         }
-        while (result == Errno.EINTR || (result.IsSuccess && result.Value > 0));
+        while (result == Errno.EINTR || (result.IsSuccess && result.Value > 0 && left > 0));
         ArrayPool<byte>.Shared.Return(buffer);
     }
 }

@@ -143,13 +143,14 @@ internal partial class NetFd : SocketFd
     }
 
     /// <summary>
-    /// Ends both directions. The close, which is to follow, drops what nobody has read: close(2) with unread bytes resets the peer, which
-    /// then loses what it was sent and has not read (tcp_close and unix_release in the kernel). Nothing comes after the shutdown, so the
-    /// socket's buffer bounds what is dropped.
+    /// Ends the connection in good order. The close, which is to follow, drops what nobody has read: close(2) with unread bytes resets the
+    /// peer, which then loses what it was sent and has not read (tcp_close and unix_release in the kernel). A TCP socket goes on receiving
+    /// until then. After a shutdown of that direction no drop would open its window (tcp_cleanup_rbuf), and a peer that a full buffer holds
+    /// up in its send would learn of the end minutes later.
     /// </summary>
-    public void EndBoth(string operation)
+    public void EndInOrder(string operation)
     {
-        Shutdown(SocketShutdown.Both, operation);
+        Shutdown(_network.IsUnix ? SocketShutdown.Both : SocketShutdown.Send, operation);
         _socketEnd.Empty();
     }
 

@@ -32,6 +32,27 @@ public abstract class BackPressureTests<TTransport> where TTransport : ITestTran
         }
     }
 
+    // It learns by a reset. Whether that leaves it what it was sent before is up to its system.
+    [Fact]
+    public async Task A_client_that_is_held_up_in_its_send_learns_of_the_end_at_once()
+    {
+        await using BoundTransport transport = await BoundTransport.BindAsync<TTransport>();
+        (RawClient client, ConnectionContext connection) = await transport.PairAsync();
+        using (client)
+        {
+            long sent = 0;
+            Task sending = Task.Run(async () =>
+            {
+                while (true) sent += await client.Socket.SendAsync(Pattern.From(sent));
+            });
+            await Waiting.StandsStillAsync(() => Volatile.Read(ref sent));
+            await connection.Transport.Output.WriteAsync("enough"u8.ToArray()).Within();
+            await connection.DisposeAsync().Within();
+            SocketException e = await Assert.ThrowsAsync<SocketException>(() => sending.Within());
+            Assert.True(e.SocketErrorCode is SocketError.ConnectionReset or SocketError.Shutdown, e.Message);
+        }
+    }
+
     [Fact]
     public async Task An_app_that_writes_to_a_client_which_does_not_read_is_held_up_until_it_does()
     {

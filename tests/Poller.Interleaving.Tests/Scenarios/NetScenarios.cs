@@ -108,7 +108,7 @@ internal static class NetScenarios
     // A detach, and a close whose last user leaves meanwhile.
     public static void DetachAndClose(Run run) => DetachAnd(run, static ending => ending.Close());
 
-    // A detach, and an end in both directions with its close.
+    // A detach, and an end in order with its close.
     public static void DetachAndEnd(Run run) => DetachAnd(run, static ending =>
     {
         ending.End.Empty();

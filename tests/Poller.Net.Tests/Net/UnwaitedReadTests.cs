@@ -23,7 +23,7 @@ public abstract class UnwaitedReadTests<TBackend> : NetTest<TBackend> where TBac
     }
 
     [Fact]
-    public async Task A_close_after_an_end_in_both_directions_drops_what_has_arrived_also_after_a_short_read()
+    public async Task A_close_after_an_end_in_order_drops_what_has_arrived_also_after_a_short_read()
     {
         using Fixture fixture = new();
         (TcpConn client, TcpConn server) = await fixture.PairAsync();
@@ -32,7 +32,7 @@ public abstract class UnwaitedReadTests<TBackend> : NetTest<TBackend> where TBac
         Assert.Equal(1, await server.ReadAsync(new byte[8]).Within());
         client.Write(new byte[100_000]);
         await server.ArrivedAsync(100_000);
-        server.NetFd.EndBoth("close");
+        server.NetFd.EndInOrder("close");
         Assert.Equal(100_000, socket.Available);
         await server.DisposeAsync();
         Assert.Equal(0, socket.Available);
