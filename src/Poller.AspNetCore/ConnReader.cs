@@ -56,11 +56,12 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
     private readonly Lock _lock = new();
 
     // Guarded by the lock. _isLooking: the pool is about to run Execute. _pipe and _isPumping: the pump has begun, and has not ended.
-    // _error: what the app's reads throw from now on. _done: WhenDone waits.
+    // _hasPipeEnded: all that it read was taken. _error: what the app's reads throw from now on. _done: WhenDone waits.
     private State _state;
     private bool _isCompleted;
     private bool _isLooking;
     private bool _isPumping;
+    private bool _hasPipeEnded;
     private Exception? _error;
     private Pipe? _pipe;
     private TaskCompletionSource? _done;
@@ -337,10 +338,10 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
         return _pipe;
     }
 
-    private ReadResult Result(bool isCanceled, bool isCompleted = false)
+    private ReadResult Result(bool isCanceled)
     {
         ReadOnlySequence<byte> buffer = _first is null ? default : new(_first, _firstIndex, _last!, _last!.Length);
-        return new ReadResult(buffer, isCanceled, isCompleted || _state == State.Ended);
+        return new ReadResult(buffer, isCanceled, _hasPipeEnded || _state == State.Ended);
     }
 
     // Ends a read of the socket. Returns the error that the app sees, or null. Takes the lock.
@@ -525,9 +526,9 @@ internal sealed class ConnReader : PipeReader, IReadSink, IValueTaskSource<ReadR
                 }
                 bool isCanceled = read.IsCanceled && _isCanceled;
                 if (isCanceled) _isCanceled = false;
-                bool isCompleted = isAll && read.IsCompleted;
-                result = Result(isCanceled, isCompleted);
-                return isCanceled || isCompleted || !_isExamined;
+                _hasPipeEnded |= isAll && read.IsCompleted;
+                result = Result(isCanceled);
+                return isCanceled || _hasPipeEnded || !_isExamined;
             }
         }
         finally

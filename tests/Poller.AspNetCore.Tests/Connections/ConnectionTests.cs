@@ -183,6 +183,26 @@ public abstract class ConnectionTests<TTransport>(SharedTransport<TTransport> sh
         Assert.Equal("an answer", await Client.ReadTextAsync(9));
     }
 
+    [Fact]
+    public async Task The_end_is_told_with_each_read_that_follows()
+    {
+        await Client.SendAsync("four");
+        Client.EndSending();
+        await Connection.ConnectionClosed.Fired().Within();
+        ReadResult read = await Input.ReadAtLeastAsync(5).Within();
+        for (int left = 4; left > 0; left--)
+        {
+            Assert.True(read.IsCompleted, $"{left} bytes are left");
+            Assert.Equal(left, read.Buffer.Length);
+            Input.AdvanceTo(read.Buffer.GetPosition(1));
+            if (left == 3) Input.CancelPendingRead();
+            read = await Input.ReadAsync().Within();
+            Assert.Equal(left == 3, read.IsCanceled);
+        }
+        Assert.True(read.IsCompleted && read.Buffer.IsEmpty);
+        Input.AdvanceTo(read.Buffer.End);
+    }
+
     [Theory, InlineData(false), InlineData(true)]
     public async Task Its_closed_token_fires_when_the_client_goes_while_nobody_reads(bool reset)
     {
