@@ -186,18 +186,22 @@ public sealed partial class EndpointTests(Apps apps) : IClassFixture<Apps>
     {
         using HttpClient http = (await apps.OverAsync(transport)).NewHttpClient();
         await using LoopStream samples = await LoopStream.OpenAsync(http);
+        await samples.NextAsync(); // The head of the answer may come before the sampler counts.
         await http.GetStringAsync(Of("/plaintext"));
-        JsonElement sample;
-        do sample = (await samples.NextAsync())!.Value;
-        while (sample.GetProperty("requests").GetDouble() == 0);
-        Assert.Equal(transport == "poller" ? "epoll" : null, sample.GetProperty("server").GetProperty("backend").GetString());
-        JsonElement loops = sample.GetProperty("loops");
-        Assert.Equal(transport == "poller" ? 1 : 0, loops.GetArrayLength());
+
+        // A request counts at its end, which may be in a later sample than its polls.
+        List<JsonElement> all = [];
+        do all.Add((await samples.NextAsync())!.Value);
+        while (all[^1].GetProperty("requests").GetDouble() == 0);
+        Assert.Equal(transport == "poller" ? "epoll" : null, all[^1].GetProperty("server").GetProperty("backend").GetString());
+        Assert.Equal(transport == "poller" ? 1 : 0, all[^1].GetProperty("loops").GetArrayLength());
         if (transport != "poller") return;
-        Assert.InRange(loops[0].GetProperty("connections").GetInt64(), 1, 100);
-        Assert.InRange(loops[0].GetProperty("polls").GetDouble(), 0.1, 1e9);
-        Assert.InRange(loops[0].GetProperty("events").GetDouble(), 0.1, 1e9);
-        Assert.InRange(loops[0].GetProperty("longestDelay").GetDouble(), 1e-6, 1e6);
+        Assert.InRange(MostOf("connections"), 1, 100);
+        Assert.InRange(MostOf("polls"), 0.1, 1e9);
+        Assert.InRange(MostOf("events"), 0.1, 1e9);
+        Assert.InRange(MostOf("longestDelay"), 1e-6, 1e6);
+
+        double MostOf(string figure) => all.Max(sample => sample.GetProperty("loops")[0].GetProperty(figure).GetDouble());
     }
 
     [Theory]
