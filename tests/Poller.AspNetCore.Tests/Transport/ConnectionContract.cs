@@ -1011,6 +1011,32 @@ public abstract class PollerConnectionContract : ConnectionContract
         await flushing.WaitAsync(Soon);
     }
 
+    [Fact]
+    public async Task What_an_app_holds_of_a_full_buffer_does_not_double_what_is_buffered()
+    {
+        const long Limit = 1024 * 1024;
+        await using Pair pair = await ConnectAsync();
+        Task sending = pair.Client.SendAsync(new byte[16 * Limit]);
+        await BufferedAsync();
+        ReadResult read = await pair.Server.Transport.Input.ReadAsync();
+        pair.Server.Transport.Input.AdvanceTo(read.Buffer.Start, read.Buffer.Start);
+        Assert.InRange(await BufferedAsync(), 1, Limit * 3 / 2);
+        pair.Server.Abort(new ConnectionAbortedException("enough"));
+        await Task.WhenAny(sending).WaitAsync(Soon);
+
+        async Task<long> BufferedAsync()
+        {
+            int before;
+            do
+            {
+                before = Pool.Rented;
+                await Task.Delay(100); // That nothing more happens is no event.
+            }
+            while (Pool.Rented != before);
+            return before * 4096L;
+        }
+    }
+
     [Theory, InlineData(true), InlineData(false)]
     public async Task A_dialed_connection_has_the_options_NoDelay(bool noDelay)
     {

@@ -38,6 +38,31 @@ public abstract class UnwaitedReadTests<TBackend> : NetTest<TBackend> where TBac
         Assert.Equal(0, socket.Available);
     }
 
+    [Fact]
+    public async Task A_close_after_an_end_in_order_drops_no_more_than_the_buffer_holds()
+    {
+        EndlessApi api = new();
+        using Fixture fixture = new(api: api);
+        (_, TcpConn server) = await fixture.PairAsync();
+        int size = server.ReceiveBufferSize;
+        server.NetFd.EndInOrder("close");
+        await server.DisposeAsync();
+        Assert.InRange(api.Dropped, 1, size + 64 * 1024);
+    }
+
+    /// <summary>A socket whose peer sends and sends. It stops at a gigabyte, so that a test which fails ends.</summary>
+    private sealed class EndlessApi : ForwardingSocketApi
+    {
+        public long Dropped { get; private set; }
+
+        public override IoResult Receive(nint fd, Span<byte> buffer)
+        {
+            if (Dropped > 1 << 30) return Errno.EAGAIN;
+            Dropped += buffer.Length;
+            return buffer.Length;
+        }
+    }
+
     private sealed class Sink : IReadSink
     {
         private readonly byte[] _buffer = new byte[8];

@@ -92,7 +92,11 @@ public sealed class OptionTests : NetTest<EpollBackend>
         TcpInfo info = client.GetTcpInfo();
         Assert.Equal(TcpState.Established, info.State);
         Assert.InRange(info.RoundTripTime, TimeSpan.FromTicks(1), TimeSpan.FromSeconds(10));
-        Assert.InRange(info.RoundTripTimeVariation, TimeSpan.Zero, TimeSpan.FromSeconds(10)); // Below a microsecond the kernel says 0.
+
+        // It begins at half of the time, and may be less than a microsecond, which the kernel calls 0. Not for all connections, though.
+        List<TimeSpan> variations = [info.RoundTripTimeVariation];
+        for (int i = 0; i < 20; i++) variations.Add((await fixture.PairAsync()).Client.GetTcpInfo().RoundTripTimeVariation);
+        Assert.InRange(variations.Max(), TimeSpan.FromTicks(1), TimeSpan.FromSeconds(10));
         Assert.InRange(info.RetransmitTimeout, TimeSpan.FromMilliseconds(1), TimeSpan.FromMinutes(2));
         Assert.InRange(info.MinRoundTripTime!.Value, TimeSpan.FromTicks(1), TimeSpan.FromSeconds(10));
         Assert.InRange(info.PathMtu, 1_280, 65_536);
